@@ -1,0 +1,45 @@
+# demo, test, check, bench: four words. Each makes the environment it needs.
+PYTHON ?= python3
+# The device side must also run where JetPack 6 does: Python 3.10, no torch.
+DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
+	"$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
+PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge
+
+.PHONY: demo test test-device check bench clean
+
+demo: .venv/ready
+	.venv/bin/edge-inspect demo
+
+test: .venv-dev/ready test-device
+	.venv-dev/bin/python -m pytest
+
+test-device: .venv-device/ready
+	.venv-device/bin/python -c 'import importlib.util as u; assert u.find_spec("torch") is None, "torch is installed here"'
+	.venv-device/bin/python -m pytest $(DEVICE_TESTS)
+
+check: .venv-dev/ready
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+
+bench: .venv-dev/ready
+	.venv-dev/bin/edge-inspect bench models/magnetic-tile
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python $(PIP) --editable '.[cpu]'
+	@touch $@
+
+.venv-device/ready: pyproject.toml constraints.txt
+	$(DEVICE_PYTHON) -m venv --clear .venv-device
+	.venv-device/bin/python $(PIP) --editable '.[cpu]' pytest hypothesis
+	@touch $@
+
+.venv-dev/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-dev
+	.venv-dev/bin/python $(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-device .venv-dev

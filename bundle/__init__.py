@@ -1,0 +1,41 @@
+"""The contract between training, export and the line: what export writes and edge reads."""
+
+from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, decide
+from bundle.errors import BundleDamaged, BundleError, BundleFormat, FrameError, GoldenMismatch
+from bundle.folder import Bundle, load_bundle, write_bundle
+from bundle.golden import Golden
+from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
+from bundle.preprocess import Crop, Image, InputSpec, check_frame, preprocess, resize, resize_truth
+
+__all__ = [
+    "FORMAT",
+    "Box",
+    "Bundle",
+    "BundleDamaged",
+    "BundleError",
+    "BundleFormat",
+    "Crop",
+    "Decision",
+    "Defect",
+    "FrameError",
+    "Geometry",
+    "Golden",
+    "GoldenMismatch",
+    "Image",
+    "InputSpec",
+    "MadeFrom",
+    "Manifest",
+    "MaskSize",
+    "Precision",
+    "Threshold",
+    "Tolerance",
+    "Verdict",
+    "check_frame",
+    "decide",
+    "first_problem",
+    "load_bundle",
+    "preprocess",
+    "resize",
+    "resize_truth",
+    "write_bundle",
+]

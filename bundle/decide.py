@@ -1,0 +1,162 @@
+"""From scores and masks to defects and a verdict.
+
+The only such code: training's evaluation, export's comparison and the line all call `decide`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bundle.errors import FrameError
+from bundle.preprocess import InputSpec
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the frame."""
+
+
+class Verdict(IntEnum):
+    """What is said of one part. The numbers are those on the wire and in the records; all but OK mean reject."""
+
+    OK = 1
+    NG = 2
+    UNSURE = 3
+    TIMEOUT = 4
+    FAULT = 5
+
+
+class Threshold(BaseModel):
+    """When a class counts as found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    score: float = Field(default=0.5, ge=0, le=1)
+    """Smallest score (probability) of the class."""
+    level: int = Field(default=128, ge=1, le=255)
+    """A mask's pixel is defect where it is at least this."""
+    min_area_px: float = Field(default=0.0, ge=0)
+    """Smallest area of a blob in pixels of the network's input; with 0 the score alone suffices."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the network's input lies in the frame."""
+
+    input_height: int
+    input_width: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, spec: InputSpec, frame_height: int, frame_width: int) -> "Geometry":
+        """Place the input of `spec` in a frame of this size, in pixels."""
+        if spec.crop is None:
+            return cls(spec.height, spec.width, 0, 0, frame_width, frame_height)
+        crop = spec.crop
+        return cls(spec.height, spec.width, crop.x, crop.y, crop.width, crop.height)
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One blob of one class."""
+
+    class_index: int
+    class_name: str
+    score: float
+    """The class's score over the whole frame, 0 to 1."""
+    area_px: float
+    """In pixels of the network's input; 0 where only the score was asked for and no pixel reached the level."""
+    box: Box
+    """In pixels of the frame."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on one frame with the defects it rests on, the strongest class and largest blob first."""
+
+    verdict: Verdict
+    defects: tuple[Defect, ...]
+
+
+def decide(
+    scores: NDArray[np.float32],
+    masks: NDArray[np.uint8],
+    thresholds: Mapping[str, Threshold],
+    geometry: Geometry,
+    unsure_margin: float = 0.0,
+) -> Decision:
+    """Decide on one frame.
+
+    scores: float32 [C], probabilities; masks: uint8 [C, h, w], probability * 255 at the pooled size.
+    thresholds: one per class, in channel order. A class is found if its score reaches its threshold and one of its
+    blobs (8-connected, mask >= level) reaches its smallest area; with a smallest area of 0 the score alone suffices.
+    unsure_margin: a class that is not found, but would be with a score threshold lower by this much, makes the
+    verdict UNSURE.
+    Raises FrameError for outputs of another shape, or scores that are not finite.
+    """
+    _check(scores, masks, thresholds)
+    found = _defects(scores, masks, thresholds, geometry, margin=0.0)
+    if found:
+        return Decision(Verdict.NG, found)
+    doubtful = _defects(scores, masks, thresholds, geometry, margin=unsure_margin) if unsure_margin else ()
+    return Decision(Verdict.UNSURE if doubtful else Verdict.OK, doubtful)
+
+
+def _check(scores: NDArray[np.float32], masks: NDArray[np.uint8], thresholds: Mapping[str, Threshold]) -> None:
+    classes = len(thresholds)
+    if scores.shape != (classes,) or masks.ndim != 3 or masks.shape[0] != classes or masks.dtype != np.uint8:
+        raise FrameError(
+            f"outputs: found scores {scores.shape} with masks {masks.dtype} {masks.shape}, "
+            f"expected [{classes}] with uint8 [{classes}, h, w]; the engine and the bundle do not belong together"
+        )
+    if not np.isfinite(scores).all():
+        raise FrameError(f"outputs: found scores {scores.tolist()}, expected finite numbers; the engine is faulty")
+
+
+def _defects(
+    scores: NDArray[np.float32],
+    masks: NDArray[np.uint8],
+    thresholds: Mapping[str, Threshold],
+    geometry: Geometry,
+    margin: float,
+) -> tuple[Defect, ...]:
+    defects: list[Defect] = []
+    for index, (name, threshold) in enumerate(thresholds.items()):
+        if scores[index] >= threshold.score - margin:
+            score = float(scores[index])
+            cells = _blobs(masks[index], threshold, geometry)
+            defects += [Defect(index, name, score, area, _in_frame(box, masks, geometry)) for area, box in cells]
+    return tuple(sorted(defects, key=lambda defect: (-defect.score, -defect.area_px)))
+
+
+def _blobs(mask: NDArray[np.uint8], threshold: Threshold, geometry: Geometry) -> Sequence[tuple[float, Box]]:
+    """Areas in input pixels and boxes in mask cells of the blobs that count."""
+    cell_area = geometry.input_height * geometry.input_width / mask.size
+    binary = (mask >= threshold.level).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
+    blobs = [
+        (float(count * cell_area), (int(x), int(y), int(width), int(height)))
+        for x, y, width, height, count in stats[1:]
+        if count * cell_area >= threshold.min_area_px
+    ]
+    if not blobs and threshold.min_area_px == 0:
+        row, column = np.unravel_index(int(mask.argmax()), mask.shape)
+        return [(0.0, (int(column), int(row), 1, 1))]
+    return blobs
+
+
+def _in_frame(box: Box, masks: NDArray[np.uint8], geometry: Geometry) -> Box:
+    """From mask cells to frame pixels, rounded outwards so that the box holds every cell."""
+    rows, columns = masks.shape[1:]
+    x, y, width, height = box
+    left = geometry.x + x * geometry.width // columns
+    top = geometry.y + y * geometry.height // rows
+    right = geometry.x + -(-(x + width) * geometry.width // columns)
+    bottom = geometry.y + -(-(y + height) * geometry.height // rows)
+    return left, top, right - left, bottom - top

@@ -1,0 +1,103 @@
+"""How a camera's frame becomes the network's input: crop, grey, resize.
+
+The only such code. Training, calibration, export and the line all call it, so that they cannot disagree.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bundle.errors import FrameError
+
+Image = NDArray[np.uint8]
+
+
+class Crop(BaseModel):
+    """A rectangle of the frame, in frame pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    x: int = Field(ge=0)
+    y: int = Field(ge=0)
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+
+
+class InputSpec(BaseModel):
+    """The network's input, with the part of the frame it is made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(ge=8, le=8192)
+    width: int = Field(ge=8, le=8192)
+    channels: int = Field(ge=1, le=3)
+    crop: Crop | None = None
+
+    def model_post_init(self, _context: object) -> None:
+        """Refuse two channels, which no camera sends."""
+        if self.channels == 2:
+            raise ValueError("channels is 2; expected 1 (grey) or 3 (RGB)")
+
+
+def preprocess(frame: Image, spec: InputSpec) -> Image:
+    """Make the network's input of one frame.
+
+    frame: uint8 [H, W] grey or [H, W, 3] RGB, any strides; it is only read.
+    Returns a new uint8 array [channels, height, width]. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601);
+    a grey frame for a three-channel network is repeated. Each axis is resized by area where it shrinks and
+    linearly where it grows.
+    Raises FrameError for another type or shape, or a crop that does not lie within the frame.
+    """
+    check_frame(frame)
+    part = _channels(_cropped(frame, spec.crop), spec.channels)
+    part = resize(part, spec.height, spec.width)
+    planes = part[np.newaxis] if part.ndim == 2 else part.transpose(2, 0, 1)  # [C, H, W]
+    return np.array(planes, order="C", copy=True)
+
+
+def resize(image: Image, height: int, width: int) -> Image:
+    """Resize uint8 [H, W] or [H, W, C], each axis by area where it shrinks and linearly where it grows."""
+    rows, columns = image.shape[:2]
+    for size, growing in (((columns, height), height > rows), ((width, height), width > columns)):
+        if (image.shape[1], image.shape[0]) != size:
+            interpolation = cv2.INTER_LINEAR if growing else cv2.INTER_AREA
+            image = cv2.resize(image, size, interpolation=interpolation)  # type: ignore[assignment]
+    return image
+
+
+def resize_truth(mask: Image, height: int, width: int) -> Image:
+    """Resize a truth mask, uint8 [H, W], by the exact nearest neighbour, so that no new value appears."""
+    if mask.shape == (height, width):
+        return mask
+    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
+
+
+def check_frame(frame: Image) -> None:
+    """Raise FrameError unless the frame is uint8 [H, W] or [H, W, 3] with at least one pixel."""
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        found = getattr(frame, "dtype", type(frame).__name__)
+        raise FrameError(f"frame: found {found}, expected uint8; convert it in the camera")
+    grey_or_rgb = frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)
+    if not grey_or_rgb or frame.size == 0:
+        raise FrameError(f"frame: found shape {frame.shape}, expected [H, W] grey or [H, W, 3] RGB with some pixels")
+
+
+def _cropped(frame: Image, crop: Crop | None) -> Image:
+    if crop is None:
+        return frame
+    height, width = frame.shape[:2]
+    if crop.x + crop.width > width or crop.y + crop.height > height:
+        raise FrameError(
+            f"frame: found {width}x{height}, expected at least {crop.x + crop.width}x{crop.y + crop.height} "
+            f"(width x height) for the crop of this bundle; set the camera's size or use another bundle"
+        )
+    return frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+
+
+def _channels(image: Image, channels: int) -> Image:
+    if image.ndim == 3 and channels == 1:
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+    if image.ndim == 2 and channels == 3:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+    return image

@@ -1,0 +1,1 @@
+"""Training: network, losses, data readers, splits, metrics, the loop."""

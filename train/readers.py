@@ -1,0 +1,83 @@
+"""Data sets as they lie on disk, by layout. The Magnetic Tile layout is read here."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from train.errors import DataError
+from train.samples import Dataset, MaskFile, Sample
+
+MAGNETIC_TILE_CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
+"""Alphabetical, which is the channel order; folder MT_Free holds the good parts."""
+
+PART_GAP = 300
+"""A new tile starts where the number N in `expK_num_N` jumps by more than this; neighbours that may share a tile
+stay together."""
+
+_CITATION = "Huang, Qiu, Yuan: Surface defect saliency of magnetic tile. The Visual Computer, 2020."
+_GOOD = "Free"
+_NAME = re.compile(r"exp\d+_num_(\d+)$")
+
+
+def read_dataset(directory: Path) -> Dataset:
+    """Read the data set in `directory`, whichever layout it has.
+
+    Raises DataError if there is no such folder, no known layout, or an image without its label.
+    """
+    if not directory.is_dir():
+        raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
+    if any(directory.glob("MT_*")):
+        return read_magnetic_tile(directory)
+    raise DataError(f"{directory}: found no known layout, expected folders MT_<class>")
+
+
+def read_magnetic_tile(directory: Path) -> Dataset:
+    """Read `MT_<class>/Imgs/*.jpg` with a mask `*.png` beside each.
+
+    The folder is the class. An image whose mask is empty keeps its class label; it has no outline, so it counts for
+    the class but for no mask (see `train.data` and `train.metrics`).
+    """
+    folders = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
+    images = [(path, name) for folder in folders for name in [_class_of(folder)] for path in _images(folder)]
+    if not images:
+        raise DataError(f"{directory}: found no image, expected MT_<class>/Imgs/*.jpg")
+    parts = dict(zip(sorted(_number(path) for path, _ in images), _part_names(_number(path) for path, _ in images)))
+    samples = (_tile(path, name, parts[_number(path)]) for path, name in images)
+    return Dataset("magnetic-tile", MAGNETIC_TILE_CLASSES, tuple(samples), _CITATION)
+
+
+def _class_of(folder: Path) -> str:
+    name = folder.name.removeprefix("MT_")
+    if folder.name == name or name not in (*MAGNETIC_TILE_CLASSES, _GOOD):
+        expected = ", ".join(f"MT_{known}" for known in (*MAGNETIC_TILE_CLASSES, _GOOD))
+        raise DataError(f"{folder}: found an unknown class folder, expected one of {expected}; rename or remove it")
+    return name
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted((folder / "Imgs").glob("*")) if path.suffix.lower() in (".jpg", ".jpeg"))
+
+
+def _tile(path: Path, name: str, part: str) -> Sample:
+    mask = path.with_suffix(".png")
+    if not mask.is_file():
+        raise DataError(f"{path}: found no mask beside it, expected {mask.name}; add the mask or remove the image")
+    outlines = tuple(MaskFile(mask) if name == known else None for known in MAGNETIC_TILE_CLASSES)
+    return Sample(path, part, outlines)
+
+
+def _number(path: Path) -> int:
+    match = _NAME.match(path.stem)
+    if match is None:
+        raise DataError(f"{path}: found the name {path.stem}, expected expK_num_N, which says the part; rename it")
+    return int(match[1])
+
+
+def _part_names(numbers: Iterable[int]) -> Iterator[str]:
+    """One name per number in ascending order: the first number of its run without a gap over PART_GAP."""
+    first = last = None
+    for number in sorted(numbers):
+        if first is None or last is None or number - last > PART_GAP:
+            first = number
+        last = number
+        yield f"tile-{first}"
