@@ -4,11 +4,13 @@ from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, d
 from bundle.errors import BundleDamaged, BundleError, BundleFormat, FrameError, GoldenMismatch
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.golden import Golden
+from bundle.images import SUFFIXES, encode_png, read_image
 from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
 from bundle.preprocess import Crop, Image, InputSpec, check_frame, preprocess, resize, resize_truth
 
 __all__ = [
     "FORMAT",
+    "SUFFIXES",
     "Box",
     "Bundle",
     "BundleDamaged",
@@ -32,9 +34,11 @@ __all__ = [
     "Verdict",
     "check_frame",
     "decide",
+    "encode_png",
     "first_problem",
     "load_bundle",
     "preprocess",
+    "read_image",
     "resize",
     "resize_truth",
     "write_bundle",

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.errors import BundleDamaged, GoldenMismatch
+from bundle.errors import BundleDamaged, FrameError, GoldenMismatch
+from bundle.images import encode_png, read_image
 from bundle.manifest import Tolerance
 
 EXPECTED = "golden/expected.npz"
@@ -51,7 +51,10 @@ def decode(folder: Path) -> Golden:
             scores, masks = arrays["scores"], arrays["masks"]
     except (OSError, ValueError, KeyError) as error:
         raise BundleDamaged(f"{folder / EXPECTED}: cannot be read ({error}); copy the bundle again") from None
-    frames = tuple(decode_png(folder / frame_file(index)) for index in range(len(scores)))
+    try:
+        frames = tuple(read_image(folder / frame_file(index)) for index in range(len(scores)))
+    except FrameError as error:
+        raise BundleDamaged(str(error)) from None
     return Golden(frames, scores, masks)
 
 
@@ -78,22 +81,3 @@ def compare(golden: Golden, infer: Infer, inputs: Sequence[NDArray[np.uint8]], t
                 "the engine computes something else: rebuild it, do not go on line"
             )
 
-
-def encode_png(frame: NDArray[np.uint8]) -> bytes:
-    """Encode uint8 [H, W] or [H, W, 3] RGB as PNG."""
-    stored = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", stored)
-    if not done:
-        raise ValueError(f"frame of shape {frame.shape} cannot be encoded as PNG")
-    return data.tobytes()
-
-
-def decode_png(path: Path) -> NDArray[np.uint8]:
-    """Read a PNG as uint8 [H, W] or [H, W, 3] RGB; raises BundleDamaged if it cannot be read."""
-    try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise BundleDamaged(f"{path}: cannot be read ({error}); copy the bundle again") from None
-    if image is None:
-        raise BundleDamaged(f"{path}: is not a whole PNG; copy the bundle again")
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

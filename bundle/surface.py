@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
-Points = Sequence[tuple[float, float]]
+Path = list[tuple[float, float]]
 
 BELT = 0.12  # reflectance of the belt beside the part
 HEIGHTS_PX = (340, 420)  # the most frequent sizes of the Magnetic Tile set, both ends included
@@ -39,13 +39,19 @@ class Surface:
     @property
     def reflectance(self) -> Plane:
         """Reflectance of part and belt, float32 [H, W]."""
-        return self.part * (self.shade * (1 + self.grain)) + (1 - self.part) * np.float32(BELT)
+        plane = self.shade * (1 + self.grain)
+        plane -= BELT
+        plane *= self.part
+        plane += BELT
+        return plane
 
 
 def draw_surface(rng: Generator) -> Surface:
     """Draw the surface of a good part of random size."""
     shape = int(rng.integers(*HEIGHTS_PX, endpoint=True)), int(rng.integers(*WIDTHS_PX, endpoint=True))
-    shade = _shading(rng, shape) * _strips(rng, shape) * _marks(rng, shape)
+    shade = _shading(rng, shape)
+    shade *= _strips(rng, shape)
+    shade *= _marks(rng, shape)
     return Surface(shade=shade, grain=_grinding(rng, shape), part=_outline(rng, shape))
 
 
@@ -56,23 +62,21 @@ def clouds(rng: Generator, shape: tuple[int, int], cell: tuple[float, float]) ->
     return cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
 
 
-def stroke(shape: tuple[int, int], points: Points, width_px: int, soft_px: float = 0.0) -> Plane:
-    """Coverage of a line through points (x, y), float32 [H, W] in 0..1."""
+def stroke(shape: tuple[int, int], paths: Sequence[Path], width_px: int, soft_px: float = 0.0) -> Plane:
+    """Coverage of lines through points (x, y), float32 [H, W] in 0..1."""
     canvas = np.zeros(shape, np.uint8)
-    cv2.polylines(canvas, [_fixed_point(points)], False, 255, width_px, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, [_fixed_point(path) for path in paths], False, 255, width_px, cv2.LINE_AA, _SHIFT)
     return _soften(canvas, soft_px)
 
 
-def fill(shape: tuple[int, int], points: Points, soft_px: float = 0.0) -> Plane:
+def fill(shape: tuple[int, int], corners: Path, soft_px: float = 0.0) -> Plane:
     """Coverage of a polygon with corners (x, y), float32 [H, W] in 0..1."""
     canvas = np.zeros(shape, np.uint8)
-    cv2.fillPoly(canvas, [_fixed_point(points)], 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(canvas, [_fixed_point(corners)], 255, cv2.LINE_AA, _SHIFT)
     return _soften(canvas, soft_px)
 
 
-def wander(
-    rng: Generator, shape: tuple[int, int], steps: int, step_px: float, turn: float
-) -> list[tuple[float, float]]:
+def wander(rng: Generator, shape: tuple[int, int], steps: int, step_px: float, turn: float) -> Path:
     """Draw a path of points (x, y) from a random place on the part; `turn` is the bend of a step in radians."""
     height, width = shape
     x, y = rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height
@@ -84,12 +88,13 @@ def wander(
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
-def _fixed_point(points: Points) -> NDArray[np.int32]:
-    return np.rint(np.asarray(points) * 2**_SHIFT).astype(np.int32)
+def _fixed_point(path: Path) -> NDArray[np.int32]:
+    return np.asarray(np.rint(np.asarray(path) * 2**_SHIFT), np.int32)
 
 
 def _soften(canvas: NDArray[np.uint8], soft_px: float) -> Plane:
-    cover = canvas.astype(np.float32) / np.float32(255)
+    cover = canvas.astype(np.float32)
+    cover /= 255
     return cv2.GaussianBlur(cover, (0, 0), soft_px).astype(np.float32, copy=False) if soft_px else cover
 
 
@@ -105,7 +110,7 @@ def _shading(rng: Generator, shape: tuple[int, int]) -> Plane:
     roundness, ridge = rng.uniform(0.1, 0.5), rng.uniform(-0.4, 0.4)
     slow = cv2.GaussianBlur(clouds(rng, (shape[0] // 4, shape[1] // 4), (25, 15)), (0, 0), 8)
     slow = cv2.resize(slow, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray((1 - roundness * (x - ridge) ** 2) * (1 + 0.08 * slow), np.float32)
+    return np.asarray((1 - roundness * (x - ridge) ** 2) * (1 + 0.1 * slow), np.float32)
 
 
 def _strips(rng: Generator, shape: tuple[int, int]) -> Plane:
@@ -121,26 +126,27 @@ def _strips(rng: Generator, shape: tuple[int, int]) -> Plane:
 
 def _grinding(rng: Generator, shape: tuple[int, int]) -> Plane:
     """Streaks of several lengths along the height, one pixel wide, a few of them bright."""
-    bright = (rng.random(shape[1], dtype=np.float32) < 0.03) * rng.uniform(0.5, 2.5, shape[1]).astype(np.float32)
-    columns = rng.standard_normal(shape[1], dtype=np.float32) + bright
-    grain = columns * (0.5 + 0.35 * clouds(rng, shape, (90, 30)))
-    for length_px, strength in ((60, 0.7), (12, 0.6), (3, 0.45)):
-        grain += strength * clouds(rng, shape, (length_px, 1))
-    return np.asarray(grain * rng.uniform(0.04, 0.085), np.float32)
+    bright = np.where(rng.random(shape[1]) < 0.05, rng.uniform(1.5, 4.0, shape[1]), 0)
+    lines = (rng.standard_normal(shape[1]) + bright).astype(np.float32)
+    grain = clouds(rng, shape, (90, 20))
+    grain *= 0.45
+    grain += 0.5
+    grain *= lines
+    for length_px in (60, 12, 3):
+        grain += np.float32(0.6) * clouds(rng, shape, (length_px, 1))
+    grain *= rng.uniform(0.045, 0.095)
+    return grain
 
 
 def _marks(rng: Generator, shape: tuple[int, int]) -> Plane:
     """Scratches, hairs, dust and stains: harmless, and fainter than any defect."""
+    scratches = [wander(rng, shape, int(rng.integers(3, 12)), step_px=12, turn=0.03) for _ in range(rng.integers(0, 3))]
+    hairs = [wander(rng, shape, int(rng.integers(6, 22)), step_px=6, turn=0.35) for _ in range(rng.integers(0, 5))]
+    specks = (rng.random((rng.integers(0, 9), 2)) * shape[::-1]).tolist()
     marks = np.ones(shape, np.float32)
-    for _ in range(rng.integers(0, 3)):
-        path = wander(rng, shape, steps=int(rng.integers(3, 12)), step_px=12, turn=0.03)
-        marks += stroke(shape, path, 1) * np.float32(rng.choice([-0.1, 0.12]))
-    for _ in range(rng.integers(0, 3)):
-        path = wander(rng, shape, steps=int(rng.integers(6, 22)), step_px=6, turn=0.35)
-        marks -= stroke(shape, path, 2, soft_px=1.2) * np.float32(rng.uniform(0.08, 0.15))
-    for _ in range(rng.integers(0, 6)):
-        x, y = rng.uniform(0, shape[1]), rng.uniform(0, shape[0])
-        marks -= stroke(shape, [(x, y), (x + 1, y)], int(rng.integers(1, 4))) * np.float32(rng.uniform(0.12, 0.22))
+    marks += stroke(shape, scratches, 1) * np.float32(rng.choice([-0.1, 0.12]))
+    marks -= stroke(shape, hairs, 2, soft_px=1.2) * np.float32(rng.uniform(0.08, 0.15))
+    marks -= stroke(shape, [[(x, y), (x + 1, y)] for x, y in specks], 2) * np.float32(rng.uniform(0.12, 0.22))
     for _ in range(rng.integers(0, 3)):
         marks += _stain(rng, shape) * np.float32(rng.uniform(-0.07, 0.05))
     return marks

@@ -19,7 +19,7 @@ from bundle.surface import Plane, draw_surface
 
 CLASSES: tuple[str, ...] = tuple(DEFECTS)
 
-_DECK = 50  # parts that are shuffled together: 30 % defective makes three of each of the five kinds
+_DECK = 50  # with 30 % defective, three of each of the five kinds
 _SURFACE, _DEFECT, _CAMERA, _ORDER = range(4)  # what a random stream is for
 
 
@@ -58,15 +58,16 @@ def draw_part(seed: int, index: int, defective_share: float = 0.3) -> Tile:
     return draw_tile(seed, index, choose_kind(seed, index, defective_share))
 
 
-def draw_kinds(seed: int, count: int, defective_share: float) -> list[str | None]:
+def draw_kinds(seed: int, count: int, defective_share: float = 0.3) -> list[str | None]:
     """Draw the kinds of parts 0 to `count` - 1."""
     return [choose_kind(seed, index, defective_share) for index in range(count)]
 
 
-def choose_kind(seed: int, index: int, defective_share: float) -> str | None:
-    """Draw the kind of part number `index`, each class in turn, so that any 50 parts in a deck hold the share.
+def choose_kind(seed: int, index: int, defective_share: float = 0.3) -> str | None:
+    """Draw the kind of part number `index`.
 
-    Raises ValueError for a share outside 0 to 1.
+    Kinds are dealt from shuffled decks of 50 parts that hold the share exactly, each class as often as the others, so
+    that even a short production has parts of every class. Raises ValueError for a share outside 0 to 1.
     """
     if not 0 <= defective_share <= 1:
         raise ValueError(f"defective_share is {defective_share}, expected 0 to 1")
@@ -87,13 +88,14 @@ def _channel(kind: str) -> int:
 
 
 def _expose(rng: Generator, reflectance: Plane) -> NDArray[np.uint8]:
-    """Light the surface, let the lens darken the corners, add sensor noise and read out uint8."""
-    height, width = reflectance.shape
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    tilt_y, tilt_x, vignette = rng.uniform(-0.12, 0.12), rng.uniform(-0.12, 0.12), rng.uniform(0.0, 0.1)
-    light = rng.uniform(70, 150) * (1 + tilt_y * y) * (1 + tilt_x * x) - 100 * vignette * (x * x + y * y) / 2
-    signal = reflectance * light.astype(np.float32)
+    """Light the surface, let the lens darken the borders, add sensor noise and read out uint8."""
+    signal = reflectance * np.float32(rng.uniform(70, 165))
+    for axis, length in enumerate(signal.shape):
+        place = np.linspace(-1, 1, length, dtype=np.float32)
+        light = 1 + rng.uniform(-0.12, 0.12) * place - rng.uniform(0, 0.06) * place**2
+        signal *= np.expand_dims(light, 1 - axis)
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
-    signal += noise * (0.8 + 0.008 * signal)  # read-out noise, and a part that grows with the light
-    return np.asarray(np.rint(np.clip(signal, 0, 255)), np.uint8)
+    noise *= 0.8 + 0.008 * signal  # read-out noise, and a part that grows with the light
+    signal += noise
+    np.clip(signal, 0, 255, out=signal)
+    return np.asarray(np.rint(signal, out=signal), np.uint8)

@@ -1,11 +1,11 @@
 """What can go wrong in training that the person at the keyboard can put right.
 
-    TrainError(Exception)      the message is one line: which thing, found, expected, what to do
-     +- DataError              an image, mask, label file or folder of the data set
-     +- SplitError             a split file, or data that cannot be split as asked
-     +- RecipeError            a recipe's file, key or value
-     +- CheckpointError        a checkpoint that cannot be read or does not fit
-     +- ThresholdError         a class whose threshold cannot be chosen from the validation part
+TrainError(Exception)      the message is one line: which thing, found, expected, what to do
+ +- DataError              an image, mask, label file or folder of the data set
+ +- SplitError             a split file, or data that cannot be split as asked
+ +- RecipeError            a recipe's file, key or value
+ +- CheckpointError        a checkpoint that cannot be read or does not fit
+ +- ThresholdError         a class whose threshold cannot be chosen from the validation part
 """
 
 

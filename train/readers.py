@@ -41,7 +41,8 @@ def read_magnetic_tile(directory: Path) -> Dataset:
     images = [(path, name) for folder in folders for name in [_class_of(folder)] for path in _images(folder)]
     if not images:
         raise DataError(f"{directory}: found no image, expected MT_<class>/Imgs/*.jpg")
-    parts = dict(zip(sorted(_number(path) for path, _ in images), _part_names(_number(path) for path, _ in images)))
+    numbers = sorted(_number(path) for path, _ in images)
+    parts = dict(zip(numbers, _part_names(numbers), strict=True))
     samples = (_tile(path, name, parts[_number(path)]) for path, name in images)
     return Dataset("magnetic-tile", MAGNETIC_TILE_CLASSES, tuple(samples), _CITATION)
 
@@ -73,10 +74,10 @@ def _number(path: Path) -> int:
     return int(match[1])
 
 
-def _part_names(numbers: Iterable[int]) -> Iterator[str]:
+def _part_names(ascending: Iterable[int]) -> Iterator[str]:
     """One name per number in ascending order: the first number of its run without a gap over PART_GAP."""
     first = last = None
-    for number in sorted(numbers):
+    for number in ascending:
         if first is None or last is None or number - last > PART_GAP:
             first = number
         last = number

@@ -81,14 +81,15 @@ def _random(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[
 
 def _by_part(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
     parts = _kinds_of_parts(dataset)
-    names = [sorted(parts)[index] for index in generator.permutation(len(parts))]
-    owed = {side: Counter({kind: total * share for kind, total in _total(parts).items()}) for side, share in SHARES.items()}
+    order = [sorted(parts)[index] for index in generator.permutation(len(parts))]
+    total = sum(parts.values(), Counter())
+    got: dict[Side, Counter[str]] = {side: Counter() for side in SIDES}
     given: dict[str, Side] = {}
-    for kind in sorted(_total(parts), key=lambda kind: (sum(kind in parts[name] for name in names), kind)):
-        for name in [name for name in names if kind in parts[name] and name not in given]:
-            given[name] = _neediest(kind, parts, given, owed)
-            owed[given[name]].subtract(parts[name])
-    _check_every_side(dataset, parts, given)
+    for kind in _rarest_first(parts):
+        for name in (name for name in order if kind in parts[name] and name not in given):
+            given[name] = _neediest(kind, total[kind], got)
+            got[given[name]].update(parts[name])
+    _check_every_side(dataset, parts, got)
     return ((sample, given[sample.part]) for sample in dataset.samples)
 
 
@@ -101,26 +102,24 @@ def _kinds_of_parts(dataset: Dataset) -> dict[str, Counter[str]]:
     return parts
 
 
-def _total(parts: Mapping[str, Counter[str]]) -> Counter[str]:
-    return sum(parts.values(), Counter())
+def _rarest_first(parts: Mapping[str, Counter[str]]) -> list[str]:
+    spread = Counter(kind for kinds in parts.values() for kind in kinds)
+    return sorted(spread, key=lambda kind: (spread[kind], kind))
 
 
-def _neediest(
-    kind: str, parts: Mapping[str, Counter[str]], given: Mapping[str, Side], owed: Mapping[Side, Mapping[str, float]]
-) -> Side:
-    """The side for the next part of a class: first one that has none of it, then the one that lacks most images."""
-    held = {side: any(kind in parts[name] for name, at in given.items() if at == side) for side in SIDES}
-    for side in SIDES:
-        if not held[side]:
-            return side
-    return max(SIDES, key=lambda side: owed[side][kind])
+def _neediest(kind: str, total: int, got: Mapping[Side, Mapping[str, int]]) -> Side:
+    """The side for the next part of a class: one that has none of it, else the one that lacks most images."""
+    without = [side for side in SIDES if not got[side].get(kind)]
+    return without[0] if without else max(SIDES, key=lambda side: SHARES[side] * total - got[side][kind])
 
 
-def _check_every_side(dataset: Dataset, parts: Mapping[str, Counter[str]], given: Mapping[str, Side]) -> None:
+def _check_every_side(
+    dataset: Dataset, parts: Mapping[str, Counter[str]], got: Mapping[Side, Mapping[str, int]]
+) -> None:
     for name in dataset.classes:
-        having = [part for part in parts if name in parts[part]]
-        if having and len({given[part] for part in having}) < len(SIDES):
+        having = sum(name in kinds for kinds in parts.values())
+        if having and not all(got[side].get(name) for side in SIDES):
             raise SplitError(
-                f"by-part split: found {len(having)} parts with {name}, expected at least one each for train, val and "
-                f"test; add parts of that class, or use the split `random`, whose figures are too good"
+                f"by-part split: found {having} parts with {name}, expected at least one each for train, val and test; "
+                f"add parts of that class, or use the split `random`, whose figures are too good"
             )

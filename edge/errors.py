@@ -1,0 +1,52 @@
+"""What can go wrong at a station.
+
+StationError(Exception)         the message is one line: which thing, found, expected, what to do
+ +- LineConfigError             line.toml: file, key, value, allowed
+ +- CameraError                 a camera cannot be opened or used
+ |   +- CameraTimeout           no frame within the time allowed; also a TimeoutError
+ |   +- CameraLost              the camera is gone
+ |   +- FrameDamaged            one frame is unreadable; the camera goes on
+ |   +- CameraFinished          a folder has no more pictures
+ +- EngineError                 an engine cannot be opened, or gave an impossible answer
+ +- RecordsError                the database cannot be opened, read or written
+"""
+
+
+class StationError(Exception):
+    """Anything wrong at the station that is not the bundle's or the link's doing."""
+
+
+class LineConfigError(StationError):
+    """A line's configuration is not valid."""
+
+
+class CameraError(StationError):
+    """A camera cannot be opened or used."""
+
+
+class CameraTimeout(CameraError, TimeoutError):
+    """The camera sent no frame within the time allowed."""
+
+
+class CameraLost(CameraError):
+    """The camera is gone; it must be opened again."""
+
+
+class FrameDamaged(CameraError):
+    """The frame of this one exposure cannot be read; the next one may be fine."""
+
+    def __init__(self, message: str, exposure: int) -> None:
+        super().__init__(message)
+        self.exposure = exposure
+
+
+class CameraFinished(CameraError):
+    """The camera plays a folder, and its last picture has been grabbed."""
+
+
+class EngineError(StationError):
+    """An engine cannot be opened, or answered with something impossible."""
+
+
+class RecordsError(StationError):
+    """The records cannot be opened, read or written."""

@@ -1,0 +1,66 @@
+"""A line's configuration: one TOML file."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bundle import first_problem
+from edge.errors import LineConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Line(BaseModel):
+    """One line. Paths are relative to the folder of the file they stand in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bundle: Path
+    """Folder of the bundle."""
+    camera: str
+    """Address of the camera, such as `file:///pictures` or `synthetic://?seed=7`."""
+    plc: str
+    """Address of the PLC or reject controller, such as `serial:///dev/ttyTHS1?baud=115200`."""
+    records: Path = Path("records.sqlite")
+    """Database of the verdicts; made if it does not exist."""
+    engine: str = "onnxruntime"
+    """What runs the network; there is no falling back to another."""
+    engine_threads: int | None = Field(default=None, ge=1, le=256)
+    """CPU threads of the engine; left out, the engine chooses."""
+    deadline_ms: float = Field(default=500, gt=0, le=60_000)
+    """From a part's trigger to its verdict; later is TIMEOUT."""
+    grab_timeout_ms: float = Field(default=200, gt=0, le=60_000)
+    """From asking a camera for a frame to having it; longer is FAULT."""
+    open_parts: int = Field(default=8, ge=1, le=256)
+    """Parts between camera and verdict at a time; a trigger beyond that is TIMEOUT at once."""
+    record_wait_ms: float = Field(default=5, ge=0, le=1000)
+    """How long a verdict waits for its row to be on disk before it is sent all the same."""
+    unsure_margin: float = Field(default=0, ge=0, le=1)
+    """A class whose score is below its threshold by at most this makes the part UNSURE."""
+
+
+def load_line(path: Path) -> Line:
+    """Read a line's configuration; raises LineConfigError with file, key, value and what is allowed."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LineConfigError(f"{path}: cannot be read ({error.strerror}), expected a line's TOML file") from None
+    except ValueError as error:  # TOML and UTF-8 errors alike
+        raise LineConfigError(f"{path}: is not TOML ({error}); correct that line") from None
+    return parse_line(content, path)
+
+
+def parse_line(content: dict[str, Any], path: Path) -> Line:
+    """Check the content of the file at `path`."""
+    try:
+        line = Line.model_validate(content)
+    except ValidationError as error:
+        allowed = ", ".join(Line.model_fields)
+        raise LineConfigError(f"{path}: {first_problem(error)}; the keys are: {allowed}") from None
+    folder = path.parent
+    return line.model_copy(update={"bundle": folder / line.bundle, "records": folder / line.records})

@@ -1,0 +1,63 @@
+"""One part on its way from trigger to verdict."""
+
+import threading
+from dataclasses import dataclass, field
+
+from bundle import Defect, Image, Verdict
+from edge.camera import Frame
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found out about a part."""
+
+    verdict: Verdict
+    defects: tuple[Defect, ...] = ()
+    """The strongest first; none where the verdict is OK, TIMEOUT or FAULT."""
+    fault: str = ""
+    """Why the verdict is TIMEOUT or FAULT."""
+
+
+@dataclass
+class Part:
+    """One trigger, which gets exactly one verdict.
+
+    Times are seconds on the station's clock.
+    """
+
+    number: int
+    """Row in the records; never reused."""
+    part_id: int
+    """The trigger's own id, u32."""
+    encoder: int
+    """The belt's position at the trigger, u32."""
+    triggered: float
+    deadline: float
+    camera: str = ""
+    """Address of the camera that sees it."""
+    exposure: int = 0
+    frame: Frame | None = None
+    masks: Image | None = None
+    """The network's masks, uint8 [C, h, w], once it has been inspected."""
+    stamps: dict[str, float] = field(default_factory=dict)
+    """When each stage was done: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
+    outcome: Outcome | None = None
+    _settling: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def settle(self, outcome: Outcome) -> bool:
+        """Give the part its verdict; false if it already has one, which then stands."""
+        with self._settling:
+            if self.outcome is not None:
+                return False
+            self.outcome = outcome
+            return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether the part has its verdict."""
+        return self.outcome is not None
+
+    def since_trigger_us(self, stage: str) -> int | None:
+        """Microseconds from the trigger to the end of a stage; None if it was not reached."""
+        at = self.stamps.get(stage)
+        return None if at is None else round((at - self.triggered) * 1e6)

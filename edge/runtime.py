@@ -1,0 +1,250 @@
+"""The loop: trigger -> frame -> decision -> row -> result, one verdict for every trigger.
+
+Four threads in a chain, each waiting on the one before: `line` polls the PLC and watches the deadlines, `grab` takes
+frames from the camera, `infer` owns the engine, `report` writes rows and sends results. A part is settled once; who
+comes second (a late frame, a late decision) finds it settled and lets it go.
+"""
+
+import logging
+import queue
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bundle import FrameError, Verdict
+from edge.camera import Camera, Clock, Frame
+from edge.errors import CameraError, EngineError, FrameDamaged
+from edge.inspector import Inspector
+from edge.part import Outcome, Part
+from edge.records import Records
+from edge.wire import to_result
+from firmware_bridge.events import Acknowledged, Event, Undelivered
+from firmware_bridge.link import Link
+from firmware_bridge.messages import Message, Result, Trigger
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.005
+"""How long the line thread waits for the PLC before it looks at the deadlines again."""
+DELIVERY_S = 3.0
+"""How long a stopping station waits for the last acknowledgements."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the loop must keep to; see the fields of the same names in `Line`."""
+
+    deadline_s: float = 0.5
+    grab_timeout_s: float = 0.2
+    open_parts: int = 8
+    record_wait_s: float = 0.005
+
+
+@dataclass
+class Counts:
+    """What has happened since the start."""
+
+    triggers: int = 0
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    acknowledged: int = 0
+    undelivered: int = 0
+    overruns: int = 0
+    """Triggers that came while `open_parts` were open; each got TIMEOUT at once."""
+    frames_discarded: int = 0
+    """Frames of parts that were settled before their frame came."""
+
+
+class Runtime:
+    """The running loop over things that are open already; it closes none of them."""
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        camera: Camera,
+        records: Records,
+        link: Link,
+        limits: Limits,
+        clock: Clock,
+        on_settled: Callable[[Part], None] | None = None,
+    ) -> None:
+        self.counts = Counts()
+        self.finished = threading.Event()
+        """Set when the camera has no more frames, or a thread has failed."""
+        self.failure: BaseException | None = None
+        """What made a thread fail; our fault, never a part's."""
+        self._inspector, self._camera, self._records, self._link = inspector, camera, records, link
+        self._limits, self._clock, self._on_settled = limits, clock, on_settled
+        self._open: deque[Part] = deque()  # by deadline, since all have the same time allowed
+        self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
+        self._in_flight_lock = threading.Lock()
+        self._to_grab: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self._to_infer: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self._to_report: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._reported = 0
+        loops = {"line": self._line, "grab": self._grab, "infer": self._infer, "report": self._report}
+        self._threads = [threading.Thread(target=self._guard, args=(loop,), name=name) for name, loop in loops.items()]
+
+    def start(self) -> None:
+        """Start the threads; from here on every trigger gets its verdict."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Take no more triggers, give every open part its verdict, tell the PLC, and end the threads."""
+        self._stopping.set()
+        line, *chain = self._threads
+        line.join()
+        for inbox, thread in zip((self._to_grab, self._to_infer, self._to_report), chain, strict=True):
+            inbox.put(None)
+            thread.join()
+
+    def _guard(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as error:  # a thread must not die in silence
+            log.exception("the %s thread failed; the station stops", threading.current_thread().name)
+            self.failure = error
+            self.finished.set()
+
+    def _settle(self, part: Part, outcome: Outcome) -> None:
+        if part.settle(outcome):
+            if outcome.fault:
+                log.warning("part %d (row %d): %s: %s", part.part_id, part.number, outcome.verdict.name, outcome.fault)
+            self._to_report.put(part)
+
+    # line
+
+    def _line(self) -> None:
+        while not self._stopping.is_set():
+            self._serve(POLL_S)
+        while self._reported < self.counts.triggers and self.failure is None:
+            self._serve(POLL_S)
+        last_moment = self._clock() + DELIVERY_S
+        while self._in_flight and self._clock() < last_moment:
+            self._serve(POLL_S)
+        self._link.go_offline("stopped")
+        self._link.poll(POLL_S)
+
+    def _serve(self, timeout_s: float) -> None:
+        for event in self._link.poll(timeout_s):
+            self._hear(event)
+        now = self._clock()
+        while self._open and (self._open[0].settled or self._open[0].deadline <= now):
+            late = f"no verdict within {self._limits.deadline_s * 1e3:.0f} ms of the trigger"
+            self._settle(self._open.popleft(), Outcome(Verdict.TIMEOUT, fault=late))
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Trigger):
+            self._triggered(event)
+        elif isinstance(event, (Acknowledged, Undelivered)):
+            self._delivered(event.message, isinstance(event, Acknowledged))
+        elif not isinstance(event, Message):
+            log.info("line: %s", event)
+
+    def _triggered(self, trigger: Trigger) -> None:
+        now = self._clock()
+        self.counts.triggers += 1
+        self._records.last_number += 1
+        part = Part(
+            self._records.last_number, trigger.part_id, trigger.encoder, now, now + self._limits.deadline_s,
+            camera=self._camera.address, exposure=self._camera.expose(),
+        )  # fmt: skip
+        open_parts = sum(not waiting.settled for waiting in self._open)
+        if self._stopping.is_set():
+            self._settle(part, Outcome(Verdict.FAULT, fault="the station is stopping"))
+        elif open_parts >= self._limits.open_parts:
+            self.counts.overruns += 1
+            self._settle(part, Outcome(Verdict.TIMEOUT, fault=f"{open_parts} parts are waiting already"))
+        else:
+            self._open.append(part)
+            self._to_grab.put(part)
+
+    def _delivered(self, message: Message, arrived: bool) -> None:
+        if not isinstance(message, Result):
+            return
+        with self._in_flight_lock:
+            part = next((part for part in self._in_flight if part.part_id == message.part_id), None)
+            if part is None:
+                return
+            self._in_flight.remove(part)
+        if arrived:
+            self.counts.acknowledged += 1
+            part.stamps["acknowledged"] = self._clock()
+        else:
+            self.counts.undelivered += 1
+        self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
+
+    # grab
+
+    def _grab(self) -> None:
+        ahead: Frame | None = None
+        for part in iter(self._to_grab.get, None):
+            try:
+                ahead = self._frame_for(part, ahead)
+            except (CameraError, FrameError) as error:
+                ahead = None
+                self._settle(part, Outcome(Verdict.FAULT, fault=str(error)))
+            self._to_infer.put(part)
+            if self._camera.exhausted:
+                self.finished.set()
+
+    def _frame_for(self, part: Part, ahead: Frame | None) -> Frame | None:
+        """Find the frame of this part's own exposure; returns a later one that was grabbed too early, if any."""
+        frame = ahead
+        while frame is None or frame.exposure < part.exposure:
+            self.counts.frames_discarded += frame is not None
+            frame = self._grab_from(part.exposure)
+        if frame.exposure > part.exposure:
+            missing = f"camera {self._camera.address}: exposure {part.exposure} was lost, {frame.exposure} came instead"
+            self._settle(part, Outcome(Verdict.FAULT, fault=missing))
+            return frame
+        part.frame = frame
+        part.stamps["frame"] = frame.arrived
+        return None
+
+    def _grab_from(self, exposure: int) -> Frame:
+        """Grab a frame, passing over those of earlier exposures that cannot be read: nobody waits for them."""
+        while True:
+            try:
+                return self._camera.grab(self._limits.grab_timeout_s)
+            except FrameDamaged as error:
+                if error.exposure >= exposure:
+                    raise
+                self.counts.frames_discarded += 1
+
+    # infer
+
+    def _infer(self) -> None:
+        for part in iter(self._to_infer.get, None):
+            if not part.settled:
+                self._settle(part, self._outcome(part))
+
+    def _outcome(self, part: Part) -> Outcome:
+        try:
+            return self._inspector.inspect(part)
+        except (EngineError, FrameError) as error:
+            return Outcome(Verdict.FAULT, fault=str(error))
+        except Exception as error:  # the outermost loop: whatever it was, this part is not proved good
+            log.exception("part %d could not be inspected", part.part_id)
+            return Outcome(Verdict.FAULT, fault=f"{type(error).__name__}: {error}")
+
+    # report
+
+    def _report(self) -> None:
+        for part in iter(self._to_report.get, None):
+            part.stamps["recorded"] = self._clock()
+            self._records.keep(part, self._limits.record_wait_s)
+            self._send(part)
+            self._reported += 1
+
+    def _send(self, part: Part) -> None:
+        result = to_result(part, self._inspector.bundle.manifest.classes, self._clock())
+        with self._in_flight_lock:
+            self._in_flight.append(part)
+        self.counts.verdicts[Verdict[result.verdict.name]] += 1
+        self._link.send(result)
+        part.stamps["sent"] = self._clock()
+        if self._on_settled is not None:
+            self._on_settled(part)

@@ -1,0 +1,84 @@
+"""One line put together: everything that `line.toml` names, opened, checked, logged, and closed again."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from time import monotonic
+
+from bundle import Bundle, load_bundle
+from edge.camera import Camera, Clock, open_camera
+from edge.engine import Engine, open_engine
+from edge.inspector import Inspector
+from edge.line import Line
+from edge.part import Part
+from edge.records import Records
+from edge.runtime import Limits, Runtime
+from firmware_bridge.link import Link, open_link
+from firmware_bridge.messages import Hello
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_station(
+    line: Line, on_settled: Callable[[Part], None] | None = None, clock: Clock = monotonic
+) -> Iterator[Runtime]:
+    """Open a line and run it until the `with` block ends; then every open part gets its verdict.
+
+    The order is that of trust: the bundle with its golden frames first, the PLC last, so that no trigger is taken
+    before its part can be judged. Raises BundleError, StationError or LinkError with nothing left open.
+    """
+    with ExitStack() as opened:
+        bundle = load_bundle(line.bundle)
+        engine = open_engine(line.engine, bundle, line.engine_threads)
+        opened.callback(engine.close)
+        inspector = Inspector(bundle, engine, clock, line.unsure_margin)
+        inspector.warm_up()
+        records = Records(line.records, bundle.id)
+        opened.callback(_close_records, records)
+        camera = open_camera(line.camera, clock)
+        opened.callback(camera.close)
+        link = open_link(line.plc, introduction(bundle), clock)
+        opened.callback(link.close)
+        _log_choices(line, bundle, engine, camera)
+        runtime = assemble(line, inspector, camera, records, link, clock, on_settled)
+        runtime.start()
+        try:
+            yield runtime
+        finally:
+            runtime.stop()
+
+
+def assemble(
+    line: Line,
+    inspector: Inspector,
+    camera: Camera,
+    records: Records,
+    link: Link,
+    clock: Clock,
+    on_settled: Callable[[Part], None] | None = None,
+) -> Runtime:
+    """Make the loop over opened things with the limits that the line sets."""
+    limits = Limits(line.deadline_ms / 1e3, line.grab_timeout_ms / 1e3, line.open_parts, line.record_wait_ms / 1e3)
+    return Runtime(inspector, camera, records, link, limits, clock, on_settled)
+
+
+def introduction(bundle: Bundle) -> Hello:
+    """Say who we are to the PLC."""
+    return Hello(software=version("edge-inspect"), bundle_id=bundle.id)
+
+
+def _close_records(records: Records) -> None:
+    left = records.close()
+    if left:
+        log.error("records %s: %d entries never reached the disk; free some space", records.path, left)
+
+
+def _log_choices(line: Line, bundle: Bundle, engine: Engine, camera: Camera) -> None:
+    log.info("bundle %s %s, %s: its golden frames agree", bundle.manifest.name, bundle.id[:12], bundle.folder)
+    log.info("engine %s, as the line asks", engine.description)
+    for name, threshold in bundle.manifest.thresholds.items():
+        log.info("threshold %s: %s", name, threshold)
+    log.info("camera %s; PLC %s; records %s", camera.address, line.plc, line.records)
+    log.info("a part without a verdict %g ms after its trigger is TIMEOUT", line.deadline_ms)

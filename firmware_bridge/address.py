@@ -1,0 +1,53 @@
+"""Addresses of the line to the PLC, as they stand in a configuration.
+
+    serial:///dev/ttyTHS1?baud=115200
+    modbus-rtu:///dev/ttyUSB0?baud=19200&role=server&unit=1
+"""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from firmware_bridge.errors import AddressInvalid
+
+
+@dataclass(frozen=True)
+class Address:
+    """The parts of an address: kind of link, path of the device, options as text."""
+
+    scheme: str
+    path: str
+    options: dict[str, str]
+
+
+def parse_address(address: str, schemes: dict[str, tuple[str, ...]]) -> Address:
+    """Read `address`, which must have one of the `schemes`, with no options but those listed there.
+
+    Raises AddressInvalid.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in schemes:
+        known = ", ".join(f"{scheme}://" for scheme in schemes)
+        raise AddressInvalid(f"{address!r}: found {parts.scheme or 'no scheme'!r}, expected one of {known}")
+    if parts.netloc or not parts.path.startswith("/"):
+        raise AddressInvalid(
+            f"{address!r}: expected the full path of a device after three slashes, as in {parts.scheme}:///dev/ttyTHS1"
+        )
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options, allowed = dict(pairs), schemes[parts.scheme]
+    for name, _ in pairs:
+        if name not in allowed or len(options) != len(pairs):
+            raise AddressInvalid(f"{address!r}: option {name!r}, expected each of {', '.join(allowed)} at most once")
+    return Address(parts.scheme, parts.path, options)
+
+
+def whole_number(address: str, options: dict[str, str], name: str, default: int, allowed: range) -> int:
+    """Give the option `name` as a number of `allowed`.
+
+    Raises AddressInvalid.
+    """
+    found = options.get(name, str(default))
+    if not found.isascii() or not found.isdigit() or int(found) not in allowed:
+        raise AddressInvalid(
+            f"{address!r}: {name}={found}, expected a whole number from {allowed.start} to {allowed[-1]}"
+        )
+    return int(found)

@@ -1,0 +1,67 @@
+"""What a link tells its user, besides the peer's own messages."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from firmware_bridge.messages import Hello, Message
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The peer has this message."""
+
+    message: Message
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """This message was given up; the peer may have it nonetheless, if only the acknowledgement was lost."""
+
+    message: Message
+    reason: str
+
+
+@dataclass(frozen=True)
+class HelloReceived:
+    """A session of the peer has begun; `restarted` where another one went before."""
+
+    hello: Hello
+    restarted: bool
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Somebody answers who cannot be our peer; nothing of it is accepted."""
+
+    hello: Hello
+    reason: str
+
+
+@dataclass(frozen=True)
+class PeerLost:
+    """Nothing intelligible has come from the peer for `silent_s`."""
+
+    silent_s: float
+
+
+@dataclass(frozen=True)
+class PeerBack:
+    """Both directions work again after PeerLost."""
+
+
+@dataclass(frozen=True)
+class PortLost:
+    """The port failed and is closed; the link tries to open it again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class PortBack:
+    """The port is open again; the peer still has to introduce itself."""
+
+
+Event: TypeAlias = (
+    Message | Acknowledged | Undelivered | HelloReceived | Refused | PeerLost | PeerBack | PortLost | PortBack
+)
+"""A `Message` stands for itself: that message has arrived."""

@@ -1,0 +1,164 @@
+"""Links to the PLC: what the runtime opens, polls, and sends results to."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from firmware_bridge.address import parse_address, whole_number
+from firmware_bridge.errors import LinkClosed, LinkError
+from firmware_bridge.events import Event, PortBack, PortLost
+from firmware_bridge.messages import Hello, Message, Offline
+from firmware_bridge.port import BAUD_DEFAULT, BAUD_RANGE, Port, SerialPort
+from firmware_bridge.session import Session
+from firmware_bridge.timing import Timing
+
+WRITE_TIMEOUT_S = 0.2
+REOPEN_S = (0.1, 2.0)
+"""Shortest and longest pause before the port is tried again; it doubles from one to the other."""
+
+SCHEMES = {"serial": ("baud",)}
+
+
+class Link(Protocol):
+    """A line to the PLC. One thread polls; any thread sends."""
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """Read, keep the session alive, and give what has happened; returns after `timeout_s` at the latest.
+
+        To be called without longer pauses than a fraction of the heartbeat (0.25 s): the heartbeat shows that this
+        thread is alive. Raises LinkClosed after `close`, and nothing else.
+        """
+
+    def send(self, message: Message) -> None:
+        """Send at once, or as soon as the window allows; never blocks longer than the write timeout.
+
+        What became of it comes from `poll`, as Acknowledged or Undelivered. Raises LinkClosed after `close`.
+        """
+
+    def go_offline(self, reason: str) -> None:
+        """Tell the PLC that no more results will come; `reason` is ASCII, at most 32 characters."""
+
+    def close(self) -> None:
+        """Give the port back; call it from the polling thread, or after that thread has ended."""
+
+
+def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.monotonic) -> Link:
+    """Open the line at `address`, such as `serial:///dev/ttyTHS1?baud=115200`.
+
+    Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
+    """
+    parts = parse_address(address, SCHEMES)
+    baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
+    session = Session(hello, new_session_number(), clock(), Timing.for_baud(baud))
+    return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S), session, clock)
+
+
+def new_session_number() -> int:
+    """Draw a session number, so that two sessions of one peer differ (all but once in 65535 times)."""
+    return 1 + secrets.randbelow(0xFFFF)
+
+
+class SerialLink:
+    """The framed line over a port that may fail and come back; either end of it."""
+
+    def __init__(self, open_port: Callable[[], Port], session: Session, clock: Callable[[], float]) -> None:
+        """Open the port for the first time; what `open_port` raises is passed on."""
+        self.session = session
+        self.write_timeouts = 0
+        self._open_port, self._clock = open_port, clock
+        self._lock = threading.Lock()
+        self._events: list[Event] = []  # those that arose in `send`, for the next `poll`
+        self._closed = threading.Event()
+        self._reopen_at, self._pause_s = 0.0, REOPEN_S[0]
+        self._port: Port | None = open_port()
+        self._flush()
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """See Link."""
+        with self._lock:
+            self._advance(b"")
+            wait_s = 0.0 if self._events else self._wait_s(timeout_s)
+            port = self._port
+        data = self._read(port, wait_s)
+        with self._lock:
+            self._advance(data)
+            events, self._events = self._events, []
+        return events
+
+    def send(self, message: Message) -> None:
+        """See Link."""
+        with self._lock:
+            self._require_open()
+            self._events += self.session.send(message, self._clock())
+            self._flush()
+
+    def go_offline(self, reason: str) -> None:
+        """See Link."""
+        self.send(Offline(reason))
+
+    def close(self) -> None:
+        """See Link."""
+        with self._lock:
+            self._closed.set()
+            if self._port:
+                self._port.close()
+            self._port = None
+
+    def _require_open(self) -> None:
+        if self._closed.is_set():
+            raise LinkClosed("the line to the PLC was closed before this call; open it anew")
+
+    def _wait_s(self, timeout_s: float) -> float:
+        # A `send` from another thread during the wait may need its first repeat after retry_s.
+        due = self.session.next_tick() if self._port else min(self.session.next_tick(), self._reopen_at)
+        return max(0.0, min(timeout_s, due - self._clock(), self.session.timing.retry_s))
+
+    def _read(self, port: Port | None, wait_s: float) -> bytes:
+        if port is None:
+            self._closed.wait(wait_s)
+            return b""
+        try:
+            return port.read(wait_s)
+        except OSError as error:
+            with self._lock:
+                self._lose_port(error)
+            return b""
+
+    def _advance(self, data: bytes) -> None:
+        self._require_open()
+        now = self._clock()
+        self._events += self.session.receive(data, now) if data else []
+        self._events += self.session.tick(now)
+        if self._port is None and now >= self._reopen_at:
+            self._reopen(now)
+        self._flush()
+
+    def _flush(self) -> None:
+        data = self.session.outgoing()
+        if self._port is None or not data:
+            return
+        try:
+            self._port.write(data)
+        except TimeoutError:
+            self.write_timeouts += 1  # the peer sees half a frame; the session repeats it
+        except OSError as error:
+            self._lose_port(error)
+
+    def _lose_port(self, error: OSError) -> None:
+        if self._port:
+            self._port.close()
+            self._port = None
+            self._pause_s = REOPEN_S[0]
+            self._reopen_at = self._clock() + self._pause_s
+            self._events.append(PortLost(str(error)))
+
+    def _reopen(self, now: float) -> None:
+        try:
+            self._port = self._open_port()
+        except LinkError:
+            self._pause_s = min(2 * self._pause_s, REOPEN_S[1])
+            self._reopen_at = now + self._pause_s
+        else:
+            self._events.append(PortBack())

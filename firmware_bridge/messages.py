@@ -1,0 +1,227 @@
+"""The messages of the framed line: what they say, which number each has, how each field lies on the wire.
+
+A frame's body is a header (`Header`), the payload of one message, and the checksum that frames.py adds.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Any, ClassVar
+
+from firmware_bridge.errors import MessageMalformed
+from firmware_bridge.layout import (
+    U8,
+    U16,
+    U32,
+    Box,
+    Layout,
+    Score,
+    Sha256,
+    Text16,
+    Text32,
+    choice,
+    choice_with_complement,
+)
+
+PROTOCOL_VERSION = 1
+"""Goes up when an old peer would misread a new message; peers of different versions refuse each other."""
+
+
+class Verdict(IntEnum):
+    """What became of a part; anything but OK means reject."""
+
+    NONE = 0
+    OK = 1
+    NG = 2
+    UNSURE = 3
+    TIMEOUT = 4
+    FAULT = 5
+
+
+class Role(IntEnum):
+    """Which end of the line a peer is; two peers of the same role refuse each other."""
+
+    EDGE = 1
+    PLC = 2
+
+
+class State(IntEnum):
+    """What a heartbeat says about its sender."""
+
+    STARTING = 0
+    RUNNING = 1
+    OFFLINE = 2
+
+
+class FaultCode(IntEnum):
+    """What failed at the sender."""
+
+    CAMERA = 1
+    ENGINE = 2
+    BUNDLE = 3
+    DISK = 4
+    LINK = 5
+    OUTPUT = 6
+    OTHER = 255
+
+
+class OnSilence(IntEnum):
+    """What the reject controller does while the edge is silent, late or confused."""
+
+    REJECT_ALL = 0
+    STOP_LINE = 1
+
+
+class Message:
+    """A message with a number of its own.
+
+    A reliable message has a sequence number and is repeated until it is acknowledged. Creating one checks each field
+    and raises FieldOutOfRange.
+    """
+
+    KIND: ClassVar[int] = 0
+    RELIABLE: ClassVar[bool] = False
+    LAYOUT: ClassVar[Layout]
+
+    def __init_subclass__(cls, kind: int, reliable: bool, **rest: Any) -> None:
+        """Enter the class in the table of kinds."""
+        super().__init_subclass__(**rest)
+        cls.KIND, cls.RELIABLE, cls.LAYOUT = kind, reliable, Layout(cls)
+        KINDS[kind] = cls
+
+    def __post_init__(self) -> None:
+        """Refuse a value that has no place on the wire, where it was made."""
+        self.LAYOUT.pack(self)
+
+
+KINDS: dict[int, type[Message]] = {}
+"""Every message class by the number in its frame."""
+
+
+@dataclass(frozen=True)
+class Hello(Message, kind=1, reliable=False):
+    """Who is speaking; sent first, and again whenever the peer seems not to know us."""
+
+    role: Annotated[Role, choice(Role)] = Role.EDGE
+    name: Text16 = "edge-inspect"
+    software: Text16 = ""
+    bundle_id: Sha256 = ""
+    protocol: U8 = PROTOCOL_VERSION
+
+
+@dataclass(frozen=True)
+class Ack(Message, kind=2, reliable=False):
+    """The message with this frame's sequence number has arrived."""
+
+
+@dataclass(frozen=True)
+class Heartbeat(Message, kind=3, reliable=False):
+    """The sender lives; `count` goes up with each one."""
+
+    state: Annotated[State, choice(State)]
+    count: U16
+
+
+@dataclass(frozen=True)
+class Trigger(Message, kind=4, reliable=True):
+    """A part is in front of the camera; the encoder count is that of the trigger edge."""
+
+    part_id: U32
+    encoder: U32
+
+
+@dataclass(frozen=True)
+class Result(Message, kind=5, reliable=True):
+    """The one verdict on the part that `part_id` and `encoder` name, both as its trigger had them.
+
+    `class_index` counts from 1 (0 = none); `box` is (x, y, width, height) of the worst defect in frame pixels.
+    """
+
+    part_id: U32
+    encoder: U32
+    verdict: Annotated[Verdict, choice_with_complement(Verdict)]
+    class_index: U8 = 0
+    score: Score = 0.0
+    area_px: U32 = 0
+    box: Box = (0, 0, 0, 0)
+    latency_us: U32 = 0
+
+
+@dataclass(frozen=True)
+class Fault(Message, kind=6, reliable=True):
+    """Something failed at the sender; `part_id` is 0 where no part is concerned."""
+
+    code: Annotated[FaultCode, choice(FaultCode)]
+    part_id: U32 = 0
+    text: Text32 = ""
+
+
+@dataclass(frozen=True)
+class Changeover(Message, kind=7, reliable=True):
+    """From the PLC: change to this recipe. From the edge: it is in force, with this bundle."""
+
+    recipe: U16
+    bundle_id: Sha256 = ""
+
+
+@dataclass(frozen=True)
+class Settings(Message, kind=8, reliable=True):
+    """How the reject controller is to work: distances in encoder counts, times in milliseconds."""
+
+    eject_distance: U32
+    eject_length: U32
+    deadline_ms: U16
+    on_silence: Annotated[OnSilence, choice(OnSilence)] = OnSilence.REJECT_ALL
+
+
+@dataclass(frozen=True)
+class Counters(Message, kind=9, reliable=True):
+    """What the reject controller has counted since it started."""
+
+    triggered: U32
+    passed: U32
+    rejected: U32
+    unanswered: U32
+    late: U32
+    unconfirmed: U32
+    frame_errors: U32
+
+
+@dataclass(frozen=True)
+class Offline(Message, kind=10, reliable=True):
+    """The sender leaves the line on purpose; no result will come until its next Hello."""
+
+    reason: Text32
+
+
+@dataclass(frozen=True)
+class Header:
+    """The start of each frame's body.
+
+    `sender` is the session number that the sender drew when it started, `receiver` the one it believes its peer to
+    have (0 = unknown). `sequence` numbers reliable messages, names the message in an Ack, and is 0 elsewhere.
+    """
+
+    kind: U8
+    sender: U16
+    receiver: U16
+    sequence: U16
+
+
+HEADER = Layout(Header)
+
+
+def encode(header: Header, message: Message) -> bytes:
+    """Give the body of a frame, without its checksum."""
+    return HEADER.pack(header) + message.LAYOUT.pack(message)
+
+
+def decode(body: bytes) -> tuple[Header, Message]:
+    """Read the body of a frame.
+
+    Raises MessageMalformed for anything that `encode` cannot have made.
+    """
+    header = Header(**HEADER.unpack(body[: HEADER.size]))
+    kind = KINDS.get(header.kind)
+    if kind is None:
+        raise MessageMalformed(f"message kind {header.kind}, expected one of {sorted(KINDS)}")
+    return header, kind(**kind.LAYOUT.unpack(body[HEADER.size :]))

@@ -1,0 +1,111 @@
+"""A simulated line with its PLC, at the far end of a pseudo-terminal."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from firmware_bridge.events import Event
+from firmware_bridge.link import SerialLink, new_session_number
+from firmware_bridge.messages import Hello, Result, Role, Trigger
+from firmware_bridge.parts import Ledger, Report
+from firmware_bridge.port import BAUD_DEFAULT
+from firmware_bridge.pseudo_terminal import PseudoTerminal
+from firmware_bridge.session import Session
+from firmware_bridge.timing import Timing
+
+ENCODER_STEP = 1_000
+"""Encoder counts from one part to the next."""
+
+_STEP_S = 0.02
+
+
+class PlcSimulator:
+    """Triggers `parts` parts once an inspection station has introduced itself, and decides on each.
+
+    A part follows when `1 / rate_hz` has passed since the one before (`rate_hz` None: at once), and while fewer than
+    `max_open` wait for their results. Runs in a thread of its own from construction to `close`.
+    """
+
+    def __init__(
+        self,
+        parts: int,
+        *,
+        rate_hz: float | None = None,
+        max_open: int = 1,
+        deadline_s: float = 2.0,
+        first: Trigger = Trigger(part_id=1, encoder=ENCODER_STEP),  # noqa: B008 - frozen
+        baud: int = BAUD_DEFAULT,
+        link_path: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the pseudo-terminal and start."""
+        self._parts, self._max_open, self._clock = parts, max_open, clock
+        self._period_s = 1 / rate_hz if rate_hz else 0.0
+        self._next, self._next_at, self._left = first, clock(), parts
+        self._ledger = Ledger(deadline_s)
+        self._session = Session(Hello(Role.PLC, "plc-simulator"), new_session_number(), clock(), Timing.for_baud(baud))
+        terminal = PseudoTerminal(link_path)
+        self.address = terminal.address
+        self._link = SerialLink(lambda: terminal, self._session, clock)
+        self._started = False
+        self._lock = threading.Lock()
+        self._done, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="plc-simulator", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until each part is passed or rejected; false where that takes longer than `timeout_s`."""
+        return self._done.wait(timeout_s)
+
+    def report(self) -> Report:
+        """Sum up what has happened so far."""
+        with self._lock:
+            return self._ledger.report()
+
+    @property
+    def repetitions(self) -> int:
+        """Messages that came again because their acknowledgement was lost or late."""
+        return self._session.tally.duplicates
+
+    def close(self) -> None:
+        """Stop, and take the pseudo-terminal away."""
+        self._stop.set()
+        self._thread.join()
+        self._link.close()
+
+    def __enter__(self) -> "PlcSimulator":
+        """Give itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            events = self._link.poll(min(_STEP_S, max(0.0, self._next_at - self._clock()) or _STEP_S))
+            with self._lock:
+                self._step(events, self._clock())
+
+    def _step(self, events: list[Event], now: float) -> None:
+        for event in events:
+            if isinstance(event, Result):
+                self._ledger.answered(event, now)
+        self._ledger.watch(now)
+        self._started = self._started or self._session.is_open
+        while self._started and self._left and now >= self._next_at and self._ledger.waiting < self._max_open:
+            self._trigger(now)
+        if not self._left and not self._ledger.waiting:
+            self._done.set()
+
+    def _trigger(self, now: float) -> None:
+        trigger = self._next
+        self._ledger.triggered(trigger, now)
+        self._link.send(trigger)
+        self._left -= 1
+        self._next_at = max(now, self._next_at + self._period_s) if self._period_s else now
+        self._next = Trigger((trigger.part_id + 1) % 2**32, (trigger.encoder + ENCODER_STEP) % 2**32)

@@ -1,0 +1,133 @@
+"""Checkpoints: one file with the weights and everything they were made from."""
+
+import hashlib
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from bundle import InputSpec, Threshold, first_problem
+from train.errors import CheckpointError
+from train.models import make_network
+from train.network import Inspector
+from train.recipe import Recipe
+from train.splits import Split
+
+FORMAT = 1
+"""Version of the layout that this software writes and reads."""
+
+_MARK = "edge-inspect checkpoint"
+
+
+class Meta(BaseModel):
+    """What the weights were made from, and what they are good for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = FORMAT
+    recipe: Recipe
+    classes: tuple[str, ...]
+    """In channel order."""
+    split: Split
+    thresholds: dict[str, Threshold]
+    """One per class in channel order, chosen on the validation part."""
+    epoch: int
+    """Epochs trained, 1 after the first."""
+    metrics: dict[str, Any] = {}
+    """Measures of the validation part ("val") and, at the end of a run, of the test part ("test")."""
+    data: str = ""
+    """Name of the data set."""
+    citation: str = ""
+    software: dict[str, str] = {}
+
+    @property
+    def input(self) -> InputSpec:
+        """The network's input."""
+        return self.recipe.input
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory."""
+
+    meta: Meta
+    weights: dict[str, Tensor]
+    """State of the `Inspector`; buffers included."""
+    training: dict[str, Any] | None = None
+    """Optimiser, averages and history, where the run can go on from here; tensors and plain values."""
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint whole or not at all."""
+    content = {
+        "mark": _MARK,
+        "format": FORMAT,
+        "meta": checkpoint.meta.model_dump_json(),
+        "weights": checkpoint.weights,
+        "training": checkpoint.training,
+    }
+    part = path.with_suffix(".part")
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU; nothing in it is executed.
+
+    Raises CheckpointError for a file that is missing, damaged, no checkpoint of ours, or of another format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: found no such file, expected a checkpoint; check the path") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint ({reason}); it is damaged or another kind of file: copy it again"
+        ) from None
+    return _checked(content, path)
+
+
+def build_network(checkpoint: Checkpoint) -> Inspector:
+    """The checkpoint's network in evaluation mode. Raises CheckpointError if the weights are not of it."""
+    meta = checkpoint.meta
+    settings = meta.recipe.network.model_copy(update={"pretrained": False})
+    network = make_network(settings, meta.input.channels, len(meta.classes))
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(
+            f"checkpoint: weights do not fit the network {settings.model} of its own recipe ({problem}); "
+            "it was written by another version: train again"
+        ) from None
+    return network.eval()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _checked(content: object, path: Path) -> Checkpoint:
+    if not isinstance(content, dict) or content.get("mark") != _MARK:
+        raise CheckpointError(
+            f"{path}: found a file of weights that `train` did not write; expected best.pt or last.pt"
+        )
+    if content["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: found checkpoint format {content['format']!r}, expected {FORMAT}; "
+            "use the version of edge-inspect that wrote it, or train again"
+        )
+    try:
+        meta = Meta.model_validate_json(content["meta"])
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path}: {first_problem(error)}; it was written by another version: train again"
+        ) from None
+    return Checkpoint(meta, content["weights"], content["training"])

@@ -1,0 +1,46 @@
+"""Which device computes, and in which precision, each with its reason."""
+
+from dataclasses import dataclass
+
+import torch
+
+from train.errors import TrainError
+from train.recipe import Precision
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how the network computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the network runs."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+
+def choose_compute(device: str, precision: Precision) -> Compute:
+    """Choose the device ("auto", "cpu", "cuda", "cuda:1") and the precision. Raises TrainError if it is not there."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise TrainError(
+            f"--device {device}: found no CUDA device that torch can use; use --device cpu, or see nvidia-smi"
+        )
+    chosen = torch.device(device)
+    if precision != "auto":
+        return Compute(chosen, getattr(torch, precision), f"{precision} as the recipe says")
+    if chosen.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Compute(chosen, torch.bfloat16, "bfloat16: this GPU computes in it")
+        return Compute(chosen, torch.float16, "float16: this GPU has no bfloat16")
+    if _cpu_has_bfloat16():
+        return Compute(chosen, torch.bfloat16, "bfloat16: this processor computes in it")
+    return Compute(chosen, torch.float32, "float32: this processor has no bfloat16")
+
+
+def _cpu_has_bfloat16() -> bool:
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    return capabilities.startswith("AVX512") and bool(torch.cpu._is_avx512_bf16_supported())

@@ -1,0 +1,126 @@
+"""Classification and segmentation loss under a schedule, with positive weights per class.
+
+Source of the first two terms: equations 1 and 2 of the document. Dice and union are ours, off in its recipe.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from train.network import class_logits
+from train.recipe import LossRecipe, Schedule
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The truth of a batch at the network's pooled size."""
+
+    labels: Tensor
+    """float [B, C], 1 where the image has the class."""
+    outlined: Tensor
+    """float [B, C], 0 where it has the class but no outline: no mask loss there."""
+    fractions: Tensor
+    """float [B, C, h, w], the share of each cell's pixels that are defect."""
+    any_fraction: Tensor
+    """float [B, h, w], the same for the union of all classes."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The parts of the loss, before the schedule weighs them."""
+
+    classification: Tensor
+    """[C]"""
+    segmentation: Tensor
+    """[C]"""
+    dice: Tensor
+    """[]"""
+    union: Tensor
+    """[]"""
+
+
+def schedule_weights(schedule: Schedule, epoch: int, epochs: int) -> tuple[float, float]:
+    """The weights of classification and segmentation in epoch `epoch` of `epochs`, counted from 0.
+
+    "classification-first" is equations 1 and 2 read literally: segmentation grows with n / N.
+    """
+    grown = epoch / epochs
+    if schedule == "constant":
+        return 0.5, 0.5
+    return (1 - grown, grown) if schedule == "classification-first" else (grown, 1 - grown)
+
+
+class Loss:
+    """The loss of one recipe for a list of classes."""
+
+    def __init__(self, recipe: LossRecipe, classes: int, device: torch.device):
+        self.recipe = recipe
+        self.class_weights = _weights(recipe.class_weights, classes, device)  # [C]
+        self.mask_weights = _weights(recipe.mask_weights, classes, device)  # [C]
+
+    def terms(self, logits: Tensor, targets: Targets) -> Terms:
+        """Each part of the loss of float32 logits [B, C, h, w]."""
+        nothing = logits.new_zeros(())
+        return Terms(
+            classification=self._classification(logits, targets),
+            segmentation=self._segmentation(logits, targets),
+            dice=_dice(logits, targets) if self.recipe.dice else nothing,
+            union=_union(logits, targets) if self.recipe.union else nothing,
+        )
+
+    def total(self, terms: Terms, epoch: int, epochs: int) -> Tensor:
+        """The scheduled sum in epoch `epoch` of `epochs`; the extra terms go with segmentation."""
+        classify, segment = schedule_weights(self.recipe.schedule, epoch, epochs)
+        extra = self.recipe.dice * terms.dice + self.recipe.union * terms.union
+        return classify * terms.classification.mean() + segment * (terms.segmentation.mean() + extra)
+
+    def per_class(self, terms: Terms, epoch: int, epochs: int) -> Tensor:
+        """The scheduled loss of each class, [C], without the terms that belong to none."""
+        classify, segment = schedule_weights(self.recipe.schedule, epoch, epochs)
+        return classify * terms.classification + segment * terms.segmentation
+
+    def _classification(self, logits: Tensor, targets: Targets) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            class_logits(logits), targets.labels, pos_weight=self.class_weights, reduction="none"
+        ).mean(dim=0)
+
+    def _segmentation(self, logits: Tensor, targets: Targets) -> Tensor:
+        """Cross-entropy over the pixels of the full size, computed at the pooled size.
+
+        Enlarging to the nearest repeats a logit over its cell, and cross-entropy is linear in the truth, so the mean
+        over the cell's pixels is the cross-entropy against the share of them that are defect: exact.
+        """
+        losses = functional.binary_cross_entropy_with_logits(
+            logits, targets.fractions, pos_weight=self.mask_weights.view(1, -1, 1, 1), reduction="none"
+        ).mean(dim=(2, 3))  # [B, C]
+        return (losses * targets.outlined).mean(dim=0)
+
+
+def _dice(logits: Tensor, targets: Targets) -> Tensor:
+    """One minus the soft Dice overlap, mean over the outlined positives (Milletari et al., V-Net, 2016)."""
+    overlap = _soft_overlap(torch.sigmoid(logits), targets.fractions)  # [B, C]
+    counted = targets.labels * targets.outlined
+    return ((1 - overlap) * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _union(logits: Tensor, targets: Targets) -> Tensor:
+    """Cross-entropy plus Dice of the largest channel against the union of all classes: found, whatever its name."""
+    largest = logits.amax(dim=1)  # [B, h, w]
+    complete = targets.outlined.amin(dim=1)  # [B]
+    entropy = functional.binary_cross_entropy_with_logits(largest, targets.any_fraction, reduction="none").mean((1, 2))
+    overlap = _soft_overlap(torch.sigmoid(largest), targets.any_fraction)  # [B]
+    defective = targets.labels.amax(dim=1) * complete
+    return (entropy * complete).mean() + ((1 - overlap) * defective).sum() / defective.sum().clamp(min=1)
+
+
+def _soft_overlap(probabilities: Tensor, fractions: Tensor) -> Tensor:
+    """Soft Dice over the last two dimensions; one cell is added to both sides, so that empty on empty is 1."""
+    both = (probabilities * fractions).sum(dim=(-2, -1))
+    return (2 * both + 1) / (probabilities.sum(dim=(-2, -1)) + fractions.sum(dim=(-2, -1)) + 1)
+
+
+def _weights(values: Sequence[float], classes: int, device: torch.device) -> Tensor:
+    return torch.tensor(values or [1.0] * classes, dtype=torch.float32, device=device)

@@ -1,0 +1,86 @@
+"""One row of the evaluation: what the decision said of one image, beside the truth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import Geometry, Threshold, decide
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image: scores, what the decision found, and the pixels that agree, all per class in channel order.
+
+    Areas are counted at the network's input size.
+    """
+
+    name: str
+    labels: NDArray[np.bool_]
+    """[C] the truth."""
+    outlined: NDArray[np.bool_]
+    """[C] False where the image has the class but an empty mask: such a pair says nothing about pixels."""
+    scores: NDArray[np.float32]
+    """[C] probabilities."""
+    found: NDArray[np.bool_]
+    """[C] what the decision declares."""
+    intersection: NDArray[np.int64]
+    """[C] pixels both true and predicted."""
+    union: NDArray[np.int64]
+    """[C] pixels true or predicted."""
+    truth_area: NDArray[np.int64]
+    """[C] pixels true."""
+    any_intersection: int
+    """Pixels both true and predicted, whatever the class's name."""
+    any_union: int
+    """Pixels true or predicted, whatever the class's name."""
+
+
+def compare(
+    scores: NDArray[np.float32],
+    masks: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    labels: NDArray[np.bool_],
+    thresholds: Mapping[str, Threshold],
+    name: str = "",
+) -> Prediction:
+    """Set the outputs of a network, or of a bundle's engine, beside the truth.
+
+    scores float32 [C]; masks uint8 [C, h, w]; truth bool [C, H, W] at the network's input size; labels bool [C].
+    A pixel is predicted where the mask, enlarged to the nearest, reaches the class's level, in those classes that
+    `bundle.decide` declares.
+    """
+    height, width = truth.shape[1:]
+    geometry = Geometry(height, width, 0, 0, width, height)
+    defects = decide(scores, masks, thresholds, geometry).defects
+    found = np.isin(np.arange(len(labels)), [defect.class_index for defect in defects])
+    predicted = np.zeros_like(truth)
+    for index, threshold in enumerate(thresholds.values()):
+        if found[index]:
+            predicted[index] = enlarged(masks[index] >= threshold.level, height, width)
+    truth_area = _area(truth)
+    intersection = _area(truth & predicted)
+    any_truth, any_predicted = truth.any(axis=0), predicted.any(axis=0)
+    return Prediction(
+        name=name,
+        labels=labels,
+        outlined=~(labels & (truth_area == 0)),
+        scores=scores,
+        found=found,
+        intersection=intersection,
+        union=truth_area + _area(predicted) - intersection,
+        truth_area=truth_area,
+        any_intersection=int(np.count_nonzero(any_truth & any_predicted)),
+        any_union=int(np.count_nonzero(any_truth | any_predicted)),
+    )
+
+
+def enlarged(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """Enlarge a mask, bool [h, w], to the nearest: bool [height, width]."""
+    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
+
+
+def _area(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.array([np.count_nonzero(mask) for mask in masks], dtype=np.int64)

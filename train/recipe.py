@@ -1,0 +1,197 @@
+"""A training recipe: one frozen, validated model, TOML on disk, overridden from the command line."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bundle import InputSpec, first_problem
+from train.errors import RecipeError
+from train.splits import Kind
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Schedule = Literal["classification-first", "segmentation-first", "constant"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Model = Literal["can", "unet-resnet50", "unet-densenet121", "hrnet", "upernet"]
+
+
+class Table(BaseModel):
+    """A frozen table of a recipe; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkRecipe(Table):
+    """Which network, and the normalisation in front of it (for values 0 to 1, one number per input channel)."""
+
+    model: Model = "can"
+    width: int = Field(default=64, ge=1)
+    pooling: int = Field(default=2, ge=1)
+    skip: Literal["concat", "add"] = "concat"
+    mean: tuple[float, ...] = (0.5,)
+    deviation: tuple[float, ...] = (0.25,)
+    pretrained: bool = True
+    """Start a peer's encoder from ImageNet weights; the CAN has none."""
+
+
+class LossRecipe(Table):
+    """Schedule, positive weights per class in channel order (empty: 1 each), extra terms."""
+
+    schedule: Schedule = "classification-first"
+    class_weights: tuple[float, ...] = ()
+    mask_weights: tuple[float, ...] = ()
+    dice: float = Field(default=0.0, ge=0)
+    union: float = Field(default=0.0, ge=0)
+
+
+class OptimiserRecipe(Table):
+    """Adam and its learning-rate curve; with weight decay it is AdamW."""
+
+    learning_rate: float = Field(default=5e-4, gt=0)
+    beta1: float = Field(default=0.99, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    curve: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    clip_norm: float = Field(default=0.0, ge=0)
+    """Largest norm of the gradient; 0 does not clip."""
+
+
+class AugmentRecipe(Table):
+    """What is drawn anew for each image of each batch."""
+
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    brightness: float = Field(default=0.0, ge=0, le=1)
+    """Largest change of the mean, as a share of full scale."""
+    contrast: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of the spread around the image's mean."""
+
+
+class RunRecipe(Table):
+    """Length, batches, precision, and what counts as best."""
+
+    epochs: int = Field(default=100, ge=1)
+    batch: int = Field(default=16, ge=1)
+    precision: Precision = "auto"
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay per step of the exponential moving average of the weights, which is then what is kept; 0 is off."""
+    best: str = "mean_iou_positives"
+    """The measure on the validation part whose best epoch is kept."""
+
+
+class ThresholdRecipe(Table):
+    """How the thresholds are chosen on the validation part."""
+
+    choose: Literal["f1", "fixed"] = "f1"
+    score: float = Field(default=0.5, ge=0, le=1)
+    """The score threshold where it is fixed."""
+    levels: tuple[int, ...] = (128,)
+    """Mask levels to choose from, by the IoU pooled over the class's validation images."""
+    min_area_px: float = Field(default=0.0, ge=0)
+
+
+class Recipe(Table):
+    """Everything that decides what is trained, but for the data."""
+
+    name: str
+    seed: int = 0
+    split: Kind = "by-part"
+    input: InputSpec
+    network: NetworkRecipe = NetworkRecipe()
+    loss: LossRecipe = LossRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    run: RunRecipe = RunRecipe()
+    thresholds: ThresholdRecipe = ThresholdRecipe()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        pooling, channels = self.network.pooling, self.input.channels
+        if self.network.model == "can" and (self.input.height % pooling or self.input.width % pooling):
+            raise ValueError(f"a pooling that divides the input's {self.input.height}x{self.input.width}")
+        if {len(self.network.mean), len(self.network.deviation)} != {channels}:
+            raise ValueError(f"network.mean and network.deviation with {channels} numbers, one per input channel")
+        return self
+
+    def check_classes(self, classes: tuple[str, ...]) -> None:
+        """Raise RecipeError unless the positive weights are one per class."""
+        for key in ("class_weights", "mask_weights"):
+            weights = getattr(self.loss, key)
+            if weights and len(weights) != len(classes):
+                raise RecipeError(
+                    f"recipe {self.name}: loss.{key}: found {len(weights)} weights, expected {len(classes)}, "
+                    f"one per class {', '.join(classes)}; override it with --set loss.{key}=[...]"
+                )
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    files = resources.files("train").joinpath("recipes").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Load a recipe by its name in the package, or by the path of a TOML file, with overrides `key=value`.
+
+    A key has dots (`loss.dice`), a value is TOML; a bare word is text.
+    Raises RecipeError for an unknown recipe, key or value.
+    """
+    content = _parsed(name) | {"name": Path(name).stem}
+    for override in overrides:
+        _override(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {name}: {_problem(error)}") from None
+
+
+def _parsed(name: str) -> dict[str, Any]:
+    packaged = resources.files("train").joinpath("recipes", f"{name}.toml")
+    try:
+        text = packaged.read_text(encoding="utf-8") if packaged.is_file() else Path(name).read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        raise RecipeError(
+            f"recipe {name}: found no such recipe or file, expected one of {', '.join(recipe_names())}, or a TOML file"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"recipe {name}: {error}; expected a TOML file") from None
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: found no equals sign, expected key=value, such as run.epochs=20")
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        content = content.setdefault(table, {})
+        if not isinstance(content, dict):
+            raise RecipeError(f"--set {override}: {table} is a value, expected a table; see the recipe's file")
+    try:
+        content[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        content[last] = value.strip()
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] != "extra_forbidden":
+        return first_problem(error)
+    allowed = ", ".join(_fields(Recipe, first["loc"][:-1]))
+    return f"{'.'.join(map(str, first['loc']))}: unknown key, expected one of {allowed}"
+
+
+def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> Mapping[str, Any]:
+    for key in path:
+        inner = model.model_fields[str(key)].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return model.model_fields
