@@ -20,11 +20,11 @@ class Defect(NamedTuple):
 
 
 def blowhole(rng: Generator, surface: Surface) -> Defect:
-    """Draw a small dark pit with a soft rim, 5 to 20 pixels wide."""
+    """Draw a small dark pit with a soft rim, 6 to 20 pixels wide."""
     height, width = surface.shape
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    radius = rng.uniform(3.5, 9.5) * (1 + 0.1 * rng.standard_normal(16))
-    flatness, tilt = rng.uniform(0.6, 1.0), rng.uniform(0, np.pi)
+    radius = rng.uniform(4.5, 10) * (1 + 0.1 * rng.standard_normal(16))
+    flatness, tilt = rng.uniform(0.65, 1.0), rng.uniform(0, np.pi)
     along, across = radius * np.cos(angles), radius * np.sin(angles) * flatness
     x = rng.uniform(0.1, 0.9) * width + along * np.cos(tilt) - across * np.sin(tilt)
     y = rng.uniform(0.1, 0.9) * height + along * np.sin(tilt) + across * np.cos(tilt)

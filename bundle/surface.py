@@ -14,8 +14,9 @@ Plane = NDArray[np.float32]
 Path = list[tuple[float, float]]
 
 BELT = 0.12  # reflectance of the belt beside the part
-HEIGHTS_PX = (340, 420)  # the most frequent sizes of the Magnetic Tile set, both ends included
+HEIGHTS_PX = (340, 420)  # like the upright parts of the Magnetic Tile set; both ends included
 WIDTHS_PX = (250, 320)
+_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def draw_surface(rng: Generator) -> Surface:
 
 
 def clouds(rng: Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Plane:
-    """Smooth noise of unit strength, float32 [H, W]; `cell` is the height and width of a cloud in pixels."""
+    """Noise of unit variance on a grid, linear in between, float32 [H, W]; `cell` is the grid's step (y, x) in pixels."""
     height, width = (max(1, round(side / step)) + 1 for side, step in zip(shape, cell, strict=True))
     grid = rng.standard_normal((height, width), dtype=np.float32)
     return cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
@@ -83,9 +84,6 @@ def wander(rng: Generator, shape: tuple[int, int], steps: int, step_px: float, t
     headings = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, turn, steps))
     xs, ys = x + np.cumsum(np.cos(headings)) * step_px, y + np.cumsum(np.sin(headings)) * step_px
     return [(x, y), *zip(xs.tolist(), ys.tolist(), strict=True)]
-
-
-_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
 def _fixed_point(path: Path) -> NDArray[np.int32]:

@@ -37,7 +37,7 @@ class Line(BaseModel):
     grab_timeout_ms: float = Field(default=200, gt=0, le=60_000)
     """From asking a camera for a frame to having it; longer is FAULT."""
     open_parts: int = Field(default=8, ge=1, le=256)
-    """Parts between camera and verdict at a time; a trigger beyond that is TIMEOUT at once."""
+    """Parts between trigger and result at a time; a trigger beyond that is TIMEOUT."""
     record_wait_ms: float = Field(default=5, ge=0, le=1000)
     """How long a verdict waits for its row to be on disk before it is sent all the same."""
     unsure_margin: float = Field(default=0, ge=0, le=1)

@@ -42,7 +42,7 @@ class Part:
     stamps: dict[str, float] = field(default_factory=dict)
     """When each stage was done: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
     outcome: Outcome | None = None
-    _settling: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _settling: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def settle(self, outcome: Outcome) -> bool:
         """Give the part its verdict; false if it already has one, which then stands."""
@@ -50,7 +50,13 @@ class Part:
             if self.outcome is not None:
                 return False
             self.outcome = outcome
+            self._settling.notify_all()
             return True
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the verdict; false if there is none after `timeout_s`."""
+        with self._settling:
+            return self._settling.wait_for(lambda: self.outcome is not None, max(0.0, timeout_s))
 
     @property
     def settled(self) -> bool:

@@ -74,7 +74,8 @@ class Records:
         """Why the disk refuses rows at present; empty while it takes them."""
         self._utc = utc or (lambda: datetime.now(timezone.utc))
         self._connection = _connect(path)
-        self.last_number: int = self._connection.execute("SELECT coalesce(max(number), 0) FROM parts").fetchone()[0]
+        self.last_number = _last_number(self._connection)
+        """Row of the latest trigger; whoever takes a trigger counts it up."""
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._backlog: deque[_Entry] = deque()
         self._thread = threading.Thread(target=self._write_all, name="records")
@@ -175,6 +176,21 @@ class Records:
         self.refusal = str(error)
         entry.conclude(Kept.REFUSED)
         entry.done.set()
+
+
+def next_number(path: Path) -> int:
+    """Return the row that the next trigger will get; 1 if there is no database yet."""
+    if not path.exists():
+        return 1
+    connection = _connect(path)
+    try:
+        return _last_number(connection) + 1
+    finally:
+        connection.close()
+
+
+def _last_number(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM parts").fetchone()[0])
 
 
 def _insert(table: str, columns: tuple[str, ...], values: tuple[Any, ...]) -> Statement:

@@ -1,14 +1,14 @@
-"""The loop: trigger -> frame -> decision -> row -> result, one verdict for every trigger.
+"""The loop: trigger -> frame -> decision -> row -> result, one verdict for every trigger, in the triggers' order.
 
-Four threads in a chain, each waiting on the one before: `line` polls the PLC and watches the deadlines, `grab` takes
-frames from the camera, `infer` owns the engine, `report` writes rows and sends results. A part is settled once; who
-comes second (a late frame, a late decision) finds it settled and lets it go.
+Four threads: `line` hears the PLC and hands each part to the others, `grab` takes frames from the camera, `infer` owns
+the engine, `report` waits for each part's verdict until its deadline, writes its row and sends its result. A part is
+settled once; who comes second (a late frame, a late decision) finds it settled and lets it go.
 """
 
 import logging
 import queue
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,8 +25,8 @@ from firmware_bridge.messages import Message, Result, Trigger
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.005
-"""How long the line thread waits for the PLC before it looks at the deadlines again."""
+POLL_S = 0.02
+"""How long the line thread waits for the PLC before it looks whether to stop."""
 DELIVERY_S = 3.0
 """How long a stopping station waits for the last acknowledgements."""
 
@@ -75,7 +75,6 @@ class Runtime:
         """What made a thread fail; our fault, never a part's."""
         self._inspector, self._camera, self._records, self._link = inspector, camera, records, link
         self._limits, self._clock, self._on_settled = limits, clock, on_settled
-        self._open: deque[Part] = deque()  # by deadline, since all have the same time allowed
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
         self._to_grab: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
@@ -108,32 +107,26 @@ class Runtime:
             self.failure = error
             self.finished.set()
 
-    def _settle(self, part: Part, outcome: Outcome) -> None:
-        if part.settle(outcome):
-            if outcome.fault:
-                log.warning("part %d (row %d): %s: %s", part.part_id, part.number, outcome.verdict.name, outcome.fault)
-            self._to_report.put(part)
+    def _settle(self, part: Part, verdict: Verdict, fault: str) -> None:
+        if part.settle(Outcome(verdict, fault=fault)):
+            log.warning("part %d (row %d): %s: %s", part.part_id, part.number, verdict.name, fault)
 
     # line
 
     def _line(self) -> None:
         while not self._stopping.is_set():
-            self._serve(POLL_S)
+            self._serve()
         while self._reported < self.counts.triggers and self.failure is None:
-            self._serve(POLL_S)
+            self._serve()
         last_moment = self._clock() + DELIVERY_S
         while self._in_flight and self._clock() < last_moment:
-            self._serve(POLL_S)
+            self._serve()
         self._link.go_offline("stopped")
         self._link.poll(POLL_S)
 
-    def _serve(self, timeout_s: float) -> None:
-        for event in self._link.poll(timeout_s):
+    def _serve(self) -> None:
+        for event in self._link.poll(POLL_S):
             self._hear(event)
-        now = self._clock()
-        while self._open and (self._open[0].settled or self._open[0].deadline <= now):
-            late = f"no verdict within {self._limits.deadline_s * 1e3:.0f} ms of the trigger"
-            self._settle(self._open.popleft(), Outcome(Verdict.TIMEOUT, fault=late))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Trigger):
@@ -151,15 +144,16 @@ class Runtime:
             self._records.last_number, trigger.part_id, trigger.encoder, now, now + self._limits.deadline_s,
             camera=self._camera.address, exposure=self._camera.expose(),
         )  # fmt: skip
-        open_parts = sum(not waiting.settled for waiting in self._open)
         if self._stopping.is_set():
-            self._settle(part, Outcome(Verdict.FAULT, fault="the station is stopping"))
-        elif open_parts >= self._limits.open_parts:
+            self._settle(part, Verdict.FAULT, "the station is stopping")
+        elif self.counts.triggers - self._reported > self._limits.open_parts:
             self.counts.overruns += 1
-            self._settle(part, Outcome(Verdict.TIMEOUT, fault=f"{open_parts} parts are waiting already"))
+            self._settle(
+                part, Verdict.TIMEOUT, f"{self._limits.open_parts} parts wait for their verdicts already"
+            )
         else:
-            self._open.append(part)
             self._to_grab.put(part)
+        self._to_report.put(part)
 
     def _delivered(self, message: Message, arrived: bool) -> None:
         if not isinstance(message, Result):
@@ -185,7 +179,7 @@ class Runtime:
                 ahead = self._frame_for(part, ahead)
             except (CameraError, FrameError) as error:
                 ahead = None
-                self._settle(part, Outcome(Verdict.FAULT, fault=str(error)))
+                self._settle(part, Verdict.FAULT, str(error))
             self._to_infer.put(part)
             if self._camera.exhausted:
                 self.finished.set()
@@ -198,7 +192,7 @@ class Runtime:
             frame = self._grab_from(part.exposure)
         if frame.exposure > part.exposure:
             missing = f"camera {self._camera.address}: exposure {part.exposure} was lost, {frame.exposure} came instead"
-            self._settle(part, Outcome(Verdict.FAULT, fault=missing))
+            self._settle(part, Verdict.FAULT, missing)
             return frame
         part.frame = frame
         part.stamps["frame"] = frame.arrived
@@ -219,21 +213,24 @@ class Runtime:
     def _infer(self) -> None:
         for part in iter(self._to_infer.get, None):
             if not part.settled:
-                self._settle(part, self._outcome(part))
+                self._inspect(part)
 
-    def _outcome(self, part: Part) -> Outcome:
+    def _inspect(self, part: Part) -> None:
         try:
-            return self._inspector.inspect(part)
+            part.settle(self._inspector.inspect(part))
         except (EngineError, FrameError) as error:
-            return Outcome(Verdict.FAULT, fault=str(error))
+            self._settle(part, Verdict.FAULT, str(error))
         except Exception as error:  # the outermost loop: whatever it was, this part is not proved good
             log.exception("part %d could not be inspected", part.part_id)
-            return Outcome(Verdict.FAULT, fault=f"{type(error).__name__}: {error}")
+            self._settle(part, Verdict.FAULT, f"{type(error).__name__}: {error}")
 
     # report
 
     def _report(self) -> None:
         for part in iter(self._to_report.get, None):
+            if not part.wait(part.deadline - self._clock()):
+                late = f"no verdict within {self._limits.deadline_s * 1e3:.0f} ms of the trigger"
+                self._settle(part, Verdict.TIMEOUT, late)
             part.stamps["recorded"] = self._clock()
             self._records.keep(part, self._limits.record_wait_s)
             self._send(part)

@@ -5,6 +5,7 @@ from urllib.parse import SplitResult
 
 from bundle.tiles import Tile, draw_part
 from edge.camera import Clock, Frame, options
+from edge.errors import CameraError
 from edge.exposures import OnDemandCamera
 
 
@@ -34,4 +35,6 @@ def _drawn(seed: int, exposure: int, defective_share: float) -> Tile:
 def open_synthetic(url: SplitResult, clock: Clock) -> SyntheticCamera:
     """Open `synthetic://?seed=7&defective=0.3`."""
     values = options(url, {"seed": 1, "defective": 0.3})
+    if values["seed"] < 0 or not 0 <= values["defective"] <= 1:
+        raise CameraError(f"camera {url.geturl()!r}: found {values}, expected a seed from 0 and a share from 0 to 1")
     return SyntheticCamera(url.geturl(), int(values["seed"]), float(values["defective"]), clock)

@@ -1,9 +1,10 @@
 """Addresses of the line to the PLC, as they stand in a configuration.
 
-    serial:///dev/ttyTHS1?baud=115200
-    modbus-rtu:///dev/ttyUSB0?baud=19200&role=server&unit=1
+serial:///dev/ttyTHS1?baud=115200
+modbus-rtu:///dev/ttyUSB0?baud=19200&role=server&unit=1
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,7 +20,7 @@ class Address:
     options: dict[str, str]
 
 
-def parse_address(address: str, schemes: dict[str, tuple[str, ...]]) -> Address:
+def parse_address(address: str, schemes: Mapping[str, tuple[str, ...]]) -> Address:
     """Read `address`, which must have one of the `schemes`, with no options but those listed there.
 
     Raises AddressInvalid.

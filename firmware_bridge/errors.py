@@ -1,15 +1,15 @@
 """What can go wrong on the line to the PLC.
 
-    BridgeError
-    ├── FieldOutOfRange      ours: a value that has no place in its field (also a ValueError)
-    ├── MessageMalformed     theirs: bytes with a good checksum that are no message
-    └── LinkError            the way to the peer
-        ├── AddressInvalid   the address in the configuration cannot be read (also a ValueError)
-        ├── PortMissing      no such device
-        ├── PortInUse        another process holds the port
-        ├── PortNotPermitted the user may not open the port
-        ├── PortFailed       the device is there and refuses (wrong baud rate, not a terminal, input/output error)
-        └── LinkClosed       used after `close()`
+BridgeError
+├── FieldOutOfRange      ours: a value that has no place in its field (also a ValueError)
+├── MessageMalformed     theirs: bytes with a good checksum that are no message
+└── LinkError            the way to the peer
+    ├── AddressInvalid   the address in the configuration cannot be read (also a ValueError)
+    ├── PortMissing      no such device
+    ├── PortInUse        another process holds the port
+    ├── PortNotPermitted the user may not open the port
+    ├── PortFailed       the device is there and refuses (wrong baud rate, not a terminal, input/output error)
+    └── LinkClosed       used after `close()`
 """
 
 

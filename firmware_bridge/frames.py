@@ -23,7 +23,8 @@ def encode_frame(body: bytes) -> bytes:
     if not 1 <= len(body) <= MAX_BODY:
         raise ValueError(f"a frame's body has 1 to {MAX_BODY} bytes, not {len(body)}")
     checked = body + zlib.crc32(body).to_bytes(CRC_SIZE, "little")
-    return DELIMITER + cobs.encode(checked) + DELIMITER
+    stuffed: bytes = cobs.encode(checked)
+    return DELIMITER + stuffed + DELIMITER
 
 
 def decode_frame(stuffed: bytes) -> bytes | None:
@@ -31,7 +32,7 @@ def decode_frame(stuffed: bytes) -> bytes | None:
     if len(stuffed) > _MAX_STUFFED:
         return None
     try:
-        checked = cobs.decode(stuffed)
+        checked: bytes = cobs.decode(stuffed)
     except cobs.DecodeError:
         return None
     body, crc = checked[:-CRC_SIZE], checked[-CRC_SIZE:]

@@ -56,8 +56,9 @@ class _Peer:
     """What is known of the session at the other end."""
 
     number: int = NOBODY
+    heard_at: float = 0.0  # the last frame of any kind
+    answered_at: float = 0.0  # the last one addressed to us: it hears us, too
     hears_us: bool = False
-    heard_at: float = 0.0
     lost: bool = False
     seen: Seen = field(default_factory=Seen)
     open_parts: dict[tuple[int, int], None] = field(default_factory=dict)
@@ -81,14 +82,14 @@ class Session:
         self.decoder = FrameDecoder()
         self.delivery = Delivery(self.timing)
         self._outbox = bytearray()
-        self._peer = _Peer(heard_at=now)
+        self._peer = _Peer(answered_at=now)
         self._orphans: dict[tuple[int, int], None] = {}  # parts of the peer's former session, not yet answered
         self._retired, self._retired_until = NOBODY, now
         self._refused = NOBODY
         self._beats = 0
         self._beat_at = now
-        self._hello_wanted, self._next_hello_at = True, now
         self._greet(now)
+        self._next_hello_at = now  # the first Hello is no answer, and does not hold up the answer to the peer's first
 
     @property
     def is_open(self) -> bool:
@@ -127,10 +128,9 @@ class Session:
     def tick(self, now: float) -> list[Event]:
         """Do what time asks for: repeats, heartbeats, giving up, noticing silence."""
         events: list[Event] = [Undelivered(message, "no acknowledgement") for message in self.delivery.expire(now)]
-        silent_s = now - self._peer.heard_at
-        if silent_s >= self.timing.silence_s and not self._peer.lost:
+        if now >= self._peer.answered_at + self.timing.silence_s and not self._peer.lost:
             self._peer.lost, self._peer.hears_us = True, False
-            events.append(PeerLost(silent_s))
+            events.append(PeerLost(now - self._peer.answered_at))
         if self._hello_wanted and now >= self._next_hello_at:
             self._greet(now)
         if now >= self._beat_at:
@@ -144,7 +144,7 @@ class Session:
         if self._hello_wanted:
             times.append(self._next_hello_at)
         if not self._peer.lost:
-            times.append(self._peer.heard_at + self.timing.silence_s)
+            times.append(self._peer.answered_at + self.timing.silence_s)
         return min(times)
 
     def outgoing(self) -> bytes:
@@ -160,6 +160,7 @@ class Session:
             self.tally.strangers += 1
             self._want_hello(now)
             return []
+        self._peer.heard_at = now
         if header.receiver != self.number:
             return self._not_heard(now)
         events = self._on_good_frame(now)
@@ -168,11 +169,11 @@ class Session:
                 events.append(Acknowledged(delivered))
             self._transmit(now)
         elif message.RELIABLE:
-            events += self._on_reliable(header.sequence, message)
+            events += self._on_reliable(header.sequence, message, now)
         return events
 
-    def _on_reliable(self, sequence: int, message: Message) -> list[Event]:
-        self._put(Ack(), sequence)
+    def _on_reliable(self, sequence: int, message: Message, now: float) -> list[Event]:
+        self._put(Ack(), now, sequence)
         if not self._peer.seen.first_time(sequence):
             self.tally.duplicates += 1
             return []
@@ -191,11 +192,14 @@ class Session:
             first_time, self._refused = header.sender != self._refused, header.sender
             return [Refused(hello, reason)] if first_time else []
         events: list[Event] = []
-        if header.sender != self._peer.number:
+        is_new = header.sender != self._peer.number
+        if is_new:
             events += self._adopt(header.sender, hello, now)
-            self._want_hello(now)
+        self._peer.heard_at = now
         if header.receiver != self.number:
             return events + self._not_heard(now)
+        if is_new:
+            self._want_hello(now)
         return events + self._on_good_frame(now)
 
     def _objection(self, hello: Hello) -> str:
@@ -207,7 +211,7 @@ class Session:
 
     def _adopt(self, number: int, hello: Hello, now: float) -> list[Event]:
         """Take up a new session of the peer; what was meant for the former one is given up."""
-        former, self._peer = self._peer, _Peer(number, heard_at=now, lost=self._peer.lost)
+        former, self._peer = self._peer, _Peer(number, answered_at=now, lost=self._peer.lost)
         self.peer_hello = hello
         if former.number == NOBODY:
             return [HelloReceived(hello, restarted=False)]
@@ -224,14 +228,14 @@ class Session:
 
     def _on_good_frame(self, now: float) -> list[Event]:
         back: list[Event] = [PeerBack()] if self._peer.lost else []
-        self._peer.heard_at, self._peer.lost, self._peer.hears_us = now, False, True
+        self._peer.answered_at, self._peer.lost, self._peer.hears_us = now, False, True
         self._transmit(now)
         return back
 
     def _transmit(self, now: float) -> None:
         if self.is_open:
             for number, message in self.delivery.due(now):
-                self._put(message, number)
+                self._put(message, now, number)
 
     def _want_hello(self, now: float) -> None:
         """Answer with a Hello, yet not with one for each frame of a burst."""
@@ -242,7 +246,7 @@ class Session:
     def _greet(self, now: float) -> None:
         self._hello_wanted, self._next_hello_at = False, now + self.timing.retry_s
         self._beat_at = now + self.timing.heartbeat_s
-        self._put(self.hello)
+        self._put(self.hello, now)
 
     def _beat(self, now: float) -> None:
         """Show that this end lives; by a Hello as long as the peer does not know it."""
@@ -250,10 +254,10 @@ class Session:
             return self._greet(now)
         self._beat_at = now + self.timing.heartbeat_s
         self._beats = following(self._beats)
-        return self._put(Heartbeat(self.state, self._beats))
+        return self._put(Heartbeat(self.state, self._beats), now)
 
-    def _put(self, message: Message, sequence: int = 0) -> None:
-        # A lost peer is told so: addressed to nobody, our Hello makes it introduce itself again.
-        receiver = NOBODY if self._peer.lost else self._peer.number
+    def _put(self, message: Message, now: float, sequence: int = 0) -> None:
+        # Who is not heard any more is told so: addressed to nobody, our Hello makes the peer introduce itself again.
+        receiver = self._peer.number if now < self._peer.heard_at + self.timing.silence_s else NOBODY
         self._outbox += encode_frame(encode(Header(message.KIND, self.number, receiver, sequence), message))
         self.tally.sent += 1

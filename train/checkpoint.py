@@ -18,7 +18,7 @@ from train.network import Inspector
 from train.recipe import Recipe
 from train.splits import Split
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 """Version of the layout that this software writes and reads."""
 
 _MARK = "edge-inspect checkpoint"
@@ -116,9 +116,7 @@ def file_sha256(path: Path) -> str:
 
 def _checked(content: object, path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("mark") != _MARK:
-        raise CheckpointError(
-            f"{path}: found a file of weights that `train` did not write; expected best.pt or last.pt"
-        )
+        raise CheckpointError(f"{path}: found a file of weights that `train` did not write, expected best.pt")
     if content["format"] != FORMAT:
         raise CheckpointError(
             f"{path}: found checkpoint format {content['format']!r}, expected {FORMAT}; "

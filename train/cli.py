@@ -43,11 +43,9 @@ def train(
     if context.invoked_subcommand is not None:
         return
     if data is None or out is None:
-        raise TrainError(
-            "train: --data and --out are needed, such as: train --data DIR --recipe magnetic-tile --out DIR"
-        )
+        raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
     use_threads(threads)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     settings = load_recipe(recipe, _overrides(overrides, epochs, seed))
     dataset = read_dataset(data)
     chosen = resolve_split(split or settings.split, dataset, settings.seed)
@@ -84,7 +82,7 @@ def main() -> Any:
     try:
         app()
     except TrainError as error:
-        print(f"train: {str(error).removeprefix('train: ')}", file=sys.stderr)
+        print(f"train: {error}", file=sys.stderr)
         sys.exit(2)
 
 

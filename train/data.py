@@ -45,12 +45,13 @@ class DeviceSet:
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """All images in their order, the last batch as large as it comes."""
-        return (self.batch(index) for index in torch.arange(len(self), device=self.device).split(size))
+        return (self.batch(index) for index in torch.split(torch.arange(len(self), device=self.device), size))
 
     def shuffled(self, size: int, generator: torch.Generator) -> list[Tensor]:
         """Indices of full batches in random order; the rest sits this epoch out. A set below `size` is one batch."""
         order = torch.randperm(len(self), generator=generator, device="cpu").to(self.device)
-        return [part for part in order.split(min(size, len(self))) if len(part) == min(size, len(self))]
+        full = min(size, len(self))
+        return [part for part in torch.split(order, full) if len(part) == full]
 
 
 def targets(batch: Batch, size: tuple[int, int]) -> Targets:

@@ -154,7 +154,7 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def _parsed(name: str) -> dict[str, Any]:
-    packaged = resources.files("train").joinpath("recipes", f"{name}.toml")
+    packaged = resources.files("train").joinpath("recipes").joinpath(f"{name}.toml")
     try:
         text = packaged.read_text(encoding="utf-8") if packaged.is_file() else Path(name).read_text(encoding="utf-8")
         return tomllib.loads(text)

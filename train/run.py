@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -85,7 +85,7 @@ class Run:
         self.history.rows = stored.training["history"]
         self.console.print(f"goes on after epoch {self._done} of {self.recipe.run.epochs} in {self.out}")
 
-    def train(self) -> None:
+    def train(self, show: Callable[..., EpochProgress] = EpochProgress) -> None:
         """Train the epochs that are left. An interruption loses at most the epoch under way."""
         self.out.mkdir(parents=True, exist_ok=True)
         save_split(self.split, self.out / "split.json")
@@ -94,7 +94,7 @@ class Run:
         train, val = self._load("train"), self._load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
         train_set, val_set = (DeviceSet(images, self.compute.device) for images in (train, val))
-        with EpochProgress(self.recipe.run.epochs, self._done, len(train), self.console) as progress:
+        with show(self.recipe.run.epochs, self._done, len(train), self.console) as progress:
             for epoch in range(self._done, self.recipe.run.epochs):
                 progress.start(epoch)
                 loss = self.trainer.train_epoch(train_set, epoch, progress.step)
@@ -169,15 +169,16 @@ def _software() -> dict[str, str]:
 
 
 def _difference(found: object, expected: object) -> str:
-    """The first field in which two recipes differ, in brackets."""
+    """The first value in which two recipes differ, in brackets; nothing for other things."""
     if not isinstance(found, Recipe) or not isinstance(expected, Recipe):
         return ""
-    for table, value in expected.model_dump().items():
-        other = found.model_dump()[table]
-        if other != value:
-            keys = [key for key in value if other[key] != value[key]] if isinstance(value, dict) else []
-            key = f"{table}.{keys[0]}" if keys else table
-            return (
-                f" ({key}: {other[keys[0]]!r} there, {value[keys[0]]!r} here)" if keys else f" ({key}: {other!r} there)"
-            )
-    return ""
+    there, here = _flat(found.model_dump()), _flat(expected.model_dump())
+    key = next(key for key in here if there.get(key) != here[key])
+    return f" ({key}: {there.get(key)!r} there, {here[key]!r} here)"
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

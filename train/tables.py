@@ -4,21 +4,13 @@ from rich.table import Table
 
 from train.metrics import Metrics, Rate
 
+_COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "AP", "IoU pooled", "IoU positives")
+
 
 def metrics_table(metrics: Metrics, title: str) -> Table:
     """One row per class, then the measures over all of them."""
     table = Table(title=title, title_justify="left")
-    for column in (
-        "class",
-        "images",
-        "found",
-        "false alarms",
-        "recall",
-        "precision",
-        "AP",
-        "IoU pooled",
-        "IoU positives",
-    ):
+    for column in _COLUMNS:
         table.add_column(column, justify="left" if column == "class" else "right")
     for one in metrics.classes:
         counts = (str(one.positives), str(one.found), str(one.false_alarms))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class Trainer:
     def __init__(self, network: Inspector, recipe: Recipe, classes: int, compute: Compute):
         self.recipe = recipe
         self.compute = compute
-        self.network = network.to(compute.device, memory_format=torch.channels_last)
+        self.network = network.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(recipe.loss, classes, compute.device)
         self.optimiser = _optimiser(self.network, recipe.optimiser)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
@@ -46,7 +46,7 @@ class Trainer:
     @property
     def kept(self) -> Inspector:
         """The network that is validated and stored: the average where there is one."""
-        return self.average.module if self.average is not None else self.network
+        return cast(Inspector, self.average.module) if self.average is not None else self.network
 
     def train_epoch(self, data: DeviceSet, epoch: int, on_step: Callable[[int, float], None]) -> float:
         """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
@@ -101,7 +101,7 @@ class Trainer:
         terms = self.loss.terms(logits, targets(batch, _size(logits)))
         loss = self.loss.total(terms, epoch, self.recipe.run.epochs)
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.recipe.optimiser.clip_norm:
             self.scaler.unscale_(self.optimiser)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip_norm)
@@ -154,4 +154,5 @@ def _optimiser(network: Inspector, recipe: OptimiserRecipe) -> torch.optim.Optim
 def _average(network: Inspector, decay: float) -> AveragedModel | None:
     if not decay:
         return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)

@@ -1,0 +1,89 @@
+"""The console script `edge-inspect`."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from bundle import BundleError, FrameError, load_bundle
+from edge.errors import StationError
+from firmware_bridge.errors import LinkError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
+console = Console()
+
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "demo-tiles"
+
+
+@app.command()
+def run(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
+    """Inspect a line until it is stopped (SIGTERM, Ctrl-C), or until its folder of pictures has been played."""
+    from edge.line import load_line
+    from edge.records import next_number
+    from edge.report import latency_table, verdict_table
+    from edge.station import open_station
+
+    settings = load_line(line)
+    first = next_number(settings.records)
+    with open_station(settings) as runtime:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: runtime.finished.set())
+        runtime.finished.wait()
+    console.print(verdict_table(settings.records, first), latency_table(settings.records, first))
+    if runtime.failure is not None:
+        raise StationError(f"the station stopped: {runtime.failure!r}; the log above has the details")
+
+
+@app.command()
+def demo(
+    parts: Annotated[int, typer.Option(min=1, help="Parts on the virtual line.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other parts.")] = 2026,
+    bundle: Annotated[Path, typer.Option(help="The bundle to inspect with.")] = SHIPPED,
+    out: Annotated[Path, typer.Option(help="Folder for the records and the contact sheet.")] = Path("demo-output"),
+) -> None:
+    """Run a virtual line: drawn tiles, the shipped bundle, a simulated PLC that triggers each part."""
+    from edge.demo import run_demo
+
+    out.mkdir(parents=True, exist_ok=True)
+    if not run_demo(bundle, out, parts, seed, console):
+        raise StationError("the demo's PLC did not acknowledge every part; see the table above")
+
+
+@app.command()
+def bench(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    engine: Annotated[str, typer.Option(help="What runs the network.")] = "onnxruntime",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine.")] = None,
+    parts: Annotated[int, typer.Option(min=10, help="Parts in each of the five rounds.")] = 100,
+) -> None:
+    """Measure the latency by stage, and the runtime's throughput beside the bare engine's on the same frames."""
+    from edge.bench import measure
+
+    measured = measure(load_bundle(bundle), engine, threads, parts)
+    console.print(measured.engine, measured.latencies)
+    console.print(f"bare engine {measured.bare:.1f}/s, runtime {measured.runtime:.1f}/s, ratio {measured.ratio:.3f}")
+
+
+@app.command()
+def report(records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite.")]) -> None:
+    """Print the verdicts and latencies that a line has recorded."""
+    from edge.report import latency_table, verdict_table
+
+    console.print(verdict_table(records), latency_table(records))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; what goes wrong is one line on standard error, exit status 1."""
+    handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    try:
+        app(arguments)
+    except (BundleError, FrameError, LinkError, StationError) as error:
+        sys.exit(f"edge-inspect: {error}")
+    except OSError as error:
+        sys.exit(f"edge-inspect: {error.filename}: {error.strerror}; check the path, the space and the permissions")

@@ -1,0 +1,60 @@
+"""The simulated line on a terminal: address, live counts, closing table."""
+
+import argparse
+import time
+from pathlib import Path
+from statistics import quantiles
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from firmware_bridge.messages import Verdict
+from firmware_bridge.parts import Report
+from firmware_bridge.simulator import PlcSimulator
+
+
+_LINGER_S = 0.5
+"""The port stays this long after the last part, so that the station reads its last acknowledgement."""
+
+
+def table(report: Report, wanted: int) -> Table:
+    """Draw the sums of a line that is to have `wanted` parts."""
+    lines = Table("PLC", "count", title=f"{report.parts} of {wanted} parts triggered")
+    lines.columns[1].justify = "right"
+    for verdict in sorted(report.verdicts):
+        name = "no result yet, or none in time" if verdict is Verdict.NONE else f"verdict {verdict.name}"
+        lines.add_row(name, str(report.verdicts[verdict]))
+    for name in ("passed", "rejected", "unanswered", "late", "foreign", "repeated"):
+        lines.add_row(name, str(getattr(report, name)))
+    if len(report.round_trips_s) > 1:
+        cuts = quantiles(report.round_trips_s, n=100, method="inclusive")
+        for percent in (50, 95, 99):
+            lines.add_row(f"trigger to result, p{percent}", f"{1000 * cuts[percent - 1]:.2f} ms")
+    return lines
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a line; give 1 if any part had no result before its deadline."""
+    parser = argparse.ArgumentParser(description="A simulated line with its PLC at the far end of a pseudo-terminal.")
+    parser.add_argument("--parts", type=int, default=200, help="parts to trigger (%(default)s)")
+    parser.add_argument("--rate", type=float, help="parts per second; as fast as they are answered where not given")
+    parser.add_argument("--max-open", type=int, default=4, help="unanswered parts at a time (%(default)s)")
+    parser.add_argument("--deadline", type=float, default=2.0, help="seconds until a part is rejected (%(default)s)")
+    parser.add_argument("--link", type=Path, help="make a symbolic link to the port here, for a fixed address")
+    chosen = parser.parse_args(arguments)
+    console = Console()
+    with PlcSimulator(
+        chosen.parts,
+        rate_hz=chosen.rate,
+        max_open=chosen.max_open,
+        deadline_s=chosen.deadline,
+        link_path=chosen.link,
+    ) as simulator:
+        console.print(f"PLC at {simulator.address}, waiting for an inspection station", soft_wrap=True)
+        with Live(console=console, transient=True) as live:
+            while not simulator.wait(0.2):
+                live.update(table(simulator.report(), chosen.parts))
+        time.sleep(_LINGER_S)
+        console.print(table(simulator.report(), chosen.parts))
+        return int(simulator.report().unanswered > 0)

@@ -1,0 +1,113 @@
+"""Doubles for the ends of the runtime: a PLC worked by hand, cameras and engines that misbehave on request."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from time import monotonic
+
+import numpy as np
+
+from bundle import Image, Manifest
+from edge.camera import Frame
+from edge.engine import Engine, Outputs
+from edge.errors import EngineError, FrameDamaged
+from edge.exposures import OnDemandCamera
+from firmware_bridge.events import Acknowledged, Event
+from firmware_bridge.messages import Message, Offline, Result, Trigger
+from tests.conftest import tiny_outputs
+
+
+class HandPlc:
+    """A PLC that triggers when told to, keeps what it is sent and acknowledges it unless told not to."""
+
+    def __init__(self, acknowledge: bool = True) -> None:
+        self.results: list[Result] = []
+        self.offline: list[str] = []
+        self._acknowledge = acknowledge
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._arrived = threading.Condition()
+
+    def trigger(self, *part_ids: int) -> None:
+        """Announce parts; the encoder count is ten times the part id."""
+        for part_id in part_ids:
+            self._events.put(Trigger(part_id, part_id * 10))
+
+    def tell(self, event: Event) -> None:
+        """Let the link report something."""
+        self._events.put(event)
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """Hand over the next event."""
+        try:
+            return [self._events.get(timeout=timeout_s)]
+        except queue.Empty:
+            return []
+
+    def send(self, message: Message) -> None:
+        """Keep a result."""
+        assert isinstance(message, Result)
+        with self._arrived:
+            self.results.append(message)
+            self._arrived.notify_all()
+        if self._acknowledge:
+            self._events.put(Acknowledged(message))
+
+    def go_offline(self, reason: str) -> None:
+        """Keep the reason."""
+        self.offline.append(Offline(reason).reason)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[Result]:
+        """Wait until so many results have arrived."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.results) >= count, timeout_s), f"only {self.results}"
+        return self.results
+
+
+class ListCamera(OnDemandCamera):
+    """Hands over given frames; an exception in the list is raised in its turn, None is an exposure without a frame."""
+
+    def __init__(self, frames: Sequence[Image | None]) -> None:
+        super().__init__("list", monotonic)
+        self._frames = frames
+
+    def _grab(self, timeout_s: float) -> Frame:
+        while True:
+            exposure = self._next_exposure(timeout_s)
+            pixels = self._frames[(exposure - 1) % len(self._frames)]
+            if pixels is not None:
+                return Frame(pixels, exposure, self.clock(), f"list#{exposure}")
+
+
+class DamagedCamera(ListCamera):
+    """Like `ListCamera`, but the frames of some exposures are damaged."""
+
+    def __init__(self, frames: Sequence[Image | None], damaged: set[int]) -> None:
+        super().__init__(frames)
+        self._damaged = damaged
+
+    def _grab(self, timeout_s: float) -> Frame:
+        frame = super()._grab(timeout_s)
+        if frame.exposure in self._damaged:
+            raise FrameDamaged(f"list#{frame.exposure}: damaged", frame.exposure)
+        return frame
+
+
+class NumpyEngine(Engine):
+    """Computes the tiny model in numpy; fails on the inputs named, and waits at the gate if there is one."""
+
+    def __init__(self, manifest: Manifest, fail_on: int | None = None, gate: threading.Event | None = None) -> None:
+        super().__init__(manifest, "numpy")
+        self.calls = 0
+        self._fail_on, self._gate = fail_on, gate
+
+    def _infer(self, inputs: Image) -> Outputs:
+        self.calls += 1
+        if self._gate is not None:
+            assert self._gate.wait(10.0)
+        if self.calls == self._fail_on:
+            raise EngineError("numpy: failed as asked")
+        scores, masks = tiny_outputs(inputs)
+        return scores, np.asarray(masks, np.uint8)

@@ -1,0 +1,154 @@
+"""One contract over every camera that can run here, and what is special about each."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bundle.tiles import choose_kind
+from edge.camera import Camera, open_camera
+from edge.errors import CameraError, CameraFinished, CameraTimeout, FrameDamaged
+from edge.synthetic import SyntheticCamera
+
+Open = Callable[[], Camera]
+
+
+def write_pictures(folder: Path, count: int) -> list[Path]:
+    """Write pictures of one grey level each."""
+    files = [folder / f"part{number}.png" for number in range(count)]
+    for number, file in enumerate(files):
+        cv2.imwrite(str(file), np.full((20, 30), 10 * number, np.uint8))
+    return files
+
+
+@pytest.fixture(params=["folder", "list", "synthetic"])
+def camera(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
+    files = write_pictures(tmp_path, 5)
+    (tmp_path / "list.txt").write_text("".join(f"{file.name}\n" for file in files))
+    addresses = {"folder": f"file://{tmp_path}", "list": f"file://{tmp_path}/list.txt", "synthetic": "synthetic://"}
+    return open_camera(addresses[request.param], clock=lambda: 12.5)
+
+
+def test_frames_come_in_the_order_of_their_exposures(camera: Camera) -> None:
+    numbers = [camera.expose() for _ in range(3)]
+    frames = [camera.grab(1.0) for _ in range(3)]
+
+    assert numbers == [1, 2, 3]
+    assert [frame.exposure for frame in frames] == numbers
+    assert all(frame.arrived == 12.5 for frame in frames)
+    assert len({frame.source for frame in frames}) == 3
+    camera.close()
+
+
+def test_a_grab_without_an_exposure_ends_in_time(camera: Camera) -> None:
+    with pytest.raises(CameraTimeout, match=r"within 0\.010 s"):
+        camera.grab(0.01)
+    camera.close()
+
+
+def test_a_frame_belongs_to_its_receiver(camera: Camera) -> None:
+    camera.expose()
+    first = camera.grab(1.0)
+    before = first.pixels.copy()
+    camera.expose()
+    camera.grab(1.0).pixels[:] = 0
+    camera.close()
+
+    assert np.array_equal(first.pixels, before)
+    assert first.pixels.flags.writeable
+
+
+def test_a_folder_comes_to_its_end(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2)
+    camera = open_camera(f"file://{tmp_path}")
+    levels = []
+    for _ in range(2):
+        assert not camera.exhausted
+        camera.expose()
+        levels.append(int(camera.grab(1.0).pixels[0, 0]))
+    camera.expose()
+
+    assert levels == [0, 10]
+    assert camera.exhausted
+    with pytest.raises(CameraFinished, match="all 2 pictures"):
+        camera.grab(1.0)
+
+
+def test_a_folder_can_be_played_again(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2)
+    camera = open_camera(f"file://{tmp_path}?loop=1")
+    for _ in range(5):
+        camera.expose()
+
+    assert [int(camera.grab(1.0).pixels[0, 0]) for _ in range(5)] == [0, 10, 0, 10, 0]
+    assert not camera.exhausted
+
+
+def test_a_colour_picture_is_rgb(tmp_path: Path) -> None:
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes BGR
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    camera = open_camera(f"file://{tmp_path}")
+    camera.expose()
+
+    assert camera.grab(1.0).pixels[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_truncated_picture_is_one_damaged_frame(tmp_path: Path, suffix: str) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (200, 200), dtype=np.uint8)
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"{name}{suffix}"), picture)
+    broken = tmp_path / f"a{suffix}"
+    broken.write_bytes(broken.read_bytes()[:-2000])
+    camera = open_camera(f"file://{tmp_path}")
+    camera.expose()
+    camera.expose()
+
+    with pytest.raises(FrameDamaged, match="cut off"):
+        camera.grab(1.0)
+    assert camera.grab(1.0).exposure == 2
+
+
+def test_a_picture_that_has_gone_is_one_damaged_frame(tmp_path: Path) -> None:
+    (first, _) = write_pictures(tmp_path, 2)
+    camera = open_camera(f"file://{tmp_path}")
+    first.unlink()
+    camera.expose()
+
+    with pytest.raises(FrameDamaged, match="cannot be read"):
+        camera.grab(1.0)
+
+
+def test_the_virtual_camera_knows_the_truth() -> None:
+    camera = open_camera("synthetic://?seed=3&defective=0.5")
+    assert isinstance(camera, SyntheticCamera)
+    for exposure in range(1, 6):
+        camera.expose()
+        frame = camera.grab(1.0)
+
+        assert np.array_equal(frame.pixels, camera.part(exposure).image)
+        assert camera.part(exposure).kind == choose_kind(3, exposure, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("file:///no/such/folder", "no such folder"),
+        ("synthetic://?sed=3", "unknown option 'sed'"),
+        ("synthetic://?seed=x", "found 'x', expected a whole number"),
+        ("synthetic://?defective=2", "a share from 0 to 1"),
+        ("usb://0", "found the kind 'usb'"),
+        ("nonsense", "found the kind 'none'"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused(address: str, problem: str) -> None:
+    with pytest.raises(CameraError, match=problem):
+        open_camera(address)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="found no picture"):
+        open_camera(f"file://{tmp_path}")

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from edge.errors import LineConfigError
+from edge.line import Line, load_line
+
+SMALLEST = 'bundle = "b"\ncamera = "synthetic://"\nplc = "serial:///dev/ttyS0"\n'
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "line.toml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    line = load_line(written(tmp_path, SMALLEST + 'records = "/var/rows.sqlite"\n'))
+
+    assert line.bundle == tmp_path / "b"
+    assert line.records == Path("/var/rows.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (SMALLEST + "deadline = 3\n", "deadline: unknown key"),
+        (SMALLEST + "deadline_ms = 0\n", "deadline_ms: found 0, expected: .*greater than 0"),
+        (SMALLEST + 'open_parts = "many"\n', "open_parts: found 'many'"),
+        ('camera = "synthetic://"\n', "bundle: missing"),
+        ("bundle = \n", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    path = written(tmp_path, text)
+
+    with pytest.raises(LineConfigError, match=problem) as refusal:
+        load_line(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LineConfigError, match="cannot be read"):
+        load_line(tmp_path / "line.toml")
+
+
+def test_a_line_cannot_be_changed(tmp_path: Path) -> None:
+    line = load_line(written(tmp_path, SMALLEST))
+
+    with pytest.raises(ValueError, match="frozen"):
+        line.deadline_ms = 3  # type: ignore[misc]
+    assert isinstance(line, Line)

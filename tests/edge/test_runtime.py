@@ -1,0 +1,221 @@
+"""One verdict for every trigger, whatever goes wrong."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from bundle import Verdict, load_bundle
+from edge.camera import Camera
+from edge.engine import Engine, open_engine
+from edge.inspector import Inspector
+from edge.records import Records
+from edge.runtime import Limits, Runtime
+from firmware_bridge.events import Undelivered
+from firmware_bridge.messages import Result
+from firmware_bridge.messages import Verdict as WireVerdict
+from tests.conftest import grey_frame
+from tests.edge.line_doubles import DamagedCamera, HandPlc, ListCamera, NumpyEngine
+
+GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
+
+Run = Callable[..., Runtime]
+
+
+@pytest.fixture
+def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
+    """Start runtimes that stop when the test ends."""
+    bundle = load_bundle(make_bundle())
+    with ExitStack() as stack:
+
+        def start(plc: HandPlc, camera: Camera, engine: Engine | None = None, **limits: float | int) -> Runtime:
+            records = Records(tmp_path / "records.sqlite", bundle.id)
+            stack.callback(records.close)
+            inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
+            allowed = Limits(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **limits})
+            runtime = Runtime(inspector, camera, records, plc, allowed, monotonic)
+            stack.callback(runtime.stop)
+            runtime.start()
+            return runtime
+
+        yield start
+
+
+def rows(tmp_path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(tmp_path / "records.sqlite")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def manifest_of(tmp_path: Path):  # type: ignore[no-untyped-def]
+    return load_bundle(tmp_path / "tiny").manifest
+
+
+def verdicts(results: list[Result]) -> list[str]:
+    return [result.verdict.name for result in results]
+
+
+def test_verdicts_have_the_same_numbers_on_the_wire_and_in_the_records() -> None:
+    assert {verdict.name: verdict.value for verdict in WireVerdict if verdict.value} == {
+        verdict.name: verdict.value for verdict in Verdict
+    }
+
+
+def test_good_and_bad_parts_get_their_verdicts_in_order(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD, BRIGHT, DARK]))
+    plc.trigger(7, 8, 9)
+
+    good, bright, dark = plc.wait_for(3)
+
+    assert (good.part_id, good.encoder, good.verdict, good.class_index) == (7, 70, WireVerdict.OK, 0)
+    assert (bright.part_id, bright.verdict, bright.class_index) == (8, WireVerdict.NG, 1)
+    assert (bright.score, bright.area_px, bright.box) == (1.0, 16, (2, 4, 4, 4))
+    assert (dark.part_id, dark.verdict, dark.class_index) == (9, WireVerdict.NG, 2)
+
+
+def test_each_part_has_its_row_before_its_result(station: Run, tmp_path: Path) -> None:
+    class Curious(HandPlc):
+        """Looks into the records when a result arrives."""
+
+        def send(self, message):  # type: ignore[no-untyped-def]
+            seen.append(rows(tmp_path, f"SELECT verdict FROM parts WHERE part_id = {message.part_id}"))
+            super().send(message)
+
+    seen: list[list[tuple[object, ...]]] = []
+    plc = Curious()
+    station(plc, ListCamera([GOOD, BRIGHT]))
+    plc.trigger(1, 2)
+    plc.wait_for(2)
+
+    assert seen == [[(1,)], [(2,)]]
+
+
+def test_after_the_stop_everything_is_in_the_records(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD, BRIGHT]))
+    plc.trigger(1, 2)
+    plc.wait_for(2)
+    runtime.stop()
+    runtime._records.close()
+
+    assert rows(tmp_path, "SELECT part_id, verdict, class, link FROM parts") == [
+        (1, 1, None, "acknowledged"),
+        (2, 2, "Bright", "acknowledged"),
+    ]
+    assert rows(tmp_path, "SELECT part, exposure, width, height FROM views") == [(1, 1, 12, 16), (2, 2, 12, 16)]
+    assert rows(tmp_path, "SELECT part, class, x, y, width, height FROM defects") == [(2, "Bright", 2, 4, 4, 4)]
+    stamps = "frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us"
+    for times in rows(tmp_path, f"SELECT {stamps} FROM parts"):
+        assert list(times) == sorted(times)  # type: ignore[type-var]
+    assert plc.offline == ["stopped"]
+
+
+def test_a_damaged_frame_is_a_fault_of_its_own_part_only(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, DamagedCamera([GOOD], damaged={2}))
+    plc.trigger(1, 2, 3)
+
+    assert verdicts(plc.wait_for(3)) == ["OK", "FAULT", "OK"]
+
+
+def test_a_frame_of_another_size_than_the_crop_is_a_fault(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD[:, :, None].repeat(2, axis=2)]))
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["FAULT"]
+
+
+def test_a_lost_exposure_never_gives_its_part_the_next_part_s_frame(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([BRIGHT, None, GOOD, BRIGHT]))
+    plc.trigger(1, 2, 3, 4)
+
+    assert verdicts(plc.wait_for(4)) == ["NG", "FAULT", "OK", "NG"]
+
+
+def test_no_frame_is_a_fault(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([None]), grab_timeout_s=0.01)
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["FAULT"]
+
+
+def test_an_engine_that_fails_is_a_fault_of_that_part(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), NumpyEngine(manifest_of(tmp_path), fail_on=2))
+    plc.trigger(1, 2, 3)
+
+    assert verdicts(plc.wait_for(3)) == ["OK", "FAULT", "OK"]
+
+
+def test_a_late_part_is_a_timeout_and_its_late_decision_is_let_go(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    runtime = station(plc, ListCamera([GOOD]), NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.05)
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["TIMEOUT"]
+    gate.set()
+    runtime.stop()
+    assert verdicts(plc.results) == ["TIMEOUT"]
+
+
+def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    engine = NumpyEngine(manifest_of(tmp_path), gate=gate)
+    runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT, DARK, BRIGHT]), engine, open_parts=2)
+    plc.trigger(1, 2, 3, 4)
+    while runtime.counts.overruns < 2:
+        assert runtime.failure is None
+    gate.set()
+    plc.wait_for(4)
+    plc.trigger(5)
+
+    assert verdicts(plc.wait_for(5)) == ["OK", "OK", "TIMEOUT", "TIMEOUT", "NG"]
+    assert [result.part_id for result in plc.results] == [1, 2, 3, 4, 5]
+    assert runtime.counts.overruns == 2
+    assert runtime.counts.frames_discarded == 2
+
+
+def test_stopping_gives_every_open_part_its_verdict(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    runtime = station(plc, ListCamera([GOOD]), NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.2)
+    plc.trigger(1, 2, 3)
+    stopper = threading.Thread(target=runtime.stop)
+    stopper.start()
+    plc.wait_for(3)
+    gate.set()
+    stopper.join()
+
+    assert [result.part_id for result in plc.results] == [1, 2, 3]
+    assert "OK" not in verdicts(plc.results)
+
+
+def test_a_result_that_was_not_delivered_is_on_record(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc(acknowledge=False)
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.trigger(1)
+    (result,) = plc.wait_for(1)
+    plc.tell(Undelivered(result, "nobody answers"))
+    runtime.stop()
+    runtime._records.close()
+
+    assert rows(tmp_path, "SELECT verdict, link FROM parts") == [(1, "undelivered")]
+    assert runtime.counts.undelivered == 1
+
+
+def test_rows_go_on_counting_after_a_restart(station: Run, tmp_path: Path) -> None:
+    for part_id in (1, 2):
+        plc = HandPlc()
+        runtime = station(plc, ListCamera([GOOD]))
+        plc.trigger(part_id)
+        plc.wait_for(1)
+        runtime.stop()
+        runtime._records.close()
+
+    assert rows(tmp_path, "SELECT number, part_id FROM parts") == [(1, 1), (2, 2)]

@@ -1,0 +1,136 @@
+"""The whole station, from the command line to a simulated PLC at the other end of a pseudo-terminal."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import pytest
+
+from bundle import GoldenMismatch, MaskSize, load_bundle, write_bundle
+from edge.cli import main
+from edge.engine import open_engine
+from edge.errors import EngineError
+from edge.line import Line
+from edge.station import open_station
+from firmware_bridge.errors import LinkError
+from firmware_bridge.simulator import PlcSimulator
+from tests.conftest import grey_frame, tiny_files, tiny_manifest
+
+PATIENCE_S = 60.0
+Make = Callable[..., Path]
+
+
+def parts_of(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT part_id, verdict, link FROM parts ORDER BY number").fetchall()
+
+
+def write_line(folder: Path, bundle: Path, camera: str, plc: str, more: str = "") -> Path:
+    path = folder / "line.toml"
+    path.write_text(
+        f'bundle = "{bundle}"\ncamera = "{camera}"\nplc = "{plc}"\n'
+        f"deadline_ms = 20000\ngrab_timeout_ms = 20000\nrecord_wait_ms = 1000\n{more}"
+    )
+    return path
+
+
+def test_every_trigger_is_answered_acknowledged_and_on_record(make_bundle: Make, tmp_path: Path) -> None:
+    with PlcSimulator(12, max_open=3, deadline_s=PATIENCE_S) as plc:
+        line = Line(
+            bundle=make_bundle(), camera="synthetic://", plc=plc.address, records=tmp_path / "r.sqlite",
+            deadline_ms=20_000, grab_timeout_ms=20_000, record_wait_ms=1000,
+        )  # fmt: skip
+        with open_station(line) as runtime:
+            assert plc.wait(PATIENCE_S)
+        report = plc.report()
+
+    assert (report.parts, report.unanswered, report.foreign) == (12, 0, 0)
+    assert runtime.counts.acknowledged == 12
+    assert [(part, link) for part, _, link in parts_of(line.records)] == [(n, "acknowledged") for n in range(1, 13)]
+
+
+def test_run_ends_with_its_folder(make_bundle: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, spot in enumerate((None, 255, 0)):
+        cv2.imwrite(str(pictures / f"{number}.png"), grey_frame(spot))
+    (pictures / "3.png").write_bytes(b"no picture")
+    with PlcSimulator(4, deadline_s=PATIENCE_S) as plc:
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(write_line(tmp_path, make_bundle(), f"file://{pictures}", plc.address))])
+        report = plc.report()
+
+    assert ended.value.code in (0, None)
+    assert (report.passed, report.rejected, report.unanswered) == (1, 3, 0)
+    assert [row[:2] for row in parts_of(tmp_path / "records.sqlite")] == [(1, 1), (2, 2), (3, 2), (4, 5)]
+    assert "Bright" in capsys.readouterr().out
+
+
+def test_the_demo_says_what_happened(make_bundle: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--bundle", str(make_bundle()), "--parts", "10", "--out", str(tmp_path / "out")])
+
+    assert ended.value.code in (0, None)
+    said = capsys.readouterr().out
+    for words in ("escapes", "false rejects", "acknowledged by the PLC", "frame to acknowledgement"):
+        assert words in said
+    assert cv2.imread(str(tmp_path / "out" / "rejected.png")) is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run", "none.toml"], "none.toml: cannot be read"),
+        (["demo", "--bundle", "none", "--out", "out"], "none/manifest.json: found no such file"),
+        (["bench", "none"], "none/manifest.json: found no such file"),
+        (["report", "none.sqlite"], "none.sqlite: found no such file"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(
+    arguments: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert problem in str(ended.value.code)
+    assert "\n" not in str(ended.value.code)
+
+
+def test_a_port_that_does_not_exist_leaves_nothing_open(make_bundle: Make, tmp_path: Path) -> None:
+    line = write_line(tmp_path, make_bundle(), "synthetic://", "serial:///dev/does-not-exist")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(line)])
+    assert "/dev/does-not-exist" in str(ended.value.code)
+    (tmp_path / "records.sqlite").unlink()  # nobody holds it
+
+
+def test_a_port_in_use_is_refused(make_bundle: Make, tmp_path: Path) -> None:
+    with PlcSimulator(1, deadline_s=PATIENCE_S) as plc:
+        line = Line(bundle=make_bundle(), camera="synthetic://", plc=plc.address, records=tmp_path / "r.sqlite")
+        with open_station(line), pytest.raises(LinkError, match="use"), open_station(line):
+            pytest.fail("two stations on one port")
+
+
+def test_an_engine_that_disagrees_with_the_golden_frames_stays_off_line(make_bundle: Make, tmp_path: Path) -> None:
+    files = tiny_files()
+    frame = files["golden/frame0.png"]
+    files["golden/frame0.png"], files["golden/frame1.png"] = files["golden/frame1.png"], frame  # the wrong way round
+    write_bundle(tmp_path / "swapped", tiny_manifest(), files)
+
+    with pytest.raises(GoldenMismatch, match="do not go on line"):
+        open_engine("onnxruntime", load_bundle(tmp_path / "swapped"), threads=1)
+
+
+def test_there_is_no_falling_back_to_another_engine(make_bundle: Make) -> None:
+    with pytest.raises(EngineError, match="found 'tensorrt'"):
+        open_engine("tensorrt", load_bundle(make_bundle()))
+
+
+def test_a_network_that_answers_in_another_shape_is_refused(make_bundle: Make) -> None:
+    with pytest.raises(EngineError, match="found outputs"):
+        open_engine("onnxruntime", load_bundle(make_bundle(masks=MaskSize(height=4, width=6))), threads=1)
+

@@ -1,0 +1,163 @@
+"""The link over real pseudo-terminals: round trips, ports that cannot be opened, peers that go and come back."""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.errors import (
+    AddressInvalid,
+    LinkClosed,
+    PortFailed,
+    PortInUse,
+    PortMissing,
+    PortNotPermitted,
+)
+from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortBack, PortLost
+from firmware_bridge.link import Link, open_link
+from firmware_bridge.messages import Hello, Result, Trigger, Verdict
+from firmware_bridge.port import explain
+from firmware_bridge.simulator import PlcSimulator
+
+PATIENCE_S = 10.0  # a bound for a loaded machine, not a wait
+
+
+def inspect_until(link: Link, done: Callable[[list[Event]], bool]) -> list[Event]:
+    """Answer each trigger until the events fulfil `done`; every third part is NG."""
+    events: list[Event] = []
+    end = time.monotonic() + PATIENCE_S
+    while not done(events):
+        assert time.monotonic() < end, f"not done after {PATIENCE_S} s; last events {events[-5:]}"
+        for event in link.poll(0.05):
+            events.append(event)
+            if isinstance(event, Trigger):
+                verdict = Verdict.OK if event.part_id % 3 else Verdict.NG
+                link.send(Result(event.part_id, event.encoder, verdict))
+    return events
+
+
+def count(events: list[Event], kind: type) -> int:
+    """Count the events of one type."""
+    return sum(isinstance(event, kind) for event in events)
+
+
+@pytest.fixture
+def simulator() -> Iterator[PlcSimulator]:
+    """A line of thirty parts, three of them between camera and ejector."""
+    with PlcSimulator(30, max_open=3) as running:
+        yield running
+
+
+def test_every_part_gets_its_verdict_over_a_pseudo_terminal(simulator: PlcSimulator) -> None:
+    link = open_link(simulator.address, Hello())
+    inspect_until(link, lambda events: count(events, Acknowledged) == 30)
+    assert simulator.wait(PATIENCE_S)
+    link.close()
+    report = simulator.report()
+    assert report.verdicts == {Verdict.OK: 20, Verdict.NG: 10}
+    assert (report.parts, report.passed, report.rejected, report.unanswered) == (30, 20, 10, 0)
+    assert len(report.round_trips_s) == 30
+
+
+def test_parts_without_an_answer_are_rejected() -> None:
+    with PlcSimulator(3, deadline_s=0.05) as simulator:
+        link = open_link(simulator.address, Hello())
+        while not simulator.wait(0):
+            link.poll(0.01)
+        link.close()
+        report = simulator.report()
+    assert (report.rejected, report.passed, report.unanswered) == (3, 0, 3)
+
+
+def test_a_peer_that_disappears_comes_back_as_another_session(tmp_path: Path) -> None:
+    path = tmp_path / "plc"
+    with PlcSimulator(5, link_path=path) as first:
+        link = open_link(first.address, Hello())
+        inspect_until(link, lambda events: count(events, Acknowledged) == 5)
+    events = inspect_until(link, lambda events: count(events, PortLost) > 0)
+    with PlcSimulator(5, link_path=path):
+        events = inspect_until(link, lambda events: count(events, Acknowledged) == 5)
+    link.close()
+    assert count(events, PortBack) == 1
+    assert [event.restarted for event in events if isinstance(event, HelloReceived)] == [True]
+
+
+def test_an_inspection_that_restarts_goes_on(simulator: PlcSimulator) -> None:
+    for parts in (5, 25):
+        link = open_link(simulator.address, Hello())
+        inspect_until(link, lambda events, parts=parts: count(events, Acknowledged) >= parts or simulator.wait(0))
+        link.close()
+    assert simulator.wait(PATIENCE_S)
+    assert simulator.report().passed >= 18  # of 20; up to three parts were open when the first one left
+
+
+def test_nobody_at_the_other_end_is_told(tmp_path: Path) -> None:
+    far, near = os.openpty()
+    link = open_link(f"serial://{os.ttyname(near)}", Hello())
+    events = inspect_until(link, lambda events: count(events, PeerLost) > 0)
+    link.close()
+    os.close(far)
+    os.close(near)
+    assert count(events, PeerBack) == 0
+
+
+def test_a_port_that_does_not_exist_is_one_clear_line() -> None:
+    with pytest.raises(PortMissing, match=r"^/dev/ttyNONE: no such port; plug the adapter in"):
+        open_link("serial:///dev/ttyNONE", Hello())
+
+
+def test_a_port_in_use_is_one_clear_line(simulator: PlcSimulator) -> None:
+    link = open_link(simulator.address, Hello())
+    with pytest.raises(PortInUse, match="in use by another program"):
+        open_link(simulator.address, Hello())
+    link.close()
+
+
+def test_a_file_that_is_no_port_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PortFailed, match="does not open as a serial port"):
+        open_link(f"serial://{tmp_path}/file", Hello())
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOENT, PortMissing),
+        (errno.EBUSY, PortInUse),
+        (errno.EACCES, PortNotPermitted),
+        (errno.EPERM, PortNotPermitted),
+        (errno.EIO, PortFailed),
+    ],
+)
+def test_each_system_error_has_its_own_advice(number: int, kind: type[Exception]) -> None:
+    assert type(explain("/dev/ttyX", 9600, OSError(number, "reason"))) is kind
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/dev/ttyS0",
+        "tcp:///dev/ttyS0",
+        "serial://dev/ttyS0",
+        "serial:///dev/ttyS0?speed=9600",
+        "serial:///dev/ttyS0?baud=fast",
+        "serial:///dev/ttyS0?baud=3",
+        "serial:///dev/ttyS0?baud=9600&baud=19200",
+    ],
+)
+def test_an_address_that_cannot_be_read_says_what_is_expected(address: str) -> None:
+    with pytest.raises(AddressInvalid, match="expected"):
+        open_link(address, Hello())
+
+
+def test_a_closed_link_says_so(simulator: PlcSimulator) -> None:
+    link = open_link(simulator.address, Hello())
+    link.close()
+    link.close()
+    with pytest.raises(LinkClosed):
+        link.poll(0.0)
+    with pytest.raises(LinkClosed):
+        link.send(Result(1, 1, Verdict.OK))

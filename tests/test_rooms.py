@@ -1,0 +1,87 @@
+"""The import table: who may import whom. Read off the source, so that an import inside a function counts too."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("bundle", "edge", "export", "firmware_bridge", "train")
+
+ASSEMBLY = {"edge/station.py", "edge/runtime.py", "edge/wire.py", "edge/demo.py", "edge/bench.py", "edge/cli.py"}
+"""Where the runtime is put together: the files of edge that may import firmware_bridge."""
+
+ENGINES = {"edge.engine", "edge.errors"}
+TORCHLESS = {"train.readers", "train.splits", "train.metrics", "train.predictions", "train.errors", "train.samples"}
+
+ALLOWED_ROOMS = {
+    "bundle": set(),
+    "firmware_bridge": set(),
+    "edge": {"bundle", "firmware_bridge"},
+    "train": {"bundle"},
+    "export": {"bundle", "edge", "train"},
+}
+NEVER = {
+    "bundle": {"torch", "onnx", "onnxruntime", "tensorrt", "serial"},
+    "firmware_bridge": {"numpy", "torch"},
+    "edge": {"torch"},
+    "train": {"tensorrt"},
+    "export": set(),
+}
+ONE_FILE = {
+    "torch": {"export": "export/graph.py"},
+    "serial": {"firmware_bridge": "firmware_bridge/port.py"},
+    "onnxruntime": {"edge": "edge/ort.py"},
+    "tensorrt": {"edge": "edge/trt.py"},
+    "pycuda": {"edge": "edge/cuda.py"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, by its full name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides where it points"
+            names.add(node.module or "")
+    return names
+
+
+FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    room = path.relative_to(ROOT).parts[0]
+    for module in imported(path):
+        top = module.split(".")[0]
+
+        assert top not in ("tools", "tests"), f"{name} imports {module}: nobody imports {top}"
+        assert top not in NEVER[room], f"{name} imports {module}: {room} never does"
+        assert top == room or top not in ROOMS or top in ALLOWED_ROOMS[room], f"{name} imports {module}"
+        if top in ONE_FILE and room in ONE_FILE[top]:
+            assert name == ONE_FILE[top][room], f"{name} imports {module}: only {ONE_FILE[top][room]} does"
+        if room == "edge" and top == "firmware_bridge":
+            assert name in ASSEMBLY, f"{name} imports {module}: only the files that put the runtime together do"
+        if room == "export" and top == "edge":
+            assert module in ENGINES, f"{name} imports {module}: export knows only edge's engines"
+        if room == "export" and top == "train" and name != "export/graph.py":
+            assert module in TORCHLESS, f"{name} imports {module}, which needs torch"
+
+
+@pytest.mark.parametrize("module", sorted(TORCHLESS))
+def test_what_export_uses_of_train_needs_no_torch(module: str) -> None:
+    seen, waiting = set(), [module]
+    while waiting:
+        current = waiting.pop()
+        path = ROOT / (current.replace(".", "/") + ".py")
+        if current in seen or not path.exists():
+            continue
+        seen.add(current)
+        names = imported(path)
+
+        assert not any(name.split(".")[0] == "torch" for name in names), f"{module} reaches torch through {current}"
+        waiting += [name for name in names if name.startswith("train.")]

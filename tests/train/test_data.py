@@ -1,0 +1,59 @@
+import numpy as np
+import torch
+
+from train.data import Batch, DeviceSet, augment
+from train.images import ImageSet, outlined, pack, unpack
+from train.recipe import AugmentRecipe
+
+
+def image_set(count: int = 10) -> ImageSet:
+    """Make images whose defect is exactly where they are bright."""
+    generator = np.random.default_rng(0)
+    masks = np.zeros((count, 2, 8, 6), bool)
+    masks[:, 0] = generator.random((count, 8, 6)) < 0.4
+    images = np.where(masks[:, :1], 200, 50).astype(np.uint8)
+    bits = np.stack([pack(one) for one in masks])
+    labels = masks.any(axis=(2, 3))
+    return ImageSet(images, bits, labels, outlined(bits, labels))
+
+
+def whole_batch() -> Batch:
+    return DeviceSet(image_set(), torch.device("cpu")).batch(torch.arange(10))
+
+
+def test_packed_masks_come_back() -> None:
+    masks = np.random.default_rng(1).random((11, 5, 7)) < 0.5
+    np.testing.assert_array_equal(unpack(pack(masks), 11), masks)
+
+
+def test_masks_follow_the_flips() -> None:
+    recipe = AugmentRecipe(flip_horizontal=True, flip_vertical=True)
+    batch = augment(whole_batch(), recipe, torch.Generator().manual_seed(0))
+    assert torch.equal(batch.frames > 100, batch.bits > 0)
+    assert not torch.equal(batch.frames, whole_batch().frames.float())
+
+
+def test_jitter_stays_within_its_limits() -> None:
+    recipe = AugmentRecipe(brightness=0.1)
+    before = whole_batch()
+    moved = augment(before, recipe, torch.Generator().manual_seed(0)).frames - before.frames
+    assert moved.abs().max() <= 25.5
+    assert len(moved.flatten(1).mean(dim=1).unique()) == 10
+
+
+def test_same_generator_same_batch() -> None:
+    recipe = AugmentRecipe(flip_horizontal=True, brightness=0.1, contrast=0.1)
+    first, second = (augment(whole_batch(), recipe, torch.Generator().manual_seed(7)).frames for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_shuffled_batches_are_full_and_hold_an_image_once() -> None:
+    data = DeviceSet(image_set(), torch.device("cpu"))
+    batches = data.shuffled(4, torch.Generator().manual_seed(0))
+    assert [len(batch) for batch in batches] == [4, 4]
+    assert len(torch.cat(batches).unique()) == 8
+
+
+def test_set_below_the_batch_size_is_one_batch() -> None:
+    data = DeviceSet(image_set(3), torch.device("cpu"))
+    assert [len(batch) for batch in data.shuffled(4, torch.Generator())] == [3]

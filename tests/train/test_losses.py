@@ -1,0 +1,121 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from train.data import Batch, targets
+from train.losses import Loss, schedule_weights
+from train.recipe import LossRecipe
+
+CPU = torch.device("cpu")
+
+
+def make_batch(generator: np.random.Generator, classes: int = 3) -> tuple[Batch, np.ndarray]:
+    """Make two images of 8x6 with random masks; returns the batch with masks bool [B, C, H, W]."""
+    masks = generator.random((2, classes, 8, 6)) < 0.3
+    masks[0, 1] = False
+    bits = np.packbits(masks, axis=1, bitorder="little")
+    labels = masks.any(axis=(2, 3))
+    return Batch(
+        torch.zeros(2, 1, 8, 6),
+        torch.from_numpy(bits),
+        torch.from_numpy(labels).float(),
+        torch.ones(2, classes),
+    ), masks
+
+
+def plain_cross_entropy(logit: float, truth: float, weight: float) -> float:
+    """Binary cross-entropy with a positive weight, as a formula."""
+    p = 1 / (1 + math.exp(-logit))
+    return -weight * truth * math.log(p) - (1 - truth) * math.log(1 - p)
+
+
+def test_segmentation_is_the_cross_entropy_at_full_size_after_nearest_enlargement() -> None:
+    generator = np.random.default_rng(0)
+    batch, masks = make_batch(generator)
+    logits = torch.from_numpy(generator.normal(size=(2, 3, 4, 3))).float()
+    weights = (18.0, 13.0, 7.0)
+    terms = Loss(LossRecipe(mask_weights=weights), 3, CPU).terms(logits, targets(batch, (4, 3)))
+    full = logits.numpy().repeat(2, axis=2).repeat(2, axis=3)
+    for channel, weight in enumerate(weights):
+        pairs = zip(full[:, channel].ravel(), masks[:, channel].ravel(), strict=True)
+        expected = np.mean([plain_cross_entropy(z, y, weight) for z, y in pairs])
+        assert terms.segmentation[channel].item() == pytest.approx(expected, rel=1e-5)  # float32
+
+
+def test_classification_is_the_cross_entropy_of_the_maximum() -> None:
+    generator = np.random.default_rng(1)
+    batch, masks = make_batch(generator)
+    logits = torch.from_numpy(generator.normal(size=(2, 3, 4, 3))).float()
+    terms = Loss(LossRecipe(class_weights=(3, 4, 5)), 3, CPU).terms(logits, targets(batch, (4, 3)))
+    largest = logits.numpy().max(axis=(2, 3))
+    for channel, weight in enumerate((3, 4, 5)):
+        pairs = zip(largest[:, channel], masks[:, channel].any(axis=(1, 2)), strict=True)
+        expected = np.mean([plain_cross_entropy(z, y, weight) for z, y in pairs])
+        assert terms.classification[channel].item() == pytest.approx(expected, rel=1e-5)  # float32
+
+
+def test_a_positive_without_outline_has_no_mask_loss() -> None:
+    batch, _ = make_batch(np.random.default_rng(2))
+    batch.outlined[0, 1] = 0
+    logits = torch.full((2, 3, 4, 3), 4.0)
+    logits[1, 1] = -20
+    batch.bits[1] &= 0b101
+    terms = Loss(LossRecipe(), 3, CPU).terms(logits, targets(batch, (4, 3)))
+    assert terms.segmentation[1].item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("classification-first", [(1.0, 0.0), (0.75, 0.25), (0.25, 0.75)]),
+        ("segmentation-first", [(0.0, 1.0), (0.25, 0.75), (0.75, 0.25)]),
+        ("constant", [(0.5, 0.5), (0.5, 0.5), (0.5, 0.5)]),
+    ],
+)
+def test_schedule(schedule: str, expected: list[tuple[float, float]]) -> None:
+    assert [schedule_weights(schedule, epoch, 4) for epoch in (0, 1, 3)] == expected
+
+
+def test_total_weighs_the_terms_by_the_schedule() -> None:
+    batch, _ = make_batch(np.random.default_rng(3))
+    loss = Loss(LossRecipe(schedule="classification-first", dice=2.0), 3, CPU)
+    terms = loss.terms(torch.zeros(2, 3, 4, 3), targets(batch, (4, 3)))
+    expected = 0.75 * terms.classification.mean() + 0.25 * (terms.segmentation.mean() + 2 * terms.dice)
+    assert loss.total(terms, epoch=1, epochs=4).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("term", ["dice", "union"])
+def test_extra_term_falls_from_wrong_to_right_masks(term: str) -> None:
+    batch, _ = make_batch(np.random.default_rng(4))
+    truth = targets(batch, (8, 6))
+    loss = Loss(LossRecipe(dice=1, union=1), 3, CPU)
+
+    def value(logits: torch.Tensor) -> float:
+        return getattr(loss.terms(logits, truth), term).item()
+
+    right = 40 * truth.fractions - 20
+    assert value(right) == pytest.approx(0, abs=1e-4)
+    assert value(-right) > 0.9
+
+
+def test_union_term_does_not_care_for_the_name() -> None:
+    batch, _ = make_batch(np.random.default_rng(5))
+    truth = targets(batch, (8, 6))
+    loss = Loss(LossRecipe(union=1), 3, CPU)
+    right = 40 * truth.fractions - 20
+    assert loss.terms(right.roll(1, dims=1), truth).union.item() == pytest.approx(loss.terms(right, truth).union.item())
+
+
+def test_targets_hold_the_share_of_each_cell() -> None:
+    batch, masks = make_batch(np.random.default_rng(6))
+    expected = masks.reshape(2, 3, 4, 2, 3, 2).mean(axis=(3, 5))
+    np.testing.assert_allclose(targets(batch, (4, 3)).fractions.numpy(), expected, atol=1e-7)
+
+
+def test_targets_know_more_than_eight_classes() -> None:
+    batch, masks = make_batch(np.random.default_rng(7), classes=11)
+    np.testing.assert_array_equal(targets(batch, (8, 6)).fractions.numpy(), masks)
+
+

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from train.errors import RecipeError
+from train.recipe import load_recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_packaged_recipe_loads_under_its_name(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+def test_paper_recipe_has_the_documents_values() -> None:
+    recipe = load_recipe("magnetic-tile-paper")
+    assert recipe.loss.class_weights == (3, 3, 7, 8, 4)
+    assert recipe.loss.mask_weights == (18, 13, 18, 13, 7)
+    assert (recipe.optimiser.learning_rate, recipe.optimiser.beta1, recipe.optimiser.beta2) == (5e-4, 0.99, 0.99)
+    assert (recipe.run.epochs, recipe.split, recipe.loss.schedule) == (100, "random", "classification-first")
+    assert (recipe.loss.dice, recipe.loss.union) == (0, 0)
+
+
+def test_override_sets_numbers_lists_and_words() -> None:
+    recipe = load_recipe("demo-tiles", ["run.epochs=7", "loss.mask_weights=[1, 2, 3, 4, 5]", "loss.schedule=constant"])
+    assert recipe.run.epochs == 7
+    assert recipe.loss.mask_weights == (1, 2, 3, 4, 5)
+    assert recipe.loss.schedule == "constant"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loss.dcie=1", r"loss\.dcie: unknown key, expected one of schedule, class_weights, mask_weights, dice"),
+        ("los.dice=1", r"los: unknown key, expected one of .*loss"),
+        ("loss.dice=-1", r"loss\.dice: found -1, expected: .*greater than or equal to 0"),
+        ("loss.schedule=backwards", r"loss\.schedule: found 'backwards', expected: .*'classification-first'"),
+        ("run.epochs", "found no equals sign, expected key=value"),
+        ("seed.x=1", "seed is a value, expected a table"),
+        ("network.pooling=5", "a pooling that divides the input's 256x192"),
+        ("input.channels=3", "network.mean and network.deviation with 3 numbers"),
+    ],
+)
+def test_bad_override_is_one_clear_line(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe("demo-tiles", ["seed=0", override])
+    assert "\n" not in str(caught.value)
+
+
+def test_misspelt_key_in_a_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[input]\nheight = 8\nwidth = 8\nchannels = 1\n[run]\nepoch = 3\n")
+    with pytest.raises(RecipeError, match=r"mine\.toml: run\.epoch: unknown key, expected one of epochs, batch"):
+        load_recipe(str(path))
+
+
+def test_unknown_recipe_lists_those_there_are() -> None:
+    with pytest.raises(RecipeError, match="found no such recipe or file, expected one of demo-tiles, magnetic-tile"):
+        load_recipe("magnetic-tyle")
+
+
+def test_weights_must_be_one_per_class() -> None:
+    recipe = load_recipe("magnetic-tile-paper")
+    with pytest.raises(RecipeError, match=r"loss\.class_weights: found 5 weights, expected 2, one per class a, b"):
+        recipe.check_classes(("a", "b"))

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from train.errors import ThresholdError
+from train.images import ImageSet, pack
+from train.outputs import Outputs
+from train.recipe import ThresholdRecipe
+from train.thresholds import best_f1_threshold, check_positives, choose_thresholds
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "expected"),
+    [
+        ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], 0.5),  # the middle of the gap
+        ([0.1, 0.6, 0.4, 0.9], [0, 0, 1, 1], 0.25),  # one false alarm is better than one miss
+        ([0.9, 0.1, 0.2], [1, 0, 0], 0.55),
+        ([0.5, 0.5, 0.5], [1, 0, 1], 0.25),  # equal scores cannot be parted
+        ([0.3, 0.7], [1, 1], 0.15),
+    ],
+)
+def test_best_f1(scores: list[float], labels: list[int], expected: float) -> None:
+    found = best_f1_threshold(np.float32(scores), np.array(labels, bool))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_score_that_equals_the_threshold_counts_as_found() -> None:
+    """A float32 score set beside the stored threshold decides as it did when it was chosen."""
+    generator = np.random.default_rng(0)
+    scores = generator.random(50).astype(np.float32)
+    labels = scores + generator.normal(0, 0.2, 50) > 0.6
+    threshold = best_f1_threshold(scores, labels)
+    assert not np.any(scores == np.float32(threshold))
+
+
+def one_image(truth: np.ndarray, probability: np.ndarray) -> tuple[Outputs, ImageSet]:
+    """Make a set of one image with one class."""
+    outputs = Outputs(np.float32([[0.9]]), probability[np.newaxis, np.newaxis])
+    images = ImageSet(
+        np.zeros((1, 1, *truth.shape), np.uint8),
+        pack(truth[np.newaxis])[np.newaxis],
+        np.array([[True]]),
+        np.array([[True]]),
+    )
+    return outputs, images
+
+
+def test_level_is_the_one_of_the_largest_overlap() -> None:
+    truth = np.zeros((4, 4), bool)
+    truth[:, :2] = True
+    probability = np.uint8([[250, 170, 150, 10]] * 4)
+    outputs, images = one_image(truth, probability)
+    chosen = choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(levels=(64, 128, 160, 192)))
+    assert chosen["Pit"].level == 160
+
+
+def test_fixed_threshold_is_the_recipes() -> None:
+    outputs, images = one_image(np.ones((4, 4), bool), np.full((4, 4), 255, np.uint8))
+    chosen = choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(choose="fixed", score=0.3))
+    assert (chosen["Pit"].score, chosen["Pit"].level) == (0.3, 128)
+
+
+def test_class_without_positives_is_refused_with_advice() -> None:
+    labels = np.array([[True, False], [False, False]])
+    with pytest.raises(ThresholdError, match="found no image with Scratch, expected at least one.*--seed or --split"):
+        check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe())
+    check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(choose="fixed"))
