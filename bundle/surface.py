@@ -57,7 +57,7 @@ def draw_surface(rng: Generator) -> Surface:
 
 
 def clouds(rng: Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Plane:
-    """Noise of unit variance on a grid, linear in between, float32 [H, W]; `cell` is the grid's step (y, x) in pixels."""
+    """Noise of unit variance on a grid, linear in between, float32 [H, W]; `cell` is the grid's step (y, x) in px."""
     height, width = (max(1, round(side / step)) + 1 for side, step in zip(shape, cell, strict=True))
     grid = rng.standard_normal((height, width), dtype=np.float32)
     return cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)

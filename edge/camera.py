@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from bundle import Image, check_frame
 from edge.errors import CameraError
@@ -79,33 +79,33 @@ class Camera(ABC):
 
 def open_camera(address: str, clock: Clock = monotonic) -> Camera:
     """Open a camera by its address; raises CameraError with the known kinds if there is none for it."""
-    url = urlsplit(address)
-    if url.scheme == "file":
+    kind = urlsplit(address).scheme
+    if kind == "file":
         from edge.folder import open_folder
 
-        return open_folder(url, clock)
-    if url.scheme == "synthetic":
+        return open_folder(address, clock)
+    if kind == "synthetic":
         from edge.synthetic import open_synthetic
 
-        return open_synthetic(url, clock)
+        return open_synthetic(address, clock)
     raise CameraError(
-        f"camera {address!r}: found the kind {url.scheme or 'none'!r}, expected file:// or synthetic://; "
+        f"camera {address!r}: found the kind {kind or 'none'!r}, expected file:// or synthetic://; "
         "correct the camera's address"
     )
 
 
-def options(url: SplitResult, allowed: dict[str, int | float]) -> dict[str, int | float]:
+def options(address: str, allowed: dict[str, int | float]) -> dict[str, int | float]:
     """Read the options behind the `?` of an address; `allowed` has their defaults, which also give their types.
 
     Raises CameraError for an unknown option or a value that is not such a number.
     """
     values = dict(allowed)
-    for key, text in parse_qsl(url.query, keep_blank_values=True):
+    for key, text in parse_qsl(urlsplit(address).query, keep_blank_values=True):
         if key not in allowed:
-            raise CameraError(f"camera {url.geturl()!r}: unknown option {key!r}, expected one of {sorted(allowed)}")
+            raise CameraError(f"camera {address!r}: unknown option {key!r}, expected one of {sorted(allowed)}")
         try:
             values[key] = type(allowed[key])(text)
         except ValueError:
             kind = "a whole number" if isinstance(allowed[key], int) else "a number"
-            raise CameraError(f"camera {url.geturl()!r}: option {key}: found {text!r}, expected {kind}") from None
+            raise CameraError(f"camera {address!r}: option {key}: found {text!r}, expected {kind}") from None
     return values

@@ -1,7 +1,7 @@
 """The folder camera: pictures from files, one for each exposure."""
 
 from pathlib import Path
-from urllib.parse import SplitResult, unquote
+from urllib.parse import unquote, urlsplit
 
 from bundle import SUFFIXES, FrameError, read_image
 from edge.camera import Clock, Frame, options
@@ -36,13 +36,14 @@ class FolderCamera(OnDemandCamera):
         return Frame(pixels, exposure, self.clock(), str(path))
 
 
-def open_folder(url: SplitResult, clock: Clock) -> FolderCamera:
+def open_folder(address: str, clock: Clock) -> FolderCamera:
     """Open `file:///folder` (its pictures by name) or `file:///list.txt` (one path a line, relative to the list).
 
     Option `?loop=1` plays them again and again. Raises CameraError if there is no such folder or no picture in it.
     """
+    url = urlsplit(address)
     path = Path(unquote(url.netloc + url.path))
-    loop = options(url, {"loop": 0})["loop"] == 1
+    loop = options(address, {"loop": 0})["loop"] == 1
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     elif path.is_file():
@@ -51,4 +52,4 @@ def open_folder(url: SplitResult, clock: Clock) -> FolderCamera:
         raise CameraError(f"camera {path}: found no such folder or list, expected one of pictures; check the path")
     if not files:
         raise CameraError(f"camera {path}: found no picture, expected files of {sorted(SUFFIXES)}")
-    return FolderCamera(url.geturl(), files, loop, clock)
+    return FolderCamera(address, files, loop, clock)

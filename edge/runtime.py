@@ -148,9 +148,7 @@ class Runtime:
             self._settle(part, Verdict.FAULT, "the station is stopping")
         elif self.counts.triggers - self._reported > self._limits.open_parts:
             self.counts.overruns += 1
-            self._settle(
-                part, Verdict.TIMEOUT, f"{self._limits.open_parts} parts wait for their verdicts already"
-            )
+            self._settle(part, Verdict.TIMEOUT, f"{self._limits.open_parts} parts wait for their verdicts already")
         else:
             self._to_grab.put(part)
         self._to_report.put(part)

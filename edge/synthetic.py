@@ -1,7 +1,6 @@
 """The virtual camera: draws parts, good and bad, and knows the truth about each."""
 
 from functools import lru_cache
-from urllib.parse import SplitResult
 
 from bundle.tiles import Tile, draw_part
 from edge.camera import Clock, Frame, options
@@ -32,9 +31,9 @@ def _drawn(seed: int, exposure: int, defective_share: float) -> Tile:
     return draw_part(seed, exposure, defective_share)
 
 
-def open_synthetic(url: SplitResult, clock: Clock) -> SyntheticCamera:
+def open_synthetic(address: str, clock: Clock) -> SyntheticCamera:
     """Open `synthetic://?seed=7&defective=0.3`."""
-    values = options(url, {"seed": 1, "defective": 0.3})
+    values = options(address, {"seed": 1, "defective": 0.3})
     if values["seed"] < 0 or not 0 <= values["defective"] <= 1:
-        raise CameraError(f"camera {url.geturl()!r}: found {values}, expected a seed from 0 and a share from 0 to 1")
-    return SyntheticCamera(url.geturl(), int(values["seed"]), float(values["defective"]), clock)
+        raise CameraError(f"camera {address!r}: found {values}, expected a seed from 0 and a share from 0 to 1")
+    return SyntheticCamera(address, int(values["seed"]), float(values["defective"]), clock)

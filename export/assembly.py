@@ -1,21 +1,138 @@
-"""Putting a bundle together: the graph, what is known of it, golden frames, the proof that it says what torch says."""
+"""Putting a bundle together: the graph, what is known of it, golden frames, the proof that nothing changed."""
 
 import platform
-from collections.abc import Mapping
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import onnx
+import numpy as np
 
-from bundle import Bundle, InputSpec, MadeFrom, Manifest, Tolerance, load_bundle, write_bundle
-from bundle.golden import Infer, encode
-from export.comparison import Comparison, compare_outputs
+from bundle import Bundle, Golden, Image, InputSpec, MadeFrom, Manifest, preprocess
+from bundle.folder import MODEL
+from bundle.golden import encode
+from edge.engine import Engine
+from edge.ort import OnnxruntimeEngine
+from export.comparison import compare_outputs
 from export.contract import check_graph
 from export.errors import ComparisonError
 from export.frames import draw_golden, draw_inputs
+from export.inference import Bar, run
 from export.precision import TOLERANCES
-from export.session import GraphSession
+from export.tidy import to_bytes
+from train.readers import read_dataset
+from train.splits import Split, sides_of
 
 if TYPE_CHECKING:
     from export.graph import Source
+
+DRAWN = 24
+"""Frames drawn for the comparison where no real ones are given."""
+
+
+class Frames(NamedTuple):
+    """Preprocessed frames, uint8 [N, C, H, W], and what they show."""
+
+    inputs: Image
+    description: str
+
+
+class Draft(NamedTuple):
+    """Everything of a bundle that is not yet on disk; see `write_bundle`."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+
+
+def drawn_frames(spec: InputSpec) -> Frames:
+    """Frames by the virtual camera's artist."""
+    return Frames(draw_inputs(spec, DRAWN), f"{DRAWN} drawn parts")
+
+
+def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
+    """Frames of the test part of a data set, by the split of the training. Raises DataError and SplitError."""
+    dataset = read_dataset(data)
+    samples = sides_of(split, dataset)["test"]
+    inputs = np.stack([preprocess(sample.load_image(), spec) for sample in samples])
+    return Frames(inputs, f"{len(samples)} images of {dataset.name}, test part")
+
+
+def assemble(source: "Source", name: str, frames: Frames) -> Draft:
+    """Make a bundle of a checkpoint, compared with torch on `frames`.
+
+    Raises GraphError if the network cannot be written, ComparisonError if onnxruntime says something else than torch.
+    """
+    model = source.to_onnx()
+    manifest = Manifest(
+        name=name,
+        classes=source.meta.classes,
+        input=source.meta.input,
+        masks=check_graph(model, source.meta.input, source.meta.classes),
+        thresholds=source.meta.thresholds,
+        precision="fp32",
+        tolerances=dict(TOLERANCES),
+        made_from=_origin(source),
+        files={},
+    )
+    content = to_bytes(model)
+    engine = open_draft(content, manifest)
+    compared = {"frames": frames.description} | _compare_with_torch(source, engine, frames)
+    manifest = with_comparison(manifest, "onnxruntime with torch", compared)
+    return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer)))
+
+
+def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> Engine:
+    """Open edge's own engine on a graph that is not yet in a bundle. Raises EngineError if it cannot be loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / MODEL).write_bytes(model)
+        nothing = Golden((), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0, 0), np.uint8))
+        return OnnxruntimeEngine(Bundle(Path(folder), manifest, nothing), threads)
+
+
+def software() -> dict[str, str]:
+    """Versions of what makes a bundle here."""
+    packages = ("edge-inspect", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def with_comparison(manifest: Manifest, name: str, comparison: dict[str, Any]) -> Manifest:
+    """Return the manifest with one more comparison in it."""
+    made_from = manifest.made_from
+    compared = made_from.comparison | {name: comparison}
+    return manifest.model_copy(update={"made_from": made_from.model_copy(update={"comparison": compared})})
+
+
+def _compare_with_torch(source: "Source", engine: Engine, frames: Frames) -> dict[str, Any]:
+    manifest = engine.manifest
+    tolerance = manifest.tolerances[manifest.precision]
+    with Bar("comparing with torch", 2 * len(frames.inputs)) as bar:
+        outputs = [run(infer, frames.inputs, bar.step) for infer in (source.infer, engine.infer)]
+    comparison = compare_outputs(outputs[0], outputs[1], manifest.thresholds, manifest.input, tolerance)
+    if not comparison.within(tolerance):
+        raise ComparisonError(
+            f"{manifest.name}: onnxruntime differs from torch by {comparison.largest_score_difference:.4f} in a score, "
+            f"{comparison.largest_mask_difference} in a mask, with {len(comparison.changed_beyond_tolerance)} changed "
+            f"verdicts far from a threshold; expected at most {tolerance.score}, {tolerance.mask} and none on "
+            f"{frames.description}; do not use this export: report it with the recipe"
+        )
+    return comparison.to_json()
+
+
+def _origin(source: "Source") -> MadeFrom:
+    meta = source.meta
+    trained_with = {f"{name} (training)": found for name, found in meta.software.items()}
+    return MadeFrom(
+        recipe=meta.recipe.model_dump(mode="json"),
+        checkpoint_sha256=source.sha256,
+        split=meta.split.model_dump(mode="json"),
+        metrics=meta.metrics,
+        software=software() | trained_with,
+        citation=meta.citation,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -23,7 +23,9 @@ def check_graph(model: onnx.ModelProto, spec: InputSpec, classes: Sequence[str])
     """
     _check_valid(model)
     _expect("opsets", {entry.domain: entry.version for entry in model.opset_import}, {"": OPSET})
-    _expect("inputs", _signature(model.graph.input), [(FRAMES, "UINT8", [None, spec.channels, spec.height, spec.width])])
+    _expect(
+        "inputs", _signature(model.graph.input), [(FRAMES, "UINT8", [None, spec.channels, spec.height, spec.width])]
+    )
     outputs = _signature(model.graph.output)
     height, width = outputs[-1][2][-2:] if outputs and len(outputs[-1][2]) == 4 else (None, None)
     scores, masks = (SCORES, "FLOAT", [None, len(classes)]), (MASKS, "UINT8", [None, len(classes), height, width])

@@ -26,7 +26,8 @@ def draw_frame(spec: InputSpec, index: int, kind: str | None) -> Image:
         frame = resize(frame, spec.crop.y + spec.crop.height, spec.crop.x + spec.crop.width)
     if spec.channels == 1:
         return frame
-    return np.rint(cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) * _TINT).astype(np.uint8)
+    tinted: Image = np.rint(cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) * _TINT).astype(np.uint8)
+    return tinted
 
 
 def draw_inputs(spec: InputSpec, count: int) -> Image:

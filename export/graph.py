@@ -81,7 +81,9 @@ class Source:
                 )
         except torch.onnx.OnnxExporterError as error:
             reason = str(error).strip().splitlines()[0]
-            raise GraphError(f"network: torch cannot write it as ONNX ({reason}); report this with the recipe") from None
+            raise GraphError(
+                f"network: torch cannot write it as ONNX ({reason}); report this with the recipe"
+            ) from None
         assert program is not None  # only dynamo=False gives None
         return tidied(program.model_proto)
 

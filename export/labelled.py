@@ -69,7 +69,9 @@ def own_split(bundle: Bundle) -> Split:
     try:
         return Split.model_validate(stored)
     except ValidationError as error:
-        raise LabelsError(f"{bundle.folder}: made_from.split: {first_problem(error)}; export the bundle again") from None
+        raise LabelsError(
+            f"{bundle.folder}: made_from.split: {first_problem(error)}; export the bundle again"
+        ) from None
 
 
 def _chosen(name: str | None, own: Split, dataset: Dataset) -> Split:

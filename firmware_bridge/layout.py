@@ -21,13 +21,15 @@ class Wire:
     """One field's encoding.
 
     `pack` gives the numbers or bytes that `format` (codes of the struct module) takes, `unpack` turns them back; both
-    raise ValueError, TypeError or OverflowError for what `range` does not allow.
+    raise ValueError, TypeError or OverflowError for what `range` does not allow. `check` is the same condition in C,
+    over a `value` that has been read already; empty where any value goes.
     """
 
     format: str
     range: str
     pack: Callable[[Any], tuple[Any, ...]]
     unpack: Callable[..., Any]
+    check: str = ""
 
     @property
     def size(self) -> int:
@@ -64,7 +66,8 @@ def text(length: int) -> Wire:
         _require(value.isprintable())
         return value
 
-    return Wire(f"{length}s", f"ASCII, at most {length} characters", pack, unpack)
+    check = f"ei_is_text(value, {length})"
+    return Wire(f"{length}s", f"ASCII, at most {length} characters", pack, unpack, check)
 
 
 def digest(length: int) -> Wire:
@@ -84,7 +87,8 @@ def digest(length: int) -> Wire:
 def choice(options: type[IntEnum]) -> Wire:
     """Give one byte that must be a member of `options`."""
     names = ", ".join(f"{option.value} {option.name}" for option in options)
-    return Wire("B", names, lambda value: (options(value).value,), options)
+    check = " || ".join(f"value == {option.value}" for option in options)
+    return Wire("B", names, lambda value: (options(value).value,), options, check)
 
 
 def choice_with_complement(options: type[IntEnum]) -> Wire:
@@ -95,7 +99,11 @@ def choice_with_complement(options: type[IntEnum]) -> Wire:
         return options(value)
 
     plain = choice(options)
-    return Wire("BB", f"{plain.range}; then inverted", lambda value: (options(value).value, 0xFF ^ value), unpack)
+
+    def pack(value: int) -> tuple[int, int]:
+        return options(value).value, 0xFF ^ value
+
+    return Wire("BB", f"{plain.range}; then inverted", pack, unpack, plain.check)
 
 
 def _pack_score(value: float) -> tuple[int]:
@@ -116,7 +124,10 @@ def _pack_box(box: tuple[int, int, int, int]) -> tuple[int, ...]:
 U8 = Annotated[int, unsigned("B")]
 U16 = Annotated[int, unsigned("H")]
 U32 = Annotated[int, unsigned("I")]
-Score = Annotated[float, Wire("H", f"0.0 to 1.0, times {SCORE_STEPS}", _pack_score, _unpack_score)]
+Score = Annotated[
+    float,
+    Wire("H", f"0.0 to 1.0, times {SCORE_STEPS}", _pack_score, _unpack_score, f"value <= {SCORE_STEPS}"),
+]
 Box = Annotated[tuple[int, int, int, int], Wire("HHHH", "x, y, width, height", _pack_box, lambda *sides: tuple(sides))]
 Text16 = Annotated[str, text(16)]
 Text32 = Annotated[str, text(32)]

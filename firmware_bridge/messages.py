@@ -165,10 +165,14 @@ class Changeover(Message, kind=7, reliable=True):
 
 @dataclass(frozen=True)
 class Settings(Message, kind=8, reliable=True):
-    """How the reject controller is to work: distances in encoder counts, times in milliseconds."""
+    """How the reject controller is to work: distances in encoder counts, times in milliseconds.
+
+    An eject is confirmed by the controller's input within `confirm_within` of its start (0 = there is no such input).
+    """
 
     eject_distance: U32
     eject_length: U32
+    confirm_within: U32
     deadline_ms: U16
     on_silence: Annotated[OnSilence, choice(OnSilence)] = OnSilence.REJECT_ALL
 

@@ -40,7 +40,7 @@ EXAMPLES: list[Message] = [
     Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125),
     Fault(FaultCode.CAMERA, 7, "no frame within 100 ms"),
     Changeover(3, "ab" * 32),
-    Settings(5000, 250, 300, OnSilence.STOP_LINE),
+    Settings(5000, 250, 100, 300, OnSilence.STOP_LINE),
     Counters(10, 8, 2, 1, 0, 0, 4),
     Offline("stopped by the operator"),
 ]

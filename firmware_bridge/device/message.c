@@ -1,0 +1,242 @@
+/* Written by `python -m firmware_bridge.generate` from firmware_bridge/messages.py; change it there. */
+
+#include "message.h"
+
+#include <string.h>
+
+#include "bytes.h"
+
+void ei_pack_header(const struct ei_header *message, uint8_t *out)
+{
+    out[0] = message->kind;
+    ei_put_u16(out + 1, message->sender);
+    ei_put_u16(out + 3, message->receiver);
+    ei_put_u16(out + 5, message->sequence);
+}
+
+bool ei_unpack_header(const uint8_t *in, size_t size, struct ei_header *message)
+{
+    if (size != EI_HEADER_SIZE) {
+        return false;
+    }
+    message->kind = in[0];
+    message->sender = ei_get_u16(in + 1);
+    message->receiver = ei_get_u16(in + 3);
+    message->sequence = ei_get_u16(in + 5);
+    return true;
+}
+
+void ei_pack_hello(const struct ei_hello *message, uint8_t *out)
+{
+    out[0] = message->role;
+    memcpy(out + 1, message->name, 16);
+    memcpy(out + 17, message->software, 16);
+    memcpy(out + 33, message->bundle_id, 32);
+    out[65] = message->protocol;
+}
+
+bool ei_unpack_hello(const uint8_t *in, size_t size, struct ei_hello *message)
+{
+    if (size != EI_HELLO_SIZE) {
+        return false;
+    }
+    message->role = in[0];
+    if (!(message->role == 1 || message->role == 2)) {
+        return false;
+    }
+    memcpy(message->name, in + 1, 16);
+    if (!(ei_is_text(message->name, 16))) {
+        return false;
+    }
+    memcpy(message->software, in + 17, 16);
+    if (!(ei_is_text(message->software, 16))) {
+        return false;
+    }
+    memcpy(message->bundle_id, in + 33, 32);
+    message->protocol = in[65];
+    return true;
+}
+
+void ei_pack_heartbeat(const struct ei_heartbeat *message, uint8_t *out)
+{
+    out[0] = message->state;
+    ei_put_u16(out + 1, message->count);
+}
+
+bool ei_unpack_heartbeat(const uint8_t *in, size_t size, struct ei_heartbeat *message)
+{
+    if (size != EI_HEARTBEAT_SIZE) {
+        return false;
+    }
+    message->state = in[0];
+    if (!(message->state == 0 || message->state == 1 || message->state == 2)) {
+        return false;
+    }
+    message->count = ei_get_u16(in + 1);
+    return true;
+}
+
+void ei_pack_trigger(const struct ei_trigger *message, uint8_t *out)
+{
+    ei_put_u32(out + 0, message->part_id);
+    ei_put_u32(out + 4, message->encoder);
+}
+
+bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *message)
+{
+    if (size != EI_TRIGGER_SIZE) {
+        return false;
+    }
+    message->part_id = ei_get_u32(in + 0);
+    message->encoder = ei_get_u32(in + 4);
+    return true;
+}
+
+void ei_pack_result(const struct ei_result *message, uint8_t *out)
+{
+    ei_put_u32(out + 0, message->part_id);
+    ei_put_u32(out + 4, message->encoder);
+    out[8] = message->verdict;
+    out[9] = (uint8_t)(0xFF ^ message->verdict);
+    out[10] = message->class_index;
+    ei_put_u16(out + 11, message->score);
+    ei_put_u32(out + 13, message->area_px);
+    ei_put_u16(out + 17, message->box[0]);
+    ei_put_u16(out + 19, message->box[1]);
+    ei_put_u16(out + 21, message->box[2]);
+    ei_put_u16(out + 23, message->box[3]);
+    ei_put_u32(out + 25, message->latency_us);
+}
+
+bool ei_unpack_result(const uint8_t *in, size_t size, struct ei_result *message)
+{
+    if (size != EI_RESULT_SIZE) {
+        return false;
+    }
+    message->part_id = ei_get_u32(in + 0);
+    message->encoder = ei_get_u32(in + 4);
+    message->verdict = in[8];
+    if ((in[8] ^ in[9]) != 0xFF || !(message->verdict == 0 || message->verdict == 1 || message->verdict == 2 || message->verdict == 3 || message->verdict == 4 || message->verdict == 5)) {
+        return false;
+    }
+    message->class_index = in[10];
+    message->score = ei_get_u16(in + 11);
+    if (!(message->score <= 10000)) {
+        return false;
+    }
+    message->area_px = ei_get_u32(in + 13);
+    message->box[0] = ei_get_u16(in + 17);
+    message->box[1] = ei_get_u16(in + 19);
+    message->box[2] = ei_get_u16(in + 21);
+    message->box[3] = ei_get_u16(in + 23);
+    message->latency_us = ei_get_u32(in + 25);
+    return true;
+}
+
+void ei_pack_fault(const struct ei_fault *message, uint8_t *out)
+{
+    out[0] = message->code;
+    ei_put_u32(out + 1, message->part_id);
+    memcpy(out + 5, message->text, 32);
+}
+
+bool ei_unpack_fault(const uint8_t *in, size_t size, struct ei_fault *message)
+{
+    if (size != EI_FAULT_SIZE) {
+        return false;
+    }
+    message->code = in[0];
+    if (!(message->code == 1 || message->code == 2 || message->code == 3 || message->code == 4 || message->code == 5 || message->code == 6 || message->code == 255)) {
+        return false;
+    }
+    message->part_id = ei_get_u32(in + 1);
+    memcpy(message->text, in + 5, 32);
+    if (!(ei_is_text(message->text, 32))) {
+        return false;
+    }
+    return true;
+}
+
+void ei_pack_changeover(const struct ei_changeover *message, uint8_t *out)
+{
+    ei_put_u16(out + 0, message->recipe);
+    memcpy(out + 2, message->bundle_id, 32);
+}
+
+bool ei_unpack_changeover(const uint8_t *in, size_t size, struct ei_changeover *message)
+{
+    if (size != EI_CHANGEOVER_SIZE) {
+        return false;
+    }
+    message->recipe = ei_get_u16(in + 0);
+    memcpy(message->bundle_id, in + 2, 32);
+    return true;
+}
+
+void ei_pack_settings(const struct ei_settings *message, uint8_t *out)
+{
+    ei_put_u32(out + 0, message->eject_distance);
+    ei_put_u32(out + 4, message->eject_length);
+    ei_put_u32(out + 8, message->confirm_within);
+    ei_put_u16(out + 12, message->deadline_ms);
+    out[14] = message->on_silence;
+}
+
+bool ei_unpack_settings(const uint8_t *in, size_t size, struct ei_settings *message)
+{
+    if (size != EI_SETTINGS_SIZE) {
+        return false;
+    }
+    message->eject_distance = ei_get_u32(in + 0);
+    message->eject_length = ei_get_u32(in + 4);
+    message->confirm_within = ei_get_u32(in + 8);
+    message->deadline_ms = ei_get_u16(in + 12);
+    message->on_silence = in[14];
+    if (!(message->on_silence == 0 || message->on_silence == 1)) {
+        return false;
+    }
+    return true;
+}
+
+void ei_pack_counters(const struct ei_counters *message, uint8_t *out)
+{
+    ei_put_u32(out + 0, message->triggered);
+    ei_put_u32(out + 4, message->passed);
+    ei_put_u32(out + 8, message->rejected);
+    ei_put_u32(out + 12, message->unanswered);
+    ei_put_u32(out + 16, message->late);
+    ei_put_u32(out + 20, message->unconfirmed);
+    ei_put_u32(out + 24, message->frame_errors);
+}
+
+bool ei_unpack_counters(const uint8_t *in, size_t size, struct ei_counters *message)
+{
+    if (size != EI_COUNTERS_SIZE) {
+        return false;
+    }
+    message->triggered = ei_get_u32(in + 0);
+    message->passed = ei_get_u32(in + 4);
+    message->rejected = ei_get_u32(in + 8);
+    message->unanswered = ei_get_u32(in + 12);
+    message->late = ei_get_u32(in + 16);
+    message->unconfirmed = ei_get_u32(in + 20);
+    message->frame_errors = ei_get_u32(in + 24);
+    return true;
+}
+
+void ei_pack_offline(const struct ei_offline *message, uint8_t *out)
+{
+    memcpy(out + 0, message->reason, 32);
+}
+
+bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *message)
+{
+    if (size != EI_OFFLINE_SIZE) {
+        return false;
+    }
+    memcpy(message->reason, in + 0, 32);
+    if (!(ei_is_text(message->reason, 32))) {
+        return false;
+    }
+    return true;
+}
