@@ -12,19 +12,19 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 """Endings of the files that `read_image` reads."""
 
 
-def read_image(path: Path) -> Image:
-    """Read a picture as uint8 [H, W] grey or [H, W, 3] RGB; 16 bits are cut to 8.
+def read_image(path: Path, grey: bool = False) -> Image:
+    """Read a picture: uint8 [H, W] if it is grey or `grey` is asked for, else [H, W, 3] RGB; 16 bits are cut to 8.
 
-    Raises FrameError if it is missing, not whole, or no picture.
+    Raises FrameError if it is missing, truncated, or no picture.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FrameError(f"{path}: cannot be read ({error.strerror}), expected a picture; check the path") from None
-    if not _has_its_end(path.suffix.lower(), content):
-        raise FrameError(f"{path}: the picture is cut off after {len(content)} bytes; copy it again")
+        raise FrameError(f"{path}: cannot be read ({error.strerror}), expected a picture; restore it") from None
+    if _cut_off(content):
+        raise FrameError(f"{path}: found a truncated picture of {len(content)} bytes; copy it again")
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_ANYCOLOR)
     except cv2.error:
         image = None
     if image is None:
@@ -41,10 +41,10 @@ def encode_png(image: Image) -> bytes:
     return data.tobytes()
 
 
-def _has_its_end(suffix: str, content: bytes) -> bool:
-    """Tell whether the file has its end marker: decoders fill what is missing with grey in silence."""
-    if suffix in {".jpg", ".jpeg"}:
-        return b"\xff\xd9" in content[-64:]  # EOI, ITU-T T.81 annex B; some writers pad behind it
-    if suffix == ".png":
-        return b"IEND" in content[-16:]  # PNG specification, 11.2.5
-    return bool(content)
+def _cut_off(content: bytes) -> bool:
+    """Tell whether the end mark is missing: decoders fill what is not there with grey in silence."""
+    if content.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in content[-1024:]  # EOI, ITU-T T.81, B.1.1.3; some writers pad behind it
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content[-1024:]  # PNG specification, 11.2.5
+    return False

@@ -99,7 +99,10 @@ KINDS: dict[int, type[Message]] = {}
 
 @dataclass(frozen=True)
 class Hello(Message, kind=1, reliable=False):
-    """Who is speaking; sent first, and again whenever the peer seems not to know us."""
+    """Who is speaking; sent first, and again whenever the peer seems not to know us.
+
+    Its layout is the same in every version of the protocol, so that each can tell the other its own.
+    """
 
     role: Annotated[Role, choice(Role)] = Role.EDGE
     name: Text16 = "edge-inspect"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from random import Random
 
 from firmware_bridge.events import Event, PeerBack, PeerLost
@@ -11,24 +12,28 @@ from firmware_bridge.session import Session
 from firmware_bridge.timing import Timing
 from firmware_bridge.wire import Faults, FaultyWire
 
-_STEP = 1_000  # encoder counts a part
+DEADLINE_S = 1.0
+INSPECTION_S = (0.005, 0.1)
+_COUNTS_PER_PART = 1_000
+_REMEMBERED_PARTS = 1_000
 
 
 @dataclass
 class Findings:
-    """What a rehearsal has shown; all but `wrongly_passed` and `misapplied` may happen on a bad wire.
+    """What a rehearsal has shown; the first three must be 0 on any wire.
 
-    `lost_after_s`: from the last byte that a cut let through to PeerLost. `recovered_after_s`: from the end of a cut to
-    PeerBack, which comes when both directions work.
+    `unnoticed`: times at which an end believed the line open though nothing had arrived for longer than the silence
+    time. `recovered_s`: from the end of a cut to the end's notice that both directions work again.
     """
 
-    parts: int = 0
-    passed: int = 0
     wrongly_passed: int = 0
     misapplied: int = 0
-    messages: int = 0
-    recovered_after_s: list[float] = field(default_factory=list)
-    lost_after_s: list[float] = field(default_factory=list)
+    unnoticed: int = 0
+    parts: int = 0
+    passed: int = 0
+    good: int = 0
+    lost: int = 0
+    recovered_s: list[float] = field(default_factory=list)
 
 
 class Rehearsal:
@@ -37,85 +42,126 @@ class Rehearsal:
     def __init__(self, faults: Faults, seed: int, period_s: float = 0.02, baud: int = 115_200) -> None:
         """Set both ends up at time 0."""
         self.random, self.now, self.period_s = Random(seed), 0.0, period_s
-        timing = Timing.for_baud(baud)
-        self.edge = Session(Hello(Role.EDGE), self._number(), self.now, timing)
-        self.plc = Session(Hello(Role.PLC), self._number(), self.now, timing)
+        self._timing = Timing.for_baud(baud)
         self.to_plc, self.to_edge = (FaultyWire(faults, self.random, baud) for _ in range(2))
-        self.ledger = Ledger(deadline_s=1.0)
         self.findings = Findings()
-        self._truth: dict[int, Verdict] = {}
-        self._next_part, self._trigger_at = 1, 0.0
-        self._lost_at: dict[Session, float] = {}
+        self._messages_before = 0
+        self._trigger_at = 0.0
+        self._start_edge()
+        self._start_plc()
 
-    def _number(self) -> int:
-        return self.random.randint(1, 0xFFFF)
+    @property
+    def messages(self) -> int:
+        """Messages that both ends have put on the wire."""
+        return self._messages_before + self.edge.tally.sent + self.plc.tally.sent
 
     def run(self, parts: int) -> Findings:
         """Let `parts` more parts pass, and the line come to rest."""
-        last = self._next_part + parts
-        while self._next_part < last or self.ledger.waiting:
-            self._step(trigger=self._next_part < last)
-        self.findings.messages = sum(end.tally.sent for end in (self.edge, self.plc))
+        last = self.findings.parts + parts
+        while self.findings.parts < last or self.ledger.waiting:
+            self._step(trigger=self.findings.parts < last)
         return self.findings
 
     def restart(self, role: Role) -> None:
-        """Let one end lose its memory, as by a power cut; parts keep their numbers on the PLC's side."""
-        session = Session(Hello(role), self._number(), self.now, self.edge.timing)
-        self._lost_at.clear()
+        """Let one end lose its memory, as by a power cut."""
         if role is Role.EDGE:
-            self.edge = session
+            self._messages_before += self.edge.tally.sent
+            self._start_edge()
         else:
-            self.plc = session
+            self._messages_before += self.plc.tally.sent
+            self._start_plc()
+
+    def _start_edge(self) -> None:
+        self.edge = Session(Hello(Role.EDGE), self.random.randint(1, 0xFFFF), self.now, self._timing)
+        self._inspecting: list[tuple[float, int, Result]] = []
+        self._edge_heard_at, self._edge_lost_at = self.now, -1.0
+
+    def _start_plc(self) -> None:
+        """Start with parts numbered as PROTOCOL.md asks, the encoder at zero again."""
+        self.plc = Session(Hello(Role.PLC), self.random.randint(1, 0xFFFF), self.now, self._timing)
+        self.ledger = Ledger(DEADLINE_S)
+        self._truth: dict[int, Result] = {}
+        self._next = Trigger(self.plc.number << 16, 0)
+        self._plc_heard_at, self._plc_lost_at = self.now, -1.0
 
     def _step(self, trigger: bool) -> None:
-        times = [wire.next_arrival() for wire in (self.to_plc, self.to_edge)]
-        times += [end.next_tick() for end in (self.edge, self.plc)]
+        times = [self.to_plc.next_arrival(), self.to_edge.next_arrival(), self.edge.next_tick(), self.plc.next_tick()]
+        times += [self._inspecting[0][0]] if self._inspecting else []
         self.now = max(self.now, min([*times, self._trigger_at] if trigger else times))
         if trigger and self.now >= self._trigger_at:
             self._trigger()
-        self._serve(self.edge, self.to_edge, self.to_plc, self._at_edge)
-        self._serve(self.plc, self.to_plc, self.to_edge, self._at_plc)
+        while self._inspecting and self._inspecting[0][0] <= self.now:
+            self.edge.send(heappop(self._inspecting)[2], self.now)
+        self._serve_edge()
+        self._serve_plc()
         for record in self.ledger.watch(self.now):
             self._settle(record.trigger.part_id)
 
-    def _serve(self, end: Session, arriving: FaultyWire, leaving: FaultyWire, on: Callable[[Event], None]) -> None:
-        events = end.receive(data, self.now) if (data := arriving.take(self.now)) else []
-        for event in [*events, *end.tick(self.now)]:
-            on(event)
-            self._note(end, event)
-        if data := end.outgoing():
-            leaving.put(data, self.now)
+    def _serve_edge(self) -> None:
+        if data := self.to_edge.take(self.now):
+            self._edge_heard_at = self.now
+        lost = self._serve(self.edge, data, self.to_plc, self._at_edge, self._edge_heard_at)
+        self._edge_lost_at = self._note(lost, self._edge_lost_at)
 
-    def _note(self, end: Session, event: Event) -> None:
-        whole_since = max(self.to_plc.cut_until, self.to_edge.cut_until)
-        if isinstance(event, PeerLost):
-            self.findings.lost_after_s.append(event.silent_s)
-            self._lost_at[end] = self.now
-        elif isinstance(event, PeerBack) and end in self._lost_at:
-            self.findings.recovered_after_s.append(self.now - max(self._lost_at.pop(end), min(whole_since, self.now)))
+    def _serve_plc(self) -> None:
+        if data := self.to_plc.take(self.now):
+            self._plc_heard_at = self.now
+        lost = self._serve(self.plc, data, self.to_edge, self._at_plc, self._plc_heard_at)
+        self._plc_lost_at = self._note(lost, self._plc_lost_at)
+
+    def _serve(
+        self, end: Session, data: bytes, leaving: FaultyWire, on: Callable[[Event], None], heard_at: float
+    ) -> bool | None:
+        """Give whether the peer was lost (True) or came back (False) in this step."""
+        change = None
+        for event in [*(end.receive(data, self.now) if data else []), *end.tick(self.now)]:
+            on(event)
+            if isinstance(event, (PeerLost, PeerBack)):
+                change = isinstance(event, PeerLost)
+        if written := end.outgoing():
+            leaving.put(written, self.now)
+        self.findings.unnoticed += end.is_open and self.now > heard_at + self._timing.silence_s + 1e-9
+        return change
+
+    def _note(self, change: bool | None, lost_at: float) -> float:
+        if change:
+            self.findings.lost += 1
+            return self.now
+        if change is False and lost_at >= 0:
+            whole_at = max(self.to_plc.cut_until, self.to_edge.cut_until, lost_at)
+            self.findings.recovered_s.append(max(0.0, self.now - whole_at))
+        return lost_at
 
     def _trigger(self) -> None:
-        part = Trigger(self._next_part % 2**32, self._next_part * _STEP % 2**32)
-        self._truth[part.part_id] = self.random.choice(list(Verdict)[1:])
+        part = self._next
+        verdict = Verdict.OK if self.random.random() < 0.5 else self.random.choice(list(Verdict)[2:])
+        self._truth[part.part_id] = Result(
+            part.part_id, part.encoder, verdict, latency_us=self.random.randrange(2**32), area_px=part.part_id
+        )
         self.ledger.triggered(part, self.now)
         self.plc.send(part, self.now)
-        self._next_part += 1
+        self._next = Trigger((part.part_id + 1) % 2**32, (part.encoder + _COUNTS_PER_PART) % 2**32)
         self._trigger_at += self.period_s
         self.findings.parts += 1
+        self.findings.good += verdict is Verdict.OK
 
     def _at_edge(self, event: Event) -> None:
         if isinstance(event, Trigger):
-            self.edge.send(Result(event.part_id, event.encoder, self._truth[event.part_id]), self.now)
+            result = self._truth.get(event.part_id)
+            assert result is None or result.encoder == event.encoder, f"{event} was never sent"
+            if result:
+                ready_at = self.now + self.random.uniform(*INSPECTION_S)
+                heappush(self._inspecting, (ready_at, event.part_id, result))
 
     def _at_plc(self, event: Event) -> None:
-        if isinstance(event, Result) and (record := self.ledger.answered(event, self.now)):
-            self.findings.misapplied += record.verdict is not self._truth[event.part_id]
+        if isinstance(event, Result) and self.ledger.answered(event, self.now):
+            self.findings.misapplied += event != self._truth[event.part_id]
             self._settle(event.part_id)
 
     def _settle(self, part_id: int) -> None:
-        """Check a decision against the truth; forget the part, but for the time in which a late result may come."""
+        """Check a decision against the truth; forget a part after the time in which a late result may come."""
         passed = self.ledger.records[part_id].decision is Decision.PASSED
         self.findings.passed += passed
-        self.findings.wrongly_passed += passed and self._truth[part_id] is not Verdict.OK
-        self.ledger.records.pop(part_id - 1_000, None)
-        self._truth.pop(part_id - 1_000, None)
+        self.findings.wrongly_passed += passed and self._truth[part_id].verdict is not Verdict.OK
+        self.ledger.records.pop(part_id - _REMEMBERED_PARTS, None)
+        self._truth.pop(part_id - _REMEMBERED_PARTS, None)

@@ -14,7 +14,7 @@ ASSEMBLY = {"edge/station.py", "edge/runtime.py", "edge/wire.py", "edge/demo.py"
 CHECKPOINT_STEP = "export/graph.py"
 """The one file of export that reads checkpoints, with torch."""
 
-ENGINES = {"edge.engine", "edge.errors"}
+ENGINES = {"edge.engine", "edge.ort", "edge.errors"}
 ALLOWED_ROOMS = {
     "bundle": set(),
     "firmware_bridge": set(),

@@ -75,6 +75,31 @@ class AugmentRecipe(Table):
     """Largest relative change of the spread around the image's mean."""
 
 
+class CropsRecipe(Table):
+    """Guided crops: artificial training images, made anew every few epochs. All of them lie in the training part."""
+
+    images: int = Field(default=0, ge=0)
+    """Images of a set; 0 makes none."""
+    every: int = Field(default=15, ge=1)
+    """Epochs between sets; the first set comes after as many."""
+    guide: Literal["loss", "uniform"] = "loss"
+    """Draw classes in proportion to their validation loss, or all alike."""
+    blob_brightness: float = Field(default=0.1, ge=0, le=1)
+    blob_contrast: float = Field(default=0.2, ge=0, lt=1)
+    brightness: float = Field(default=0.1, ge=0, le=1)
+    contrast: float = Field(default=0.2, ge=0, lt=1)
+    shift: bool = True
+    rotate_degrees: float = Field(default=0.0, ge=0, le=180)
+    """Largest turn of a blob that touches no edge."""
+    blend: Literal["none", "feather", "poisson"] = "none"
+    keep_edges: bool = False
+    """A defect that touches an edge of its image is pasted at that edge."""
+    match_brightness: bool = False
+    """Scale a blob's brightness by that of the base around it."""
+    match_texture: bool = False
+    """Of several places, take the one whose brightness is most like the blob's own surroundings."""
+
+
 class RunRecipe(Table):
     """Length, batches, precision, and what counts as best."""
 
@@ -109,6 +134,7 @@ class Recipe(Table):
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     augment: AugmentRecipe = AugmentRecipe()
+    crops: CropsRecipe = CropsRecipe()
     run: RunRecipe = RunRecipe()
     thresholds: ThresholdRecipe = ThresholdRecipe()
 

@@ -93,6 +93,7 @@ class Run:
             return
         train, val = self._load("train"), self._load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
+        crops = Crops(train, self.recipe) if self.recipe.crops.images else None
         train_set, val_set = (DeviceSet(images, self.compute.device) for images in (train, val))
         with show(self.recipe.run.epochs, self._done, len(train), self.console) as progress:
             for epoch in range(self._done, self.recipe.run.epochs):

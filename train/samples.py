@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import bundle
+from bundle import FrameError
 from train.errors import DataError
 
 Image = NDArray[np.uint8]
@@ -95,25 +96,9 @@ class Dataset:
 def read_image(path: Path, grey: bool = False) -> Image:
     """Read an image file whole: uint8 [H, W] if it is grey or `grey` is asked for, else [H, W, 3] RGB.
 
-    Raises DataError for a file that is missing, truncated (decoders fill the missing rows in silence) or no image.
+    Raises DataError for a file that is missing, cut off or no picture.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); restore the image or remove its label") from error
-    if _truncated(data):
-        raise DataError(f"{path}: found a truncated image of {len(data)} bytes, expected its end mark; copy it again")
-    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_ANYCOLOR
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags) if data else None
-    if image is None:
-        raise DataError(f"{path}: found {len(data)} bytes that are no image, expected JPEG, PNG, BMP or TIFF")
-    return np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _truncated(data: bytes) -> bool:
-    """Whether a JPEG lacks its end-of-image marker (ITU-T T.81, B.1.1.3) or a PNG its IEND chunk."""
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[-1024:]
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data[-1024:]
-    return False
+        return bundle.read_image(path, grey)
+    except FrameError as error:
+        raise DataError(str(error)) from None

@@ -1,0 +1,57 @@
+"""One defect cut out of its image: a connected piece of the mask with the pixels under it."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from train.samples import Image, Masks
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A defect in its bounding box, with what is needed to fit it into another image."""
+
+    pixels: Image
+    """[channels, h, w]"""
+    mask: Masks
+    """[h, w]"""
+    surroundings: float
+    """Mean grey level of the ring around it in its own image; of the blob itself where it fills the image."""
+    edges: tuple[bool, bool, bool, bool]
+    """Whether it touches the top, bottom, left and right of its own image."""
+
+
+RING_PX = 5
+"""Width of the ring that counts as a blob's surroundings."""
+
+
+def find_blobs(image: Image, mask: Masks) -> list[Blob]:
+    """The 8-connected pieces of `mask`, bool [H, W], in `image`, uint8 [channels, H, W]."""
+    count, numbered, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return [_cut(image, numbered == number, stats[number]) for number in range(1, count)]
+
+
+def ring_mean(image: Image, mask: Masks, top: int, left: int) -> float:
+    """Mean grey level of `image` in a ring around `mask` placed at (top, left)."""
+    height, width = mask.shape
+    rows, columns = image.shape[1:]
+    padded = np.pad(mask, RING_PX).astype(np.uint8)
+    ring = cv2.dilate(padded, np.ones((2 * RING_PX + 1,) * 2, np.uint8)) > padded
+    y0, x0 = max(0, top - RING_PX), max(0, left - RING_PX)
+    y1, x1 = min(rows, top + height + RING_PX), min(columns, left + width + RING_PX)
+    part = ring[y0 - top + RING_PX : y1 - top + RING_PX, x0 - left + RING_PX : x1 - left + RING_PX]
+    window = image[:, y0:y1, x0:x1]
+    return float(window[:, part].mean()) if part.any() else float(window.mean())
+
+
+def _cut(image: Image, piece: Masks, stats: "np.ndarray[tuple[int], np.dtype[np.int32]]") -> Blob:
+    left, top, width, height = (int(value) for value in stats[:4])
+    rows, columns = piece.shape
+    mask = piece[top : top + height, left : left + width]
+    return Blob(
+        pixels=image[:, top : top + height, left : left + width],
+        mask=mask,
+        surroundings=ring_mean(image, mask, top, left),
+        edges=(top == 0, top + height == rows, left == 0, left + width == columns),
+    )

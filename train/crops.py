@@ -1,0 +1,144 @@
+"""Guided crops: artificial training images of real defects pasted onto real good parts.
+
+The source document's five steps, as functions in their order: choose the defects, draw sources and base, take blobs,
+paste them, change the whole. Only the images handed in are ever used, and those are the training part.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from train.blobs import Blob, find_blobs
+from train.errors import DataError
+from train.images import ImageSet, pack
+from train.jitter import jittered
+from train.paste import paste
+from train.recipe import CropsRecipe
+from train.samples import Image, Masks
+
+MOST_DEFECTS = 3
+"""The document: one to three defects an image."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What crops are cut from: the training part, searched once."""
+
+    images: ImageSet
+    bases: NDArray[np.int64]
+    """Indices of the good images."""
+    sources: tuple[tuple[int, ...], ...]
+    """Per class, the indices of the images that have an outlined defect of it."""
+    cooccurrence: NDArray[np.float64]
+    """[C, C]: of the images that have class c, how many have class d; the diagonal counts them all."""
+
+
+def take_stock(training: ImageSet) -> Stock:
+    """Search the training part. Raises DataError if it has no good image or no outlined defect."""
+    drawn = training.labels & training.outlined
+    bases = np.flatnonzero(~training.labels.any(axis=1))
+    sources = tuple(tuple(np.flatnonzero(column).tolist()) for column in drawn.T)
+    if not len(bases) or not any(sources):
+        raise DataError(
+            f"guided crops: found {len(bases)} good images and {int(drawn.any(axis=1).sum())} with outlined defects in "
+            "the training part, expected both; add some, or switch them off with --set crops.images=0"
+        )
+    counted = drawn.astype(np.float64)
+    return Stock(training, bases, sources, counted.T @ counted)
+
+
+def class_probabilities(losses: Sequence[float], stock: Stock) -> NDArray[np.float64]:
+    """How likely each class is to lead an artificial image: proportional to its loss on the validation part.
+
+    Our reading of "the higher the loss, the higher the probability". A class without a source cannot be drawn.
+    """
+    there = np.array([bool(indices) for indices in stock.sources])
+    weights = np.where(there, np.maximum(np.asarray(losses, dtype=np.float64), 0), 0.0)
+    weights = weights if weights.sum() > 0 else there.astype(np.float64)
+    probabilities: NDArray[np.float64] = weights / weights.sum()
+    return probabilities
+
+
+def make_crops(
+    stock: Stock, recipe: CropsRecipe, probabilities: NDArray[np.float64], seed: Sequence[int], workers: int = 1
+) -> ImageSet:
+    """A new set of `recipe.images` artificial images.
+
+    Each image has its own random stream, so the set depends on `seed` alone and not on the number of workers.
+    """
+    streams = np.random.SeedSequence(list(seed)).spawn(recipe.images)
+
+    def make(stream: np.random.SeedSequence) -> tuple[Image, Masks]:
+        return _make_one(stock, recipe, probabilities, np.random.default_rng(stream))
+
+    with ThreadPoolExecutor(workers) as pool:
+        made = list(pool.map(make, streams))
+    labels = np.stack([masks.any(axis=(1, 2)) for _, masks in made])
+    images, bits = np.stack([image for image, _ in made]), np.stack([pack(masks) for _, masks in made])
+    return ImageSet(images, bits, labels, np.ones_like(labels))
+
+
+def choose_classes(stock: Stock, probabilities: NDArray[np.float64], generator: Generator) -> list[int]:
+    """Step 1: the class drawn, then up to two more that occur with it in training images (its own included)."""
+    first = int(generator.choice(len(probabilities), p=probabilities))
+    partners = stock.cooccurrence[first] / stock.cooccurrence[first].sum()
+    more = generator.choice(len(partners), size=int(generator.integers(MOST_DEFECTS)), p=partners)
+    return [first, *map(int, more)]
+
+
+def _make_one(
+    stock: Stock, recipe: CropsRecipe, probabilities: NDArray[np.float64], generator: Generator
+) -> tuple[Image, Masks]:
+    classes = choose_classes(stock, probabilities, generator)
+    image = stock.images.images[generator.choice(stock.bases)].copy()  # [channels, H, W]
+    masks = np.zeros((len(probabilities), *image.shape[1:]), dtype=np.bool_)
+    wraps = _may_wrap(image, axis=1), _may_wrap(image, axis=2)
+    priority = {kind: generator.random() for kind in classes}
+    for kind in sorted(classes, key=lambda kind: priority[kind]):  # the last one lies in front
+        for blob in _take_blobs(stock, kind, generator):
+            where = paste(image, blob, recipe, generator)
+            masks &= ~where
+            masks[kind] |= where
+    return _change_whole(image, masks, wraps, recipe, generator)
+
+
+def _take_blobs(stock: Stock, kind: int, generator: Generator) -> list[Blob]:
+    """Steps 2 and 3: some of the blobs of one training image that has the class; at least one."""
+    index = int(generator.choice(stock.sources[kind]))
+    blobs = find_blobs(stock.images.images[index], stock.images.masks(index)[kind])
+    count = int(generator.integers(1, len(blobs) + 1))
+    return [blobs[number] for number in generator.permutation(len(blobs))[:count]]
+
+
+def _change_whole(
+    image: Image, masks: Masks, wraps: tuple[bool, bool], recipe: CropsRecipe, generator: Generator
+) -> tuple[Image, Masks]:
+    """Step 5: flips, shifts where the base shows no border, colour jitter."""
+    for axis in (1, 2):
+        if generator.random() < 0.5:
+            image, masks = np.flip(image, axis), np.flip(masks, axis)
+        if recipe.shift and wraps[axis - 1]:
+            distance = int(generator.integers(image.shape[axis]))
+            image, masks = np.roll(image, distance, axis), np.roll(masks, distance, axis)
+    return jittered(image, recipe.brightness, recipe.contrast, generator), np.ascontiguousarray(masks)
+
+
+def _may_wrap(image: Image, axis: int) -> bool:
+    """Whether neither side along `axis` shows a border, so that a shift brings no border into the middle.
+
+    A side shows one if its outermost hundredth differs in brightness from the band inside it by more than the factor
+    1/0.6: read off Magnetic Tile, whose background strips are near black.
+    """
+    rows = np.moveaxis(image, axis, 0)
+    return not (_border(rows) or _border(rows[::-1]))
+
+
+def _border(rows: Image) -> bool:
+    size = len(rows)
+    outer = rows[: max(1, size // 100)].mean() + 1
+    inner = rows[size // 20 : size // 8 + 1].mean() + 1
+    return bool(min(outer, inner) < 0.6 * max(outer, inner))

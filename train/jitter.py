@@ -1,0 +1,24 @@
+"""Brightness and contrast of some pixels, changed at random."""
+
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from train.samples import Image
+
+
+def jittered(pixels: Image, brightness: float, contrast: float, generator: Generator) -> Image:
+    """Change the spread around the mean by up to `contrast`, and the mean by up to `brightness` of full scale."""
+    spread, moved = 1 + contrast * generator.uniform(-1, 1), 255 * brightness * generator.uniform(-1, 1)
+    if spread == 1 and moved == 0:
+        return pixels
+    mean = pixels.mean()
+    return as_bytes((pixels - mean) * spread + mean + moved)
+
+
+def as_bytes(values: NDArray[Any]) -> Image:
+    """Round grey levels and clip them to 0 to 255."""
+    clipped: Image = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return clipped
