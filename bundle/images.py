@@ -22,13 +22,13 @@ def read_image(path: Path, grey: bool = False) -> Image:
     except OSError as error:
         raise FrameError(f"{path}: cannot be read ({error.strerror}), expected a picture; restore it") from None
     if _cut_off(content):
-        raise FrameError(f"{path}: found a truncated picture of {len(content)} bytes; copy it again")
+        raise FrameError(f"{path}: found a truncated image of {len(content)} bytes; copy it again")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_ANYCOLOR)
     except cv2.error:
         image = None
     if image is None:
-        raise FrameError(f"{path}: found no picture in its {len(content)} bytes, expected one of {sorted(SUFFIXES)}")
+        raise FrameError(f"{path}: found {len(content)} bytes that are no image, expected JPEG, PNG, BMP or TIFF")
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
