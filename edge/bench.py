@@ -15,7 +15,7 @@ from bundle import Bundle, Image
 from bundle.tiles import draw_part
 from edge.camera import Clock, Frame
 from edge.engine import Engine, open_engine
-from edge.exposures import OnDemandCamera
+from edge.cameras.exposures import OnDemandCamera
 from edge.inspector import Inspector
 from edge.part import Part
 from edge.records import Records

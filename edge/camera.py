@@ -81,11 +81,11 @@ def open_camera(address: str, clock: Clock = monotonic) -> Camera:
     """Open a camera by its address; raises CameraError with the known kinds if there is none for it."""
     kind = urlsplit(address).scheme
     if kind == "file":
-        from edge.folder import open_folder
+        from edge.cameras.folder import open_folder
 
         return open_folder(address, clock)
     if kind == "synthetic":
-        from edge.synthetic import open_synthetic
+        from edge.cameras.synthetic import open_synthetic
 
         return open_synthetic(address, clock)
     raise CameraError(

@@ -111,12 +111,22 @@ class Runtime:
         if part.settle(Outcome(verdict, fault=fault)):
             log.warning("part %d (row %d): %s: %s", part.part_id, part.number, verdict.name, fault)
 
+    def _settle_error(self, part: Part, error: Exception) -> None:
+        if isinstance(error, (CameraError, EngineError, FrameError)):
+            self._settle(part, Verdict.FAULT, str(error))
+        else:  # the outermost loop: whatever it was, this part is not proved good
+            log.error("part %d could not be inspected", part.part_id, exc_info=error)
+            self._settle(part, Verdict.FAULT, f"{type(error).__name__}: {error}")
+
+    def _settle_late(self, part: Part) -> None:
+        self._settle(part, Verdict.TIMEOUT, f"no verdict within {self._limits.deadline_s * 1e3:.0f} ms of the trigger")
+
     # line
 
     def _line(self) -> None:
         while not self._stopping.is_set():
             self._serve()
-        while self._reported < self.counts.triggers and self.failure is None:
+        while self._reported < self.counts.triggers and self._threads[-1].is_alive():
             self._serve()
         last_moment = self._clock() + DELIVERY_S
         while self._in_flight and self._clock() < last_moment:
@@ -175,9 +185,9 @@ class Runtime:
         for part in iter(self._to_grab.get, None):
             try:
                 ahead = self._frame_for(part, ahead)
-            except (CameraError, FrameError) as error:
+            except Exception as error:
                 ahead = None
-                self._settle(part, Verdict.FAULT, str(error))
+                self._settle_error(part, error)
             self._to_infer.put(part)
             if self._camera.exhausted:
                 self.finished.set()
@@ -215,20 +225,21 @@ class Runtime:
 
     def _inspect(self, part: Part) -> None:
         try:
-            part.settle(self._inspector.inspect(part))
-        except (EngineError, FrameError) as error:
-            self._settle(part, Verdict.FAULT, str(error))
-        except Exception as error:  # the outermost loop: whatever it was, this part is not proved good
-            log.exception("part %d could not be inspected", part.part_id)
-            self._settle(part, Verdict.FAULT, f"{type(error).__name__}: {error}")
+            outcome = self._inspector.inspect(part)
+        except Exception as error:
+            self._settle_error(part, error)
+            return
+        if self._clock() < part.deadline:
+            part.settle(outcome)
+        else:
+            self._settle_late(part)
 
     # report
 
     def _report(self) -> None:
         for part in iter(self._to_report.get, None):
             if not part.wait(part.deadline - self._clock()):
-                late = f"no verdict within {self._limits.deadline_s * 1e3:.0f} ms of the trigger"
-                self._settle(part, Verdict.TIMEOUT, late)
+                self._settle_late(part)
             part.stamps["recorded"] = self._clock()
             self._records.keep(part, self._limits.record_wait_s)
             self._send(part)

@@ -11,7 +11,7 @@ from bundle import Image, Manifest
 from edge.camera import Frame
 from edge.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
-from edge.exposures import OnDemandCamera
+from edge.cameras.exposures import OnDemandCamera
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs

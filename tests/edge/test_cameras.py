@@ -10,7 +10,7 @@ import pytest
 from bundle.tiles import choose_kind
 from edge.camera import Camera, open_camera
 from edge.errors import CameraError, CameraFinished, CameraTimeout, FrameDamaged
-from edge.synthetic import SyntheticCamera
+from edge.cameras.synthetic import SyntheticCamera
 
 Open = Callable[[], Camera]
 

@@ -16,7 +16,7 @@ def levels_bundle(tmp_path_factory):
 
 @pytest.fixture
 def squares(tmp_path):
-    """A Magnetic Tile data set of 64 x 48 pictures: eight parts per class with one 16 x 16 square, sixteen good ones."""
+    """A Magnetic Tile data set, 64 x 48 pixels: eight parts per class with one 16 x 16 square, sixteen good."""
     folder = tmp_path / "squares"
     number = 0
     for kind, count in (*((name, 8) for name in CLASSES), ("Free", 16)):

@@ -1,7 +1,6 @@
 """Small graphs that fulfil the bundle's contract, made by hand, without torch."""
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bundle import InputSpec, MadeFrom, Manifest, Threshold, write_bundle

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from train.cli import main
+
 RECIPE = """
 [input]
 height = 48
@@ -25,23 +27,23 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    command = [sys.executable, "-m", "train.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def run_main(*arguments: object) -> int:
+    """Run the command in this process; returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    return int(caught.value.code or 0)
 
 
-def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_path: Path) -> None:
+def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_path: Path, capsys) -> None:
     arguments = ("--data", tiles, "--recipe", recipe_file, "--out", tmp_path, "--threads", 1)
-    first = train(*arguments)
-    assert first.returncode == 0, first.stderr
-    assert "epoch 1/1: loss" in first.stdout
-    assert "escapes" in first.stdout
-    second = train(*arguments)
-    assert "goes on after epoch 1 of 1" in second.stdout
-    other = train(*arguments, "--seed", 5)
-    assert other.returncode == 2
-    assert "holds a run with another recipe (seed: 0 there, 5 here)" in other.stderr
+    assert run_main(*arguments) == 0
+    first = capsys.readouterr().out
+    assert "epoch 1/1: loss" in first
+    assert "escapes" in first
+    assert run_main(*arguments) == 0
+    assert "goes on after epoch 1 of 1" in capsys.readouterr().out
+    assert run_main(*arguments, "--seed", 5) == 2
+    assert "holds a run with another recipe (seed: 0 there, 5 here)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -54,9 +56,16 @@ def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_pa
     ],
 )
 def test_mistake_is_one_clear_line(
-    tiles: Path, recipe_file: Path, tmp_path: Path, arguments: list[str], message: str
+    tiles: Path, recipe_file: Path, tmp_path: Path, capsys, arguments: list[str], message: str
 ) -> None:
-    found = train("--data", tiles, "--recipe", recipe_file, "--out", tmp_path, *arguments)
+    assert run_main("--data", tiles, "--recipe", recipe_file, "--out", tmp_path, *arguments) == 2
+    found = capsys.readouterr().err
+    assert message in found
+    assert len(found.splitlines()) == 1
+
+
+def test_command_is_there() -> None:
+    command = [sys.executable, "-m", "train.cli", "--recipe", "magnetic-tyle", "--data", ".", "--out", "."]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert found.returncode == 2
-    assert message in found.stderr
-    assert len(found.stderr.splitlines()) == 1
+    assert found.stderr.startswith("train: recipe magnetic-tyle: found no such recipe")

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from train.data import Batch, DeviceSet, augment
+from train.data import Batch, DeviceSet, augment, draw
 from train.images import ImageSet, outlined, pack, unpack
 from train.recipe import AugmentRecipe
 
@@ -28,7 +28,7 @@ def test_packed_masks_come_back() -> None:
 
 def test_masks_follow_the_flips() -> None:
     recipe = AugmentRecipe(flip_horizontal=True, flip_vertical=True)
-    batch = augment(whole_batch(), recipe, torch.Generator().manual_seed(0))
+    batch = augment(whole_batch(), recipe, draw(10, torch.Generator().manual_seed(0)))
     assert torch.equal(batch.frames > 100, batch.bits > 0)
     assert not torch.equal(batch.frames, whole_batch().frames.float())
 
@@ -36,15 +36,17 @@ def test_masks_follow_the_flips() -> None:
 def test_jitter_stays_within_its_limits() -> None:
     recipe = AugmentRecipe(brightness=0.1)
     before = whole_batch()
-    moved = augment(before, recipe, torch.Generator().manual_seed(0)).frames - before.frames
+    moved = augment(before, recipe, draw(10, torch.Generator().manual_seed(0))).frames - before.frames
     assert moved.abs().max() <= 25.5
     assert len(moved.flatten(1).mean(dim=1).unique()) == 10
 
 
-def test_same_generator_same_batch() -> None:
+def test_a_share_of_the_batch_is_augmented_as_in_the_whole() -> None:
     recipe = AugmentRecipe(flip_horizontal=True, brightness=0.1, contrast=0.1)
-    first, second = (augment(whole_batch(), recipe, torch.Generator().manual_seed(7)).frames for _ in range(2))
-    assert torch.equal(first, second)
+    data, drawn = DeviceSet(image_set(), torch.device("cpu")), draw(10, torch.Generator().manual_seed(7))
+    whole = augment(data.batch(torch.arange(10)), recipe, drawn).frames
+    share = torch.arange(1, 10, 2)
+    assert torch.equal(augment(data.batch(share), recipe, drawn[share]).frames, whole[share])
 
 
 def test_shuffled_batches_are_full_and_hold_an_image_once() -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from bundle.tiles import Tile, draw_part
 from edge.camera import Clock, Frame, options
 from edge.errors import CameraError
-from edge.exposures import OnDemandCamera
+from edge.cameras.exposures import OnDemandCamera
 
 
 class SyntheticCamera(OnDemandCamera):

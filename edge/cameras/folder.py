@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from bundle import SUFFIXES, FrameError, read_image
 from edge.camera import Clock, Frame, options
 from edge.errors import CameraError, CameraFinished, FrameDamaged
-from edge.exposures import OnDemandCamera
+from edge.cameras.exposures import OnDemandCamera
 
 
 class FolderCamera(OnDemandCamera):

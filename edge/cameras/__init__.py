@@ -1,0 +1,1 @@
+"""Cameras, one kind a file; `edge.camera.open_camera` opens them by address."""
