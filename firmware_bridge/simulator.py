@@ -9,7 +9,7 @@ from types import TracebackType
 from firmware_bridge.events import Event
 from firmware_bridge.link import SerialLink, new_session_number
 from firmware_bridge.messages import Hello, Result, Role, Trigger
-from firmware_bridge.parts import Ledger, Report
+from firmware_bridge.parts import Ledger, PartRecord, Report
 from firmware_bridge.port import BAUD_DEFAULT
 from firmware_bridge.pseudo_terminal import PseudoTerminal
 from firmware_bridge.session import Session
@@ -63,6 +63,11 @@ class PlcSimulator:
         """Sum up what has happened so far."""
         with self._lock:
             return self._ledger.report()
+
+    def parts(self) -> dict[int, PartRecord]:
+        """Give every part so far by its id, in the order of the triggers."""
+        with self._lock:
+            return dict(self._ledger.records)
 
     @property
     def repetitions(self) -> int:
