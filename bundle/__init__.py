@@ -1,7 +1,7 @@
 """The contract between training, export and the line: what export writes and edge reads."""
 
 from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, decide
-from bundle.errors import BundleDamaged, BundleError, BundleFormat, FrameError, GoldenMismatch
+from bundle.errors import BundleDamaged, BundleError, BundleFormat, FrameError, GoldenMismatch, os_problem
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.golden import Golden
 from bundle.images import SUFFIXES, encode_png, read_image
@@ -37,6 +37,7 @@ __all__ = [
     "encode_png",
     "first_problem",
     "load_bundle",
+    "os_problem",
     "preprocess",
     "read_image",
     "resize",

@@ -26,3 +26,9 @@ class GoldenMismatch(BundleError):
 
 class FrameError(ValueError):
     """A frame's shape, type or size does not fit."""
+
+
+def os_problem(error: OSError) -> str:
+    """Say in one line what the system refused: which file, why, what to look at."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; check the path, the space and the permissions"

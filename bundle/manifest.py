@@ -141,8 +141,11 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say the first problem of a validation in one line: key, found, expected."""
-    problem = error.errors()[0]
+    """Say one problem of a validation in one line: key, found, expected; an unknown key before all others.
+
+    A misspelt key is also a missing one, and it is the misspelling that has to be mended.
+    """
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in problem["loc"]) or "content"
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key"

@@ -14,8 +14,8 @@ from rich.table import Table
 from bundle import Bundle, Image
 from bundle.tiles import draw_part
 from edge.camera import Clock, Frame
-from edge.engine import Engine, open_engine
 from edge.cameras.exposures import OnDemandCamera
+from edge.engine import Engine, open_engine
 from edge.inspector import Inspector
 from edge.part import Part
 from edge.records import Records
@@ -98,7 +98,7 @@ def measure(bundle: Bundle, engine_name: str, threads: int | None, parts: int) -
     engine = open_engine(engine_name, bundle, threads)
     frames = [draw_part(seed=1, index=index).image for index in range(FRAMES)]
     inspector = Inspector(bundle, engine, perf_counter)
-    inspector.warm_up()
+    inspector.warm_up(cameras=1)
     with tempfile.TemporaryDirectory() as folder:
         records = Records(Path(folder) / "bench.sqlite", bundle.id)
         try:
@@ -129,7 +129,9 @@ def _runtime(inspector: Inspector, frames: Sequence[Image], records: Records, pa
     limits = Limits(deadline_s=60, grab_timeout_s=60, open_parts=OPEN_PARTS, record_wait_s=0.005)
     camera = MemoryCamera(frames, perf_counter)
     arrived: list[float] = []
-    runtime = Runtime(inspector, camera, records, plc, limits, perf_counter, lambda part: arrived.append(_sent(part)))
+    runtime = Runtime(
+        inspector, {"memory": camera}, records, plc, limits, perf_counter, lambda part: arrived.append(_sent(part))
+    )
     start = perf_counter()
     runtime.start()
     try:

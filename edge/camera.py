@@ -1,16 +1,15 @@
 """What every camera does: expose at a trigger, hand over frames in order.
 
-A camera is opened by its address: `file:///folder`, `file:///list.txt`, `synthetic://?seed=7`.
+A camera is opened by its address, `kind://place?option=value&...`; docs/cameras.md lists the kinds with their options.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import parse_qsl, urlsplit
 
 from bundle import Image, check_frame
-from edge.errors import CameraError
+from edge.errors import FrameDamaged
 
 Clock = Callable[[], float]
 """Seconds on a clock that never jumps, like `time.monotonic`."""
@@ -30,6 +29,23 @@ class Frame:
     """Where it comes from, for the records: a file's name, or the camera's address with a number."""
 
 
+@dataclass
+class Health:
+    """What has happened to a camera since it was opened."""
+
+    connected: bool = True
+    frames: int = 0
+    """Frames handed over."""
+    damaged: int = 0
+    """Exposures without a usable frame, for whatever reason."""
+    unclaimed: int = 0
+    """Frames that no exposure had asked for; a camera in free run sends them all the time, they are not counted."""
+    lost: int = 0
+    """How often the connection was given up."""
+    reopened: int = 0
+    last_error: str = ""
+
+
 class Camera(ABC):
     """One opened camera.
 
@@ -39,6 +55,7 @@ class Camera(ABC):
     def __init__(self, address: str, clock: Clock = monotonic) -> None:
         self.address = address
         self.clock = clock
+        self.health = Health()
         self._exposures = 0
 
     def expose(self) -> int:
@@ -53,10 +70,17 @@ class Camera(ABC):
     def grab(self, timeout_s: float) -> Frame:
         """Hand over the next exposure's frame, waiting at most `timeout_s` seconds.
 
-        Raises CameraTimeout, CameraLost, FrameDamaged (one frame, in its turn) or CameraFinished.
+        Raises CameraTimeout, FrameDamaged (one frame, in its turn), CameraLost (the same, as the camera was gone) or
+        CameraFinished.
         """
-        frame = self._grab(timeout_s)
+        try:
+            frame = self._grab(timeout_s)
+        except FrameDamaged as error:
+            self.health.damaged += 1
+            self.health.last_error = str(error)
+            raise
         check_frame(frame.pixels)
+        self.health.frames += 1
         return frame
 
     @property
@@ -78,34 +102,11 @@ class Camera(ABC):
 
 
 def open_camera(address: str, clock: Clock = monotonic) -> Camera:
-    """Open a camera by its address; raises CameraError with the known kinds if there is none for it."""
-    kind = urlsplit(address).scheme
-    if kind == "file":
-        from edge.cameras.folder import open_folder
+    """Open a camera by its address.
 
-        return open_folder(address, clock)
-    if kind == "synthetic":
-        from edge.cameras.synthetic import open_synthetic
-
-        return open_synthetic(address, clock)
-    raise CameraError(
-        f"camera {address!r}: found the kind {kind or 'none'!r}, expected file:// or synthetic://; "
-        "correct the camera's address"
-    )
-
-
-def options(address: str, allowed: dict[str, int | float]) -> dict[str, int | float]:
-    """Read the options behind the `?` of an address; `allowed` has their defaults, which also give their types.
-
-    Raises CameraError for an unknown option or a value that is not such a number.
+    Raises CameraError for an unknown kind or option, for a value out of its range, where the kind's software is not
+    installed, and where there is no such camera or it cannot do what the options ask.
     """
-    values = dict(allowed)
-    for key, text in parse_qsl(urlsplit(address).query, keep_blank_values=True):
-        if key not in allowed:
-            raise CameraError(f"camera {address!r}: unknown option {key!r}, expected one of {sorted(allowed)}")
-        try:
-            values[key] = type(allowed[key])(text)
-        except ValueError:
-            kind = "a whole number" if isinstance(allowed[key], int) else "a number"
-            raise CameraError(f"camera {address!r}: option {key}: found {text!r}, expected {kind}") from None
-    return values
+    from edge.cameras.kinds import find_kind
+
+    return find_kind(address).open(address, clock)

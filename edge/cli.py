@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from bundle import BundleError, FrameError, load_bundle
+from bundle import BundleError, FrameError, load_bundle, os_problem
 from edge.errors import StationError
 from firmware_bridge.errors import LinkError
 
@@ -86,4 +86,4 @@ def main(arguments: list[str] | None = None) -> None:
     except (BundleError, FrameError, LinkError, StationError) as error:
         sys.exit(f"edge-inspect: {error}")
     except OSError as error:
-        sys.exit(f"edge-inspect: {error.filename}: {error.strerror}; check the path, the space and the permissions")
+        sys.exit(f"edge-inspect: {os_problem(error)}")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bundle import Verdict, encode_png, load_bundle
 from bundle.tiles import choose_kind
-from edge.line import Line
+from edge.line import CameraSettings, Line
 from edge.part import Part
 from edge.report import latency_table
 from edge.sheet import Picture, draw_sheet
@@ -41,14 +41,15 @@ class Tally:
         """Count one part, keeping its picture if it is rejected."""
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
-        truth = choose_kind(self.seed, part.exposure, DEFECTIVE_SHARE)
+        (view,) = part.views
+        truth = choose_kind(self.seed, view.exposure, DEFECTIVE_SHARE)
         passed = part.outcome.verdict is Verdict.OK
         self.verdicts[part.outcome.verdict.name] += 1
         self.good += truth is None
         self.escapes += passed and truth is not None
         self.false_rejects += not passed and truth is None
-        if not passed and part.frame is not None and part.masks is not None and len(self.rejected) < ON_SHEET:
-            self.rejected.append(Picture(part.frame.pixels, part.masks, part.outcome.defects, _caption(part, truth)))
+        if not passed and view.frame is not None and view.masks is not None and len(self.rejected) < ON_SHEET:
+            self.rejected.append(Picture(view.frame.pixels, view.masks, view.defects, _caption(part, truth)))
 
 
 def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Console) -> bool:
@@ -62,7 +63,7 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
     with PlcSimulator(parts, max_open=2, deadline_s=2 * DEADLINE_S) as plc:
         line = Line(
             bundle=bundle_folder,
-            camera=f"synthetic://?seed={seed}&defective={DEFECTIVE_SHARE}",
+            camera=(CameraSettings(address=f"synthetic://?seed={seed}&defective={DEFECTIVE_SHARE}"),),
             plc=plc.address,
             records=records,
             deadline_ms=DEADLINE_S * 1e3,

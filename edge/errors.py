@@ -4,8 +4,8 @@ StationError(Exception)         the message is one line: which thing, found, exp
  +- LineConfigError             line.toml: file, key, value, allowed
  +- CameraError                 a camera cannot be opened or used
  |   +- CameraTimeout           no frame within the time allowed; also a TimeoutError
- |   +- CameraLost              the camera is gone
- |   +- FrameDamaged            one frame is unreadable; the camera goes on
+ |   +- FrameDamaged            one exposure has no usable frame; the camera goes on
+ |   |   +- CameraLost          the same, because the camera is gone; it is being opened again
  |   +- CameraFinished          a folder has no more pictures
  +- EngineError                 an engine cannot be opened, or gave an impossible answer
  +- RecordsError                the database cannot be opened, read or written
@@ -28,16 +28,16 @@ class CameraTimeout(CameraError, TimeoutError):
     """The camera sent no frame within the time allowed."""
 
 
-class CameraLost(CameraError):
-    """The camera is gone; it must be opened again."""
-
-
 class FrameDamaged(CameraError):
-    """The frame of this one exposure cannot be read; the next one may be fine."""
+    """The frame of this one exposure cannot be read, must not be trusted or never came; the next one may be fine."""
 
     def __init__(self, message: str, exposure: int) -> None:
         super().__init__(message)
         self.exposure = exposure
+
+
+class CameraLost(FrameDamaged):
+    """The frame of this one exposure never came, because the camera is gone; it is being opened again."""
 
 
 class CameraFinished(CameraError):

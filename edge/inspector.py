@@ -1,8 +1,10 @@
-"""From one frame to a decision, stage by stage."""
+"""From a part's frames to its outcome, stage by stage."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from bundle import Bundle, FrameError
+from bundle import Bundle, Decision, FrameError, Verdict
 from edge.camera import Clock
 from edge.engine import Engine
 from edge.part import Outcome, Part
@@ -17,24 +19,36 @@ class Inspector:
         self.unsure_margin = unsure_margin
         self._clock = clock
 
-    def warm_up(self, frames: int = 3) -> None:
-        """Run some golden frames, so that the first part is not slower than the others."""
-        for _ in range(frames):
-            self.engine.infer(self.bundle.prepare(self.bundle.golden.frames[0])[np.newaxis])
+    def warm_up(self, cameras: int, times: int = 3) -> None:
+        """Run a golden frame in batches of `cameras`, so that the first part is not slower than the others."""
+        frame = self.bundle.prepare(self.bundle.golden.frames[0])
+        for _ in range(times):
+            self.engine.infer(np.stack([frame] * cameras))
 
     def inspect(self, part: Part) -> Outcome:
-        """Decide on a part whose frame is there, noting its masks with the time at which each stage was done.
+        """Decide on a part whose frames are all there, noting its masks with the time at which each stage was done.
 
+        The frames of several cameras go through the network as one batch. The part is as bad as its worst view.
         Raises FrameError or EngineError.
         """
-        if part.frame is None:
-            raise FrameError(f"part {part.number}: found no frame, expected one")
-        pixels = part.frame.pixels
-        inputs = self.bundle.prepare(pixels)[np.newaxis]
+        frames = [view.frame.pixels for view in part.views if view.frame is not None]
+        if len(frames) != len(part.views) or not frames:
+            raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each camera")
+        inputs = np.stack([self.bundle.prepare(frame) for frame in frames])
         part.stamps["prepared"] = self._clock()
         scores, masks = self.engine.infer(inputs)
         part.stamps["inferred"] = self._clock()
-        decision = self.bundle.decide(scores[0], masks[0], pixels.shape, self.unsure_margin)
+        decisions = []
+        for number, view in enumerate(part.views):
+            decision = self.bundle.decide(scores[number], masks[number], frames[number].shape, self.unsure_margin)
+            view.masks, view.defects = masks[number], decision.defects
+            decisions.append(decision)
         part.stamps["decided"] = self._clock()
-        part.masks = masks[0]
-        return Outcome(decision.verdict, decision.defects)
+        return worst(decisions)
+
+
+def worst(decisions: Sequence[Decision]) -> Outcome:
+    """Join the decisions on one part's views: NG before UNSURE before OK, the strongest defect first."""
+    verdict = max((decision.verdict for decision in decisions), key=(Verdict.OK, Verdict.UNSURE, Verdict.NG).index)
+    defects = [defect for decision in decisions if decision.verdict is verdict for defect in decision.defects]
+    return Outcome(verdict, tuple(sorted(defects, key=lambda defect: -defect.score)))

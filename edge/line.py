@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bundle import first_problem
 from edge.errors import LineConfigError
@@ -15,15 +15,28 @@ else:
     import tomli as tomllib
 
 
-class Line(BaseModel):
-    """One line. Paths are relative to the folder of the file they stand in."""
+class Table(BaseModel):
+    """A frozen table of the file; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class CameraSettings(Table):
+    """One camera, a `[[camera]]` of the file."""
+
+    address: str
+    """Such as `file:///pictures` or `synthetic://?seed=7`."""
+    name: str = Field(default="camera", min_length=1)
+    """Its name in records and messages; cameras of one line have different ones."""
+
+
+class Line(Table):
+    """One line. Paths are relative to the folder of the file they stand in."""
+
     bundle: Path
     """Folder of the bundle."""
-    camera: str
-    """Address of the camera, such as `file:///pictures` or `synthetic://?seed=7`."""
+    camera: tuple[CameraSettings, ...] = Field(min_length=1)
+    """The cameras; every trigger exposes them all, and the part is as bad as its worst view."""
     plc: str
     """Address of the PLC or reject controller, such as `serial:///dev/ttyTHS1?baud=115200`."""
     records: Path = Path("records.sqlite")
@@ -42,6 +55,14 @@ class Line(BaseModel):
     """How long a verdict waits for its row to be on disk before it is sent all the same."""
     unsure_margin: float = Field(default=0, ge=0, le=1)
     """A class whose score is below its threshold by at most this makes the part UNSURE."""
+
+    @field_validator("camera")
+    @classmethod
+    def _different_names(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
+        names = [camera.name for camera in cameras]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the names {names} are not all different; give each [[camera]] a name of its own")
+        return cameras
 
 
 def load_line(path: Path) -> Line:

@@ -19,6 +19,19 @@ class Outcome:
 
 
 @dataclass
+class View:
+    """What one camera sees of one part."""
+
+    camera: str
+    """Name of the camera."""
+    exposure: int
+    frame: Frame | None = None
+    masks: Image | None = None
+    """The network's masks, uint8 [C, h, w], once it has been inspected."""
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass
 class Part:
     """One trigger, which gets exactly one verdict.
 
@@ -33,12 +46,8 @@ class Part:
     """The belt's position at the trigger, u32."""
     triggered: float
     deadline: float
-    camera: str = ""
-    """Address of the camera that sees it."""
-    exposure: int = 0
-    frame: Frame | None = None
-    masks: Image | None = None
-    """The network's masks, uint8 [C, h, w], once it has been inspected."""
+    views: tuple[View, ...] = ()
+    """One per camera."""
     stamps: dict[str, float] = field(default_factory=dict)
     """When each stage was done: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
     outcome: Outcome | None = None
@@ -62,6 +71,13 @@ class Part:
     def settled(self) -> bool:
         """Whether the part has its verdict."""
         return self.outcome is not None
+
+    def add_frame(self, camera: int, frame: Frame) -> bool:
+        """Take the frame of camera number `camera`; true if it was the last one missing."""
+        with self._settling:
+            self.views[camera].frame = frame
+            self.stamps["frame"] = max(frame.arrived, self.stamps.get("frame", frame.arrived))
+            return all(view.frame is not None for view in self.views)
 
     def since_trigger_us(self, stage: str) -> int | None:
         """Microseconds from the trigger to the end of a stage; None if it was not reached."""

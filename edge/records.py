@@ -18,7 +18,7 @@ from typing import Any
 
 from bundle import Verdict
 from edge.errors import RecordsError
-from edge.part import Outcome, Part
+from edge.part import Outcome, Part, View
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +121,8 @@ class Records:
         identity = (part.number, time, part.part_id, part.encoder, int(outcome.verdict))
         values = (*identity, *strongest, outcome.fault, self.bundle_id, *stamps.values())
         statements = [_insert("parts", (*columns, *stamps), values)]
-        if part.frame is not None:
-            height, width = part.frame.pixels.shape[:2]
-            view = (part.number, part.camera, part.frame.exposure, part.frame.source, width, height)
-            statements.append(_insert("views", ("part", "camera", "exposure", "source", "width", "height"), view))
-        names = ("part", "class", "score", "area_px", "x", "y", "width", "height")
-        for found in outcome.defects:
-            row = (part.number, found.class_name, found.score, found.area_px, *found.box)
-            statements.append(_insert("defects", names, row))
+        for view in part.views:
+            statements += _view_rows(part.number, view, with_defects=bool(outcome.defects))
         return statements
 
     def _write_all(self) -> None:
@@ -191,6 +185,19 @@ def next_number(path: Path) -> int:
 
 def _last_number(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(number), 0) FROM parts").fetchone()[0])
+
+
+def _view_rows(part: int, view: View, with_defects: bool) -> list[Statement]:
+    if view.frame is None:
+        return []
+    height, width = view.frame.pixels.shape[:2]
+    seen = (part, view.camera, view.exposure, view.frame.source, width, height)
+    rows = [_insert("views", ("part", "camera", "exposure", "source", "width", "height"), seen)]
+    names = ("part", "camera", "class", "score", "area_px", "x", "y", "width", "height")
+    for found in view.defects if with_defects else ():
+        defect = (part, view.camera, found.class_name, found.score, found.area_px, *found.box)
+        rows.append(_insert("defects", names, defect))
+    return rows
 
 
 def _insert(table: str, columns: tuple[str, ...], values: tuple[Any, ...]) -> Statement:

@@ -1,22 +1,24 @@
 """The loop: trigger -> frame -> decision -> row -> result, one verdict for every trigger, in the triggers' order.
 
-Four threads: `line` hears the PLC and hands each part to the others, `grab` takes frames from the camera, `infer` owns
-the engine, `report` waits for each part's verdict until its deadline, writes its row and sends its result. A part is
-settled once; who comes second (a late frame, a late decision) finds it settled and lets it go.
+Threads: `line` hears the PLC and hands each part to the others, one `grab` for each camera takes its frames, `infer`
+owns the engine, `report` waits for each part's verdict until its deadline, writes its row and sends its result. A part
+is settled once; who comes second (a late frame, a late decision) finds it settled and lets it go.
 """
 
 import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from bundle import FrameError, Verdict
 from edge.camera import Camera, Clock, Frame
-from edge.errors import CameraError, EngineError, FrameDamaged
+from edge.errors import CameraError, EngineError
+from edge.grabber import Grabber
 from edge.inspector import Inspector
-from edge.part import Outcome, Part
+from edge.part import Outcome, Part, View
 from edge.records import Records
 from edge.wire import to_result
 from firmware_bridge.events import Acknowledged, Event, Undelivered
@@ -51,8 +53,6 @@ class Counts:
     undelivered: int = 0
     overruns: int = 0
     """Triggers that came while `open_parts` were open; each got TIMEOUT at once."""
-    frames_discarded: int = 0
-    """Frames of parts that were settled before their frame came."""
 
 
 class Runtime:
@@ -61,7 +61,7 @@ class Runtime:
     def __init__(
         self,
         inspector: Inspector,
-        camera: Camera,
+        cameras: Mapping[str, Camera],
         records: Records,
         link: Link,
         limits: Limits,
@@ -73,17 +73,28 @@ class Runtime:
         """Set when the camera has no more frames, or a thread has failed."""
         self.failure: BaseException | None = None
         """What made a thread fail; our fault, never a part's."""
-        self._inspector, self._camera, self._records, self._link = inspector, camera, records, link
+        self._inspector, self._cameras, self._records, self._link = inspector, cameras, records, link
         self._limits, self._clock, self._on_settled = limits, clock, on_settled
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
-        self._to_grab: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self._grabbers = [
+            Grabber(number, camera, limits.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
+        ]
         self._to_infer: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self._to_report: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._reported = 0
-        loops = {"line": self._line, "grab": self._grab, "infer": self._infer, "report": self._report}
+        grab_loops = {
+            f"grab {name}": partial(grabber.run, self.finished.set)
+            for name, grabber in zip(cameras, self._grabbers, strict=True)
+        }
+        loops = {"line": self._line, **grab_loops, "infer": self._infer, "report": self._report}
         self._threads = [threading.Thread(target=self._guard, args=(loop,), name=name) for name, loop in loops.items()]
+
+    @property
+    def frames_discarded(self) -> int:
+        """Frames of parts that were settled before their frame came."""
+        return sum(grabber.discarded for grabber in self._grabbers)
 
     def start(self) -> None:
         """Start the threads; from here on every trigger gets its verdict."""
@@ -95,7 +106,8 @@ class Runtime:
         self._stopping.set()
         line, *chain = self._threads
         line.join()
-        for inbox, thread in zip((self._to_grab, self._to_infer, self._to_report), chain, strict=True):
+        inboxes = [*(grabber.parts for grabber in self._grabbers), self._to_infer, self._to_report]
+        for inbox, thread in zip(inboxes, chain, strict=True):
             inbox.put(None)
             thread.join()
 
@@ -150,17 +162,17 @@ class Runtime:
         now = self._clock()
         self.counts.triggers += 1
         self._records.last_number += 1
-        part = Part(
-            self._records.last_number, trigger.part_id, trigger.encoder, now, now + self._limits.deadline_s,
-            camera=self._camera.address, exposure=self._camera.expose(),
-        )  # fmt: skip
+        views = tuple(View(name, camera.expose()) for name, camera in self._cameras.items())
+        deadline = now + self._limits.deadline_s
+        part = Part(self._records.last_number, trigger.part_id, trigger.encoder, now, deadline, views)
         if self._stopping.is_set():
             self._settle(part, Verdict.FAULT, "the station is stopping")
         elif self.counts.triggers - self._reported > self._limits.open_parts:
             self.counts.overruns += 1
             self._settle(part, Verdict.TIMEOUT, f"{self._limits.open_parts} parts wait for their verdicts already")
         else:
-            self._to_grab.put(part)
+            for grabber in self._grabbers:
+                grabber.parts.put(part)
         self._to_report.put(part)
 
     def _delivered(self, message: Message, arrived: bool) -> None:
@@ -180,41 +192,14 @@ class Runtime:
 
     # grab
 
-    def _grab(self) -> None:
-        ahead: Frame | None = None
-        for part in iter(self._to_grab.get, None):
-            try:
-                ahead = self._frame_for(part, ahead)
-            except Exception as error:
-                ahead = None
-                self._settle_error(part, error)
+    def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
+        """Pass a part on to the engine once all its frames are there."""
+        if part.add_frame(camera, frame):
             self._to_infer.put(part)
-            if self._camera.exhausted:
-                self.finished.set()
 
-    def _frame_for(self, part: Part, ahead: Frame | None) -> Frame | None:
-        """Find the frame of this part's own exposure; returns a later one that was grabbed too early, if any."""
-        frame = ahead
-        while frame is None or frame.exposure < part.exposure:
-            self.counts.frames_discarded += frame is not None
-            frame = self._grab_from(part.exposure)
-        if frame.exposure > part.exposure:
-            missing = f"camera {self._camera.address}: exposure {part.exposure} was lost, {frame.exposure} came instead"
-            self._settle(part, Verdict.FAULT, missing)
-            return frame
-        part.frame = frame
-        part.stamps["frame"] = frame.arrived
-        return None
-
-    def _grab_from(self, exposure: int) -> Frame:
-        """Grab a frame, passing over those of earlier exposures that cannot be read: nobody waits for them."""
-        while True:
-            try:
-                return self._camera.grab(self._limits.grab_timeout_s)
-            except FrameDamaged as error:
-                if error.exposure >= exposure:
-                    raise
-                self.counts.frames_discarded += 1
+    def frame_missing(self, part: Part, error: Exception) -> None:
+        """Settle a part that lacks a frame."""
+        self._settle_error(part, error)
 
     # infer
 

@@ -30,6 +30,7 @@ CREATE TABLE views (                -- one per camera frame
 );
 CREATE TABLE defects (
     part INTEGER NOT NULL REFERENCES parts (number),
+    camera TEXT NOT NULL,
     class TEXT NOT NULL,
     score REAL NOT NULL,
     area_px REAL NOT NULL,

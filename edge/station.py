@@ -1,7 +1,7 @@
 """One line put together: everything that `line.toml` names, opened, checked, logged, and closed again."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from time import monotonic
@@ -34,15 +34,17 @@ def open_station(
         engine = open_engine(line.engine, bundle, line.engine_threads)
         opened.callback(engine.close)
         inspector = Inspector(bundle, engine, clock, line.unsure_margin)
-        inspector.warm_up()
+        inspector.warm_up(len(line.camera))
         records = Records(line.records, bundle.id)
         opened.callback(_close_records, records)
-        camera = open_camera(line.camera, clock)
-        opened.callback(camera.close)
+        cameras: dict[str, Camera] = {}
+        for settings in line.camera:
+            cameras[settings.name] = open_camera(settings.address, clock)
+            opened.callback(cameras[settings.name].close)
         link = open_link(line.plc, introduction(bundle), clock)
         opened.callback(link.close)
-        _log_choices(line, bundle, engine, camera)
-        runtime = assemble(line, inspector, camera, records, link, clock, on_settled)
+        _log_choices(line, bundle, engine)
+        runtime = assemble(line, inspector, cameras, records, link, clock, on_settled)
         runtime.start()
         try:
             yield runtime
@@ -53,7 +55,7 @@ def open_station(
 def assemble(
     line: Line,
     inspector: Inspector,
-    camera: Camera,
+    cameras: Mapping[str, Camera],
     records: Records,
     link: Link,
     clock: Clock,
@@ -61,7 +63,7 @@ def assemble(
 ) -> Runtime:
     """Make the loop over opened things with the limits that the line sets."""
     limits = Limits(line.deadline_ms / 1e3, line.grab_timeout_ms / 1e3, line.open_parts, line.record_wait_ms / 1e3)
-    return Runtime(inspector, camera, records, link, limits, clock, on_settled)
+    return Runtime(inspector, cameras, records, link, limits, clock, on_settled)
 
 
 def introduction(bundle: Bundle) -> Hello:
@@ -75,10 +77,12 @@ def _close_records(records: Records) -> None:
         log.error("records %s: %d entries never reached the disk; free some space", records.path, left)
 
 
-def _log_choices(line: Line, bundle: Bundle, engine: Engine, camera: Camera) -> None:
+def _log_choices(line: Line, bundle: Bundle, engine: Engine) -> None:
     log.info("bundle %s %s, %s: its golden frames agree", bundle.manifest.name, bundle.id[:12], bundle.folder)
     log.info("engine %s, as the line asks", engine.description)
     for name, threshold in bundle.manifest.thresholds.items():
         log.info("threshold %s: %s", name, threshold)
-    log.info("camera %s; PLC %s; records %s", camera.address, line.plc, line.records)
+    for camera in line.camera:
+        log.info("camera %s: %s", camera.name, camera.address)
+    log.info("PLC %s; records %s", line.plc, line.records)
     log.info("a part without a verdict %g ms after its trigger is TIMEOUT", line.deadline_ms)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bundle import Bundle, Golden, Image, InputSpec, MadeFrom, Manifest, preprocess
+from bundle import Bundle, Golden, Image, InputSpec, MadeFrom, Manifest, Precision, preprocess
 from bundle.folder import MODEL
 from bundle.golden import encode
 from edge.engine import Engine
@@ -16,7 +16,7 @@ from edge.ort import OnnxruntimeEngine
 from export.comparison import compare_outputs
 from export.contract import check_graph
 from export.errors import ComparisonError
-from export.frames import draw_golden, draw_inputs
+from export.frames import answered, draw_golden, draw_inputs
 from export.inference import Bar, run
 from export.precision import TOLERANCES
 from export.tidy import to_bytes
@@ -87,6 +87,17 @@ def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> 
         (Path(folder) / MODEL).write_bytes(model)
         nothing = Golden((), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0, 0), np.uint8))
         return OnnxruntimeEngine(Bundle(Path(folder), manifest, nothing), threads)
+
+
+def derived(bundle: Bundle, model: bytes, precision: Precision, comparison: str, told: dict[str, Any]) -> Draft:
+    """Make another bundle of one: its graph in another precision, the same golden frames with the new answers."""
+    manifest = bundle.manifest.model_copy(update={"precision": precision, "tolerances": dict(TOLERANCES)})
+    engine = open_draft(model, manifest)
+    golden = answered(bundle.golden.frames, manifest.input, engine.infer)
+    made_here = {f"{name} ({precision})": found for name, found in software().items() if name.startswith("onnx")}
+    origin = manifest.made_from.model_copy(update={"software": manifest.made_from.software | made_here})
+    manifest = with_comparison(manifest.model_copy(update={"made_from": origin}), comparison, told)
+    return Draft(manifest, {MODEL: model} | encode(golden))
 
 
 def software() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bundle import BundleError, FrameError, load_bundle, write_bundle
+from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
 from edge.errors import StationError
 from export.errors import ExportError
 from export.labelled import Part, select
@@ -80,7 +80,7 @@ def main() -> None:
     except (ExportError, BundleError, FrameError, StationError, TrainError) as error:
         sys.exit(f"edge-export: {error}")
     except OSError as error:
-        sys.exit(f"edge-export: {error.filename}: {error.strerror}; check the path, the space and the permissions")
+        sys.exit(f"edge-export: {os_problem(error)}")
 
 
 def _check_new(out: Path) -> None:

@@ -1,5 +1,7 @@
 """Frames to hold engines against, drawn by the virtual camera's artist."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -42,13 +44,18 @@ def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
     or the same to everything, is found out.
     """
     frames = [draw_frame(spec, index, _kind(index)) for index in range(CANDIDATES)]
-    answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
-    ranked = sorted(range(CANDIDATES), key=lambda index: float(answers[index][0].max()))
+    peaks = answered(frames, spec, infer).scores.max(axis=1)
+    ranked = sorted(range(CANDIDATES), key=lambda index: float(peaks[index]))
     good = [index for index in ranked if _kind(index) is None]
     defective = [index for index in ranked if _kind(index) is not None]
-    chosen = good[0], defective[-1], defective[-2]
-    scores, masks = (np.concatenate([answers[index][place] for index in chosen]) for place in (0, 1))
-    return Golden(tuple(frames[index] for index in chosen), scores, masks)
+    return answered([frames[index] for index in (good[0], defective[-1], defective[-2])], spec, infer)
+
+
+def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
+    """Golden frames with what `infer` says of them, one by one as an engine is later held against them."""
+    answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
+    scores, masks = (np.concatenate([answer[place] for answer in answers]) for place in (0, 1))
+    return Golden(tuple(frames), scores, masks)
 
 
 def _kind(index: int) -> str | None:

@@ -1,4 +1,4 @@
-"""A graph as people and diffs like it: stable names, nothing but the network."""
+"""A graph as people and diffs like it: stable names, with nothing in it but the network."""
 
 from collections import Counter
 
@@ -8,17 +8,24 @@ _PREFIX = "body."
 
 
 def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with stable names and no traces of the machine that made it.
+    """Return the graph cleaned, under stable names.
 
     A convolution bears the name of its module (`layers.3.0`), any other node its operator and number
-    (`leakyrelu4`); a tensor bears the name of the node that makes it. Shapes are inferred anew.
+    (`leakyrelu4`); a tensor bears the name of the node that makes it.
     """
     tidy = onnx.ModelProto()
     tidy.CopyFrom(model)
-    _strip(tidy)
     _rename(tidy.graph)
-    tidy.producer_name, tidy.producer_version = "edge-inspect", ""
-    return onnx.shape_inference.infer_shapes(tidy, strict_mode=True, data_prop=True)
+    return cleaned(tidy)
+
+
+def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph without traces of the machine and tools that made it, with its shapes inferred anew."""
+    clean = onnx.ModelProto()
+    clean.CopyFrom(model)
+    _strip(clean)
+    clean.producer_name, clean.producer_version = "edge-inspect", ""
+    return onnx.shape_inference.infer_shapes(clean, strict_mode=True, data_prop=True)
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:

@@ -22,11 +22,14 @@ _ENUMS: tuple[type[IntEnum], ...] = (Verdict, Role, State, FaultCode, OnSilence)
 _LAYOUTS: dict[str, Layout] = {"header": HEADER} | {
     kind.__name__.lower(): kind.LAYOUT for _, kind in sorted(KINDS.items()) if kind.LAYOUT.fields
 }
+_VALID_SIGNATURE = "bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)"
+_REPACK_SIGNATURE = "bool ei_repack(uint8_t kind, const uint8_t *in, size_t size, uint8_t *out)"
 
 
 def header_text() -> str:
     """Give device/message.h."""
-    limits = [("PROTOCOL_VERSION", PROTOCOL_VERSION), ("MAX_BODY", MAX_BODY)]
+    longest = max(kind.LAYOUT.size for kind in KINDS.values() if kind.RELIABLE)
+    limits = [("PROTOCOL_VERSION", PROTOCOL_VERSION), ("MAX_BODY", MAX_BODY), ("MAX_RELIABLE", longest)]
     sizes = [(f"{name.upper()}_SIZE", layout.size) for name, layout in _LAYOUTS.items()]
     kinds = [(f"KIND_{kind.__name__.upper()}", number) for number, kind in sorted(KINDS.items())]
     blocks = [limits, sizes, kinds, *([(_member(enum, m.name), m.value) for m in enum] for enum in _ENUMS)]
@@ -37,7 +40,9 @@ def header_text() -> str:
     for name, layout in _LAYOUTS.items():
         lines += [f"struct ei_{name} {{", *(f"    {_declare(field, w)};" for field, w in layout.fields.items()), "};"]
         lines += [f"{_pack_signature(name)};", f"{_unpack_signature(name)};", ""]
-    return "\n".join([*lines, "#endif", ""])
+    lines += ["/* Whether the payload is a message of this kind. */", f"{_VALID_SIGNATURE};", ""]
+    lines += ["/* Reads a payload and writes it again; what is invalid gives false. For tests. */", f"{_REPACK_SIGNATURE};"]
+    return "\n".join([*lines, "", "#endif", ""])
 
 
 def source_text() -> str:
@@ -46,6 +51,9 @@ def source_text() -> str:
     for name, layout in _LAYOUTS.items():
         lines += [_pack_signature(name), "{", *_pack_lines(layout), "}", ""]
         lines += [_unpack_signature(name), "{", *_unpack_lines(name, layout), "}", ""]
+    lines += ["union any_message {", *(f"    struct ei_{name} {name};" for name in _LAYOUTS if name != "header"), "};", ""]
+    lines += [_VALID_SIGNATURE, "{", *_switch_lines(repack=False), "}", ""]
+    lines += [_REPACK_SIGNATURE, "{", *_switch_lines(repack=True), "}", ""]
     return "\n".join(lines)
 
 
@@ -119,3 +127,24 @@ def _check_lines(field: str, wire: Wire, offset: int) -> Iterator[str]:
         yield f"    if ({' || '.join(conditions)}) {{"
         yield "        return false;"
         yield "    }"
+
+
+def _switch_lines(repack: bool) -> Iterator[str]:
+    yield "    union any_message any;"
+    yield "    switch (kind) {"
+    for _, kind in sorted(KINDS.items()):
+        name = kind.__name__.lower()
+        yield f"    case EI_KIND_{name.upper()}:"
+        if name not in _LAYOUTS:
+            yield "        return size == 0;"
+        elif repack:
+            yield f"        if (!ei_unpack_{name}(in, size, &any.{name})) {{"
+            yield "            return false;"
+            yield "        }"
+            yield f"        ei_pack_{name}(&any.{name}, out);"
+            yield "        return true;"
+        else:
+            yield f"        return ei_unpack_{name}(in, size, &any.{name});"
+    yield "    default:"
+    yield "        return false;"
+    yield "    }"

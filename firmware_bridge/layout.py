@@ -42,15 +42,19 @@ def _require(holds: bool) -> None:
         raise ValueError
 
 
-def unsigned(code: str) -> Wire:
-    """Give an unsigned integer as wide as the struct code `B`, `H` or `I`."""
+def unsigned(code: str, least: int = 0) -> Wire:
+    """Give an unsigned integer of at least `least`, as wide as the struct code `B`, `H` or `I`."""
     limit = 256 ** struct.calcsize("<" + code) - 1
 
     def pack(value: int) -> tuple[int]:
-        _require(0 <= value <= limit)
+        _require(least <= value <= limit)
         return (value,)
 
-    return Wire(code, f"0 to {limit}", pack, int)
+    def unpack(value: int) -> int:
+        _require(least <= value)
+        return value
+
+    return Wire(code, f"{least} to {limit}", pack, unpack, f"value >= {least}" if least else "")
 
 
 def text(length: int) -> Wire:
@@ -124,6 +128,7 @@ def _pack_box(box: tuple[int, int, int, int]) -> tuple[int, ...]:
 U8 = Annotated[int, unsigned("B")]
 U16 = Annotated[int, unsigned("H")]
 U32 = Annotated[int, unsigned("I")]
+Positive32 = Annotated[int, unsigned("I", least=1)]
 Score = Annotated[
     float,
     Wire("H", f"0.0 to 1.0, times {SCORE_STEPS}", _pack_score, _unpack_score, f"value <= {SCORE_STEPS}"),

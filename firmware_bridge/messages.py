@@ -14,6 +14,7 @@ from firmware_bridge.layout import (
     U32,
     Box,
     Layout,
+    Positive32,
     Score,
     Sha256,
     Text16,
@@ -174,7 +175,7 @@ class Settings(Message, kind=8, reliable=True):
     """
 
     eject_distance: U32
-    eject_length: U32
+    eject_length: Positive32
     confirm_within: U32
     deadline_ms: U16
     on_silence: Annotated[OnSilence, choice(OnSilence)] = OnSilence.REJECT_ALL

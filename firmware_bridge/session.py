@@ -13,6 +13,7 @@ restarted is never taken for a repetition of itself, and nothing meant for its f
 from dataclasses import dataclass, field
 
 from firmware_bridge.delivery import Delivery
+from firmware_bridge.endpoint import Tally
 from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Refused, Undelivered
 from firmware_bridge.frames import FrameDecoder, encode_frame
@@ -38,17 +39,6 @@ NOBODY = 0
 
 OPEN_PARTS_LIMIT = 4096
 """Triggers remembered as unanswered; more than any line has between camera and ejector."""
-
-
-@dataclass
-class Tally:
-    """What a session has counted; damaged frames are counted by its decoder."""
-
-    sent: int = 0
-    received: int = 0
-    duplicates: int = 0
-    strangers: int = 0
-    malformed: int = 0
 
 
 @dataclass

@@ -7,13 +7,16 @@ import numpy as np
 
 from train.samples import Image, Masks
 
+RING_PX = 5
+"""Width of the ring that counts as a blob's surroundings."""
+
 
 @dataclass(frozen=True)
 class Blob:
     """A defect in its bounding box, with what is needed to fit it into another image."""
 
-    pixels: Image
-    """[channels, h, w]"""
+    context: Image
+    """[channels, h + 2 RING_PX, w + 2 RING_PX]: its pixels with their surroundings, edge pixels repeated outside."""
     mask: Masks
     """[h, w]"""
     surroundings: float
@@ -21,9 +24,10 @@ class Blob:
     edges: tuple[bool, bool, bool, bool]
     """Whether it touches the top, bottom, left and right of its own image."""
 
-
-RING_PX = 5
-"""Width of the ring that counts as a blob's surroundings."""
+    @property
+    def pixels(self) -> Image:
+        """[channels, h, w]"""
+        return self.context[:, RING_PX:-RING_PX, RING_PX:-RING_PX]
 
 
 def find_blobs(image: Image, mask: Masks) -> list[Blob]:
@@ -45,12 +49,17 @@ def ring_mean(image: Image, mask: Masks, top: int, left: int) -> float:
     return float(window[:, part].mean()) if part.any() else float(window.mean())
 
 
+def with_margin(image: Image) -> Image:
+    """The image, uint8 [channels, H, W], with RING_PX repeated edge pixels around it."""
+    return np.pad(image, ((0, 0), (RING_PX, RING_PX), (RING_PX, RING_PX)), mode="edge")
+
+
 def _cut(image: Image, piece: Masks, stats: "np.ndarray[tuple[int], np.dtype[np.int32]]") -> Blob:
     left, top, width, height = (int(value) for value in stats[:4])
     rows, columns = piece.shape
     mask = piece[top : top + height, left : left + width]
     return Blob(
-        pixels=image[:, top : top + height, left : left + width],
+        context=with_margin(image)[:, top : top + height + 2 * RING_PX, left : left + width + 2 * RING_PX],
         mask=mask,
         surroundings=ring_mean(image, mask, top, left),
         edges=(top == 0, top + height == rows, left == 0, left + width == columns),

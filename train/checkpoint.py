@@ -3,7 +3,9 @@
 import hashlib
 import os
 import pickle
+import platform
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +46,8 @@ class Meta(BaseModel):
     """Name of the data set."""
     citation: str = ""
     software: dict[str, str] = {}
+    init: str = ""
+    """The sha256 of the checkpoint that the weights started from, where there was one."""
 
     @property
     def input(self) -> InputSpec:
@@ -112,6 +116,15 @@ def build_network(checkpoint: Checkpoint) -> Inspector:
 def file_sha256(path: Path) -> str:
     """The sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def software() -> dict[str, str]:
+    """Versions of what trains."""
+    try:
+        own = version("edge-inspect")
+    except PackageNotFoundError:
+        own = "not installed"
+    return {"edge-inspect": own, "python": platform.python_version(), "torch": str(torch.__version__)}
 
 
 def _checked(content: object, path: Path) -> Checkpoint:

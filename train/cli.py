@@ -77,10 +77,10 @@ def use_threads(count: int | None) -> None:
         cv2.setNumThreads(count)
 
 
-def main() -> Any:
+def main(arguments: list[str] | None = None) -> Any:
     """Run the command; an error that the user can put right is one line and exit status 2."""
     try:
-        app()
+        app(arguments)
     except TrainError as error:
         print(f"train: {error}", file=sys.stderr)
         sys.exit(2)

@@ -43,6 +43,15 @@ class DeviceSet:
         """The images of these indices."""
         return Batch(self.images[index], self.bits[index], self.labels[index], self.outlined[index])
 
+    def plus(self, images: ImageSet) -> "DeviceSet":
+        """This set with more images behind its own."""
+        more = DeviceSet(images, self.device)
+        both = object.__new__(DeviceSet)
+        both.device = self.device
+        for name in ("images", "bits", "labels", "outlined"):
+            setattr(both, name, torch.cat((getattr(self, name), getattr(more, name))))
+        return both
+
     def in_order(self, size: int) -> Iterator[Batch]:
         """All images in their order, the last batch as large as it comes."""
         return (self.batch(index) for index in torch.split(torch.arange(len(self), device=self.device), size))
@@ -64,27 +73,28 @@ def targets(batch: Batch, size: tuple[int, int]) -> Targets:
     return Targets(batch.labels, batch.outlined, fractions[:, :-1], fractions[:, -1])
 
 
-def augment(batch: Batch, recipe: AugmentRecipe, generator: torch.Generator) -> Batch:
-    """Flip and jitter each image on its own; the masks follow the flips. Frames come back as float."""
+def draw(count: int, generator: torch.Generator) -> Tensor:
+    """The random numbers that `augment` needs, [count, 4] from 0 to 1.
+
+    They are drawn on the host for the whole batch, so that the same come out on every device and however it is shared.
+    """
+    return torch.rand((count, 4), generator=generator)
+
+
+def augment(batch: Batch, recipe: AugmentRecipe, drawn: Tensor) -> Batch:
+    """Flip and jitter each image by its row of `drawn`; the masks follow the flips. Frames come back as float."""
     frames, bits = batch.frames, batch.bits
-    for wanted, axis in ((recipe.flip_horizontal, -1), (recipe.flip_vertical, -2)):
+    horizontal, vertical, spread, moved = drawn.to(frames.device, non_blocking=True)[..., None, None, None].unbind(1)
+    for wanted, chance, axis in ((recipe.flip_horizontal, horizontal, -1), (recipe.flip_vertical, vertical, -2)):
         if wanted:
-            chosen = _uniform(frames, generator) > 0
-            frames = torch.where(chosen, frames.flip(axis), frames)
-            bits = torch.where(chosen, bits.flip(axis), bits)
-    return Batch(_jittered(frames.float(), recipe, generator), bits, batch.labels, batch.outlined)
+            frames = torch.where(chance < 0.5, frames.flip(axis), frames)
+            bits = torch.where(chance < 0.5, bits.flip(axis), bits)
+    return Batch(_jittered(frames.float(), recipe, 2 * spread - 1, 2 * moved - 1), bits, batch.labels, batch.outlined)
 
 
-def _jittered(frames: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+def _jittered(frames: Tensor, recipe: AugmentRecipe, spread: Tensor, moved: Tensor) -> Tensor:
     if not recipe.contrast and not recipe.brightness:
         return frames
     mean = frames.mean(dim=(1, 2, 3), keepdim=True)
-    spread = 1 + recipe.contrast * _uniform(frames, generator)
-    moved = 255 * recipe.brightness * _uniform(frames, generator)
-    return ((frames - mean) * spread + mean + moved).clamp(0, 255)
-
-
-def _uniform(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """One number per image, -1 to 1, drawn on the host so that every device draws the same."""
-    drawn = torch.rand((len(frames), 1, 1, 1), generator=generator) * 2 - 1
-    return drawn.to(frames.device, non_blocking=True)
+    contrast, brightness = 1 + recipe.contrast * spread, 255 * recipe.brightness * moved
+    return ((frames - mean) * contrast + mean + brightness).clamp(0, 255)

@@ -42,14 +42,14 @@ class Terms:
     """[]"""
 
 
-def schedule_weights(schedule: Schedule, epoch: int, epochs: int) -> tuple[float, float]:
+def schedule_weights(schedule: Schedule, epoch: int, epochs: int, share: float = 0.5) -> tuple[float, float]:
     """The weights of classification and segmentation in epoch `epoch` of `epochs`, counted from 0.
 
     "classification-first" is equations 1 and 2 read literally: segmentation grows with n / N.
     """
     grown = epoch / epochs
     if schedule == "constant":
-        return 0.5, 0.5
+        return share, 1 - share
     return (1 - grown, grown) if schedule == "classification-first" else (grown, 1 - grown)
 
 
@@ -73,14 +73,17 @@ class Loss:
 
     def total(self, terms: Terms, epoch: int, epochs: int) -> Tensor:
         """The scheduled sum in epoch `epoch` of `epochs`; the extra terms go with segmentation."""
-        classify, segment = schedule_weights(self.recipe.schedule, epoch, epochs)
+        classify, segment = self._weights(epoch, epochs)
         extra = self.recipe.dice * terms.dice + self.recipe.union * terms.union
         return classify * terms.classification.mean() + segment * (terms.segmentation.mean() + extra)
 
     def per_class(self, terms: Terms, epoch: int, epochs: int) -> Tensor:
         """The scheduled loss of each class, [C], without the terms that belong to none."""
-        classify, segment = schedule_weights(self.recipe.schedule, epoch, epochs)
+        classify, segment = self._weights(epoch, epochs)
         return classify * terms.classification + segment * terms.segmentation
+
+    def _weights(self, epoch: int, epochs: int) -> tuple[float, float]:
+        return schedule_weights(self.recipe.schedule, epoch, epochs, self.recipe.share)
 
     def _classification(self, logits: Tensor, targets: Targets) -> Tensor:
         return functional.binary_cross_entropy_with_logits(

@@ -6,5 +6,5 @@ from train.recipe import NetworkRecipe
 
 def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> Inspector:
     """A fresh network with `classes` mask channels for frames of `in_channels`."""
-    body = ContextAggregation(in_channels, classes, recipe.width, recipe.pooling, recipe.skip)
+    body = ContextAggregation(in_channels, classes, recipe.width, recipe.pooling, recipe.skip, recipe.prior)
     return Inspector(body, recipe.mean, recipe.deviation)

@@ -1,7 +1,8 @@
 """The Context Aggregation Network: dilated convolutions at one pooled size, with concatenated skips."""
 
+import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,18 @@ class ContextAggregation(nn.Module):
     """Average pooling, thirteen dilated 3x3 layers, then a 1x1 convolution to one mask channel per class.
 
     With skip "concat" layer 9 reads cat(L6, L8) of twice the width, and so on (`SKIPS`); with "add" it reads L6 + L8.
+    The head starts at the probability `prior` for every pixel.
     """
 
-    def __init__(self, in_channels: int, classes: int, width: int = 64, pooling: int = 2, skip: Skip = "concat"):
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 64,
+        pooling: int = 2,
+        skip: Skip = "concat",
+        prior: float = 0.5,
+    ):
         super().__init__()
         self.skip = skip
         self.pool = nn.AvgPool2d(pooling) if pooling > 1 else nn.Identity()
@@ -31,6 +41,7 @@ class ContextAggregation(nn.Module):
             layers.append(_layer(read, width, dilation))
         self.layers = nn.ModuleList(layers)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
+        nn.init.constant_(cast(Tensor, self.head.bias), math.log(prior / (1 - prior)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits at the pooled size of normalised images."""

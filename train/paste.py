@@ -5,9 +5,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from train.blobs import Blob, ring_mean
+from train.blobs import RING_PX, Blob, ring_mean, with_margin
 from train.jitter import as_bytes, jittered
 from train.recipe import CropsRecipe
 from train.samples import Image, Masks
@@ -23,12 +22,15 @@ def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -
     """Paste a blob into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
     blob = _turned(blob, recipe.rotate_degrees, image.shape[1:], generator)
     top, left = _place(image, blob, recipe, generator)
-    pixels = _changed(image, blob, top, left, recipe, generator)
+    blob = _matched(image, blob, top, left, recipe, generator)
     height, width = blob.mask.shape
     window = image[:, top : top + height, left : left + width]
-    window[:] = (
-        _poisson(window, pixels, blob.mask) if recipe.blend == "poisson" else _laid(window, pixels, blob, recipe)
-    )
+    if recipe.blend == "poisson":
+        _clone(image, blob, top, left)
+    elif recipe.blend == "feather":
+        window[:] = _feathered(window, blob)
+    else:
+        window[:] = np.where(blob.mask, blob.pixels, window)
     where = np.zeros(image.shape[1:], dtype=np.bool_)
     where[top : top + height, left : left + width] = blob.mask
     return where
@@ -39,15 +41,24 @@ def _turned(blob: Blob, most: float, room: tuple[int, ...], generator: Generator
     if not most or any(blob.edges):
         return blob
     height, width = blob.mask.shape
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), generator.uniform(-most, most), 1.0)
-    cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
-    size = int(width * cosine + height * sine) + 1, int(width * sine + height * cosine) + 1
-    if size[1] > room[0] or size[0] > room[1]:
+    angle = generator.uniform(-most, most)
+    cosine, sine = abs(np.cos(np.radians(angle))), abs(np.sin(np.radians(angle)))
+    columns, rows = int(width * cosine + height * sine) + 1, int(width * sine + height * cosine) + 1
+    if rows > room[0] or columns > room[1]:
         return blob
-    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    mask = cv2.warpAffine(blob.mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) > 0
-    planes = [cv2.warpAffine(plane, matrix, size, borderMode=cv2.BORDER_REPLICATE) for plane in blob.pixels]
-    return replace(blob, mask=mask, pixels=np.stack(planes).astype(np.uint8)) if mask.any() else blob
+    mask = _rotated(blob.mask.astype(np.uint8), angle, rows, columns, cv2.INTER_NEAREST) > 0
+    planes = [_rotated(one, angle, rows + 2 * RING_PX, columns + 2 * RING_PX, cv2.INTER_LINEAR) for one in blob.context]
+    return replace(blob, mask=mask, context=np.stack(planes)) if mask.any() else blob
+
+
+def _rotated(plane: Image, angle: float, rows: int, columns: int, interpolation: int) -> Image:
+    """Turn [h, w] about its centre into [rows, columns]; outside lie zeros for a mask, edge pixels for a picture."""
+    height, width = plane.shape
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    matrix[:, 2] += (columns - width) / 2, (rows - height) / 2
+    border = cv2.BORDER_CONSTANT if interpolation == cv2.INTER_NEAREST else cv2.BORDER_REPLICATE
+    turned = cv2.warpAffine(plane, matrix, (columns, rows), flags=interpolation, borderMode=border)
+    return np.asarray(turned, dtype=np.uint8)
 
 
 def _place(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -> tuple[int, int]:
@@ -69,45 +80,37 @@ def _random_place(image: Image, blob: Blob, recipe: CropsRecipe, generator: Gene
     return top, left
 
 
-def _changed(
-    image: Image, blob: Blob, top: int, left: int, recipe: CropsRecipe, generator: Generator
-) -> NDArray[np.uint8]:
-    """The blob's pixels, jittered, and brightened or darkened as the base is around its place."""
-    pixels = jittered(blob.pixels, recipe.blob_brightness, recipe.blob_contrast, generator)
-    if not recipe.match_brightness:
-        return pixels
-    factor = (ring_mean(image, blob.mask, top, left) + 1) / (blob.surroundings + 1)
-    return as_bytes(pixels * factor)
+def _matched(image: Image, blob: Blob, top: int, left: int, recipe: CropsRecipe, generator: Generator) -> Blob:
+    """The blob jittered, and brightened or darkened as the base is around its place."""
+    context = jittered(blob.context, recipe.blob_brightness, recipe.blob_contrast, generator)
+    if recipe.match_brightness:
+        context = as_bytes(context * ((ring_mean(image, blob.mask, top, left) + 1) / (blob.surroundings + 1)))
+    return replace(blob, context=context)
 
 
-def _cut(window: Image, pixels: Image, mask: Masks) -> Image:
-    return np.where(mask, pixels, window)
-
-
-def _feathered(window: Image, pixels: Image, mask: Masks) -> Image:
+def _feathered(window: Image, blob: Blob) -> Image:
     """The blob over the base, its outermost pixels mixed with it."""
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    depth = cv2.distanceTransform(np.pad(blob.mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     opacity = np.clip(depth / (FEATHER_PX + 1), 0, 1)
-    return as_bytes(opacity * pixels + (1 - opacity) * window)
+    return as_bytes(opacity * blob.pixels + (1 - opacity) * window)
 
 
-def _poisson(window: Image, pixels: Image, mask: Masks) -> Image:
-    """The blob's gradients in the base's light (Perez, Gangnet, Blake: Poisson image editing, 2003)."""
-    height, width = mask.shape
-    margin = 2  # seamlessClone looks one pixel beyond the mask
-    target, source = (np.pad(part, ((0, 0), (margin,) * 2, (margin,) * 2), mode="edge") for part in (window, pixels))
-    colour = [
-        np.ascontiguousarray(np.broadcast_to(part, (3, *part.shape[1:])).transpose(1, 2, 0))
-        for part in (source, target)
-    ]
-    inside = np.pad(mask, margin).astype(np.uint8) * 255
-    ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+def _clone(image: Image, blob: Blob, top: int, left: int) -> None:
+    """Put the blob's gradients into the base's light (Perez, Gangnet, Blake: Poisson image editing, 2003).
+
+    A rim of the blob's surroundings goes along, for the step from them to the defect is the defect.
+    """
+    wide = with_margin(image)
+    rows, columns = blob.context.shape[1:]
+    window = wide[:, top : top + rows, left : left + columns]
+    rim = cv2.dilate(np.pad(blob.mask, RING_PX).astype(np.uint8), np.ones((2 * RING_PX - 3,) * 2, np.uint8)) * 255
+    ys, xs = np.flatnonzero(rim.any(axis=1)), np.flatnonzero(rim.any(axis=0))
     centre = int(xs[0] + xs[-1] + 1) // 2, int(ys[0] + ys[-1] + 1) // 2
-    blended = cv2.seamlessClone(source, target, inside, centre, cv2.NORMAL_CLONE).transpose(2, 0, 1)
-    return np.where(mask, blended[: len(window), margin : margin + height, margin : margin + width], window)
+    blended = cv2.seamlessClone(_in_colour(blob.context), _in_colour(window), rim, centre, cv2.NORMAL_CLONE)
+    window[:] = blended.transpose(2, 0, 1)[: len(window)]
+    image[:] = wide[:, RING_PX:-RING_PX, RING_PX:-RING_PX]
 
 
-def _in_colour(image: Image, margin: int) -> Image:
-    """[channels, h, w] as [h, w, 3] with a margin of repeated edge pixels, as seamlessClone wants it."""
-    padded = np.pad(image, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
-    return np.ascontiguousarray(np.broadcast_to(padded, (3, *padded.shape[1:])).transpose(1, 2, 0))
+def _in_colour(image: Image) -> Image:
+    """[channels, h, w] as [h, w, 3], as seamlessClone wants it."""
+    return np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))

@@ -12,15 +12,15 @@ class EpochProgress:
     """Shows images per second and the time left; on no terminal, only the line per epoch."""
 
     def __init__(
-        self, epochs: int, done: int, images: int, console: Console, clock: Callable[[], float] = time.monotonic
+        self, epochs: int, done: int, console: Console, clock: Callable[[], float] = time.monotonic
     ):
-        self._epochs, self._first, self._images = epochs, done, images
+        self._epochs, self._first = epochs, done
         self._clock = clock
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
             console=console, transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=images, note="")
+        self._task = self._bar.add_task("", total=None, note="")
         self._began = clock()
 
     def __enter__(self) -> "EpochProgress":
@@ -32,10 +32,10 @@ class EpochProgress:
     ) -> None:
         self._bar.stop()
 
-    def start(self, epoch: int) -> None:
-        """Epoch `epoch`, counted from 0, begins."""
-        self._epoch, self._seen, self._epoch_began = epoch, 0, self._clock()
-        self._bar.reset(self._task, description=f"epoch {epoch + 1}/{self._epochs}")
+    def start(self, epoch: int, images: int) -> None:
+        """Epoch `epoch`, counted from 0, begins; it has this many images."""
+        self._epoch, self._images, self._seen, self._epoch_began = epoch, images, 0, self._clock()
+        self._bar.reset(self._task, total=images, description=f"epoch {epoch + 1}/{self._epochs}")
 
     def step(self, images: int, loss: float) -> None:
         """One batch is done."""

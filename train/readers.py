@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from train.errors import DataError
+from train.folder import is_folder, read_folder
 from train.samples import Dataset, MaskFile, Sample
+from train.severstal import is_severstal, read_severstal
 
 MAGNETIC_TILE_CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
 """Alphabetical, which is the channel order; folder MT_Free holds the good parts."""
@@ -28,7 +30,14 @@ def read_dataset(directory: Path) -> Dataset:
         raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
     if any(directory.glob("MT_*")):
         return read_magnetic_tile(directory)
-    raise DataError(f"{directory}: found no known layout, expected folders MT_<class>")
+    if is_severstal(directory):
+        return read_severstal(directory)
+    if is_folder(directory):
+        return read_folder(directory)
+    raise DataError(
+        f"{directory}: found no known layout, expected images/ with masks/<class>/, or folders MT_<class>, "
+        "or train.csv with train_images/"
+    )
 
 
 def read_magnetic_tile(directory: Path) -> Dataset:

@@ -37,6 +37,8 @@ class NetworkRecipe(Table):
     skip: Literal["concat", "add"] = "concat"
     mean: tuple[float, ...] = (0.5,)
     deviation: tuple[float, ...] = (0.25,)
+    prior: float = Field(default=0.5, gt=0, lt=1)
+    """Probability of a defect that a fresh CAN gives each pixel."""
     pretrained: bool = True
     """Start a peer's encoder from ImageNet weights; the CAN has none."""
 
@@ -45,6 +47,8 @@ class LossRecipe(Table):
     """Schedule, positive weights per class in channel order (empty: 1 each), extra terms."""
 
     schedule: Schedule = "classification-first"
+    share: float = Field(default=0.5, ge=0, le=1)
+    """Of classification in the whole, where the schedule is constant."""
     class_weights: tuple[float, ...] = ()
     mask_weights: tuple[float, ...] = ()
     dice: float = Field(default=0.0, ge=0)
@@ -62,6 +66,8 @@ class OptimiserRecipe(Table):
     warmup_epochs: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=0.0, ge=0)
     """Largest norm of the gradient; 0 does not clip."""
+    freeze_batchnorm: bool = False
+    """Keep the running means and deviations as they are, for fine-tuning on few images."""
 
 
 class AugmentRecipe(Table):
@@ -105,17 +111,26 @@ class RunRecipe(Table):
 
     epochs: int = Field(default=100, ge=1)
     batch: int = Field(default=16, ge=1)
+    """Images per step of the optimiser, over all devices."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts in which a device computes its share of a batch, one after another."""
     precision: Precision = "auto"
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay per step of the exponential moving average of the weights, which is then what is kept; 0 is off."""
     best: str = "mean_iou_positives"
     """The measure on the validation part whose best epoch is kept."""
+    patience: int = Field(default=0, ge=0)
+    """Stop after so many epochs without a better one; 0 never stops early."""
+    compile: bool = False
+    """Run the network through torch.compile."""
 
 
 class ThresholdRecipe(Table):
     """How the thresholds are chosen on the validation part."""
 
-    choose: Literal["f1", "fixed"] = "f1"
+    choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
+    limit: float = Field(default=0.0, ge=0, le=1)
+    """The largest share of escapes, or of false rejects, where that is the choice."""
     score: float = Field(default=0.5, ge=0, le=1)
     """The score threshold where it is fixed."""
     levels: tuple[int, ...] = (128,)
@@ -156,6 +171,13 @@ class Recipe(Table):
                     f"recipe {self.name}: loss.{key}: found {len(weights)} weights, expected {len(classes)}, "
                     f"one per class {', '.join(classes)}; override it with --set loss.{key}=[...]"
                 )
+
+
+def first_difference(there: Recipe, here: Recipe) -> str:
+    """The first value in which two recipes differ, in brackets; nothing if they are the same."""
+    found, expected = _flat(there.model_dump()), _flat(here.model_dump())
+    differing = [key for key in expected if found[key] != expected[key]]
+    return f" ({differing[0]}: {found[differing[0]]!r} there, {expected[differing[0]]!r} here)" if differing else ""
 
 
 def recipe_names() -> list[str]:
@@ -221,3 +243,10 @@ def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> Mapping[str,
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return model.model_fields
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

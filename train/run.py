@@ -1,58 +1,60 @@
-"""A whole training run: data, epochs, checkpoints, the test at the end."""
+"""A whole training run in one folder: data, epochs, checkpoints, the test at the end."""
 
 import json
-import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from rich.console import Console
 
 from bundle import Threshold
-from train.checkpoint import Checkpoint, Meta, build_network, load_checkpoint, save_checkpoint
+from train.checkpoint import Checkpoint, Meta, build_network, file_sha256, load_checkpoint, save_checkpoint, software
+from train.curve import epoch_generator
 from train.data import DeviceSet
 from train.device import Compute
 from train.errors import CheckpointError
+from train.guided import TrainingData
 from train.images import ImageSet, load_images
-from train.metrics import Metrics
+from train.init import start_from
+from train.journal import Journal
+from train.metrics import Metrics, measure
 from train.models import make_network
-from train.outputs import evaluate
+from train.outputs import evaluate, predictions
 from train.progress import EpochProgress
-from train.recipe import Recipe
-from train.samples import Dataset, Sample
+from train.recipe import Recipe, first_difference
+from train.report import Findings, write_report
+from train.samples import Dataset
 from train.splits import Side, Split, save_split, sides_of
 from train.tables import metrics_table, percent
 from train.thresholds import check_positives, choose_thresholds
-from train.trainer import Trainer, epoch_generator
-
-
-@dataclass
-class History:
-    """What each epoch gave, kept in the checkpoint."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def best(self, name: str) -> float:
-        """The best value of a measure so far."""
-        return max((row["measures"][name] for row in self.rows), default=-np.inf)
+from train.trainer import Trainer
+from train.world import World
 
 
 class Run:
     """One run in one folder: `last.pt` after each epoch, `best.pt` after the best, `metrics.json` at the end."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, console: Console):
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        split: Split,
+        out: Path,
+        compute: Compute,
+        console: Console,
+        world: World | None = None,
+    ):
         recipe.check_classes(dataset.classes)
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
-        self.compute, self.console = compute, console
+        self.compute, self.console, self.world = compute, console, world or World()
         self.samples = sides_of(split, dataset)
-        epoch_generator(recipe.seed, -1 % 2**32)  # the weights' start follows from the seed
+        epoch_generator(recipe.seed, _START)
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
-        self.trainer = Trainer(network, recipe, len(dataset.classes), compute)
-        self.history = History()
+        self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.world)
+        self.journal = Journal(recipe.run)
+        self.init = ""
 
     @property
     def last(self) -> Path:
@@ -69,117 +71,132 @@ class Run:
         if not self.last.exists():
             return
         stored = load_checkpoint(self.last)
-        for what, found, expected in (
-            ("recipe", stored.meta.recipe, self.recipe),
-            ("split", stored.meta.split, self.split),
-            ("classes", stored.meta.classes, self.dataset.classes),
-        ):
-            if found != expected:
-                raise CheckpointError(
-                    f"{self.out}: holds a run with another {what}{_difference(found, expected)}; "
-                    "name another --out, or the same recipe, seed and split to go on with it"
-                )
+        self._check_same(stored.meta)
         if stored.training is None:
             raise CheckpointError(f"{self.last}: holds no state to go on from; name another --out")
         self.trainer.restore(stored.training["trainer"])
-        self.history.rows = stored.training["history"]
-        self.console.print(f"goes on after epoch {self._done} of {self.recipe.run.epochs} in {self.out}")
+        self.journal.rows = stored.training["history"]
+        self.init = stored.meta.init
+        self.console.print(f"goes on after epoch {self.journal.done} of {self.recipe.run.epochs} in {self.out}")
 
     def train(self, show: Callable[..., EpochProgress] = EpochProgress) -> None:
         """Train the epochs that are left. An interruption loses at most the epoch under way."""
         self.out.mkdir(parents=True, exist_ok=True)
-        save_split(self.split, self.out / "split.json")
-        if self._done == self.recipe.run.epochs:
+        if self.world.leads:
+            save_split(self.split, self.out / "split.json")
+        if self.journal.finished():
             return
-        train, val = self._load("train"), self._load("val")
+        train, val = self.load("train"), self.load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
-        crops = Crops(train, self.recipe) if self.recipe.crops.images else None
-        train_set, val_set = (DeviceSet(images, self.compute.device) for images in (train, val))
-        with show(self.recipe.run.epochs, self._done, len(train), self.console) as progress:
-            for epoch in range(self._done, self.recipe.run.epochs):
-                progress.start(epoch)
-                loss = self.trainer.train_epoch(train_set, epoch, progress.step)
-                progress.end(self._validate(epoch, loss, val, val_set))
+        training = TrainingData(train, self.recipe, self.compute.device, os.cpu_count() or 1)
+        val_set = DeviceSet(val, self.compute.device)
+        with show(self.recipe.run.epochs, self.journal.done, self.console) as progress:
+            while not self.journal.finished():
+                data = training.of(self.journal.done, self.journal.rows)
+                progress.start(self.journal.done, len(data))
+                began = time.monotonic()
+                loss = self.trainer.train_epoch(data, self.journal.done, progress.step)
+                row = {
+                    "loss": loss,
+                    "images": len(data),
+                    "seconds": time.monotonic() - began,
+                    "crop_probabilities": training.probabilities,
+                }
+                progress.end(self._validate(row, val, val_set))
+        if self.journal.done < self.recipe.run.epochs:
+            self.console.print(f"stopped early: {self.recipe.run.patience} epochs without a better one")
+
+    def start_from(self, path: Path) -> None:
+        """Start from the weights of another checkpoint, unless the folder holds a run that goes on."""
+        if self.journal.done == 0:
+            told = start_from(self.trainer.network, self.dataset.classes, load_checkpoint(path))
+            self.init = file_sha256(path)
+            self.console.print(told)
 
     def test(self) -> Metrics:
-        """Measure the best checkpoint on the test part, print the table, write `metrics.json`."""
+        """Measure the best checkpoint on the test part; print the table, write `metrics.json` and `report.html`."""
         best = load_checkpoint(self.best)
-        images = self._load("test")
-        trainer = Trainer(build_network(best), self.recipe, len(self.dataset.classes), self.compute)
-        outputs = trainer.validate(DeviceSet(images, self.compute.device), best.meta.epoch - 1).outputs
-        metrics = evaluate(outputs, images, best.meta.thresholds, self.dataset.classes)
-        measured = best.meta.metrics | {"test": metrics.model_dump(mode="json")}
+        findings = self.findings(best, "test")
+        measured = best.meta.metrics | {"test": findings.metrics.model_dump(mode="json")}
         meta = best.meta.model_copy(update={"metrics": measured})
         save_checkpoint(Checkpoint(meta, best.weights), self.best)
         (self.out / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-        self.console.print(metrics_table(metrics, f"test part, epoch {best.meta.epoch} (best {self.recipe.run.best})"))
-        return metrics
+        report = self.out / "report.html"
+        report.write_text(write_report(meta, self.journal.rows, findings), encoding="utf-8")
+        title = f"test part, epoch {best.meta.epoch} (best {self.recipe.run.best})"
+        self.console.print(metrics_table(findings.metrics, title), f"report: {report}")
+        return findings.metrics
 
-    @property
-    def _done(self) -> int:
-        return len(self.history.rows)
+    def findings(self, checkpoint: Checkpoint, side: Side) -> Findings:
+        """What a checkpoint says of one side of the split, with its own thresholds."""
+        images = self.load(side)
+        trainer = Trainer(build_network(checkpoint), self.recipe, len(self.dataset.classes), self.compute)
+        outputs = trainer.validate(DeviceSet(images, self.compute.device), checkpoint.meta.epoch - 1).outputs
+        rows = predictions(outputs, images, checkpoint.meta.thresholds)
+        names = [sample.path.name for sample in self.samples[side]]
+        return Findings(images, names, outputs, rows, measure(rows, self.dataset.classes))
 
-    def _load(self, side: Side) -> ImageSet:
-        samples: Sequence[Sample] = self.samples[side]
-        return load_images(samples, self.recipe.input, len(self.dataset.classes))
+    def load(self, side: Side) -> ImageSet:
+        """The images of one side of the split."""
+        return load_images(self.samples[side], self.recipe.input, len(self.dataset.classes))
 
-    def _validate(self, epoch: int, loss: float, images: ImageSet, on_device: DeviceSet) -> str:
+    def _validate(self, row: dict[str, Any], images: ImageSet, on_device: DeviceSet) -> str:
         """Validate, store, and say in one line how the epoch went."""
+        line = self._validated(row, images, on_device) if self.world.leads else ""
+        self.journal.rows = self.world.told(self.journal.rows)
+        return line
+
+    def _validated(self, row: dict[str, Any], images: ImageSet, on_device: DeviceSet) -> str:
+        epoch, name = self.journal.done, self.recipe.run.best
         result = self.trainer.validate(on_device, epoch)
         thresholds = choose_thresholds(result.outputs, images, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(result.outputs, images, thresholds, self.dataset.classes)
-        name = self.recipe.run.best
-        better = metrics.named(name) >= self.history.best(name)
+        better = metrics.named(name) >= self.journal.best()
         measures = {key: metrics.named(key) for key in _FOLLOWED | {name}}
-        self.history.rows.append({"loss": loss, "val_losses": list(result.losses), "measures": measures})
-        meta = self._meta(epoch, thresholds, metrics)
-        if better:
-            save_checkpoint(Checkpoint(meta, self.trainer.kept.state_dict()), self.best)
-        training = {"trainer": self.trainer.state(), "history": self.history.rows}
-        save_checkpoint(Checkpoint(meta, self.trainer.kept.state_dict(), training), self.last)
+        self.journal.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
+        self._save(self._meta(thresholds, metrics), better)
         return (
-            f"loss {loss:.4f}, validation: {name} {percent(metrics.named(name))}{' (best)' if better else ''}, "
+            f"loss {row['loss']:.4f}, validation: {name} {percent(metrics.named(name))}{' (best)' if better else ''}, "
             f"AP of defect or not {percent(metrics.union.average_precision)}, "
             f"accuracy over pairs {percent(metrics.accuracy_pairs)}"
         )
 
-    def _meta(self, epoch: int, thresholds: dict[str, Threshold], metrics: Metrics) -> Meta:
+    def _save(self, meta: Meta, better: bool) -> None:
+        weights = self.trainer.kept.state_dict()
+        if better:
+            save_checkpoint(Checkpoint(meta, weights), self.best)
+        training = {"trainer": self.trainer.state(), "history": self.journal.rows}
+        save_checkpoint(Checkpoint(meta, weights, training), self.last)
+
+    def _meta(self, thresholds: dict[str, Threshold], metrics: Metrics) -> Meta:
         return Meta(
             recipe=self.recipe,
             classes=self.dataset.classes,
             split=self.split,
             thresholds=thresholds,
-            epoch=epoch + 1,
+            epoch=self.journal.done,
             metrics={"val": metrics.model_dump(mode="json")},
             data=self.dataset.name,
             citation=self.dataset.citation,
-            software=_software(),
+            software=software(),
+            init=self.init,
         )
+
+    def _check_same(self, stored: Meta) -> None:
+        for what, found, expected, difference in (
+            ("recipe", stored.recipe, self.recipe, first_difference(stored.recipe, self.recipe)),
+            ("split", stored.split, self.split, ""),
+            ("classes", stored.classes, self.dataset.classes, ""),
+        ):
+            if found != expected:
+                raise CheckpointError(
+                    f"{self.out}: holds a run with another {what}{difference}; "
+                    "name another --out, or the same recipe, seed and split to go on with it"
+                )
 
 
 _FOLLOWED = {"mean_iou_positives", "mean_iou_pooled", "union.iou_pooled", "union.average_precision", "accuracy_pairs"}
 """Measures kept for every epoch, besides the one that chooses."""
 
-
-def _software() -> dict[str, str]:
-    try:
-        own = version("edge-inspect")
-    except PackageNotFoundError:
-        own = "not installed"
-    return {"edge-inspect": own, "python": platform.python_version(), "torch": torch.__version__}
-
-
-def _difference(found: object, expected: object) -> str:
-    """The first value in which two recipes differ, in brackets; nothing for other things."""
-    if not isinstance(found, Recipe) or not isinstance(expected, Recipe):
-        return ""
-    there, here = _flat(found.model_dump()), _flat(expected.model_dump())
-    key = next(key for key in here if there.get(key) != here[key])
-    return f" ({key}: {there.get(key)!r} there, {here[key]!r} here)"
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+_START = 2**32 - 1
+"""Stands for an epoch in the random stream of the first weights."""

@@ -30,13 +30,19 @@ class MaskFile:
     """A mask that is an image file, of which pixels above 127 are defect."""
 
     path: Path
+    may_be_empty: bool = True
 
     def load(self, height: int, width: int) -> Masks:
-        """The mask, bool [height, width]. Raises DataError if it is damaged or of another size."""
+        """The mask, bool [height, width]. Raises DataError if it is damaged, of another size, or empty by mistake."""
         mask = read_image(self.path, grey=True)
         if mask.shape != (height, width):
             found, expected = f"{mask.shape[1]}x{mask.shape[0]}", f"{width}x{height}"
             raise DataError(f"{self.path}: found a mask of {found}, expected {expected} as its image; redraw the mask")
+        if not self.may_be_empty and not (mask > 127).any():
+            raise DataError(
+                f"{self.path}: found an empty mask, expected pixels above 127; "
+                "remove the file if the image has no such defect, or draw its outline"
+            )
         return mask > 127
 
 

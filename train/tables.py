@@ -1,28 +1,35 @@
-"""Metrics as a table on the terminal."""
+"""Metrics as tables and sentences, for the terminal and the report."""
 
 from rich.table import Table
 
 from train.metrics import Metrics, Rate
 
-_COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "AP", "IoU pooled", "IoU positives")
+COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "F1", "AP", "IoU pooled", "IoU positives")
+
+
+def class_rows(metrics: Metrics) -> list[tuple[str, ...]]:
+    """One row per class, then their mean, then defect or not, under `COLUMNS`."""
+    rows = []
+    for one in metrics.classes:
+        counts = (str(one.positives), str(one.found), str(one.false_alarms))
+        shares = (one.recall, one.precision, one.f1, one.average_precision, one.iou_pooled, one.iou_positives)
+        rows.append((one.name, *counts, *map(percent, shares)))
+    means = (metrics.mean_average_precision, metrics.mean_iou_pooled, metrics.mean_iou_positives)
+    rows.append(("mean of classes", "", "", "", percent(metrics.mean_recall), "", "", *map(percent, means)))
+    union = (metrics.union.average_precision, metrics.union.iou_pooled, metrics.union.iou_positives)
+    rows.append(("defect or not", "", "", "", "", "", "", *map(percent, union)))
+    return rows
 
 
 def metrics_table(metrics: Metrics, title: str) -> Table:
-    """One row per class, then the measures over all of them."""
+    """The rows of all classes with the measures over all of them below, for the terminal."""
     table = Table(title=title, title_justify="left")
-    for column in _COLUMNS:
+    for column in COLUMNS:
         table.add_column(column, justify="left" if column == "class" else "right")
-    for one in metrics.classes:
-        counts = (str(one.positives), str(one.found), str(one.false_alarms))
-        shares = (one.recall, one.precision, one.average_precision, one.iou_pooled, one.iou_positives)
-        table.add_row(one.name, *counts, *map(percent, shares))
-    means = (None, metrics.mean_average_precision, metrics.mean_iou_pooled, metrics.mean_iou_positives)
-    table.add_section()
-    table.add_row("mean of classes", "", "", "", percent(metrics.mean_recall), *map(percent, means))
-    union = metrics.union
-    last = (union.average_precision, union.iou_pooled, union.iou_positives)
-    table.add_row("defect or not", "", "", "", "", "", *map(percent, last))
-    table.caption = "\n".join(_sentences(metrics))
+    rows = class_rows(metrics)
+    for number, row in enumerate(rows, start=1):
+        table.add_row(*row, end_section=number == len(metrics.classes))
+    table.caption = "\n".join(sentences(metrics))
     table.caption_justify = "left"
     return table
 
@@ -32,7 +39,8 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def _sentences(metrics: Metrics) -> list[str]:
+def sentences(metrics: Metrics) -> list[str]:
+    """The measures over all classes, in words."""
     nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
     return [
         f"escapes {_rate(metrics.escapes)}; false rejects {_rate(metrics.false_rejects)}; "

@@ -12,18 +12,29 @@ from train.outputs import Outputs
 from train.predictions import enlarged
 from train.recipe import ThresholdRecipe
 
+Scores = NDArray[np.float32]
+
+_LOW = 0.25
+"""Where in the gap between good parts and a class its threshold lies, "against-good"."""
+
 
 def choose_thresholds(
     outputs: Outputs, images: ImageSet, classes: Sequence[str], recipe: ThresholdRecipe
 ) -> dict[str, Threshold]:
     """One threshold per class: the score first, then the mask level.
 
-    "f1": the score threshold of the best F1 of the image class. Where a range of thresholds gives it, the middle of
-    the widest gap between neighbouring scores, so that neither side sits on the edge. "fixed": the recipe's score.
+    "f1": the best F1 of the class over all images, in the middle of its gap: names classes best.
+    "against-good": the best F1 of the class over its own and the good images, low in its gap: a defect of another
+    class that is also found here costs nothing, for the part is rejected anyway, and an escape costs more than a
+    false reject.
+    "max-escapes": the highest score that misses at most `limit` of the class's images.
+    "max-false-rejects": the lowest scores that reject at most `limit` of the good images, all classes together.
+    "fixed": the recipe's score.
     """
+    scores = _chosen_scores(outputs.scores, images.labels, recipe)
     return {
         name: Threshold(
-            score=_score(outputs.scores[:, index], images.labels[:, index], recipe),
+            score=float(np.clip(scores[index], 0, 1)),
             level=_level(outputs.masks[:, index], images, index, recipe.levels),
             min_area_px=recipe.min_area_px,
         )
@@ -41,23 +52,55 @@ def check_positives(labels: NDArray[np.bool_], classes: Sequence[str], recipe: T
         )
 
 
-def _score(scores: NDArray[np.float32], labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> float:
-    if recipe.choose == "fixed":
-        return recipe.score
-    return best_f1_threshold(scores, labels)
+def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = 0.5) -> float:
+    """The threshold (found where score >= threshold) of the best F1 over these scores.
 
-
-def best_f1_threshold(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> float:
-    """The threshold (found where score >= threshold) of the best F1 over these scores, as a float32 value."""
+    A range of thresholds gives it: the gap between two neighbouring scores, the widest where several do as well. The
+    threshold lies at `position` of that gap, 0 at its lower and 1 at its upper end.
+    """
     order = np.argsort(scores)[::-1]
     ranked, hits = scores[order].astype(np.float64), np.cumsum(labels[order])
-    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + labels.sum())  # if everything down to this rank is found
     below = np.append(ranked[1:], 0.0)
     gap = ranked - below
-    gap[gap <= 0] = -1.0  # between equal scores lies no threshold
-    candidates = np.where(gap > 0, f1, -1.0)
-    best = int(np.lexsort((gap, np.round(candidates, 12)))[-1])
-    return float(np.float32((ranked[best] + below[best]) / 2))
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + labels.sum())  # if everything down to this rank is found
+    f1 = np.where(gap > 0, np.round(f1, 12), -1.0)  # between equal scores lies no threshold
+    best = int(np.lexsort((gap, f1))[-1])
+    return float(np.float32(below[best] + position * gap[best]))
+
+
+def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> list[float]:
+    """One score threshold per class of scores [N, C]."""
+    good = ~labels.any(axis=1)
+    columns = list(zip(scores.T, labels.T, strict=True))
+    if recipe.choose == "f1":
+        return [best_f1_threshold(score, label) for score, label in columns]
+    if recipe.choose == "against-good":
+        return [best_f1_threshold(score[label | good], label[label | good], _LOW) for score, label in columns]
+    if recipe.choose == "max-escapes":
+        return [_at_most_missed(score[label], recipe.limit) for score, label in columns]
+    if recipe.choose == "max-false-rejects":
+        return _at_most_rejected(scores[good], recipe.limit)
+    return [recipe.score] * len(columns)
+
+
+def _at_most_missed(positives: Scores, limit: float) -> float:
+    """The highest threshold that misses at most the share `limit` of these scores."""
+    return float(np.sort(positives)[int(limit * len(positives))])
+
+
+def _at_most_rejected(good: Scores, limit: float) -> list[float]:
+    """The lowest thresholds, one per column of good images' scores [N, C], that reject at most the share `limit`.
+
+    Every class is allowed as many false alarms as any other, as many as the limit on all of them together allows.
+    """
+    ranked = -np.sort(-good, axis=0)  # descending
+    thresholds = np.nextafter(ranked[0], np.float32(1))
+    for allowed in range(1, len(good)):
+        lower = np.nextafter(ranked[allowed], np.float32(1))
+        if (good >= lower).any(axis=1).mean() > limit:
+            break
+        thresholds = lower
+    return [float(value) for value in thresholds]
 
 
 def _level(masks: NDArray[np.uint8], images: ImageSet, index: int, levels: Sequence[int]) -> int:

@@ -1,21 +1,24 @@
 """The network in training: one epoch, one validation, a state that can be put away and taken up again."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from train.data import Batch, DeviceSet, augment, targets
+from train.curve import epoch_generator, learning_rate
+from train.data import Batch, DeviceSet, augment, draw, targets
 from train.device import Compute
+from train.errors import RecipeError
 from train.losses import Loss
 from train.network import Inspector, class_logits
 from train.outputs import Outputs
 from train.recipe import OptimiserRecipe, Recipe
+from train.world import World
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,20 @@ class Trainer:
     end of any epoch gives the very weights of one that was never interrupted.
     """
 
-    def __init__(self, network: Inspector, recipe: Recipe, classes: int, compute: Compute):
-        self.recipe = recipe
-        self.compute = compute
+    def __init__(self, network: Inspector, recipe: Recipe, classes: int, compute: Compute, world: World | None = None):
+        self.recipe, self.compute, self.world = recipe, compute, world or World()
+        self.parts = self.world.size * recipe.run.accumulate
+        if recipe.run.batch % self.parts:
+            raise RecipeError(
+                f"recipe {recipe.name}: run.batch: found {recipe.run.batch}, expected a multiple of {self.parts} "
+                f"({self.world.size} processes x run.accumulate {recipe.run.accumulate})"
+            )
         self.network = network.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(recipe.loss, classes, compute.device)
         self.optimiser = _optimiser(self.network, recipe.optimiser)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
         self.average = _average(self.network, recipe.run.average)
+        self._forward = _wrapped(self.network, recipe, self.world)
 
     @property
     def kept(self) -> Inspector:
@@ -51,15 +60,14 @@ class Trainer:
     def train_epoch(self, data: DeviceSet, epoch: int, on_step: Callable[[int, float], None]) -> float:
         """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
         generator = epoch_generator(self.recipe.seed, epoch)
-        self.network.train()
+        self._train_mode()
         batches = data.shuffled(self.recipe.run.batch, generator)
-        total = 0.0
+        total = torch.zeros((), device=self.compute.device)
         for number, index in enumerate(batches):
             self._set_learning_rate(epoch + number / len(batches))
-            batch = augment(data.batch(index), self.recipe.augment, generator)
-            total += self._step(batch, epoch)
-            on_step(len(index), total / (number + 1))
-        return total / len(batches)
+            total += self._step(data, index, draw(len(index), generator), epoch)
+            on_step(len(index), float(total) / (number + 1))
+        return self.world.mean(float(total) / len(batches))
 
     @torch.inference_mode()
     def validate(self, data: DeviceSet, epoch: int) -> Validation:
@@ -67,10 +75,7 @@ class Trainer:
         network = self.kept.eval()
         scores, masks, losses = [], [], []
         for batch in data.in_order(self.recipe.run.batch):
-            with self.compute.autocast():
-                logits = network(batch.frames)
-            logits = logits.float()
-            terms = self.loss.terms(logits, targets(batch, _size(logits)))
+            logits, terms = self._logits_and_terms(network, batch)
             losses.append(self.loss.per_class(terms, epoch, self.recipe.run.epochs) * len(logits))
             scores.append(torch.sigmoid(class_logits(logits)).cpu())
             masks.append(as_levels(logits).cpu())
@@ -94,52 +99,60 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 
-    def _step(self, batch: Batch, epoch: int) -> float:
-        with self.compute.autocast():
-            logits = self.network(batch.frames)
-        logits = logits.float()
-        terms = self.loss.terms(logits, targets(batch, _size(logits)))
-        loss = self.loss.total(terms, epoch, self.recipe.run.epochs)
+    def _step(self, data: DeviceSet, index: Tensor, drawn: Tensor, epoch: int) -> Tensor:
+        """One step of the optimiser on this process's share of the batch `index`; returns its mean loss."""
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        if self.recipe.optimiser.clip_norm:
-            self.scaler.unscale_(self.optimiser)
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip_norm)
+        total = torch.zeros((), device=self.compute.device)
+        for rows, last in self._micro_batches(len(index)):
+            batch = augment(data.batch(index[rows.to(index.device)]), self.recipe.augment, drawn[rows])
+            with nullcontext() if last else self._no_sync():
+                _, terms = self._logits_and_terms(self._forward, batch)
+                loss = self.loss.total(terms, epoch, self.recipe.run.epochs) / self.recipe.run.accumulate
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        self._clip()
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        return loss.item()
+        return total
+
+    def _micro_batches(self, size: int) -> Iterator[tuple[Tensor, bool]]:
+        """Rows of a batch that this process computes at once, with whether they are its last."""
+        rows = self.world.share(torch.arange(size))
+        parts = torch.tensor_split(rows, self.recipe.run.accumulate)
+        return ((part, number == len(parts)) for number, part in enumerate(parts, start=1))
+
+    def _logits_and_terms(self, network: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Any]:
+        with self.compute.autocast():
+            logits = network(batch.frames)
+        logits = logits.float()
+        return logits, self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))
+
+    def _no_sync(self) -> Any:
+        """Between micro-batches the processes do not exchange gradients."""
+        return self._forward.no_sync() if isinstance(self._forward, DistributedDataParallel) else nullcontext()
+
+    def _clip(self) -> None:
+        if self.recipe.optimiser.clip_norm:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip_norm)
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.recipe.optimiser.freeze_batchnorm:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def _set_learning_rate(self, epoch: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe.optimiser, epoch, self.recipe.run.epochs)
 
 
-def learning_rate(recipe: OptimiserRecipe, epoch: float, epochs: int) -> float:
-    """The learning rate at a point of the run: linear warm-up, then constant or half a cosine down to zero."""
-    warm = recipe.warmup_epochs
-    if epoch < warm:
-        return recipe.learning_rate * (epoch + 0.05) / (warm + 0.05)
-    if recipe.curve == "constant":
-        return recipe.learning_rate
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - warm) / (epochs - warm)))
-
-
-def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The generator of one epoch's draws; torch's own generator (dropout) is set along with it."""
-    mixed = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]) >> 1
-    torch.manual_seed(mixed)
-    return torch.Generator().manual_seed(mixed)
-
-
 def as_levels(logits: Tensor) -> Tensor:
     """Masks uint8, Floor(p * 255 + 0.5), as a bundle's graph gives them."""
     return torch.floor(torch.sigmoid(logits) * 255 + 0.5).to(torch.uint8)
-
-
-def _size(logits: Tensor) -> tuple[int, int]:
-    return logits.shape[2], logits.shape[3]
 
 
 def _optimiser(network: Inspector, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
@@ -156,3 +169,11 @@ def _average(network: Inspector, decay: float) -> AveragedModel | None:
         return None
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+def _wrapped(network: Inspector, recipe: Recipe, world: World) -> Any:
+    """The network as it is called in training: shared between processes, compiled."""
+    called: Any = network
+    if world.size > 1:
+        called = DistributedDataParallel(network)
+    return torch.compile(called) if recipe.run.compile else called

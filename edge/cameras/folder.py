@@ -1,12 +1,21 @@
 """The folder camera: pictures from files, one for each exposure."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+
+from pydantic import Field
 
 from bundle import SUFFIXES, FrameError, read_image
-from edge.camera import Clock, Frame, options
-from edge.errors import CameraError, CameraFinished, FrameDamaged
+from edge.camera import Clock, Frame
+from edge.cameras.address import Options, place_of, read_options
 from edge.cameras.exposures import OnDemandCamera
+from edge.cameras.kinds import Kind
+from edge.errors import CameraError, CameraFinished, FrameDamaged
+
+
+class FolderOptions(Options):
+    """Options of `file:///folder` and `file:///list.txt`."""
+
+    loop: bool = Field(default=False, description="1: start again after the last picture")
 
 
 class FolderCamera(OnDemandCamera):
@@ -39,11 +48,10 @@ class FolderCamera(OnDemandCamera):
 def open_folder(address: str, clock: Clock) -> FolderCamera:
     """Open `file:///folder` (its pictures by name) or `file:///list.txt` (one path a line, relative to the list).
 
-    Option `?loop=1` plays them again and again. Raises CameraError if there is no such folder or no picture in it.
+    Raises CameraError if there is no such folder or no picture in it.
     """
-    url = urlsplit(address)
-    path = Path(unquote(url.netloc + url.path))
-    loop = options(address, {"loop": 0})["loop"] == 1
+    options = read_options(address, FolderOptions)
+    path = Path(place_of(address))
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     elif path.is_file():
@@ -52,4 +60,7 @@ def open_folder(address: str, clock: Clock) -> FolderCamera:
         raise CameraError(f"camera {path}: found no such folder or list, expected one of pictures; check the path")
     if not files:
         raise CameraError(f"camera {path}: found no picture, expected files of {sorted(SUFFIXES)}")
-    return FolderCamera(address, files, loop, clock)
+    return FolderCamera(address, files, options.loop, clock)
+
+
+KIND = Kind(FolderOptions, open_folder)

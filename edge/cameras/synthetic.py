@@ -2,10 +2,20 @@
 
 from functools import lru_cache
 
+from pydantic import Field
+
 from bundle.tiles import Tile, draw_part
-from edge.camera import Clock, Frame, options
-from edge.errors import CameraError
+from edge.camera import Clock, Frame
+from edge.cameras.address import Options, read_options
 from edge.cameras.exposures import OnDemandCamera
+from edge.cameras.kinds import Kind
+
+
+class SyntheticOptions(Options):
+    """Options of `synthetic://`."""
+
+    seed: int = Field(default=1, ge=0, description="which parts are drawn")
+    defective: float = Field(default=0.3, ge=0, le=1, description="share of the parts that have a defect")
 
 
 class SyntheticCamera(OnDemandCamera):
@@ -33,7 +43,8 @@ def _drawn(seed: int, exposure: int, defective_share: float) -> Tile:
 
 def open_synthetic(address: str, clock: Clock) -> SyntheticCamera:
     """Open `synthetic://?seed=7&defective=0.3`."""
-    values = options(address, {"seed": 1, "defective": 0.3})
-    if values["seed"] < 0 or not 0 <= values["defective"] <= 1:
-        raise CameraError(f"camera {address!r}: found {values}, expected a seed from 0 and a share from 0 to 1")
-    return SyntheticCamera(address, int(values["seed"]), float(values["defective"]), clock)
+    options = read_options(address, SyntheticOptions)
+    return SyntheticCamera(address, options.seed, options.defective, clock)
+
+
+KIND = Kind(SyntheticOptions, open_synthetic)

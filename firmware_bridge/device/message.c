@@ -189,6 +189,9 @@ bool ei_unpack_settings(const uint8_t *in, size_t size, struct ei_settings *mess
     }
     message->eject_distance = ei_get_u32(in + 0);
     message->eject_length = ei_get_u32(in + 4);
+    if (!(message->eject_length >= 1)) {
+        return false;
+    }
     message->confirm_within = ei_get_u32(in + 8);
     message->deadline_ms = ei_get_u16(in + 12);
     message->on_silence = in[14];
@@ -239,4 +242,110 @@ bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *messag
         return false;
     }
     return true;
+}
+
+union any_message {
+    struct ei_hello hello;
+    struct ei_heartbeat heartbeat;
+    struct ei_trigger trigger;
+    struct ei_result result;
+    struct ei_fault fault;
+    struct ei_changeover changeover;
+    struct ei_settings settings;
+    struct ei_counters counters;
+    struct ei_offline offline;
+};
+
+bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)
+{
+    union any_message any;
+    switch (kind) {
+    case EI_KIND_HELLO:
+        return ei_unpack_hello(in, size, &any.hello);
+    case EI_KIND_ACK:
+        return size == 0;
+    case EI_KIND_HEARTBEAT:
+        return ei_unpack_heartbeat(in, size, &any.heartbeat);
+    case EI_KIND_TRIGGER:
+        return ei_unpack_trigger(in, size, &any.trigger);
+    case EI_KIND_RESULT:
+        return ei_unpack_result(in, size, &any.result);
+    case EI_KIND_FAULT:
+        return ei_unpack_fault(in, size, &any.fault);
+    case EI_KIND_CHANGEOVER:
+        return ei_unpack_changeover(in, size, &any.changeover);
+    case EI_KIND_SETTINGS:
+        return ei_unpack_settings(in, size, &any.settings);
+    case EI_KIND_COUNTERS:
+        return ei_unpack_counters(in, size, &any.counters);
+    case EI_KIND_OFFLINE:
+        return ei_unpack_offline(in, size, &any.offline);
+    default:
+        return false;
+    }
+}
+
+bool ei_repack(uint8_t kind, const uint8_t *in, size_t size, uint8_t *out)
+{
+    union any_message any;
+    switch (kind) {
+    case EI_KIND_HELLO:
+        if (!ei_unpack_hello(in, size, &any.hello)) {
+            return false;
+        }
+        ei_pack_hello(&any.hello, out);
+        return true;
+    case EI_KIND_ACK:
+        return size == 0;
+    case EI_KIND_HEARTBEAT:
+        if (!ei_unpack_heartbeat(in, size, &any.heartbeat)) {
+            return false;
+        }
+        ei_pack_heartbeat(&any.heartbeat, out);
+        return true;
+    case EI_KIND_TRIGGER:
+        if (!ei_unpack_trigger(in, size, &any.trigger)) {
+            return false;
+        }
+        ei_pack_trigger(&any.trigger, out);
+        return true;
+    case EI_KIND_RESULT:
+        if (!ei_unpack_result(in, size, &any.result)) {
+            return false;
+        }
+        ei_pack_result(&any.result, out);
+        return true;
+    case EI_KIND_FAULT:
+        if (!ei_unpack_fault(in, size, &any.fault)) {
+            return false;
+        }
+        ei_pack_fault(&any.fault, out);
+        return true;
+    case EI_KIND_CHANGEOVER:
+        if (!ei_unpack_changeover(in, size, &any.changeover)) {
+            return false;
+        }
+        ei_pack_changeover(&any.changeover, out);
+        return true;
+    case EI_KIND_SETTINGS:
+        if (!ei_unpack_settings(in, size, &any.settings)) {
+            return false;
+        }
+        ei_pack_settings(&any.settings, out);
+        return true;
+    case EI_KIND_COUNTERS:
+        if (!ei_unpack_counters(in, size, &any.counters)) {
+            return false;
+        }
+        ei_pack_counters(&any.counters, out);
+        return true;
+    case EI_KIND_OFFLINE:
+        if (!ei_unpack_offline(in, size, &any.offline)) {
+            return false;
+        }
+        ei_pack_offline(&any.offline, out);
+        return true;
+    default:
+        return false;
+    }
 }

@@ -10,6 +10,7 @@
 enum {
     EI_PROTOCOL_VERSION = 1,
     EI_MAX_BODY = 128,
+    EI_MAX_RELIABLE = 37,
 };
 
 enum {
@@ -161,5 +162,11 @@ struct ei_offline {
 };
 void ei_pack_offline(const struct ei_offline *message, uint8_t *out);
 bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *message);
+
+/* Whether the payload is a message of this kind. */
+bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size);
+
+/* Reads a payload and writes it again; what is invalid gives false. For tests. */
+bool ei_repack(uint8_t kind, const uint8_t *in, size_t size, uint8_t *out);
 
 #endif

@@ -9,9 +9,9 @@ import numpy as np
 
 from bundle import Image, Manifest
 from edge.camera import Frame
+from edge.cameras.exposures import OnDemandCamera
 from edge.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
-from edge.cameras.exposures import OnDemandCamera
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs

@@ -9,8 +9,8 @@ import pytest
 
 from bundle.tiles import choose_kind
 from edge.camera import Camera, open_camera
-from edge.errors import CameraError, CameraFinished, CameraTimeout, FrameDamaged
 from edge.cameras.synthetic import SyntheticCamera
+from edge.errors import CameraError, CameraFinished, CameraTimeout, FrameDamaged
 
 Open = Callable[[], Camera]
 
@@ -137,9 +137,10 @@ def test_the_virtual_camera_knows_the_truth() -> None:
     ("address", "problem"),
     [
         ("file:///no/such/folder", "no such folder"),
-        ("synthetic://?sed=3", "unknown option 'sed'"),
-        ("synthetic://?seed=x", "found 'x', expected a whole number"),
-        ("synthetic://?defective=2", "a share from 0 to 1"),
+        ("synthetic://?sed=3", "option sed: unknown key; the options are: seed, defective"),
+        ("synthetic://?seed=x", "option seed: found 'x', expected: .* a valid integer"),
+        ("synthetic://?defective=2", "option defective: found '2', expected: .* less than or equal to 1"),
+        ("synthetic://?seed=1&seed=2", "option seed: found twice, expected once"),
         ("usb://0", "found the kind 'usb'"),
         ("nonsense", "found the kind 'none'"),
     ],

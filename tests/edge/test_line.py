@@ -5,7 +5,7 @@ import pytest
 from edge.errors import LineConfigError
 from edge.line import Line, load_line
 
-SMALLEST = 'bundle = "b"\ncamera = "synthetic://"\nplc = "serial:///dev/ttyS0"\n'
+SMALLEST = 'bundle = "b"\nplc = "serial:///dev/ttyS0"\ncamera = [{ address = "synthetic://" }]\n'
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -27,7 +27,10 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (SMALLEST + "deadline = 3\n", "deadline: unknown key"),
         (SMALLEST + "deadline_ms = 0\n", "deadline_ms: found 0, expected: .*greater than 0"),
         (SMALLEST + 'open_parts = "many"\n', "open_parts: found 'many'"),
-        ('camera = "synthetic://"\n', "bundle: missing"),
+        ('camera = [{ address = "synthetic://" }]\n', "bundle: missing"),
+        (SMALLEST.replace("address", "adress"), "camera.0.adress: unknown key"),
+        (SMALLEST.replace("}]", "}, { address = 'x' }]"), "not all different"),
+        (SMALLEST.replace('{ address = "synthetic://" }', ""), "camera: found"),
         ("bundle = \n", "is not TOML"),
     ],
 )

@@ -32,12 +32,13 @@ def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
     bundle = load_bundle(make_bundle())
     with ExitStack() as stack:
 
-        def start(plc: HandPlc, camera: Camera, engine: Engine | None = None, **limits: float | int) -> Runtime:
+        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **limits: float | int) -> Runtime:
             records = Records(tmp_path / "records.sqlite", bundle.id)
             stack.callback(records.close)
             inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
+            named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
             allowed = Limits(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **limits})
-            runtime = Runtime(inspector, camera, records, plc, allowed, monotonic)
+            runtime = Runtime(inspector, named, records, plc, allowed, monotonic)
             stack.callback(runtime.stop)
             runtime.start()
             return runtime
@@ -148,7 +149,7 @@ def test_no_frame_is_a_fault(station: Run) -> None:
 
 def test_an_engine_that_fails_is_a_fault_of_that_part(station: Run, tmp_path: Path) -> None:
     plc = HandPlc()
-    station(plc, ListCamera([GOOD]), NumpyEngine(manifest_of(tmp_path), fail_on=2))
+    station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), fail_on=2))
     plc.trigger(1, 2, 3)
 
     assert verdicts(plc.wait_for(3)) == ["OK", "FAULT", "OK"]
@@ -156,7 +157,7 @@ def test_an_engine_that_fails_is_a_fault_of_that_part(station: Run, tmp_path: Pa
 
 def test_a_late_part_is_a_timeout_and_its_late_decision_is_let_go(station: Run, tmp_path: Path) -> None:
     plc, gate = HandPlc(), threading.Event()
-    runtime = station(plc, ListCamera([GOOD]), NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.05)
+    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.05)
     plc.trigger(1)
 
     assert verdicts(plc.wait_for(1)) == ["TIMEOUT"]
@@ -168,7 +169,7 @@ def test_a_late_part_is_a_timeout_and_its_late_decision_is_let_go(station: Run, 
 def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) -> None:
     plc, gate = HandPlc(), threading.Event()
     engine = NumpyEngine(manifest_of(tmp_path), gate=gate)
-    runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT, DARK, BRIGHT]), engine, open_parts=2)
+    runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT, DARK, BRIGHT]), engine=engine, open_parts=2)
     plc.trigger(1, 2, 3, 4)
     while runtime.counts.overruns < 2:
         assert runtime.failure is None
@@ -179,12 +180,12 @@ def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) 
     assert verdicts(plc.wait_for(5)) == ["OK", "OK", "TIMEOUT", "TIMEOUT", "NG"]
     assert [result.part_id for result in plc.results] == [1, 2, 3, 4, 5]
     assert runtime.counts.overruns == 2
-    assert runtime.counts.frames_discarded == 2
+    assert runtime.frames_discarded == 2
 
 
 def test_stopping_gives_every_open_part_its_verdict(station: Run, tmp_path: Path) -> None:
     plc, gate = HandPlc(), threading.Event()
-    runtime = station(plc, ListCamera([GOOD]), NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.2)
+    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.2)
     plc.trigger(1, 2, 3)
     stopper = threading.Thread(target=runtime.stop)
     stopper.start()
@@ -219,3 +220,39 @@ def test_rows_go_on_counting_after_a_restart(station: Run, tmp_path: Path) -> No
         runtime._records.close()
 
     assert rows(tmp_path, "SELECT number, part_id FROM parts") == [(1, 1), (2, 2)]
+
+
+def test_a_part_is_as_bad_as_its_worst_view(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT]), ListCamera([GOOD, DARK, DARK]))
+    plc.trigger(1, 2, 3)
+
+    results = plc.wait_for(3)
+    runtime.stop()
+    runtime._records.close()
+
+    assert verdicts(results) == ["OK", "NG", "NG"]
+    assert results[1].class_index == 2
+    assert rows(tmp_path, "SELECT part, camera, class FROM defects") == [
+        (2, "camera1", "Dark"),
+        (3, "camera0", "Bright"),
+        (3, "camera1", "Dark"),
+    ]
+
+
+def test_one_camera_without_a_frame_is_a_fault_of_the_whole_part(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), DamagedCamera([GOOD], damaged={1}))
+    plc.trigger(1, 2)
+
+    assert verdicts(plc.wait_for(2)) == ["FAULT", "OK"]
+
+
+def test_the_views_of_a_part_go_through_the_engine_as_one_batch(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    engine = NumpyEngine(manifest_of(tmp_path))
+    station(plc, ListCamera([GOOD]), ListCamera([GOOD]), ListCamera([BRIGHT]), engine=engine)
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["NG"]
+    assert engine.calls == 1

@@ -12,13 +12,14 @@ from bundle import GoldenMismatch, MaskSize, load_bundle, write_bundle
 from edge.cli import main
 from edge.engine import open_engine
 from edge.errors import EngineError
-from edge.line import Line
+from edge.line import CameraSettings, Line
 from edge.station import open_station
 from firmware_bridge.errors import LinkError
 from firmware_bridge.simulator import PlcSimulator
 from tests.conftest import grey_frame, tiny_files, tiny_manifest
 
 PATIENCE_S = 60.0
+ONE = (CameraSettings(address="synthetic://"),)
 Make = Callable[..., Path]
 
 
@@ -30,7 +31,7 @@ def parts_of(path: Path) -> list[tuple[object, ...]]:
 def write_line(folder: Path, bundle: Path, camera: str, plc: str, more: str = "") -> Path:
     path = folder / "line.toml"
     path.write_text(
-        f'bundle = "{bundle}"\ncamera = "{camera}"\nplc = "{plc}"\n'
+        f'bundle = "{bundle}"\ncamera = [{{ address = "{camera}" }}]\nplc = "{plc}"\n'
         f"deadline_ms = 20000\ngrab_timeout_ms = 20000\nrecord_wait_ms = 1000\n{more}"
     )
     return path
@@ -39,7 +40,7 @@ def write_line(folder: Path, bundle: Path, camera: str, plc: str, more: str = ""
 def test_every_trigger_is_answered_acknowledged_and_on_record(make_bundle: Make, tmp_path: Path) -> None:
     with PlcSimulator(12, max_open=3, deadline_s=PATIENCE_S) as plc:
         line = Line(
-            bundle=make_bundle(), camera="synthetic://", plc=plc.address, records=tmp_path / "r.sqlite",
+            bundle=make_bundle(), camera=ONE, plc=plc.address, records=tmp_path / "r.sqlite",
             deadline_ms=20_000, grab_timeout_ms=20_000, record_wait_ms=1000,
         )  # fmt: skip
         with open_station(line) as runtime:
@@ -110,7 +111,7 @@ def test_a_port_that_does_not_exist_leaves_nothing_open(make_bundle: Make, tmp_p
 
 def test_a_port_in_use_is_refused(make_bundle: Make, tmp_path: Path) -> None:
     with PlcSimulator(1, deadline_s=PATIENCE_S) as plc:
-        line = Line(bundle=make_bundle(), camera="synthetic://", plc=plc.address, records=tmp_path / "r.sqlite")
+        line = Line(bundle=make_bundle(), camera=ONE, plc=plc.address, records=tmp_path / "r.sqlite")
         with open_station(line), pytest.raises(LinkError, match="use"), open_station(line):
             pytest.fail("two stations on one port")
 
@@ -133,4 +134,3 @@ def test_there_is_no_falling_back_to_another_engine(make_bundle: Make) -> None:
 def test_a_network_that_answers_in_another_shape_is_refused(make_bundle: Make) -> None:
     with pytest.raises(EngineError, match="found outputs"):
         open_engine("onnxruntime", load_bundle(make_bundle(masks=MaskSize(height=4, width=6))), threads=1)
-

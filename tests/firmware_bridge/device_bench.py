@@ -58,7 +58,8 @@ class Bench:
     def take(self) -> bytes:
         """Take what it has written."""
         room = ctypes.create_string_buffer(65536)
-        return room.raw[: self._library.bench_take(self._bench, room)]
+        size = self._library.bench_take(self._bench, room)
+        return room.raw[:size]
 
     def decided(self) -> list[Decided]:
         """Take the decisions since the last call."""

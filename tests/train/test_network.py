@@ -27,6 +27,11 @@ def test_skip_joins_the_layer_of_the_same_dilation_as_the_one_before(layer: int,
     ]
 
 
+def test_head_starts_at_the_prior() -> None:
+    network = ContextAggregation(in_channels=1, classes=5, width=4, prior=0.02)
+    assert torch.sigmoid(network.head.bias).tolist() == [pytest.approx(0.02)] * 5
+
+
 def test_class_logit_is_the_maximum_of_its_mask_channel() -> None:
     logits = torch.tensor([[[[1.0, 5.0]], [[-2.0, -3.0]]]])
     assert class_logits(logits).tolist() == [[5.0, -2.0]]

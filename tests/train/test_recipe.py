@@ -30,13 +30,13 @@ def test_override_sets_numbers_lists_and_words() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("loss.dcie=1", r"loss\.dcie: unknown key, expected one of schedule, class_weights, mask_weights, dice"),
+        ("loss.dcie=1", r"loss\.dcie: unknown key, expected one of schedule, share, class_weights, mask_weights"),
         ("los.dice=1", r"los: unknown key, expected one of .*loss"),
         ("loss.dice=-1", r"loss\.dice: found -1, expected: .*greater than or equal to 0"),
         ("loss.schedule=backwards", r"loss\.schedule: found 'backwards', expected: .*'classification-first'"),
         ("run.epochs", "found no equals sign, expected key=value"),
         ("seed.x=1", "seed is a value, expected a table"),
-        ("network.pooling=5", "a pooling that divides the input's 256x192"),
+        ("network.pooling=7", "a pooling that divides the input's 320x240"),
         ("input.channels=3", "network.mean and network.deviation with 3 numbers"),
     ],
 )

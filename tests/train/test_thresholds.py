@@ -32,6 +32,37 @@ def test_score_that_equals_the_threshold_counts_as_found() -> None:
     assert not np.any(scores == np.float32(threshold))
 
 
+def chosen(recipe: ThresholdRecipe, scores: list[list[float]], labels: list[list[int]]) -> list[float]:
+    """Choose on images whose masks do not matter."""
+    count, classes = np.shape(scores)
+    outputs = Outputs(np.float32(scores), np.zeros((count, classes, 1, 1), np.uint8))
+    has = np.array(labels, bool)
+    images = ImageSet(np.zeros((count, 1, 1, 1), np.uint8), np.zeros((count, 1, 1, 1), np.uint8), has, has)
+    thresholds = choose_thresholds(outputs, images, ["Pit", "Scratch"], recipe)
+    return [thresholds[name].score for name in ("Pit", "Scratch")]
+
+
+SCORES = [[0.9, 0.8], [0.7, 0.1], [0.2, 0.9], [0.1, 0.5], [0.3, 0.0], [0.0, 0.1], [0.1, 0.3]]
+LABELS = [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]]
+
+
+def test_against_good_ignores_other_defects_and_stays_low() -> None:
+    found = chosen(ThresholdRecipe(choose="against-good"), SCORES, LABELS)
+    assert found == pytest.approx([0.3 + 0.25 * 0.4, 0.3 + 0.25 * 0.2])
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.0, [0.7, 0.5]), (0.5, [0.9, 0.9])])
+def test_max_escapes_misses_no_more_than_the_limit(limit: float, expected: list[float]) -> None:
+    assert chosen(ThresholdRecipe(choose="max-escapes", limit=limit), SCORES, LABELS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("limit", "rejected"), [(0.0, 0), (0.5, 0), (0.7, 2), (1.0, 3)])
+def test_max_false_rejects_rejects_no_more_good_images_than_the_limit(limit: float, rejected: int) -> None:
+    found = chosen(ThresholdRecipe(choose="max-false-rejects", limit=limit), SCORES, LABELS)
+    good = np.float32(SCORES[4:]) >= np.float32(found)
+    assert good.any(axis=1).sum() == rejected
+
+
 def one_image(truth: np.ndarray, probability: np.ndarray) -> tuple[Outputs, ImageSet]:
     """Make a set of one image with one class."""
     outputs = Outputs(np.float32([[0.9]]), probability[np.newaxis, np.newaxis])

@@ -1,0 +1,41 @@
+"""The address of a camera, `kind://place?option=value&...`, read into the options of its kind."""
+
+from typing import TypeVar
+from urllib.parse import parse_qsl, unquote
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bundle import first_problem
+from edge.errors import CameraError
+
+
+class Options(BaseModel):
+    """What may stand behind the `?` of an address; each field's description has its unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+def kind_of(address: str) -> str:
+    """Return the part before `://`, empty if there is none."""
+    return address.partition("://")[0] if "://" in address else ""
+
+
+def place_of(address: str) -> str:
+    """Return the part between `://` and the first `?`, with %XX resolved: a `?` that belongs to it is written %3F."""
+    return unquote(address.partition("://")[2].partition("?")[0])
+
+
+def read_options(address: str, model: type[Chosen]) -> Chosen:
+    """Read what stands behind the `?`; raises CameraError with option, found and expected."""
+    given = parse_qsl(address.partition("?")[2], keep_blank_values=True)
+    twice = {key for key, _ in given if [name for name, _ in given].count(key) > 1}
+    if twice:
+        raise CameraError(f"camera {address}: option {min(twice)}: found twice, expected once; remove one")
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        allowed = ", ".join(model.model_fields) or "none"
+        raise CameraError(f"camera {address}: option {first_problem(error)}; the options are: {allowed}") from None

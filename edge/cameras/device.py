@@ -1,0 +1,109 @@
+"""The seam between a camera of this program and a vendor's software: one connection to one device."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from bundle import Image
+from edge.cameras.address import Options
+from edge.errors import CameraError
+
+
+class DeviceLost(CameraError):
+    """This connection is of no more use."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a device sent: one frame, or the sign that one was spoilt on the way."""
+
+    pixels: Image | None
+    """uint8 [H, W] grey or [H, W, 3] RGB, a copy of its own; None if the frame is unusable."""
+    stamp: float | None = None
+    """When it was exposed, in seconds of the device's own clock, if the device says so."""
+    problem: str = ""
+    """Why there are no pixels: found and expected."""
+
+
+class Device(ABC):
+    """One connection to a device that is sending frames, or waits for triggers; used by one thread."""
+
+    shape: tuple[int, ...]
+    """Of every frame, as the device announced it on opening: (H, W) grey or (H, W, 3) RGB."""
+
+    @abstractmethod
+    def receive(self, timeout_s: float) -> Received | None:
+        """Return the oldest frame that has not been received yet; None if none came within `timeout_s` seconds.
+
+        Raises DeviceLost.
+        """
+
+    def trigger(self) -> None:
+        """Have the device take one picture; only for kinds whose options offer `trigger=software`. Raises DeviceLost."""
+        raise DeviceLost("found no software trigger, expected one; choose another trigger in the camera's address")
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the device back; never raises."""
+
+
+class DeviceOptions(Options):
+    """Options of every live camera: how frames are matched to triggers, and which frames are not believed."""
+
+    latency_ms: float = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="longest time from the start of an exposure to the arrival of its frame, if nothing holds it up "
+        "(exposure + read-out + transfer); a frame is taken to have begun that long before",
+    )
+    frame_timeout_ms: float = Field(
+        default=1000, gt=0, le=60_000, description="a trigger without a frame for so long has none"
+    )
+    silence_ms: float = Field(
+        default=2000, gt=0, le=60_000, description="a camera in free run that is silent for so long is lost"
+    )
+    frozen: bool = Field(default=True, description="1: a frame that is identical to the one before is a fault")
+    black: int = Field(
+        default=16,
+        ge=-1,
+        le=255,
+        description="a frame whose brightest 0.1 % of pixels reach no more than this grey level is a fault; -1: none is",
+    )
+    saturated: float = Field(
+        default=0.5, ge=0, le=1, description="a frame with a larger share of pixels at 255 is a fault; 1: none is"
+    )
+
+
+class WindowOptions(DeviceOptions):
+    """Options of a live camera that a sensor's wire can trigger."""
+
+    trigger: Literal["free", "hardware"] = Field(
+        default="free", description="free: the camera runs by itself; hardware: a sensor's wire triggers it"
+    )
+    window_ms: float = Field(
+        default=20,
+        gt=0,
+        le=10_000,
+        description="hardware trigger: how far a frame's beginning and the PLC's message may lie apart; "
+        "less than half of the shortest time between two parts",
+    )
+
+
+class TriggerOptions(DeviceOptions):
+    """Options of a live camera that can be triggered in either way."""
+
+    trigger: Literal["free", "software", "hardware"] = Field(
+        default="free",
+        description="free: the camera runs by itself; software: each message of the PLC triggers it; "
+        "hardware: a sensor's wire triggers it",
+    )
+    window_ms: float = Field(
+        default=20,
+        gt=0,
+        le=10_000,
+        description="hardware trigger: how far a frame's beginning and the PLC's message may lie apart, less than half "
+        "of the shortest time between two parts; software trigger: one that cannot be sent so soon is not sent at all",
+    )

@@ -1,0 +1,224 @@
+"""Which frame is the picture of which exposure: one rule for each way of triggering, no threads, no clock of its own.
+
+A frame is given to one exposure or to none. Where the rule leaves a doubt, the exposure gets a problem instead.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass
+
+from bundle import Image
+
+MISSES = 3
+"""A camera on a sensor's wire that leaves so many exposures in a row without a frame is restarted."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame that has arrived, or the reason why there is none."""
+
+    pixels: Image | None
+    began: float = 0.0
+    """When its exposure began, in seconds of the camera's clock; see `Stamps`."""
+    arrived: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An exposure that waits for its frame."""
+
+    exposure: int
+    at: float
+    """When it was asked for."""
+
+
+Answer = tuple[int, Picture]
+
+
+class Pairing(ABC):
+    """Takes exposures and frames in the order of their times, answers the exposures in their order."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.fault = ""
+        """Why the device has to be restarted: from now on frames can no longer be told apart."""
+        self.unclaimed = 0
+        """Frames that nobody asked for."""
+        self._timeout_s = timeout_s
+        self._claims: deque[Claim] = deque()
+        self._pictures: deque[Picture] = deque()
+
+    def expose(self, exposure: int, at: float) -> None:
+        """Note an exposure."""
+        self._claims.append(Claim(exposure, at))
+
+    def add(self, picture: Picture) -> None:
+        """Note a frame."""
+        self._pictures.append(picture)
+
+    @abstractmethod
+    def settle(self, now: float) -> list[Answer]:
+        """Answer the exposures that are decided."""
+
+    def abandon(self) -> list[int]:
+        """Forget all frames, return the exposures that got none; the device is about to be restarted."""
+        exposures = [claim.exposure for claim in self._claims]
+        self._claims.clear()
+        self._pictures.clear()
+        self.fault = ""
+        return exposures
+
+    def _missed(self, claim: Claim, now: float) -> bool:
+        return now - claim.at >= self._timeout_s
+
+    def _missing(self) -> Picture:
+        return Picture(None, problem=f"found no frame within {self._timeout_s * 1e3:.0f} ms, expected one")
+
+
+class FreeRun(Pairing):
+    """The first frame whose exposure began after the exposure was asked for; no frame serves twice."""
+
+    def settle(self, now: float) -> list[Answer]:
+        """Answer the exposures that are decided."""
+        answers = []
+        while self._claims:
+            claim = self._claims[0]
+            while self._pictures and self._pictures[0].began < claim.at:
+                self._pictures.popleft()
+            if self._pictures:
+                answers.append((claim.exposure, self._pictures.popleft()))
+            elif self._missed(claim, now):
+                answers.append((claim.exposure, self._missing()))
+            else:
+                return answers
+            self._claims.popleft()
+        self._pictures.clear()
+        return answers
+
+
+class HardwareTrigger(Pairing):
+    """The one frame that began within `window_s` of the PLC's message, if it is nobody else's.
+
+    It is handed over when its window is past, so that no later message can claim it.
+    """
+
+    def __init__(self, timeout_s: float, window_s: float) -> None:
+        super().__init__(timeout_s)
+        self._window_s = window_s
+        self._last_at = float("-inf")
+        self._stray: Picture | None = None
+        self._misses = 0
+
+    def settle(self, now: float) -> list[Answer]:
+        """Answer the exposures that are decided."""
+        answers = []
+        while self._claims and (answer := self._answer(self._claims[0], now)):
+            claim = self._claims.popleft()
+            self._last_at = claim.at
+            answers.append((claim.exposure, answer))
+        self._drop_strays(now)
+        return answers
+
+    def abandon(self) -> list[int]:
+        """Forget all frames, return the exposures that got none; the device is about to be restarted."""
+        self._misses = 0
+        return super().abandon()
+
+    def _answer(self, claim: Claim, now: float) -> Picture | None:
+        mine = [picture for picture in self._pictures if self._within(picture, claim.at)]
+        if not mine:
+            return self._miss(claim) if self._missed(claim, now) else None
+        if any(now <= picture.began + self._window_s for picture in mine):
+            return None
+        self._misses = 0
+        neighbours = [self._last_at, *(other.at for other in self._claims if other is not claim)]
+        shared = any(self._within(picture, at) for picture in mine for at in neighbours)
+        if shared or len(mine) > 1:
+            return Picture(None, problem=self._doubt(len(mine)))
+        self._pictures.remove(mine[0])
+        return mine[0]
+
+    def _within(self, picture: Picture, at: float) -> bool:
+        return abs(picture.began - at) <= self._window_s
+
+    def _doubt(self, frames: int) -> str:
+        return (
+            f"found {frames} frame(s) that may belong to it or to its neighbour within {self._window_s * 1e3:.0f} ms, "
+            "expected one of its own; set window_ms to less than half of the shortest time between two parts"
+        )
+
+    def _miss(self, claim: Claim) -> Picture:
+        self._misses += 1
+        if self._misses >= MISSES:
+            self.fault = f"found no frame for {MISSES} triggers in a row, expected one for each"
+        apart = "none at all" if self._stray is None else f"the last one {(self._stray.began - claim.at) * 1e3:+.0f} ms"
+        return Picture(
+            None,
+            problem=f"found no frame within {self._window_s * 1e3:.0f} ms of the trigger's message ({apart} from it), "
+            "expected one; check the sensor's wire, latency_ms and window_ms",
+        )
+
+    def _drop_strays(self, now: float) -> None:
+        """Drop what no exposure can claim any more."""
+        while self._pictures:
+            picture = self._pictures[0]
+            wanted = any(self._within(picture, claim.at) for claim in self._claims)
+            if wanted or now <= picture.began + self._window_s:
+                return
+            self._stray = self._pictures.popleft()
+            self.unclaimed += 1
+
+
+class SoftwareTrigger(Pairing):
+    """The frame that follows the trigger; the next trigger is sent when that frame is here.
+
+    After a trigger without a frame, or a frame without a trigger, nothing tells the next frame from a late one, so the
+    device has to be restarted.
+    """
+
+    def __init__(self, timeout_s: float, late_s: float) -> None:
+        super().__init__(timeout_s)
+        self._late_s = late_s
+        self._sent: float | None = None
+
+    def due(self) -> bool:
+        """Whether a trigger is to be sent now."""
+        return bool(self._claims) and self._sent is None
+
+    def sent(self, at: float) -> None:
+        """Note that the trigger has been sent."""
+        self._sent = at
+
+    def add(self, picture: Picture) -> None:
+        """Note a frame."""
+        if self._sent is None or self._pictures:
+            self.unclaimed += 1
+            self.fault = "found a frame without a trigger, expected none; check that nothing else triggers the camera"
+        else:
+            super().add(picture)
+
+    def settle(self, now: float) -> list[Answer]:
+        """Answer the exposures that are decided; those that wait for too long to be triggered are."""
+        answers = self._settle_sent(now)
+        while self._sent is None and self._claims and now - self._claims[0].at > self._late_s:
+            late = f"could not be triggered within {self._late_s * 1e3:.0f} ms, the one before was not finished"
+            answers.append((self._claims.popleft().exposure, Picture(None, problem=late)))
+        return answers
+
+    def abandon(self) -> list[int]:
+        """Forget all frames, return the exposures that got none; the device is about to be restarted."""
+        self._sent = None
+        return super().abandon()
+
+    def _settle_sent(self, now: float) -> list[Answer]:
+        if self._sent is None:
+            return []
+        if self._pictures:
+            picture = self._pictures.popleft()
+        elif now - self._sent >= self._timeout_s:
+            picture = self._missing()
+            self.fault = f"found no frame within {self._timeout_s * 1e3:.0f} ms of a trigger, expected one"
+        else:
+            return []
+        self._sent = None
+        return [(self._claims.popleft().exposure, picture)]

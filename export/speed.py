@@ -1,0 +1,30 @@
+"""How long bundles take for a frame, side by side."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bundle import Image
+from bundle.golden import Infer
+
+ROUNDS = 15
+
+
+def milliseconds(
+    engines: Sequence[Infer],
+    inputs: Sequence[Image],
+    rounds: int = ROUNDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Median time per frame of each engine on its own frame, uint8 [1, C, H, W].
+
+    The engines take turns, so that a machine that slows down slows all of them; the first round warms up.
+    """
+    times = np.zeros((rounds + 1, len(engines)))
+    for round_times in times:
+        for place, (infer, frame) in enumerate(zip(engines, inputs, strict=True)):
+            began = clock()
+            infer(frame)
+            round_times[place] = 1000 * (clock() - began)
+    return [float(value) for value in np.median(times[1:], axis=0)]

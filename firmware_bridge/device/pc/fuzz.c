@@ -1,0 +1,172 @@
+/* Coverage-guided fuzzing of the reject controller. The input is a program: what arrives, how time and belt go on.
+ *
+ * Whatever it is, nothing may crash, and a part may pass only if an OK for just this part was among the input. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../bytes.h"
+#include "../controller.h"
+
+enum { STATION = 5, CONTROLLER = 77, PARTS = 256 };
+
+struct world {
+    struct ei_controller controller;
+    struct ei_hal hal;
+    uint32_t time, encoder;
+    uint8_t in[256];
+    size_t in_size, in_at;
+    struct ei_result good[PARTS]; /* every valid OK that was fed, however it came about */
+    size_t good_count;
+};
+
+static size_t read_bytes(void *board, uint8_t *out, size_t size)
+{
+    struct world *world = board;
+    size_t left = world->in_size - world->in_at, taken = size < left ? size : left;
+    memcpy(out, world->in + world->in_at, taken);
+    world->in_at += taken;
+    return taken;
+}
+
+static size_t write_bytes(void *board, const uint8_t *bytes, size_t size)
+{
+    (void)board;
+    (void)bytes;
+    return size;
+}
+
+static uint32_t time_ms(void *board)
+{
+    return ((struct world *)board)->time;
+}
+
+static uint32_t encoder(void *board)
+{
+    return ((struct world *)board)->encoder;
+}
+
+static void set_outputs(void *board, uint8_t bits)
+{
+    (void)board;
+    (void)bits;
+}
+
+static void on_decided(void *user, const struct ei_part *part, bool passed)
+{
+    const struct world *world = user;
+    for (size_t i = 0; passed && i < world->good_count; i++) {
+        if (world->good[i].part_id == part->id && world->good[i].encoder == part->encoder) {
+            return;
+        }
+    }
+    if (passed) {
+        abort();
+    }
+}
+
+static void poll(struct world *world, uint8_t inputs)
+{
+    do {
+        ei_controller_poll(&world->controller, inputs);
+    } while (world->in_at < world->in_size);
+}
+
+/* Frames a body whose header is right where `honest`, so that the fuzzer need not find two session numbers. */
+static void feed_frame(struct world *world, uint8_t kind, bool honest, const uint8_t *payload, size_t size)
+{
+    uint8_t body[EI_MAX_BODY];
+    struct ei_result result;
+    struct ei_header header = {kind, STATION, CONTROLLER, 0};
+    size = size < EI_MAX_BODY - EI_HEADER_SIZE ? size : EI_MAX_BODY - EI_HEADER_SIZE;
+    memcpy(body + EI_HEADER_SIZE, payload, size);
+    if (honest && size >= 2) {
+        header.sequence = ei_get_u16(payload);
+        size -= 2;
+        memcpy(body + EI_HEADER_SIZE, payload + 2, size);
+    }
+    ei_pack_header(&header, body);
+    if (kind == EI_KIND_RESULT && size > 9 && honest) {
+        /* Aim at a part that exists, and complete the complement: else nothing would ever pass. */
+        uint32_t id = world->controller.first_id + body[EI_HEADER_SIZE] % 8;
+        ei_put_u32(body + EI_HEADER_SIZE, id);
+        for (uint8_t i = 0; i < world->controller.count && (body[EI_HEADER_SIZE + 4] & 1); i++) {
+            const struct ei_part *part = &world->controller.queue[(world->controller.first + i) % EI_QUEUE];
+            if (part->id == id) {
+                ei_put_u32(body + EI_HEADER_SIZE + 4, part->encoder);
+            }
+        }
+        body[EI_HEADER_SIZE + 9] = (uint8_t)(0xFF ^ body[EI_HEADER_SIZE + 8]);
+    }
+    if (kind == EI_KIND_RESULT && ei_unpack_result(body + EI_HEADER_SIZE, size, &result) &&
+        result.verdict == EI_VERDICT_OK && world->good_count < PARTS) {
+        world->good[world->good_count++] = result;
+    }
+    world->in_size = ei_encode_frame(body, EI_HEADER_SIZE + size, world->in);
+    world->in_at = 0;
+    poll(world, 0);
+}
+
+static void feed_raw(struct world *world, const uint8_t *bytes, size_t size)
+{
+    memcpy(world->in, bytes, size);
+    world->in_size = size;
+    world->in_at = 0;
+    poll(world, 0);
+}
+
+static void step(struct world *world, uint8_t what, uint8_t amount, const uint8_t *bytes, size_t size)
+{
+    switch (what % 8) {
+    case 0:
+        feed_raw(world, bytes, size);
+        break;
+    case 1:
+        world->time += amount;
+        poll(world, 0);
+        break;
+    case 2:
+        world->time += (uint32_t)amount << 24;
+        world->encoder += (uint32_t)amount << (amount % 25);
+        poll(world, 0);
+        break;
+    case 3:
+        world->encoder += (uint32_t)amount * 8;
+        poll(world, amount);
+        break;
+    case 4:
+        poll(world, EI_INPUT_PART);
+        poll(world, 0);
+        break;
+    case 5:
+        feed_frame(world, amount, false, bytes, size);
+        break;
+    default:
+        feed_frame(world, (uint8_t)(1 + amount % 10), true, bytes, size);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct world world;
+    static const struct ei_settings settings = {1000, 100, 300, 50, EI_ON_SILENCE_STOP_LINE};
+    static const struct ei_hello hello = {EI_ROLE_EDGE, {0}, {0}, {0}, EI_PROTOCOL_VERSION};
+    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &world};
+    uint8_t payload[EI_HELLO_SIZE];
+    memset(&world, 0, sizeof world);
+    world.hal = hal;
+    world.time = world.encoder = 0u - 200;
+    ei_controller_start(&world.controller, &world.hal, CONTROLLER, &settings, 115200);
+    world.controller.on_decided = on_decided;
+    world.controller.user = &world;
+    ei_pack_hello(&hello, payload);
+    feed_frame(&world, EI_KIND_HELLO, false, payload, sizeof payload);
+    while (size >= 3) {
+        size_t length = data[2] < size - 3 ? data[2] : size - 3;
+        step(&world, data[0], data[1], data + 3, length);
+        data += 3 + length;
+        size -= 3 + length;
+    }
+    return 0;
+}

@@ -1,0 +1,158 @@
+"""The Modbus register map: one table, from which code, documentation, and the CSV for PLC engineers are made.
+
+All are holding registers. A u32 takes two, the high word first. Whichever side is the server holds all of them; the PLC
+alone writes the control block, the station alone the result block, then the status block. The address that a PLC's
+editor shows as 40001 is register 0 here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from firmware_bridge.errors import MessageMalformed
+from firmware_bridge.layout import SCORE_STEPS
+from firmware_bridge.messages import FaultCode, Result, Verdict
+
+
+@dataclass(frozen=True)
+class Register:
+    """A value of one, two or four registers; `words` is 2 for a u32."""
+
+    name: str
+    words: int
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """Registers that lie one behind the other from `address`."""
+
+    name: str
+    address: int
+    writer: str
+    registers: tuple[Register, ...]
+
+    @property
+    def count(self) -> int:
+        """Registers in the block."""
+        return sum(register.words for register in self.registers)
+
+    def placed(self) -> Iterator[tuple[int, Register]]:
+        """Give each value with its address."""
+        address = self.address
+        for register in self.registers:
+            yield address, register
+            address += register.words
+
+    def pack(self, values: dict[str, int]) -> list[int]:
+        """Give the registers for the values by name; what is not named is 0."""
+        words: list[int] = []
+        for register in self.registers:
+            value = values.get(register.name, 0)
+            words += [value >> 16 * place & 0xFFFF for place in reversed(range(register.words))]
+        return words
+
+    def unpack(self, words: list[int]) -> dict[str, int]:
+        """Give the values by name."""
+        values: dict[str, int] = {}
+        start = 0
+        for register in self.registers:
+            values[register.name] = 0
+            for word in words[start : start + register.words]:
+                values[register.name] = values[register.name] << 16 | word
+            start += register.words
+        return values
+
+
+_VERDICTS = ", ".join(f"{verdict.value} {verdict.name}" for verdict in Verdict)
+_FAULTS = ", ".join(f"{code.value} {code.name}" for code in FaultCode)
+
+CONTROL = Block(
+    "control",
+    0,
+    "PLC",
+    (
+        Register("plc_heartbeat", 1, "changes at least every 250 ms"),
+        Register("enable", 1, "0 until `state` is 1, then 1"),
+        Register("part_id", 2, "of the part that `trigger_sequence` announces"),
+        Register("encoder", 2, "belt position at the trigger"),
+        Register("recipe", 1, "wanted recipe; 0 = as it is"),
+        Register("command", 1, "bit 0: clear `fault` and `overrun`"),
+        Register("ack_sequence", 1, "`result_sequence` of the last result that was taken"),
+        Register("trigger_sequence", 1, "goes up by one with each part, once `trigger_echo` is equal to it"),
+    ),
+)
+RESULT = Block(
+    "result",
+    100,
+    "station",
+    (
+        Register("part_id", 2, "of the trigger"),
+        Register("encoder", 2, "of the trigger"),
+        Register("verdict", 1, _VERDICTS),
+        Register("verdict_inverted", 1, "65535 - verdict; anything else means that the block is damaged"),
+        Register("class_index", 1, "class of the worst defect, from 1; 0 = none"),
+        Register("score", 1, f"0 to {SCORE_STEPS}"),
+        Register("area_px", 2, "area of the worst defect in pixels of the network's input"),
+        Register("box_x", 1, "left edge of the worst defect in frame pixels"),
+        Register("box_y", 1, "upper edge"),
+        Register("box_width", 1, "width"),
+        Register("box_height", 1, "height"),
+        Register("latency_us", 2, "from the trigger to the result, in microseconds"),
+    ),
+)
+STATUS = Block(
+    "status",
+    RESULT.address + RESULT.count,
+    "station",
+    (
+        Register("edge_heartbeat", 1, "changes at least every 250 ms while the inspection works"),
+        Register("state", 1, "0: set `enable` to 0; 1: set `enable` to 1; 2: at work"),
+        Register(
+            "status",
+            1,
+            "bit 0 online, 1 ready for a trigger, 2 busy, 3 toggles with each result, 4 result valid, 5 pass, 6 reject, "
+            "7 fault, 8 overrun",
+        ),
+        Register("trigger_echo", 1, "`trigger_sequence` of the last trigger that was taken"),
+        Register("waiting", 1, "results behind the one that is shown, at most 7"),
+        Register("fault", 1, f"0 none, {_FAULTS}"),
+        Register("recipe_active", 1, "recipe in force, as far as the station knows"),
+        Register("bundle", 2, "first 32 bits of the bundle id"),
+        Register("triggers", 2, "triggers taken since the start"),
+        Register("overruns", 1, "results lost because more than 8 waited"),
+        Register("result_sequence", 1, "changes when a new result stands in the result block; written last"),
+    ),
+)
+BLOCKS = (CONTROL, RESULT, STATUS)
+
+
+def result_values(result: Result) -> dict[str, int]:
+    """Give the values of the result block."""
+    names = ("box_x", "box_y", "box_width", "box_height")
+    return {
+        "part_id": result.part_id,
+        "encoder": result.encoder,
+        "verdict": result.verdict,
+        "verdict_inverted": 0xFFFF ^ result.verdict,
+        "class_index": result.class_index,
+        "score": round(result.score * SCORE_STEPS),
+        "area_px": result.area_px,
+        "latency_us": result.latency_us,
+        **dict(zip(names, result.box, strict=True)),
+    }
+
+
+def read_result(values: dict[str, int]) -> Result:
+    """Give the result that stands in a result block.
+
+    Raises MessageMalformed for a verdict whose complement does not fit, or a value out of its range.
+    """
+    if values["verdict"] ^ values["verdict_inverted"] != 0xFFFF:
+        raise MessageMalformed(f"verdict {values['verdict']} with complement {values['verdict_inverted']}")
+    plain: dict[str, Any] = {name: values[name] for name in ("part_id", "encoder", "class_index", "area_px", "latency_us")}
+    box = (values["box_x"], values["box_y"], values["box_width"], values["box_height"])
+    try:
+        return Result(verdict=Verdict(values["verdict"]), score=values["score"] / SCORE_STEPS, box=box, **plain)
+    except ValueError as error:
+        raise MessageMalformed(f"result block: {error}") from error
