@@ -6,7 +6,7 @@ from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.golden import Golden
 from bundle.images import SUFFIXES, encode_png, read_image
 from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
-from bundle.preprocess import Crop, Image, InputSpec, check_frame, preprocess, resize, resize_truth
+from bundle.preprocess import Crop, Image, InputSpec, check_frame, cropped, preprocess, resize, resize_truth
 
 __all__ = [
     "FORMAT",
@@ -33,6 +33,7 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "check_frame",
+    "cropped",
     "decide",
     "encode_png",
     "first_problem",

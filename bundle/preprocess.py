@@ -50,7 +50,7 @@ def preprocess(frame: Image, spec: InputSpec) -> Image:
     Raises FrameError for another type or shape, or a crop that does not lie within the frame.
     """
     check_frame(frame)
-    part = _channels(_cropped(frame, spec.crop), spec.channels)
+    part = _channels(cropped(frame, spec.crop), spec.channels)
     part = resize(part, spec.height, spec.width)
     planes = part[np.newaxis] if part.ndim == 2 else part.transpose(2, 0, 1)  # [C, H, W]
     return np.array(planes, order="C", copy=True)
@@ -83,7 +83,8 @@ def check_frame(frame: Image) -> None:
         raise FrameError(f"frame: found shape {frame.shape}, expected [H, W] grey or [H, W, 3] RGB with some pixels")
 
 
-def _cropped(frame: Image, crop: Crop | None) -> Image:
+def cropped(frame: Image, crop: Crop | None) -> Image:
+    """The crop of a frame, in its own memory. Raises FrameError if it does not lie within the frame."""
     if crop is None:
         return frame
     height, width = frame.shape[:2]

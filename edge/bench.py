@@ -20,7 +20,7 @@ from edge.inspector import Inspector
 from edge.part import Part
 from edge.records import Records
 from edge.report import latency_table
-from edge.runtime import Limits, Runtime
+from edge.runtime import Rules, Runtime
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Message, Trigger
 
@@ -100,7 +100,7 @@ def measure(bundle: Bundle, engine_name: str, threads: int | None, parts: int) -
     inspector = Inspector(bundle, engine, perf_counter)
     inspector.warm_up(cameras=1)
     with tempfile.TemporaryDirectory() as folder:
-        records = Records(Path(folder) / "bench.sqlite", bundle.id)
+        records = Records(Path(folder) / "bench.sqlite")
         try:
             rounds = [
                 (_bare(engine, bundle, frames, parts), _runtime(inspector, frames, records, parts))
@@ -126,11 +126,11 @@ def _bare(engine: Engine, bundle: Bundle, frames: Sequence[Image], parts: int) -
 def _runtime(inspector: Inspector, frames: Sequence[Image], records: Records, parts: int) -> float:
     """Parts per second from frames in memory to results handed to the link."""
     plc = InstantPlc(parts)
-    limits = Limits(deadline_s=60, grab_timeout_s=60, open_parts=OPEN_PARTS, record_wait_s=0.005)
+    rules = Rules(deadline_s=60, grab_timeout_s=60, open_parts=OPEN_PARTS, record_wait_s=0.005)
     camera = MemoryCamera(frames, perf_counter)
     arrived: list[float] = []
     runtime = Runtime(
-        inspector, {"memory": camera}, records, plc, limits, perf_counter, lambda part: arrived.append(_sent(part))
+        inspector, {"memory": camera}, records, plc, rules, perf_counter, lambda part: arrived.append(_sent(part))
     )
     start = perf_counter()
     runtime.start()

@@ -1,7 +1,6 @@
 """The console script `edge-inspect`."""
 
 import logging
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,18 +21,20 @@ SHIPPED = Path(__file__).resolve().parents[1] / "models" / "demo-tiles"
 
 @app.command()
 def run(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
-    """Inspect a line until it is stopped (SIGTERM, Ctrl-C), or until its folder of pictures has been played."""
+    """Inspect a line until it is stopped (SIGTERM, Ctrl-C), or until its folder of pictures has been played.
+
+    SIGHUP reads the configuration again and changes over to its bundle without losing a part.
+    """
     from edge.line import load_line
     from edge.records import next_number
     from edge.report import latency_table, verdict_table
+    from edge.service import serve
     from edge.station import open_station
 
     settings = load_line(line)
     first = next_number(settings.records)
     with open_station(settings) as runtime:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: runtime.finished.set())
-        runtime.finished.wait()
+        serve(line, settings, runtime)
     console.print(verdict_table(settings.records, first), latency_table(settings.records, first))
     if runtime.failure is not None:
         raise StationError(f"the station stopped: {runtime.failure!r}; the log above has the details")

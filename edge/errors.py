@@ -8,6 +8,8 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   |   +- CameraLost          the same, because the camera is gone; it is being opened again
  |   +- CameraFinished          a folder has no more pictures
  +- EngineError                 an engine cannot be opened, or gave an impossible answer
+ |   +- DeviceError             the GPU or its driver failed; the engine must be opened again
+ |   +- PlanRefused             TensorRT does not take a plan that it is given
  +- RecordsError                the database cannot be opened, read or written
 """
 
@@ -46,6 +48,14 @@ class CameraFinished(CameraError):
 
 class EngineError(StationError):
     """An engine cannot be opened, or answered with something impossible."""
+
+
+class DeviceError(EngineError):
+    """The GPU or its driver failed: memory, launch, a lost device. The engine must be opened again."""
+
+
+class PlanRefused(EngineError):
+    """TensorRT does not take a plan: it is broken, or for another GPU, version or network."""
 
 
 class RecordsError(StationError):

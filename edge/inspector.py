@@ -31,6 +31,7 @@ class Inspector:
         The frames of several cameras go through the network as one batch. The part is as bad as its worst view.
         Raises FrameError or EngineError.
         """
+        part.bundle_id = self.bundle.id
         frames = [view.frame.pixels for view in part.views if view.frame is not None]
         if len(frames) != len(part.views) or not frames:
             raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each camera")

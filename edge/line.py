@@ -56,6 +56,11 @@ class Line(Table):
     unsure_margin: float = Field(default=0, ge=0, le=1)
     """A class whose score is below its threshold by at most this makes the part UNSURE."""
 
+    shadow: bool = False
+    """For commissioning: verdicts are recorded, but the PLC is told OK for every part. Nothing is rejected."""
+    alarm_after_rejects: int = Field(default=0, ge=0, le=10_000)
+    """So many rejects in a row are an alarm in the log and a Fault message to the PLC; 0 is off."""
+
     @field_validator("camera")
     @classmethod
     def _different_names(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:

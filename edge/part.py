@@ -51,6 +51,10 @@ class Part:
     stamps: dict[str, float] = field(default_factory=dict)
     """When each stage was done: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
     outcome: Outcome | None = None
+    told: Verdict | None = None
+    """What the PLC is told: the verdict, or OK for every part in shadow mode."""
+    bundle_id: str = ""
+    """Of the bundle that judged the part, or would have."""
     _settling: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def settle(self, outcome: Outcome) -> bool:

@@ -11,6 +11,7 @@ struct Taps {
     int first, last;
     int head, body, tail; /* weights of the first pixel, of those between, of the last */
     int total;
+    int dropped; /* bits that a weighted level loses before the sum */
     bool grows;
 };
 
@@ -28,33 +29,32 @@ __device__ static Taps area(int i, int source, int made)
     taps.body = made;
     taps.tail = to - taps.last * made;
     taps.total = source;
+    taps.dropped = 0;
     taps.grows = false;
     return taps;
 }
 
-/* Growing: between the two source pixels whose middles lie on either side; beyond the outermost, that one alone. */
-__device__ static Taps linear(int i, int source, int made)
+/* Growing: between the two source pixels whose middles lie on either side; beyond the outermost, that one alone.
+   Weights of 11 bits, of which OpenCV drops 9 down a column. */
+__device__ static Taps linear(int i, int source, int made, int dropped)
 {
     int unit = 2 * made, at = (2 * i + 1) * source - made;
     Taps taps;
     taps.first = at < 0 ? 0 : at / unit;
-    taps.tail = at < 0 || taps.first == source - 1 ? 0 : at % unit;
+    taps.tail = at < 0 || taps.first == source - 1 ? 0 : (2048 * (at % unit) + made) / unit;
     taps.last = taps.first + (taps.tail > 0);
-    taps.head = unit - taps.tail;
+    taps.head = 2048 - taps.tail;
     taps.body = 0;
-    taps.total = unit;
+    taps.total = 2048 >> dropped;
+    taps.dropped = dropped;
     taps.grows = true;
     return taps;
 }
 
-__device__ static Taps taps_of(int i, int source, int made)
+__device__ static int weighted(const Taps *taps, int at, int level)
 {
-    return made > source ? linear(i, source, made) : area(i, source, made);
-}
-
-__device__ static int weight(const Taps *taps, int at)
-{
-    return at == taps->first ? taps->head : at == taps->last ? taps->tail : taps->body;
+    int weight = at == taps->first ? taps->head : at == taps->last ? taps->tail : taps->body;
+    return (weight * level) >> taps->dropped;
 }
 
 /* Halves: up where OpenCV interpolates (fixed point), to the even level where it averages (floating point). */
@@ -85,15 +85,16 @@ extern "C" __global__ void preprocess(const uint8_t *frame, int rows, int column
     if (x >= width || y >= height)
         return;
     bool grey = gridDim.z == 1;
-    Taps down = taps_of(y, rows, height), along = taps_of(x, columns, width);
+    Taps down = height > rows ? linear(y, rows, height, 9) : area(y, rows, height);
+    Taps along = width > columns ? linear(x, columns, width, 0) : area(x, columns, width);
     int row_sum = 0;
     for (int column = along.first; column <= along.last; column++) {
         int column_sum = 0;
         for (int row = down.first; row <= down.last; row++) {
             const uint8_t *pixel = frame + (int64_t)row * row_bytes + column * samples;
-            column_sum += weight(&down, row) * level_of(pixel, samples, red, channel, grey);
+            column_sum += weighted(&down, row, level_of(pixel, samples, red, channel, grey));
         }
-        row_sum += weight(&along, column) * rounded(column_sum, &down);
+        row_sum += weighted(&along, column, rounded(column_sum, &down));
     }
     input[((int64_t)channel * height + y) * width + x] = (uint8_t)rounded(row_sum, &along);
 }

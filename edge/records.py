@@ -64,10 +64,9 @@ class _Entry:
 class Records:
     """An open database of verdicts. Safe to use from several threads."""
 
-    def __init__(self, path: Path, bundle_id: str, utc: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, path: Path, utc: Callable[[], datetime] | None = None) -> None:
         """Open the database at `path`, made if it does not exist; raises RecordsError if it cannot be used."""
         self.path = path
-        self.bundle_id = bundle_id
         self.late = 0
         """Rows that reached the disk after their result was sent."""
         self.refusal = ""
@@ -117,9 +116,22 @@ class Records:
         worst = outcome.defects[0] if outcome.defects else None
         strongest = (worst.class_name, worst.score, worst.area_px) if worst else (None, None, None)
         stamps = {f"{stage}_us": part.since_trigger_us(stage) for stage in STAGES}
-        columns = ("number", "time", "part_id", "encoder", "verdict", "class", "score", "area_px", "fault", "bundle_id")
-        identity = (part.number, time, part.part_id, part.encoder, int(outcome.verdict))
-        values = (*identity, *strongest, outcome.fault, self.bundle_id, *stamps.values())
+        columns = (
+            "number",
+            "time",
+            "part_id",
+            "encoder",
+            "verdict",
+            "told",
+            "class",
+            "score",
+            "area_px",
+            "fault",
+            "bundle_id",
+        )
+        told = part.told or outcome.verdict
+        identity = (part.number, time, part.part_id, part.encoder, int(outcome.verdict), int(told))
+        values = (*identity, *strongest, outcome.fault, part.bundle_id, *stamps.values())
         statements = [_insert("parts", (*columns, *stamps), values)]
         for view in part.views:
             statements += _view_rows(part.number, view, with_defects=bool(outcome.defects))

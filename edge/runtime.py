@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from bundle import FrameError, Verdict
 from edge.camera import Camera, Clock, Frame
@@ -23,7 +24,7 @@ from edge.records import Records
 from edge.wire import to_result
 from firmware_bridge.events import Acknowledged, Event, Undelivered
 from firmware_bridge.link import Link
-from firmware_bridge.messages import Message, Result, Trigger
+from firmware_bridge.messages import Changeover, Fault, FaultCode, Message, Result, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,15 @@ DELIVERY_S = 3.0
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the loop must keep to; see the fields of the same names in `Line`."""
+class Rules:
+    """What the line asks of the loop; see the fields of the same names in `Line`."""
 
     deadline_s: float = 0.5
     grab_timeout_s: float = 0.2
     open_parts: int = 8
     record_wait_s: float = 0.005
+    shadow: bool = False
+    alarm_after_rejects: int = 0
 
 
 @dataclass
@@ -64,7 +67,7 @@ class Runtime:
         cameras: Mapping[str, Camera],
         records: Records,
         link: Link,
-        limits: Limits,
+        rules: Rules,
         clock: Clock,
         on_settled: Callable[[Part], None] | None = None,
     ) -> None:
@@ -74,13 +77,14 @@ class Runtime:
         self.failure: BaseException | None = None
         """What made a thread fail; our fault, never a part's."""
         self._inspector, self._cameras, self._records, self._link = inspector, cameras, records, link
-        self._limits, self._clock, self._on_settled = limits, clock, on_settled
+        self._rules, self.clock, self._on_settled = rules, clock, on_settled
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
         self._grabbers = [
-            Grabber(number, camera, limits.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
+            Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
         ]
-        self._to_infer: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self._rejects_in_a_row = 0
+        self._to_infer: queue.SimpleQueue[Part | Inspector | None] = queue.SimpleQueue()
         self._to_report: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._reported = 0
@@ -106,10 +110,27 @@ class Runtime:
         self._stopping.set()
         line, *chain = self._threads
         line.join()
-        inboxes = [*(grabber.parts for grabber in self._grabbers), self._to_infer, self._to_report]
+        inboxes: list[queue.SimpleQueue[Any]] = [
+            *(grabber.parts for grabber in self._grabbers),
+            self._to_infer,
+            self._to_report,
+        ]
         for inbox, thread in zip(inboxes, chain, strict=True):
             inbox.put(None)
             thread.join()
+
+    def use(self, inspector: Inspector) -> None:
+        """Judge by another bundle or engine from the next part on; the one before is closed."""
+        self._to_infer.put(inspector)
+
+    def close_inspector(self) -> None:
+        """Free the engine in use; to be called after `stop`."""
+        self._inspector.engine.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread of the loop runs."""
+        return self.failure is None and all(thread.is_alive() for thread in self._threads)
 
     def _guard(self, loop: Callable[[], None]) -> None:
         try:
@@ -131,7 +152,7 @@ class Runtime:
             self._settle(part, Verdict.FAULT, f"{type(error).__name__}: {error}")
 
     def _settle_late(self, part: Part) -> None:
-        self._settle(part, Verdict.TIMEOUT, f"no verdict within {self._limits.deadline_s * 1e3:.0f} ms of the trigger")
+        self._settle(part, Verdict.TIMEOUT, f"no verdict within {self._rules.deadline_s * 1e3:.0f} ms of the trigger")
 
     # line
 
@@ -140,8 +161,8 @@ class Runtime:
             self._serve()
         while self._reported < self.counts.triggers and self._threads[-1].is_alive():
             self._serve()
-        last_moment = self._clock() + DELIVERY_S
-        while self._in_flight and self._clock() < last_moment:
+        last_moment = self.clock() + DELIVERY_S
+        while self._in_flight and self.clock() < last_moment:
             self._serve()
         self._link.go_offline("stopped")
         self._link.poll(POLL_S)
@@ -159,17 +180,18 @@ class Runtime:
             log.info("line: %s", event)
 
     def _triggered(self, trigger: Trigger) -> None:
-        now = self._clock()
+        now = self.clock()
         self.counts.triggers += 1
         self._records.last_number += 1
         views = tuple(View(name, camera.expose()) for name, camera in self._cameras.items())
-        deadline = now + self._limits.deadline_s
+        deadline = now + self._rules.deadline_s
         part = Part(self._records.last_number, trigger.part_id, trigger.encoder, now, deadline, views)
+        part.bundle_id = self._inspector.bundle.id
         if self._stopping.is_set():
             self._settle(part, Verdict.FAULT, "the station is stopping")
-        elif self.counts.triggers - self._reported > self._limits.open_parts:
+        elif self.counts.triggers - self._reported > self._rules.open_parts:
             self.counts.overruns += 1
-            self._settle(part, Verdict.TIMEOUT, f"{self._limits.open_parts} parts wait for their verdicts already")
+            self._settle(part, Verdict.TIMEOUT, f"{self._rules.open_parts} parts wait for their verdicts already")
         else:
             for grabber in self._grabbers:
                 grabber.parts.put(part)
@@ -185,7 +207,7 @@ class Runtime:
             self._in_flight.remove(part)
         if arrived:
             self.counts.acknowledged += 1
-            part.stamps["acknowledged"] = self._clock()
+            part.stamps["acknowledged"] = self.clock()
         else:
             self.counts.undelivered += 1
         self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
@@ -204,9 +226,16 @@ class Runtime:
     # infer
 
     def _infer(self) -> None:
-        for part in iter(self._to_infer.get, None):
-            if not part.settled:
-                self._inspect(part)
+        while (item := self._to_infer.get()) is not None:
+            if isinstance(item, Inspector):
+                self._change_over(item)
+            elif not item.settled:
+                self._inspect(item)
+
+    def _change_over(self, inspector: Inspector) -> None:
+        before, self._inspector = self._inspector, inspector
+        before.engine.close()
+        self._link.send(Changeover(recipe=0, bundle_id=inspector.bundle.id))
 
     def _inspect(self, part: Part) -> None:
         try:
@@ -214,7 +243,7 @@ class Runtime:
         except Exception as error:
             self._settle_error(part, error)
             return
-        if self._clock() < part.deadline:
+        if self.clock() < part.deadline:
             part.settle(outcome)
         else:
             self._settle_late(part)
@@ -223,19 +252,31 @@ class Runtime:
 
     def _report(self) -> None:
         for part in iter(self._to_report.get, None):
-            if not part.wait(part.deadline - self._clock()):
+            if not part.wait(part.deadline - self.clock()):
                 self._settle_late(part)
-            part.stamps["recorded"] = self._clock()
-            self._records.keep(part, self._limits.record_wait_s)
+            part.told = Verdict.OK if self._rules.shadow else None
+            part.stamps["recorded"] = self.clock()
+            self._records.keep(part, self._rules.record_wait_s)
             self._send(part)
             self._reported += 1
 
     def _send(self, part: Part) -> None:
-        result = to_result(part, self._inspector.bundle.manifest.classes, self._clock())
+        if part.outcome is None:
+            raise ValueError(f"part {part.number} has no verdict yet")
+        part.told = part.told or part.outcome.verdict
         with self._in_flight_lock:
             self._in_flight.append(part)
-        self.counts.verdicts[Verdict[result.verdict.name]] += 1
-        self._link.send(result)
-        part.stamps["sent"] = self._clock()
+        self.counts.verdicts[part.outcome.verdict] += 1
+        self._link.send(to_result(part, self.clock()))
+        part.stamps["sent"] = self.clock()
+        self._watch_rejects(part, part.outcome.verdict)
         if self._on_settled is not None:
             self._on_settled(part)
+
+    def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
+        """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""
+        self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
+        if self._rejects_in_a_row and self._rejects_in_a_row == self._rules.alarm_after_rejects:
+            log.error("alarm: %d parts in a row were rejected, the last one %d", self._rejects_in_a_row, part.part_id)
+            self._link.send(Fault(FaultCode.OTHER, part.part_id, f"{self._rejects_in_a_row} rejects in a row"))
+            self._rejects_in_a_row = 0

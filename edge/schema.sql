@@ -6,6 +6,7 @@ CREATE TABLE parts (
     part_id INTEGER NOT NULL,       -- the PLC's
     encoder INTEGER NOT NULL,       -- the PLC's
     verdict INTEGER NOT NULL,
+    told INTEGER NOT NULL,          -- the verdict that the PLC was told; another one in shadow mode only
     class TEXT,                     -- of the strongest defect, NULL without one
     score REAL,
     area_px REAL,

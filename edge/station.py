@@ -8,12 +8,12 @@ from time import monotonic
 
 from bundle import Bundle, load_bundle
 from edge.camera import Camera, Clock, open_camera
-from edge.engine import Engine, open_engine
+from edge.engine import open_engine
 from edge.inspector import Inspector
 from edge.line import Line
 from edge.part import Part
 from edge.records import Records
-from edge.runtime import Limits, Runtime
+from edge.runtime import Rules, Runtime
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
@@ -30,26 +30,35 @@ def open_station(
     before its part can be judged. Raises BundleError, StationError or LinkError with nothing left open.
     """
     with ExitStack() as opened:
-        bundle = load_bundle(line.bundle)
-        engine = open_engine(line.engine, bundle, line.engine_threads)
-        opened.callback(engine.close)
-        inspector = Inspector(bundle, engine, clock, line.unsure_margin)
-        inspector.warm_up(len(line.camera))
-        records = Records(line.records, bundle.id)
+        inspector = open_inspector(line, clock)
+        records = Records(line.records)
         opened.callback(_close_records, records)
         cameras: dict[str, Camera] = {}
         for settings in line.camera:
             cameras[settings.name] = open_camera(settings.address, clock)
             opened.callback(cameras[settings.name].close)
-        link = open_link(line.plc, introduction(bundle), clock)
+        link = open_link(line.plc, introduction(inspector.bundle), clock)
         opened.callback(link.close)
-        _log_choices(line, bundle, engine)
+        _log_choices(line, inspector)
         runtime = assemble(line, inspector, cameras, records, link, clock, on_settled)
+        opened.callback(runtime.close_inspector)
         runtime.start()
         try:
             yield runtime
         finally:
             runtime.stop()
+
+
+def open_inspector(line: Line, clock: Clock) -> Inspector:
+    """Open the line's bundle on its engine, with its golden frames checked, and warm it up.
+
+    Raises BundleError or StationError.
+    """
+    bundle = load_bundle(line.bundle)
+    engine = open_engine(line.engine, bundle, line.engine_threads)
+    inspector = Inspector(bundle, engine, clock, line.unsure_margin)
+    inspector.warm_up(len(line.camera))
+    return inspector
 
 
 def assemble(
@@ -61,9 +70,16 @@ def assemble(
     clock: Clock,
     on_settled: Callable[[Part], None] | None = None,
 ) -> Runtime:
-    """Make the loop over opened things with the limits that the line sets."""
-    limits = Limits(line.deadline_ms / 1e3, line.grab_timeout_ms / 1e3, line.open_parts, line.record_wait_ms / 1e3)
-    return Runtime(inspector, cameras, records, link, limits, clock, on_settled)
+    """Make the loop over opened things with the rules that the line sets."""
+    rules = Rules(
+        deadline_s=line.deadline_ms / 1e3,
+        grab_timeout_s=line.grab_timeout_ms / 1e3,
+        open_parts=line.open_parts,
+        record_wait_s=line.record_wait_ms / 1e3,
+        shadow=line.shadow,
+        alarm_after_rejects=line.alarm_after_rejects,
+    )
+    return Runtime(inspector, cameras, records, link, rules, clock, on_settled)
 
 
 def introduction(bundle: Bundle) -> Hello:
@@ -77,7 +93,8 @@ def _close_records(records: Records) -> None:
         log.error("records %s: %d entries never reached the disk; free some space", records.path, left)
 
 
-def _log_choices(line: Line, bundle: Bundle, engine: Engine) -> None:
+def _log_choices(line: Line, inspector: Inspector) -> None:
+    bundle, engine = inspector.bundle, inspector.engine
     log.info("bundle %s %s, %s: its golden frames agree", bundle.manifest.name, bundle.id[:12], bundle.folder)
     log.info("engine %s, as the line asks", engine.description)
     for name, threshold in bundle.manifest.thresholds.items():
@@ -85,4 +102,6 @@ def _log_choices(line: Line, bundle: Bundle, engine: Engine) -> None:
     for camera in line.camera:
         log.info("camera %s: %s", camera.name, camera.address)
     log.info("PLC %s; records %s", line.plc, line.records)
+    if line.shadow:
+        log.warning("shadow mode: the PLC is told OK for every part, nothing is rejected")
     log.info("a part without a verdict %g ms after its trigger is TIMEOUT", line.deadline_ms)

@@ -8,15 +8,15 @@ U16 = 0xFFFF
 U32 = 0xFFFF_FFFF
 
 
-def to_result(part: Part, classes: tuple[str, ...], now: float) -> Result:
+def to_result(part: Part, now: float) -> Result:
     """Make the `Result` of a settled part; `now` is in seconds of the station's clock.
 
-    Sizes beyond the wire's fields are cut to their largest value.
+    Its verdict is what the PLC is to be told. Sizes beyond the wire's fields are cut to their largest value.
     """
-    if part.outcome is None:
+    if part.outcome is None or part.told is None:
         raise ValueError(f"part {part.number} has no verdict yet")
     latency_us = min(U32, max(0, round((now - part.triggered) * 1e6)))
-    verdict = Verdict[part.outcome.verdict.name]
+    verdict = Verdict[part.told.name]
     if not part.outcome.defects:
         return Result(part.part_id, part.encoder, verdict, latency_us=latency_us)
     worst = part.outcome.defects[0]
@@ -24,7 +24,7 @@ def to_result(part: Part, classes: tuple[str, ...], now: float) -> Result:
         part.part_id,
         part.encoder,
         verdict,
-        class_index=1 + classes.index(worst.class_name),
+        class_index=1 + worst.class_index,
         score=min(1.0, worst.score),
         area_px=min(U32, round(worst.area_px)),
         box=_clipped(worst.box),

@@ -77,7 +77,7 @@ def assemble(source: "Source", name: str, frames: Frames) -> Draft:
     content = to_bytes(model)
     engine = open_draft(content, manifest)
     compared = {"frames": frames.description} | _compare_with_torch(source, engine, frames)
-    manifest = with_comparison(manifest, "onnxruntime with torch", compared)
+    manifest = with_comparisons(manifest, {"onnxruntime with torch": compared})
     return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer)))
 
 
@@ -89,14 +89,18 @@ def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> 
         return OnnxruntimeEngine(Bundle(Path(folder), manifest, nothing), threads)
 
 
-def derived(bundle: Bundle, model: bytes, precision: Precision, comparison: str, told: dict[str, Any]) -> Draft:
-    """Make another bundle of one: its graph in another precision, the same golden frames with the new answers."""
-    manifest = bundle.manifest.model_copy(update={"precision": precision, "tolerances": dict(TOLERANCES)})
+def derived(bundle: Bundle, name: str, model: bytes, precision: Precision, told: dict[str, dict[str, Any]]) -> Draft:
+    """Make another bundle of one: its graph in another precision, the same golden frames with the new answers.
+
+    told: what is added to the bundle's comparisons, by name.
+    """
+    changes = {"name": name, "precision": precision, "tolerances": dict(TOLERANCES)}
+    manifest = bundle.manifest.model_copy(update=changes)
     engine = open_draft(model, manifest)
     golden = answered(bundle.golden.frames, manifest.input, engine.infer)
     made_here = {f"{name} ({precision})": found for name, found in software().items() if name.startswith("onnx")}
     origin = manifest.made_from.model_copy(update={"software": manifest.made_from.software | made_here})
-    manifest = with_comparison(manifest.model_copy(update={"made_from": origin}), comparison, told)
+    manifest = with_comparisons(manifest.model_copy(update={"made_from": origin}), told)
     return Draft(manifest, {MODEL: model} | encode(golden))
 
 
@@ -106,10 +110,10 @@ def software() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: _version(name) for name in packages}
 
 
-def with_comparison(manifest: Manifest, name: str, comparison: dict[str, Any]) -> Manifest:
-    """Return the manifest with one more comparison in it."""
+def with_comparisons(manifest: Manifest, more: dict[str, dict[str, Any]]) -> Manifest:
+    """Return the manifest with more comparisons in it, by name."""
     made_from = manifest.made_from
-    compared = made_from.comparison | {name: comparison}
+    compared = made_from.comparison | more
     return manifest.model_copy(update={"made_from": made_from.model_copy(update={"comparison": compared})})
 
 

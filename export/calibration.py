@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from bundle import Bundle, Image
 from export.activations import Probe, histograms, signal_to_noise
@@ -61,13 +63,13 @@ class Result:
 class Calibration:
     """One bundle being quantised."""
 
-    def __init__(self, bundle: Bundle, pictures: CalibrationSet, settings: Settings):
+    def __init__(self, bundle: Bundle, name: str, pictures: CalibrationSet, settings: Settings):
         if bundle.manifest.precision != "fp32":
             raise CalibrationError(
                 f"{bundle.folder}: found precision {bundle.manifest.precision}, expected fp32; quantise the bundle "
                 "that the checkpoint was exported to"
             )
-        self.bundle, self.pictures, self.settings = bundle, pictures, settings
+        self.bundle, self.name, self.pictures, self.settings = bundle, name, pictures, settings
         self.model = onnx.load(bundle.model)
         self.layers = quantisable(self.model)
         self.warnings: list[str] = []
@@ -122,7 +124,7 @@ class Calibration:
     def _try_methods(self, seen: Mapping[str, Histogram]) -> list[MethodResult]:
         manifest, few = self.bundle.manifest, _every(self.pictures.inputs, TRIAL)
         exact = run(open_draft(to_bytes(self.model), manifest, self.settings.threads).infer, few)
-        self._warn_of_missing_classes(found_classes(exact, manifest.thresholds, manifest.input).any(axis=0).tolist())
+        self._warn_of_missing_classes(found_classes(exact, manifest.thresholds, manifest.input))
         results = []
         with Bar("comparing methods", len(METHODS)) as bar:
             for method in METHODS:
@@ -141,8 +143,8 @@ class Calibration:
                 bar.step(1)
         return results
 
-    def _warn_of_missing_classes(self, found: list[bool]) -> None:
-        missing = [name for name, seen in zip(self.bundle.manifest.classes, found, strict=True) if not seen]
+    def _warn_of_missing_classes(self, found: NDArray[np.bool_]) -> None:
+        missing = [name for index, name in enumerate(self.bundle.manifest.classes) if not found[:, index].any()]
         if missing:
             self.warnings.append(
                 f"the calibration frames show no {', '.join(missing)} that this bundle finds; ranges may be too narrow "
@@ -200,7 +202,7 @@ class Calibration:
             "escapes": [report.before.escapes.count, report.after.escapes.count],
             "changed_verdicts": len(report.changed),
         }
-        return derived(self.bundle, to_bytes(model), "int8", "int8 with fp32", told)
+        return derived(self.bundle, self.name, to_bytes(model), "int8", {"int8 with fp32": told})
 
 
 def _every(inputs: Image, count: int) -> Image:

@@ -1,6 +1,7 @@
 """The console script `edge-export`."""
 
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +10,23 @@ from rich.console import Console
 
 from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
 from edge.errors import StationError
+from export.calibration_report import Around
 from export.errors import ExportError
 from export.labelled import Part, select
+from export.ranges import Method
 from train.errors import TrainError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the new bundle.")]
+BundleArgument = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
+DataOption = Annotated[Path, typer.Option(help="Folder of labelled images.")]
+SplitOption = Annotated[
+    str | None, typer.Option(help="A split file, random or by-part. [default: the bundle's own split]")
+]
+PartOption = Annotated[Part, typer.Option(help="Which part of the split; all needs no split.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: all cores]")]
 
 
 @app.command()
@@ -48,29 +58,123 @@ def bundle(
 
 @app.command()
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
+    bundle: BundleArgument,
+    data: DataOption,
     json: Annotated[Path, typer.Option(help="File for every measure.")],
-    split: Annotated[
-        str | None, typer.Option(help="A split file, random or by-part. [default: the bundle's own split]")
-    ] = None,
-    part: Annotated[Part, typer.Option(help="Which part of the split to judge on.")] = "all",
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: all cores]")] = None,
+    split: SplitOption = None,
+    part: PartOption = "all",
+    protocol: Annotated[Path | None, typer.Option(help="HTML file of an acceptance protocol to be signed.")] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Measure a bundle on labelled images, through the station's own engine and decision."""
     from export.evaluation import evaluate as run_evaluation
+    from export.protocol import protocol_page
     from train.tables import metrics_table
 
     loaded = load_bundle(bundle)
     labelled = select(loaded, data, split, part)
-    if labelled.warning:
-        console.print(f"warning: {labelled.warning}", style="yellow", highlight=False)
+    _warn(labelled.warning)
     result = run_evaluation(loaded, labelled, threads)
     json.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    title = (
-        f"{result.bundle} ({result.bundle_id[:12]}) on {result.dataset}, part {part}: {result.metrics.images} images"
-    )
-    console.print(metrics_table(result.metrics, title))
+    if protocol is not None:
+        protocol.write_text(protocol_page(result, _now()), encoding="utf-8")
+    what = f"{result.metrics.images} images of {result.dataset}, part {part}"
+    console.print(metrics_table(result.metrics, f"{result.bundle} ({result.bundle_id[:12]}) on {what}"))
+
+
+@app.command()
+def calibrate(
+    bundle: BundleArgument,
+    images: Annotated[Path, typer.Option(help="Folder of pictures to calibrate on.")],
+    out: OutOption,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled images for the gate. [default: agreement with fp32]")
+    ] = None,
+    split: SplitOption = None,
+    part: Annotated[Part, typer.Option(help="Part of --data that judges.")] = "val",
+    method: Annotated[Method | None, typer.Option(help="How ranges are chosen. [default: what suits best]")] = None,
+    around: Annotated[Around, typer.Option(help="What the rest of the graph computes in.")] = "fp32",
+    metric: Annotated[
+        str | None, typer.Option(help="The gate's metric. [default: IoU over positives; else pairs]")
+    ] = None,
+    max_drop: Annotated[float, typer.Option(min=0, max=1, help="Largest drop of the metric.")] = 0.01,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Pictures of another size are resized as on the line.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many pictures, evenly spread.")] = 256,
+    force: Annotated[bool, typer.Option("--force", help="Calibrate on very few pictures.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder of the report. [default: OUT.report]")] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""
+    from export.calibration import Calibration, Settings
+    from export.calibration_files import write_calibration
+    from export.gate import Gate
+    from export.judging import labelled_jury, own_jury
+    from export.pictures import collect
+
+    _check_new(out)
+    loaded = load_bundle(bundle)
+    pictures = collect(images, loaded, resize, limit, force)
+    jury = labelled_jury(loaded, pictures, data, split, part) if data else own_jury(loaded, pictures, threads)
+    gate = Gate(metric or ("mean_iou_positives" if jury.labelled else "mean_iou_pairs"), max_drop)
+    calibration = Calibration(loaded, out.name, jury.pictures, Settings(gate, method, around, threads))
+    result = calibration.run(jury.images, jury.description, jury.labelled, _now())
+    for warning in result.report.warnings:
+        _warn(warning)
+    console.print(*write_calibration(result, jury.images, out, report or out.with_name(f"{out.name}.report")), sep="\n")
+
+
+@app.command()
+def compare(
+    first: BundleArgument,
+    second: Annotated[Path, typer.Argument(help="Folder of the other bundle.")],
+    data: DataOption,
+    json: Annotated[Path | None, typer.Option(help="File for every measure of both.")] = None,
+    split: SplitOption = None,
+    part: PartOption = "all",
+    threads: ThreadsOption = None,
+) -> None:
+    """Run two bundles on the same labelled images: changed verdicts, measures, speed."""
+    from export.pairing import compare_bundles
+    from export.pairing_tables import pairing_tables
+
+    bundles = load_bundle(first), load_bundle(second)
+    labelled = select(bundles[0], data, split, part)
+    _warn(labelled.warning)
+    pairing = compare_bundles(bundles, labelled, threads)
+    if json is not None:
+        json.write_text(pairing.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    console.print(*pairing_tables(pairing))
+
+
+@app.command()
+def thresholds(
+    bundle: BundleArgument,
+    data: DataOption,
+    out: OutOption,
+    max_escapes: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest share of defective parts passed.")
+    ] = None,
+    max_false_rejects: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Largest share of good parts rejected.")
+    ] = None,
+    split: SplitOption = None,
+    part: Annotated[Part, typer.Option(help="Part of --data that they are chosen on.")] = "val",
+    threads: ThreadsOption = None,
+) -> None:
+    """Make a bundle with other thresholds: the goal is kept on these images, with the fewest other mistakes."""
+    from export.operating_point import goal_of
+    from export.retuning import retuned
+
+    _check_new(out)
+    goal = goal_of(max_escapes, max_false_rejects)
+    loaded = load_bundle(bundle)
+    labelled = select(loaded, data, split, part)
+    _warn(labelled.warning)
+    tuned = retuned(loaded, out.name, labelled, goal, threads)
+    sealed = write_bundle(out, tuned.draft.manifest, tuned.draft.files)
+    console.print(tuned.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
 
 
 def main() -> None:
@@ -81,6 +185,15 @@ def main() -> None:
         sys.exit(f"edge-export: {error}")
     except OSError as error:
         sys.exit(f"edge-export: {os_problem(error)}")
+
+
+def _warn(warning: str | None) -> None:
+    if warning:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _check_new(out: Path) -> None:

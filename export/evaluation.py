@@ -1,15 +1,11 @@
 """Every measure of a bundle on labelled images, through edge's own engine and decision."""
 
-from collections.abc import Iterable, Mapping
-
 from pydantic import BaseModel, ConfigDict
 
 from bundle import Bundle, Threshold
-from bundle.golden import Infer
-from edge.engine import open_engine
+from edge.engine import Engine, open_engine
 from export.inference import Bar, load_in_chunks, run
 from export.labelled import Labelled
-from train.images import ImageSet
 from train.metrics import Metrics, measure
 from train.outputs import predictions
 from train.predictions import Prediction
@@ -29,6 +25,7 @@ class Evaluation(BaseModel):
     part: str
     warning: str | None
     citation: str
+    thresholds: dict[str, Threshold]
     metrics: Metrics
 
 
@@ -39,9 +36,7 @@ def evaluate(bundle: Bundle, labelled: Labelled, threads: int | None = None) -> 
     """
     manifest = bundle.manifest
     engine = open_engine("onnxruntime", bundle, threads)
-    chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes))
-    with Bar("evaluating", len(labelled.samples)) as bar:
-        rows = judge(engine.infer, chunks, manifest.thresholds, bar)
+    rows = judge(bundle, engine, labelled)
     return Evaluation(
         bundle=manifest.name,
         bundle_id=bundle.id,
@@ -52,10 +47,18 @@ def evaluate(bundle: Bundle, labelled: Labelled, threads: int | None = None) -> 
         part=labelled.part,
         warning=labelled.warning,
         citation=labelled.citation,
+        thresholds=manifest.thresholds,
         metrics=measure(rows, manifest.classes),
     )
 
 
-def judge(infer: Infer, chunks: Iterable[ImageSet], thresholds: Mapping[str, Threshold], bar: Bar) -> list[Prediction]:
+def judge(bundle: Bundle, engine: Engine, labelled: Labelled) -> list[Prediction]:
     """What the decision says of each image, beside the truth."""
-    return [row for images in chunks for row in predictions(run(infer, images.images, bar.step), images, thresholds)]
+    manifest = bundle.manifest
+    chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes))
+    with Bar(f"running {manifest.name}", len(labelled.samples)) as bar:
+        return [
+            row
+            for images in chunks
+            for row in predictions(run(engine.infer, images.images, bar.step), images, manifest.thresholds)
+        ]

@@ -15,8 +15,8 @@ from export.tidy import cleaned
 SMALLEST_SCALE = float(np.finfo(np.float16).smallest_normal)
 """Below 6.1e-5 a float16 loses digits; a quantiser's scale must not."""
 
-_STAY_FLOAT = {"Resize": slice(1, 3)}
-"""Inputs that an operator wants in float32 whatever it computes in, by their place."""
+_STAY_FLOAT = frozenset({"Resize"})
+"""Operators whose inputs but the first are float32 whatever they compute in."""
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:

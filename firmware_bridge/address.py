@@ -52,3 +52,14 @@ def whole_number(address: str, options: dict[str, str], name: str, default: int,
             f"{address!r}: {name}={found}, expected a whole number from {allowed.start} to {allowed[-1]}"
         )
     return int(found)
+
+
+def one_of(address: str, options: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    """Give the option `name`, which must be one of `allowed`; the first of them is the default.
+
+    Raises AddressInvalid.
+    """
+    found = options.get(name, allowed[0])
+    if found not in allowed:
+        raise AddressInvalid(f"{address!r}: {name}={found}, expected one of {', '.join(allowed)}")
+    return found

@@ -41,7 +41,10 @@ def header_text() -> str:
         lines += [f"struct ei_{name} {{", *(f"    {_declare(field, w)};" for field, w in layout.fields.items()), "};"]
         lines += [f"{_pack_signature(name)};", f"{_unpack_signature(name)};", ""]
     lines += ["/* Whether the payload is a message of this kind. */", f"{_VALID_SIGNATURE};", ""]
-    lines += ["/* Reads a payload and writes it again; what is invalid gives false. For tests. */", f"{_REPACK_SIGNATURE};"]
+    lines += [
+        "/* Reads a payload and writes it again; what is invalid gives false. For tests. */",
+        f"{_REPACK_SIGNATURE};",
+    ]
     return "\n".join([*lines, "", "#endif", ""])
 
 
@@ -51,7 +54,12 @@ def source_text() -> str:
     for name, layout in _LAYOUTS.items():
         lines += [_pack_signature(name), "{", *_pack_lines(layout), "}", ""]
         lines += [_unpack_signature(name), "{", *_unpack_lines(name, layout), "}", ""]
-    lines += ["union any_message {", *(f"    struct ei_{name} {name};" for name in _LAYOUTS if name != "header"), "};", ""]
+    lines += [
+        "union any_message {",
+        *(f"    struct ei_{name} {name};" for name in _LAYOUTS if name != "header"),
+        "};",
+        "",
+    ]
     lines += [_VALID_SIGNATURE, "{", *_switch_lines(repack=False), "}", ""]
     lines += [_REPACK_SIGNATURE, "{", *_switch_lines(repack=True), "}", ""]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware_bridge.device_header import header_text, source_text
+from firmware_bridge.modbus_tables import csv_text, registers_section
 from firmware_bridge.protocol_tables import messages_section
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,8 @@ def between_marks(path: Path, mark: str, text: str) -> str:
 
 TARGETS: dict[Path, Callable[[], str]] = {
     HERE / "PROTOCOL.md": lambda: between_marks(HERE / "PROTOCOL.md", "messages", messages_section()),
+    HERE / "MODBUS.md": lambda: between_marks(HERE / "MODBUS.md", "registers", registers_section()),
+    HERE / "modbus_map.csv": csv_text,
     HERE / "device" / "message.h": header_text,
     HERE / "device" / "message.c": source_text,
 }

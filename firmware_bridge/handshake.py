@@ -82,8 +82,8 @@ class _Pulse:
 class StationHandshake:
     """The inspection station's side."""
 
-    mine = (RESULT, STATUS)
-    theirs = (CONTROL,)
+    mine: tuple[Block, ...] = (RESULT, STATUS)
+    theirs: tuple[Block, ...] = (CONTROL,)
 
     def __init__(self, hello: Hello, timing: Timing, now: float) -> None:
         """Begin in state 0: the PLC must show that it has noticed."""
@@ -235,8 +235,8 @@ class StationHandshake:
 class PlcHandshake:
     """The PLC's side: what the Structured Text example does, for the simulators."""
 
-    mine = (CONTROL,)
-    theirs = (RESULT, STATUS)
+    mine: tuple[Block, ...] = (CONTROL,)
+    theirs: tuple[Block, ...] = (RESULT, STATUS)
 
     def __init__(self, timing: Timing, now: float) -> None:
         """Begin disabled."""

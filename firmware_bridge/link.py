@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from firmware_bridge.address import parse_address, whole_number
+from firmware_bridge.address import Address, one_of, parse_address, whole_number
+from firmware_bridge.endpoint import Endpoint
 from firmware_bridge.errors import LinkClosed, LinkError
 from firmware_bridge.events import Event, PortBack, PortLost
 from firmware_bridge.messages import Hello, Message, Offline
 from firmware_bridge.port import BAUD_DEFAULT, BAUD_RANGE, Port, SerialPort
-from firmware_bridge.session import Session
-from firmware_bridge.timing import Timing
+from firmware_bridge.wiring import UNIT, Way, endpoint
 
 WRITE_TIMEOUT_S = 0.2
 REOPEN_S = (0.1, 2.0)
 """Shortest and longest pause before the port is tried again; it doubles from one to the other."""
 
-SCHEMES = {"serial": ("baud",)}
+SCHEMES = {"serial": ("baud",), "modbus-rtu": ("baud", "parity", "unit", "role")}
 
 
 class Link(Protocol):
@@ -45,14 +45,27 @@ class Link(Protocol):
 
 
 def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.monotonic) -> Link:
-    """Open the line at `address`, such as `serial:///dev/ttyTHS1?baud=115200`.
+    """Open the line at `address`.
 
-    Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
+    `serial:///dev/ttyTHS1?baud=115200` is the framed line, 8N1. `modbus-rtu:///dev/ttyUSB0?baud=115200&parity=E&unit=1`
+    serves the registers to a PLC that polls; with `&role=client` the PLC serves them and this end polls. These are the
+    defaults. Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
     """
     parts = parse_address(address, SCHEMES)
     baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
-    session = Session(hello, new_session_number(), clock(), Timing.for_baud(baud))
-    return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S), session, clock)
+    unit = whole_number(address, parts.options, "unit", UNIT, range(1, 248))
+    parity = "N" if _way(address, parts) is Way.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
+    end = endpoint(_way(address, parts), hello, new_session_number(), clock(), baud, unit)
+    # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
+    stop_bits = 2 if parts.scheme == "modbus-rtu" and parity == "N" else 1
+    return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S, parity, stop_bits), end, clock)
+
+
+def _way(address: str, parts: Address) -> Way:
+    if parts.scheme == "serial":
+        return Way.FRAMED
+    role = one_of(address, parts.options, "role", ("server", "client"))
+    return Way.MODBUS_SERVER if role == "server" else Way.MODBUS_CLIENT
 
 
 def new_session_number() -> int:
@@ -61,9 +74,9 @@ def new_session_number() -> int:
 
 
 class SerialLink:
-    """The framed line over a port that may fail and come back; either end of it."""
+    """An endpoint on a port that may fail and come back; either end of any way to speak."""
 
-    def __init__(self, open_port: Callable[[], Port], session: Session, clock: Callable[[], float]) -> None:
+    def __init__(self, open_port: Callable[[], Port], session: Endpoint, clock: Callable[[], float]) -> None:
         """Open the port for the first time; what `open_port` raises is passed on."""
         self.session = session
         self.write_timeouts = 0

@@ -111,8 +111,8 @@ STATUS = Block(
         Register(
             "status",
             1,
-            "bit 0 online, 1 ready for a trigger, 2 busy, 3 toggles with each result, 4 result valid, 5 pass, 6 reject, "
-            "7 fault, 8 overrun",
+            "bit 0 online, 1 ready for a trigger, 2 busy, 3 toggles with each result, 4 result valid, 5 pass, "
+            "6 reject, 7 fault, 8 overrun",
         ),
         Register("trigger_echo", 1, "`trigger_sequence` of the last trigger that was taken"),
         Register("waiting", 1, "results behind the one that is shown, at most 7"),
@@ -150,7 +150,9 @@ def read_result(values: dict[str, int]) -> Result:
     """
     if values["verdict"] ^ values["verdict_inverted"] != 0xFFFF:
         raise MessageMalformed(f"verdict {values['verdict']} with complement {values['verdict_inverted']}")
-    plain: dict[str, Any] = {name: values[name] for name in ("part_id", "encoder", "class_index", "area_px", "latency_us")}
+    plain: dict[str, Any] = {
+        name: values[name] for name in ("part_id", "encoder", "class_index", "area_px", "latency_us")
+    }
     box = (values["box_x"], values["box_y"], values["box_width"], values["box_height"])
     try:
         return Result(verdict=Verdict(values["verdict"]), score=values["score"] / SCORE_STEPS, box=box, **plain)

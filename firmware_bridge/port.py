@@ -24,19 +24,27 @@ class Port(Protocol):
 
 
 class SerialPort:
-    """A serial port of this machine, locked against other programs, in raw mode with 8N1.
+    """A serial port of this machine, locked against other programs, in raw mode with eight data bits.
 
     Raises PortMissing, PortInUse, PortNotPermitted or PortFailed when it is opened. `low_latency` tells whether the
     driver gives bytes up at once; many adapters otherwise hold them for 16 ms.
     """
 
-    def __init__(self, path: str, baud: int, write_timeout_s: float) -> None:
+    def __init__(self, path: str, baud: int, write_timeout_s: float, parity: str = "N", stop_bits: int = 1) -> None:
         """Open `path` and drop what its driver still holds from earlier."""
         import serial
 
         self._write_timeout_error = serial.SerialTimeoutException
         try:
-            self._port = serial.Serial(path, baud, timeout=0, write_timeout=write_timeout_s, exclusive=True)
+            self._port = serial.Serial(
+                path,
+                baud,
+                parity=parity,
+                stopbits=stop_bits,
+                timeout=0,
+                write_timeout=write_timeout_s,
+                exclusive=True,
+            )
         except (OSError, ValueError) as error:
             raise explain(path, baud, error) from error
         self.low_latency = self._ask_for_low_latency()

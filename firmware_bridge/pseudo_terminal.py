@@ -26,9 +26,9 @@ class PseudoTerminal:
             link.symlink_to(self.path)
 
     @property
-    def address(self) -> str:
-        """The address under which the other side opens it."""
-        return f"serial://{self._link or self.path}"
+    def name(self) -> Path:
+        """The path under which the other side opens it."""
+        return self._link or self.path
 
     def read(self, timeout_s: float) -> bytes:
         """See Port."""

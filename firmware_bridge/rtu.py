@@ -163,7 +163,7 @@ class RtuServer(_RtuEnd):
         words = list(request.registers)
         for block in self.handshake.theirs:
             start = request.address - block.address
-            if 0 <= start and start + len(words) <= block.count and len(words) == request.count:
+            if start >= 0 and start + len(words) <= block.count and len(words) == request.count:
                 self._theirs[block.name][start : start + len(words)] = words
                 return self._written(request)
         return ExceptionResponse(request.function_code, ExcCodes.ILLEGAL_ADDRESS)

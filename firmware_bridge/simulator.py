@@ -12,8 +12,7 @@ from firmware_bridge.messages import Hello, Result, Role, Trigger
 from firmware_bridge.parts import Ledger, PartRecord, Report
 from firmware_bridge.port import BAUD_DEFAULT
 from firmware_bridge.pseudo_terminal import PseudoTerminal
-from firmware_bridge.session import Session
-from firmware_bridge.timing import Timing
+from firmware_bridge.wiring import Way, endpoint
 
 ENCODER_STEP = 1_000
 """Encoder counts from one part to the next."""
@@ -36,6 +35,7 @@ class PlcSimulator:
         max_open: int = 1,
         deadline_s: float = 2.0,
         first: Trigger = Trigger(part_id=1, encoder=ENCODER_STEP),  # noqa: B008 - frozen
+        way: Way = Way.FRAMED,
         baud: int = BAUD_DEFAULT,
         link_path: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -45,9 +45,9 @@ class PlcSimulator:
         self._period_s = 1 / rate_hz if rate_hz else 0.0
         self._next, self._next_at, self._left = first, clock(), parts
         self._ledger = Ledger(deadline_s)
-        self._session = Session(Hello(Role.PLC, "plc-simulator"), new_session_number(), clock(), Timing.for_baud(baud))
+        self._session = endpoint(way, Hello(Role.PLC, "plc-simulator"), new_session_number(), clock(), baud)
         terminal = PseudoTerminal(link_path)
-        self.address = terminal.address
+        self.address = _address(way, terminal.name, baud)
         self._link = SerialLink(lambda: terminal, self._session, clock)
         self._started = False
         self._lock = threading.Lock()
@@ -68,6 +68,11 @@ class PlcSimulator:
         """Give every part so far by its id, in the order of the triggers."""
         with self._lock:
             return dict(self._ledger.records)
+
+    def records(self) -> list[PartRecord]:
+        """Give each part so far, in the order of the triggers."""
+        with self._lock:
+            return list(self._ledger.records.values())
 
     @property
     def repetitions(self) -> int:
@@ -114,3 +119,8 @@ class PlcSimulator:
         self._left -= 1
         self._next_at = max(now, self._next_at + self._period_s) if self._period_s else now
         self._next = Trigger((trigger.part_id + 1) % 2**32, (trigger.encoder + ENCODER_STEP) % 2**32)
+
+
+def _address(way: Way, path: Path, baud: int) -> str:
+    scheme, _, role = way.value.partition(" ")
+    return f"{scheme}://{path}?baud={baud}" + (f"&role={role}" if role else "")

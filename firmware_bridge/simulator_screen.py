@@ -12,7 +12,7 @@ from rich.table import Table
 from firmware_bridge.messages import Verdict
 from firmware_bridge.parts import Report
 from firmware_bridge.simulator import PlcSimulator
-
+from firmware_bridge.wiring import Way
 
 _LINGER_S = 0.5
 """The port stays this long after the last part, so that the station reads its last acknowledgement."""
@@ -41,6 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, help="parts per second; as fast as they are answered where not given")
     parser.add_argument("--max-open", type=int, default=4, help="unanswered parts at a time (%(default)s)")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until a part is rejected (%(default)s)")
+    parser.add_argument(
+        "--way",
+        choices=[way.value for way in Way],
+        default=Way.FRAMED.value,
+        help="what the station speaks (%(default)s)",
+    )
     parser.add_argument("--link", type=Path, help="make a symbolic link to the port here, for a fixed address")
     chosen = parser.parse_args(arguments)
     console = Console()
@@ -49,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         rate_hz=chosen.rate,
         max_open=chosen.max_open,
         deadline_s=chosen.deadline,
+        way=Way(chosen.way),
         link_path=chosen.link,
     ) as simulator:
         console.print(f"PLC at {simulator.address}, waiting for an inspection station", soft_wrap=True)

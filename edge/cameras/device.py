@@ -52,6 +52,18 @@ class Device(ABC):
 class DeviceOptions(Options):
     """Options of every live camera: how frames are matched to triggers, and which frames are not believed."""
 
+    trigger: Literal["free", "software", "hardware"] = Field(
+        default="free",
+        description="free: the camera runs by itself; software: each message of the PLC triggers it; "
+        "hardware: a sensor's wire triggers it",
+    )
+    window_ms: float = Field(
+        default=20,
+        gt=0,
+        le=10_000,
+        description="hardware trigger: how far a frame's beginning and the PLC's message may lie apart, less than half "
+        "of the shortest time between two parts; software trigger: one that cannot be sent so soon is not sent at all",
+    )
     latency_ms: float = Field(
         default=100,
         ge=0,
@@ -77,33 +89,25 @@ class DeviceOptions(Options):
     )
 
 
-class WindowOptions(DeviceOptions):
-    """Options of a live camera that a sensor's wire can trigger."""
-
-    trigger: Literal["free", "hardware"] = Field(
-        default="free", description="free: the camera runs by itself; hardware: a sensor's wire triggers it"
-    )
-    window_ms: float = Field(
-        default=20,
-        gt=0,
-        le=10_000,
-        description="hardware trigger: how far a frame's beginning and the PLC's message may lie apart; "
-        "less than half of the shortest time between two parts",
-    )
+SETTING_TOLERANCE = 0.05
+"""Sensors set exposure and gain in steps, of a line's time or so; beyond this share it is another setting."""
 
 
-class TriggerOptions(DeviceOptions):
-    """Options of a live camera that can be triggered in either way."""
+def check_settings(address: str, options: Options, found: dict[str, object]) -> None:
+    """Compare what a device has taken over with what was asked for; what was not asked for (0, "", None) passes.
 
-    trigger: Literal["free", "software", "hardware"] = Field(
-        default="free",
-        description="free: the camera runs by itself; software: each message of the PLC triggers it; "
-        "hardware: a sensor's wire triggers it",
-    )
-    window_ms: float = Field(
-        default=20,
-        gt=0,
-        le=10_000,
-        description="hardware trigger: how far a frame's beginning and the PLC's message may lie apart, less than half "
-        "of the shortest time between two parts; software trigger: one that cannot be sent so soon is not sent at all",
-    )
+    Raises CameraError with option, found and expected.
+    """
+    for name, value in found.items():
+        asked = getattr(options, name)
+        if asked in (0, "", None):
+            continue
+        if isinstance(asked, float) and isinstance(value, (int, float)):
+            same = abs(value - asked) <= SETTING_TOLERANCE * max(abs(asked), 1)
+        else:
+            same = value == asked
+        if not same:
+            raise CameraError(
+                f"camera {address}: option {name}: found {value} in the camera, expected {asked}; choose a value that "
+                "the camera can be set to"
+            )

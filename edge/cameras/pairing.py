@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from bundle import Image
+from edge.cameras.device import DeviceOptions
 
 MISSES = 3
 """A camera on a sensor's wire that leaves so many exposures in a row without a frame is restarted."""
@@ -55,6 +56,19 @@ class Pairing(ABC):
     def add(self, picture: Picture) -> None:
         """Note a frame."""
         self._pictures.append(picture)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no frame can come before the next exposure."""
+        return False
+
+    def due(self) -> bool:
+        """Whether a trigger is to be sent now."""
+        return False
+
+    def sent(self, at: float) -> None:
+        """Note that the trigger has been sent."""
+        raise NotImplementedError(f"{type(self).__name__} sends no triggers")
 
     @abstractmethod
     def settle(self, now: float) -> list[Answer]:
@@ -181,6 +195,11 @@ class SoftwareTrigger(Pairing):
         self._late_s = late_s
         self._sent: float | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether no frame can come before the next exposure."""
+        return not self._claims
+
     def due(self) -> bool:
         """Whether a trigger is to be sent now."""
         return bool(self._claims) and self._sent is None
@@ -222,3 +241,13 @@ class SoftwareTrigger(Pairing):
             return []
         self._sent = None
         return [(self._claims.popleft().exposure, picture)]
+
+
+def choose_pairing(options: DeviceOptions) -> Pairing:
+    """Choose the rule for the way a camera is triggered."""
+    timeout_s, window_s = options.frame_timeout_ms / 1e3, options.window_ms / 1e3
+    if options.trigger == "software":
+        return SoftwareTrigger(timeout_s, window_s)
+    if options.trigger == "hardware":
+        return HardwareTrigger(timeout_s, window_s)
+    return FreeRun(timeout_s)

@@ -22,6 +22,8 @@ class HandPlc:
 
     def __init__(self, acknowledge: bool = True) -> None:
         self.results: list[Result] = []
+        self.others: list[Message] = []
+        """Whatever else was sent."""
         self.offline: list[str] = []
         self._acknowledge = acknowledge
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -45,9 +47,11 @@ class HandPlc:
 
     def send(self, message: Message) -> None:
         """Keep a result."""
-        assert isinstance(message, Result)
         with self._arrived:
-            self.results.append(message)
+            if isinstance(message, Result):
+                self.results.append(message)
+            else:
+                self.others.append(message)
             self._arrived.notify_all()
         if self._acknowledge:
             self._events.put(Acknowledged(message))

@@ -19,7 +19,7 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    opened = Records(tmp_path / "records.sqlite", "b" * 64, lambda: NOON)
+    opened = Records(tmp_path / "records.sqlite", lambda: NOON)
     yield opened
     opened.close()
 
@@ -107,7 +107,7 @@ def test_rows_that_never_reached_the_disk_are_counted_at_the_end(records: Record
 
 
 def test_without_time_to_wait_the_result_goes_out_and_the_row_follows(tmp_path: Path) -> None:
-    records = Records(tmp_path / "records.sqlite", "b" * 64)
+    records = Records(tmp_path / "records.sqlite")
     with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # somebody else is writing
         kept = records.keep(settled(1), wait_s=0.001)
@@ -122,7 +122,7 @@ def test_without_time_to_wait_the_result_goes_out_and_the_row_follows(tmp_path: 
 def test_numbers_go_on_where_they_stopped(tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
     assert next_number(path) == 1
-    records = Records(path, "b" * 64)
+    records = Records(path)
     records.keep(settled(41), PATIENCE_S)
     records.close()
 
@@ -135,7 +135,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -
     path.write_bytes(content)
 
     with pytest.raises(RecordsError, match="not a database"):
-        Records(path, "")
+        Records(path)
     assert path.read_bytes() == content
 
 
@@ -145,11 +145,11 @@ def test_records_of_another_version_are_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
 
     with pytest.raises(RecordsError, match="found version 99, expected 1"):
-        Records(path, "")
+        Records(path)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(RecordsError, match="check the path"):
-        Records(tmp_path / "file" / "records.sqlite", "")
+        Records(tmp_path / "file" / "records.sqlite")

@@ -9,16 +9,16 @@ from time import monotonic
 
 import pytest
 
-from bundle import Verdict, load_bundle
+from bundle import Threshold, Verdict, load_bundle
 from edge.camera import Camera
 from edge.engine import Engine, open_engine
 from edge.inspector import Inspector
 from edge.records import Records
-from edge.runtime import Limits, Runtime
+from edge.runtime import Rules, Runtime
 from firmware_bridge.events import Undelivered
-from firmware_bridge.messages import Result
+from firmware_bridge.messages import Changeover, Fault, FaultCode, Result
 from firmware_bridge.messages import Verdict as WireVerdict
-from tests.conftest import grey_frame
+from tests.conftest import CLASSES, grey_frame
 from tests.edge.line_doubles import DamagedCamera, HandPlc, ListCamera, NumpyEngine
 
 GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
@@ -32,13 +32,13 @@ def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
     bundle = load_bundle(make_bundle())
     with ExitStack() as stack:
 
-        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **limits: float | int) -> Runtime:
-            records = Records(tmp_path / "records.sqlite", bundle.id)
+        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **rules: float | int) -> Runtime:
+            records = Records(tmp_path / "records.sqlite")
             stack.callback(records.close)
             inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
             named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
-            allowed = Limits(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **limits})
-            runtime = Runtime(inspector, named, records, plc, allowed, monotonic)
+            asked = Rules(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **rules})
+            runtime = Runtime(inspector, named, records, plc, asked, monotonic)
             stack.callback(runtime.stop)
             runtime.start()
             return runtime
@@ -256,3 +256,38 @@ def test_the_views_of_a_part_go_through_the_engine_as_one_batch(station: Run, tm
 
     assert verdicts(plc.wait_for(1)) == ["NG"]
     assert engine.calls == 1
+
+
+def test_in_shadow_mode_everything_passes_and_the_verdict_is_on_record(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, DamagedCamera([GOOD, BRIGHT], damaged={3}), shadow=True)
+    plc.trigger(1, 2, 3)
+
+    assert verdicts(plc.wait_for(3)) == ["OK", "OK", "OK"]
+    runtime.stop()
+    runtime._records.close()
+    assert rows(tmp_path, "SELECT verdict, told FROM parts") == [(1, 1), (2, 1), (5, 1)]
+
+
+def test_rejects_in_a_row_raise_an_alarm(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([BRIGHT, GOOD, BRIGHT, DARK, BRIGHT]), alarm_after_rejects=2)
+    plc.trigger(1, 2, 3, 4, 5)
+    plc.wait_for(5)
+    runtime.stop()
+
+    assert plc.others == [Fault(FaultCode.OTHER, 4, "2 rejects in a row")]
+
+
+def test_another_bundle_takes_over_between_two_parts(station: Run, make_bundle: Callable[..., Path]) -> None:
+    blind = {name: Threshold(score=1.0, level=255, min_area_px=10_000) for name in CLASSES}
+    plc, other = HandPlc(), load_bundle(make_bundle("blind", thresholds=blind))
+    runtime = station(plc, ListCamera([BRIGHT]))
+    plc.trigger(1)
+    plc.wait_for(1)
+    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic))
+    plc.trigger(2)
+
+    assert verdicts(plc.wait_for(2)) == ["NG", "OK"]
+    runtime.stop()
+    assert plc.others == [Changeover(0, other.id)]

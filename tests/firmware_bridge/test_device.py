@@ -279,7 +279,7 @@ def test_settings_counters_and_changeover_cross_the_line(line: Line) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.builds(Faults, bit_flip=st.sampled_from([0.0, 1e-4, 1e-3]), drop=st.sampled_from([0.0, 0.1]), duplicate=st.just(0.2)),
+    st.builds(Faults, bit_flip=st.sampled_from([0.0, 1e-4, 1e-3]), drop=st.sampled_from([0.0, 0.1])),
     st.integers(0, 2**32),
 )
 def test_nothing_passes_over_a_faulty_wire_that_was_not_proved_good(
@@ -310,9 +310,14 @@ def test_nothing_passes_over_a_faulty_wire_that_was_not_proved_good(
     line.bench.close()
 
 
+def filtered(stream: bytes, folder: Path) -> bytes:
+    """Give each message that C finds in `stream`, as C writes it."""
+    return subprocess.run([build("filter", folder)], input=stream, capture_output=True, check=True).stdout
+
+
 def test_c_reads_and_writes_each_example_of_the_protocol(device_folder: Path) -> None:
     stream = b"".join(read(example)[2] for example in EXAMPLES)
-    assert subprocess.run([build("filter", device_folder)], input=stream, capture_output=True, check=True).stdout == stream
+    assert filtered(stream, device_folder) == stream
 
 
 def test_c_and_python_agree_on_twenty_thousand_random_frames(device_folder: Path) -> None:
@@ -323,6 +328,5 @@ def test_c_and_python_agree_on_twenty_thousand_random_frames(device_folder: Path
             expected += encode_frame(encode(*decode(body)))
         except MessageMalformed:
             continue
-    found = subprocess.run([build("filter", device_folder)], input=stream, capture_output=True, check=True).stdout
-    assert found == expected
     assert len(expected) > 100_000
+    assert filtered(stream, device_folder) == expected

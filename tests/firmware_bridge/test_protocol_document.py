@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from firmware_bridge import generate, messages
 from firmware_bridge.frames import CRC_SIZE, MAX_BODY, FrameDecoder, encode_frame
 from firmware_bridge.messages import KINDS, Ack, Header, Message, Result, decode, encode

@@ -1,0 +1,179 @@
+"""A camera behind which a device sends frames: one thread receives, pairs, notices a loss and opens it again."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
+
+from edge.camera import Camera, Clock, Frame
+from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
+from edge.cameras.pairing import Answer, Picture, choose_pairing
+from edge.cameras.stamps import Stamps
+from edge.cameras.watch import Watch
+from edge.errors import CameraError, CameraLost, CameraTimeout, FrameDamaged
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.01
+"""How long the thread waits for a frame before it looks at the time."""
+BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before each attempt to open a lost camera again; the last one repeats."""
+KEPT = 16
+"""Answered exposures that wait to be grabbed; beyond that the oldest one is given up."""
+CLOSE_S = 5.0
+"""A vendor's call that does not come back holds up closing no longer."""
+
+
+class LiveCamera(Camera):
+    """A camera over a `Device`, which it opens as often as it must."""
+
+    def __init__(
+        self,
+        address: str,
+        clock: Clock,
+        options: DeviceOptions,
+        connect: Callable[[], Device],
+        back_off_s: Sequence[float] = BACK_OFF_S,
+    ) -> None:
+        """Open the device for the first time; raises CameraError, as `connect` does."""
+        super().__init__(address, clock)
+        self._options, self._connect, self._back_off_s = options, connect, back_off_s
+        self._pairing = choose_pairing(options)
+        self._outcomes: deque[Frame | FrameDamaged] = deque(maxlen=KEPT)
+        self._changed = threading.Condition()  # guards pairing, outcomes and health.connected
+        self._closing = threading.Event()
+        device = connect()
+        self._shape = device.shape
+        log.info("camera %s: %s, trigger %s", address, describe(self._shape), options.trigger)
+        self._thread = threading.Thread(target=self._run, args=(device,), name="camera", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the device back, waiting at most `CLOSE_S` for a vendor's call to end."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            log.error("camera %s: found its driver busy after %.0f s; it is left behind", self.address, CLOSE_S)
+
+    def _expose(self, exposure: int) -> None:
+        with self._changed:
+            if self.health.connected:
+                self._pairing.expose(exposure, self.clock())
+            else:
+                self._outcomes.append(self._lost(exposure))
+            self._changed.notify_all()
+
+    def _grab(self, timeout_s: float) -> Frame:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._outcomes, timeout_s):
+                raise CameraTimeout(
+                    f"camera {self.address}: found no frame within {timeout_s:.3f} s, expected one for each trigger; "
+                    "check trigger, exposure and grab_timeout_ms"
+                )
+            outcome = self._outcomes.popleft()
+        if isinstance(outcome, FrameDamaged):
+            raise outcome
+        return outcome
+
+    def _lost(self, exposure: int) -> CameraLost:
+        return CameraLost(f"camera {self.address}: is lost ({self.health.last_error}); it is being reopened", exposure)
+
+    # the thread
+
+    def _run(self, device: Device | None) -> None:
+        while device is not None:
+            try:
+                self._serve(device)
+            except DeviceLost as error:
+                self._lose(str(error))
+            except Exception as error:  # the outermost loop: whatever the vendor's code raised, the camera goes on
+                log.exception("camera %s", self.address)
+                self._lose(f"{type(error).__name__}: {error}")
+            finally:
+                device.close()
+            device = self._reopen()
+
+    def _lose(self, reason: str) -> None:
+        log.warning("camera %s: lost: %s", self.address, reason)
+        with self._changed:
+            self.health.lost += 1
+            self.health.connected = False
+            self.health.last_error = reason
+            self._outcomes.extend(self._lost(exposure) for exposure in self._pairing.abandon())
+            self._changed.notify_all()
+
+    def _reopen(self) -> Device | None:
+        for pause_s in chain(self._back_off_s, repeat(self._back_off_s[-1])):
+            if self._closing.wait(pause_s):
+                break
+            try:
+                device = self._connect()
+            except CameraError as error:
+                self.health.last_error = str(error)
+                continue
+            with self._changed:
+                self.health.reopened += 1
+                self.health.connected = True
+            log.info("camera %s: opened again", self.address)
+            return device
+        return None
+
+    def _serve(self, device: Device) -> None:
+        options = self._options
+        stamps = Stamps(options.latency_ms / 1e3)
+        watch = Watch(options.frozen, options.black, options.saturated)
+        heard = self.clock()
+        while not self._closing.is_set():
+            received = device.receive(self._trigger_if_due(device))
+            now = self.clock()
+            heard = now if received is not None else heard
+            picture = None if received is None else self._picture(received, stamps.began(received.stamp, now), now, watch)
+            self._settle(picture, now)
+            if self._pairing.fault:
+                raise DeviceLost(self._pairing.fault)
+            if options.trigger == "free" and now - heard >= options.silence_ms / 1e3:
+                raise DeviceLost(f"found no frame for {now - heard:.1f} s, expected a steady stream; check its cable")
+
+    def _trigger_if_due(self, device: Device) -> float:
+        """Trigger, or wait for a reason to; returns for how long to wait for a frame."""
+        with self._changed:
+            if self._pairing.idle and not self._closing.is_set():
+                self._changed.wait(POLL_S)
+            idle, due = self._pairing.idle, self._pairing.due()
+        if due:
+            device.trigger()
+            self._pairing.sent(self.clock())
+        return 0.0 if idle else POLL_S
+
+    def _picture(self, received: Received, began: float, arrived: float, watch: Watch) -> Picture:
+        pixels, problem = received.pixels, received.problem
+        if pixels is not None and pixels.shape != self._shape:
+            problem = f"found {describe(pixels.shape)}, expected {describe(self._shape)} as announced on opening"
+        elif pixels is not None:
+            problem = watch.look(pixels)
+        return Picture(pixels, began, arrived, problem)
+
+    def _settle(self, picture: Picture | None, now: float) -> None:
+        with self._changed:
+            if picture is not None:
+                self._pairing.add(picture)
+            answers = self._pairing.settle(now)
+            self._outcomes.extend(map(self._outcome, answers))
+            self.health.unclaimed = self._pairing.unclaimed
+            if answers:
+                self._changed.notify_all()
+
+    def _outcome(self, answer: Answer) -> Frame | FrameDamaged:
+        exposure, picture = answer
+        if picture.pixels is None or picture.problem:
+            return FrameDamaged(f"camera {self.address}: exposure {exposure}: {picture.problem}", exposure)
+        return Frame(picture.pixels, exposure, picture.arrived, f"{self.address}#{exposure}")
+
+
+def describe(shape: tuple[int, ...]) -> str:
+    """Say a frame's format, such as `640x480 grey`."""
+    colour = "grey" if len(shape) == 2 else "RGB" if shape[2] == 3 else f"{shape[2]} channels"
+    return f"{shape[1]}x{shape[0]} {colour}"

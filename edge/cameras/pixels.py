@@ -1,0 +1,46 @@
+"""GenICam's pixel formats: raw bytes of a frame into grey or RGB."""
+
+import cv2
+import numpy as np
+
+from bundle import Image
+from edge.errors import CameraError
+
+COPY = -1
+FORMATS = {
+    "Mono8": (1, COPY),
+    "RGB8": (3, COPY),
+    "RGB8Packed": (3, COPY),
+    "BGR8": (3, cv2.COLOR_BGR2RGB),
+    "BGR8Packed": (3, cv2.COLOR_BGR2RGB),
+    "RGBa8": (4, cv2.COLOR_RGBA2RGB),
+    "BGRa8": (4, cv2.COLOR_BGRA2RGB),
+    "BayerRG8": (1, cv2.COLOR_BayerRGGB2RGB),
+    "BayerGR8": (1, cv2.COLOR_BayerGRBG2RGB),
+    "BayerGB8": (1, cv2.COLOR_BayerGBRG2RGB),
+    "BayerBG8": (1, cv2.COLOR_BayerBGGR2RGB),
+}
+"""Bytes of a pixel and OpenCV's conversion, by the names of GenICam's Pixel Format Naming Convention."""
+
+
+def announced_shape(address: str, name: str, height: int, width: int) -> tuple[int, ...]:
+    """Return the shape that `to_image` makes of a frame of this format; raises CameraError if it is not known."""
+    if name not in FORMATS:
+        raise CameraError(
+            f"camera {address}: found the pixel format {name}, expected one of {', '.join(FORMATS)}; choose one with "
+            "the option format"
+        )
+    return (height, width) if name == "Mono8" else (height, width, 3)
+
+
+def to_image(data: Image, name: str, height: int, width: int) -> Image:
+    """Make uint8 [H, W] or [H, W, 3] RGB of a frame's bytes, always a copy; `name` is one of `FORMATS`.
+
+    Bytes after the last row are left out; raises ValueError if there are too few.
+    """
+    channels, conversion = FORMATS[name]
+    needed = height * width * channels
+    if data.size < needed:
+        raise ValueError(f"found {data.size} bytes, expected {needed} for {width}x{height} {name}")
+    pixels = data.reshape(-1)[:needed].reshape((height, width) if channels == 1 else (height, width, channels))
+    return pixels.copy() if conversion == COPY else np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)

@@ -1,0 +1,70 @@
+"""What a TensorRT plan is for: the key under which it is kept, with the differences between two."""
+
+import hashlib
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Edition = Literal["tensorrt", "tensorrt_rtx"]
+"""NVIDIA TensorRT, as on a Jetson, or TensorRT for RTX, which builds for a GPU that is elsewhere."""
+
+ANY_GPU = "any"
+"""Stands for the GPU's name where a plan is for every GPU of a compute capability."""
+
+
+class Frozen(BaseModel):
+    """A frozen table; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Options(Frozen):
+    """What the builder is told."""
+
+    workspace_mib: int = Field(default=1024, ge=16)
+    """Scratch memory of the fastest kernels; an 8 GB board shares its memory with camera and system."""
+    optimization_level: int = Field(default=3, ge=0, le=5)
+    """TensorRT's own scale of build time against speed; 3 is its default."""
+
+
+class Target(Frozen):
+    """The GPU that a plan is for."""
+
+    gpu: str
+    """The device's name, or `any`."""
+    compute_capability: str = Field(pattern=r"^\d+\.\d$")
+
+    @property
+    def architecture(self) -> str:
+        """The same as compilers call it, such as sm_87."""
+        return "sm_" + self.compute_capability.replace(".", "")
+
+
+class Key(Frozen):
+    """Everything that a plan depends on; a plan is used where all of it is equal."""
+
+    onnx_sha256: str
+    tensorrt: str
+    """Edition and version."""
+    target: Target
+    batch: int = Field(ge=1)
+    options: Options
+
+    @property
+    def name(self) -> str:
+        """A file name: for people first, unique by the hash at its end."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        return f"{self.target.architecture}-batch{self.batch}-{digest}"
+
+
+def differences(cached: Key, wanted: Key) -> list[str]:
+    """Say where a cached plan's key differs from the one wanted: what, found, expected."""
+    pairs = {
+        "ONNX hash": (cached.onnx_sha256[:12], wanted.onnx_sha256[:12]),
+        "TensorRT version": (cached.tensorrt, wanted.tensorrt),
+        "GPU": (cached.target.gpu, wanted.target.gpu),
+        "compute capability": (cached.target.compute_capability, wanted.target.compute_capability),
+        "batch": (cached.batch, wanted.batch),
+        "options": (cached.options.model_dump(), wanted.options.model_dump()),
+    }
+    return [f"{what}: found {found}, expected {expected}" for what, (found, expected) in pairs.items() if found != expected]

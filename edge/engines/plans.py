@@ -1,0 +1,117 @@
+"""The cache of plans: `<bundle>.engines/`, or a folder of that name under EDGE_INSPECT_CACHE.
+
+A plan is two files, `<key>.plan` with `<key>.json`, and beside them `<key>.log`, TensorRT's own words while building.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bundle import Bundle
+from edge.engines.key import Frozen, Key, differences
+from edge.errors import EngineError
+
+VARIABLE = "EDGE_INSPECT_CACHE"
+
+
+class Entry(Frozen):
+    """What stands in the JSON file beside a plan."""
+
+    key: Key
+    plan_sha256: str
+    bundle: str
+    """Name of the bundle that it was built from."""
+    build_seconds: float
+
+
+class PlanCache:
+    """The plans of one bundle."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "PlanCache":
+        """Where a bundle's plans are kept on this machine."""
+        name = f"{bundle.folder.resolve().name}.engines"
+        elsewhere = os.environ.get(VARIABLE)
+        return cls(Path(elsewhere) / name if elsewhere else bundle.folder.resolve().parent / name)
+
+    def find(self, key: Key) -> bytes | None:
+        """The plan of this key; None, with nothing left of it, if it is missing or not the one that was stored."""
+        try:
+            plan = self.path(key, "plan").read_bytes()
+            entry = Entry.model_validate_json(self.path(key, "json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError):
+            self.discard(key)
+            return None
+        if entry.key != key or entry.plan_sha256 != _sha256(plan):
+            self.discard(key)
+            return None
+        return plan
+
+    def why_not(self, key: Key) -> str:
+        """Say why there is no plan of this key: what is different about the one that comes nearest."""
+        if self.path(key, "plan").exists() or self.path(key, "json").exists():
+            return f"the plan {self.path(key, 'plan')} is damaged or has no description beside it"
+        lists = [differences(entry.key, key) for entry in self._entries()]
+        if not lists:
+            return f"there is none in {self.folder} yet"
+        return "; ".join(min(lists, key=len))
+
+    def store(self, entry: Entry, plan: bytes) -> None:
+        """Keep a plan; the description is written last, so that half a plan is none."""
+        _write(self.path(entry.key, "plan"), plan)
+        _write(self.path(entry.key, "json"), entry.model_dump_json(indent=1).encode() + b"\n")
+
+    def discard(self, key: Key) -> None:
+        """Throw a plan away; its log stays."""
+        for suffix in ("json", "plan"):
+            self.path(key, suffix).unlink(missing_ok=True)
+
+    def path(self, key: Key, suffix: str) -> Path:
+        """One of the files of a key."""
+        return self.folder / f"{key.name}.{suffix}"
+
+    def read(self, name: str) -> bytes | None:
+        """Another file of the cache, such as a timing cache; None if there is none."""
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep another file."""
+        _write(self.folder / name, content)
+
+    def _entries(self) -> Iterator[Entry]:
+        for path in sorted(self.folder.glob("*.json")):
+            with suppress(OSError, ValidationError):
+                yield Entry.model_validate_json(path.read_bytes())
+
+
+def make_entry(key: Key, bundle: Bundle, plan: bytes, seconds: float) -> Entry:
+    """Describe a plan that has just been built."""
+    return Entry(key=key, plan_sha256=_sha256(plan), bundle=bundle.manifest.name, build_seconds=round(seconds, 2))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise EngineError(
+            f"{path}: cannot be written ({error.strerror}); check the folder's permissions and space, "
+            f"or name another folder in {VARIABLE}"
+        ) from None

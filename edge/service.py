@@ -1,0 +1,62 @@
+"""The life of a running station: signals, reload without losing a part, the supervisor's watchdog."""
+
+import logging
+import signal
+import threading
+from pathlib import Path
+
+from bundle import BundleError
+from edge.errors import StationError
+from edge.line import Line, load_line
+from edge.runtime import Runtime
+from edge.station import open_inspector
+from edge.systemd import notify
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""How soon a signal is acted on; the watchdog hears from us as often."""
+RELOADED = {"bundle", "engine", "engine_threads", "unsure_margin"}
+"""Keys of line.toml that take effect on SIGHUP; the others need a restart."""
+
+
+def serve(path: Path, line: Line, runtime: Runtime) -> None:
+    """Wait until the station is told to stop (SIGTERM, SIGINT) or its cameras have no more frames.
+
+    On SIGHUP line.toml is read again and its bundle put in place between two parts. The supervisor's watchdog is fed
+    only while every thread of the loop is alive.
+    """
+    reload_asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: runtime.finished.set())
+    signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
+    notify("READY=1")
+    while not runtime.finished.wait(TICK_S):
+        if runtime.alive:
+            notify("WATCHDOG=1")
+        if reload_asked.is_set():
+            reload_asked.clear()
+            line = reload(path, line, runtime)
+    notify("STOPPING=1")
+
+
+def reload(path: Path, line: Line, runtime: Runtime) -> Line:
+    """Read the configuration again and change over to its bundle; returns the line that is now in force.
+
+    Anything wrong with it, golden frames that disagree included, leaves the station as it is, with the reason in the
+    log.
+    """
+    try:
+        wanted = load_line(path)
+        inspector = open_inspector(wanted, runtime.clock)
+    except (BundleError, StationError) as error:
+        log.error("reload refused, the station goes on as before: %s", error)
+        return line
+    runtime.use(inspector)
+    changed = {key for key in Line.model_fields if getattr(wanted, key) != getattr(line, key)}
+    if needs_restart := changed - RELOADED:
+        log.warning(
+            "reload: %s changed too, which takes effect at the next start only", ", ".join(sorted(needs_restart))
+        )
+    log.info("reload: bundle %s, thresholds %s", inspector.bundle.id[:12], inspector.bundle.manifest.thresholds)
+    return line.model_copy(update={key: getattr(wanted, key) for key in RELOADED})

@@ -1,0 +1,36 @@
+"""The ways to speak, and the endpoint that each side needs for it."""
+
+from enum import Enum
+
+from firmware_bridge.endpoint import Endpoint
+from firmware_bridge.handshake import Handshake, PlcHandshake, StationHandshake
+from firmware_bridge.messages import Hello, Role
+from firmware_bridge.session import Session
+from firmware_bridge.timing import Timing
+
+UNIT = 1
+"""The Modbus address of whichever side is the server."""
+
+
+class Way(Enum):
+    """How station and PLC speak; for Modbus, what the *station* is."""
+
+    FRAMED = "serial"
+    MODBUS_SERVER = "modbus-rtu server"
+    MODBUS_CLIENT = "modbus-rtu client"
+
+
+def endpoint(way: Way, hello: Hello, number: int, now: float, baud: int, unit: int = UNIT) -> Endpoint:
+    """Make the end of the line that `hello` introduces.
+
+    `number` is the session number; Modbus has none. pymodbus is needed only for the Modbus ways.
+    """
+    if way is Way.FRAMED:
+        return Session(hello, number, now, Timing.for_baud(baud))
+    from firmware_bridge.rtu import RtuClient, RtuServer
+
+    timing = Timing.for_modbus(baud)
+    is_station = hello.role is Role.EDGE
+    handshake: Handshake = StationHandshake(hello, timing, now) if is_station else PlcHandshake(timing, now)
+    kind = RtuServer if is_station == (way is Way.MODBUS_SERVER) else RtuClient
+    return kind(handshake, timing, unit, baud)

@@ -1,0 +1,167 @@
+"""One contract for every way to speak and every PLC: what a station may rely on, whoever is at the other end."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from firmware_bridge.events import Acknowledged, Event, HelloReceived
+from firmware_bridge.link import Link, open_link
+from firmware_bridge.messages import Hello, Result, Trigger, Verdict
+from firmware_bridge.simulator import PlcSimulator
+from firmware_bridge.wiring import Way
+from tests.firmware_bridge.device_bench import build
+
+PARTS = 12
+PATIENCE_S = 20.0  # a bound for a loaded machine, not a wait
+Outcome = list[tuple[Verdict, bool]]
+
+
+class Plc(Protocol):
+    """What the contract is tested on: a line of PARTS parts, each rejected after half a second or so."""
+
+    address: str
+
+    def outcome(self) -> Outcome | None:
+        """Give verdict and "passed" of each part in order, None as long as the line runs."""
+
+    def close(self) -> None:
+        """Take it away."""
+
+
+class SimulatedPlc:
+    """The Python simulator."""
+
+    def __init__(self, way: Way) -> None:
+        self._simulator = PlcSimulator(PARTS, max_open=PARTS, deadline_s=0.6, way=way)
+        self.address = self._simulator.address
+
+    def outcome(self) -> Outcome | None:
+        if not self._simulator.wait(0):
+            return None
+        records = self._simulator.records()
+        return [(record.verdict, record.decision.value == "passed") for record in records]
+
+    def close(self) -> None:
+        self._simulator.close()
+
+
+class DevicePlc:
+    """The C reject controller, with the sanitizers on, as a process."""
+
+    def __init__(self, program: Path) -> None:
+        words = [program, "--parts", str(PARTS), "--period-ms", "20", "--distance", "6000", "--deadline-ms", "400"]
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self._process.stdout
+        self.address = self._process.stdout.readline().strip()
+
+    def outcome(self) -> Outcome | None:
+        if self._process.poll() is None:
+            return None
+        assert self._process.stdout
+        lines = [line.split() for line in self._process.stdout.read().splitlines()]
+        parts = [line for line in lines if line[0] == "part"]
+        assert len(parts) == len(lines) - 1, lines  # the counters, and no word of a sanitizer
+        return [(Verdict(int(verdict)), fate == "passed") for _, _, _, verdict, fate in parts]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(params=[*Way, "C controller"], ids=str)
+def plc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plc]:
+    """Each PLC in turn."""
+    if isinstance(request.param, Way):
+        running: Plc = SimulatedPlc(request.param)
+    else:
+        folder: Path = request.getfixturevalue("device_folder")
+        running = DevicePlc(build("reject-controller", folder))
+    yield running
+    running.close()
+
+
+Inspect = Callable[[Link, Trigger], None]
+
+
+def run(plc: Plc, inspect: Inspect) -> tuple[list[Event], Outcome]:
+    """Inspect until the line has decided on its last part."""
+    link = open_link(plc.address, Hello())
+    events: list[Event] = []
+    end = time.monotonic() + PATIENCE_S
+    while (outcome := plc.outcome()) is None:
+        assert time.monotonic() < end, f"the line still runs after {PATIENCE_S} s; last events {events[-3:]}"
+        for event in link.poll(0.02):
+            events.append(event)
+            if isinstance(event, Trigger):
+                inspect(link, event)
+    link.close()
+    return events, outcome
+
+
+def say(verdict: Verdict) -> Inspect:
+    """Give each part the same verdict."""
+    return lambda link, part: link.send(Result(part.part_id, part.encoder, verdict))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.OK, Verdict.NG, Verdict.UNSURE, Verdict.TIMEOUT, Verdict.FAULT])
+def test_only_ok_passes(plc: Plc, verdict: Verdict) -> None:
+    events, outcome = run(plc, say(verdict))
+    assert outcome == [(verdict, verdict is Verdict.OK)] * PARTS
+    assert sum(isinstance(event, Trigger) for event in events) == PARTS
+
+
+def test_each_part_gets_its_own_verdict_and_each_result_is_acknowledged(plc: Plc) -> None:
+    said: list[Verdict] = []
+
+    def alternate(link: Link, part: Trigger) -> None:
+        said.append((Verdict.OK, Verdict.NG, Verdict.OK)[len(said) % 3])
+        link.send(Result(part.part_id, part.encoder, said[-1], 1, 0.5, 40, (1, 2, 3, 4), 900))
+
+    events, outcome = run(plc, alternate)
+    assert outcome == [(verdict, verdict is Verdict.OK) for verdict in said]
+    assert len(said) == PARTS
+    # The line is gone as soon as it has decided, which may be before the last acknowledgements are read.
+    assert sum(isinstance(event, Acknowledged) for event in events) >= PARTS - 2
+    assert sum(isinstance(event, HelloReceived) for event in events) == 1
+
+
+def test_no_part_passes_without_an_answer(plc: Plc) -> None:
+    _, outcome = run(plc, lambda link, part: None)
+    assert outcome == [(Verdict.NONE, False)] * PARTS
+
+
+@pytest.mark.parametrize(("part_off", "encoder_off"), [(1, 0), (0, 1)])
+def test_an_answer_to_another_part_passes_nothing(plc: Plc, part_off: int, encoder_off: int) -> None:
+    def mistaken(link: Link, part: Trigger) -> None:
+        link.send(Result((part.part_id + part_off) % 2**32, (part.encoder + encoder_off) % 2**32, Verdict.OK))
+
+    _, outcome = run(plc, mistaken)
+    assert not any(passed for _, passed in outcome)
+
+
+def test_the_first_answer_counts(plc: Plc) -> None:
+    def contradict(link: Link, part: Trigger) -> None:
+        for verdict in (Verdict.NG, Verdict.OK):
+            link.send(Result(part.part_id, part.encoder, verdict))
+
+    _, outcome = run(plc, contradict)
+    assert outcome == [(Verdict.NG, False)] * PARTS
+
+
+def test_a_station_that_goes_off_line_passes_nothing_more(plc: Plc) -> None:
+    answered: list[Trigger] = []
+
+    def leave_after_three(link: Link, part: Trigger) -> None:
+        answered.append(part)
+        if len(answered) <= 3:
+            link.send(Result(part.part_id, part.encoder, Verdict.OK))
+        if len(answered) == 3:
+            link.go_offline("end of shift")
+
+    _, outcome = run(plc, leave_after_three)
+    assert sum(passed for _, passed in outcome) <= 3
+    assert len(outcome) == PARTS
