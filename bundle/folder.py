@@ -51,8 +51,16 @@ class Bundle:
         unsure_margin: float = 0.0,
     ) -> Decision:
         """Decide on one frame of this shape (height first) by the bundle's thresholds; see `decide`."""
-        geometry = Geometry.of(self.manifest.input, frame_shape[0], frame_shape[1])
+        geometry = self._geometry(frame_shape)
         return decide(scores, masks, self.manifest.thresholds, geometry, unsure_margin)
+
+    def input_pixel_area(self, frame_shape: tuple[int, ...]) -> float:
+        """Area of one pixel of the network's input, in pixels of a frame of this shape."""
+        geometry = self._geometry(frame_shape)
+        return geometry.width * geometry.height / (geometry.input_width * geometry.input_height)
+
+    def _geometry(self, frame_shape: tuple[int, ...]) -> Geometry:
+        return Geometry.of(self.manifest.input, frame_shape[0], frame_shape[1])
 
     def check(self, infer: Infer) -> None:
         """Raise GoldenMismatch unless an engine answers the golden frames as this bundle expects."""

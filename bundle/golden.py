@@ -80,4 +80,3 @@ def compare(golden: Golden, infer: Infer, inputs: Sequence[NDArray[np.uint8]], t
                 f"expected at most {tolerance.score} and {tolerance.mask}; "
                 "the engine computes something else: rebuild it, do not go on line"
             )
-

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from bundle import Image, check_frame
-from edge.errors import FrameDamaged
+from edge.errors import CameraLost, FrameDamaged
 
 Clock = Callable[[], float]
 """Seconds on a clock that never jumps, like `time.monotonic`."""
@@ -77,7 +77,8 @@ class Camera(ABC):
             frame = self._grab(timeout_s)
         except FrameDamaged as error:
             self.health.damaged += 1
-            self.health.last_error = str(error)
+            if not isinstance(error, CameraLost):  # the loss itself has been noted
+                self.health.last_error = str(error)
             raise
         check_frame(frame.pixels)
         self.health.frames += 1

@@ -1,23 +1,44 @@
 """From a part's frames to its outcome, stage by stage."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, FrameError, Verdict
+from bundle import Bundle, Decision, FrameError, Image, Verdict
 from edge.camera import Clock
 from edge.engine import Engine
-from edge.part import Outcome, Part
+from edge.ignore import IgnoreRegion
+from edge.part import Outcome, Part, View
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the line knows of one camera's picture."""
+
+    ignore: IgnoreRegion | None = None
+    mm_per_px: float | None = None
+    """Millimetres on the part for one pixel of the frame."""
 
 
 class Inspector:
     """A bundle on its engine. Used by one thread."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, clock: Clock, unsure_margin: float = 0.0) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        clock: Clock,
+        unsure_margin: float = 0.0,
+        sights: Sequence[Sight] = (),
+    ) -> None:
+        """sights: one per camera, or none at all where no camera has settings of its own."""
         self.bundle = bundle
         self.engine = engine
         self.unsure_margin = unsure_margin
         self._clock = clock
+        self._sights = sights
 
     def warm_up(self, cameras: int, times: int = 3) -> None:
         """Run a golden frame in batches of `cameras`, so that the first part is not slower than the others."""
@@ -39,13 +60,24 @@ class Inspector:
         part.stamps["prepared"] = self._clock()
         scores, masks = self.engine.infer(inputs)
         part.stamps["inferred"] = self._clock()
-        decisions = []
-        for number, view in enumerate(part.views):
-            decision = self.bundle.decide(scores[number], masks[number], frames[number].shape, self.unsure_margin)
-            view.masks, view.defects = masks[number], decision.defects
-            decisions.append(decision)
+        decisions = [
+            self._decide(view, number, frames[number].shape, scores[number], masks[number])
+            for number, view in enumerate(part.views)
+        ]
         part.stamps["decided"] = self._clock()
         return worst(decisions)
+
+    def _decide(
+        self, view: View, camera: int, shape: tuple[int, ...], scores: NDArray[np.float32], masks: Image
+    ) -> Decision:
+        sight = self._sights[camera] if self._sights else Sight()
+        if sight.ignore is not None:
+            scores, masks = sight.ignore.apply(scores, masks, shape)
+        if sight.mm_per_px is not None:
+            view.mm2_per_px = self.bundle.input_pixel_area(shape) * sight.mm_per_px**2
+        decision = self.bundle.decide(scores, masks, shape, self.unsure_margin)
+        view.masks, view.defects = masks, decision.defects
+        return decision
 
 
 def worst(decisions: Sequence[Decision]) -> Outcome:

@@ -28,6 +28,10 @@ class CameraSettings(Table):
     """Such as `file:///pictures` or `synthetic://?seed=7`."""
     name: str = Field(default="camera", min_length=1)
     """Its name in records and messages; cameras of one line have different ones."""
+    ignore: Path | None = None
+    """Picture of the size of the camera's frames, white where nothing counts."""
+    mm_per_px: float | None = Field(default=None, gt=0, le=100)
+    """Millimetres on the part for one pixel of the frame; with it the records have areas in square millimetres."""
 
 
 class Line(Table):
@@ -89,4 +93,8 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
         allowed = ", ".join(Line.model_fields)
         raise LineConfigError(f"{path}: {first_problem(error)}; the keys are: {allowed}") from None
     folder = path.parent
-    return line.model_copy(update={"bundle": folder / line.bundle, "records": folder / line.records})
+    cameras = tuple(
+        camera.model_copy(update={"ignore": folder / camera.ignore}) if camera.ignore else camera
+        for camera in line.camera
+    )
+    return line.model_copy(update={"bundle": folder / line.bundle, "records": folder / line.records, "camera": cameras})

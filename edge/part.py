@@ -29,6 +29,8 @@ class View:
     masks: Image | None = None
     """The network's masks, uint8 [C, h, w], once it has been inspected."""
     defects: tuple[Defect, ...] = ()
+    mm2_per_px: float | None = None
+    """Square millimetres on the part for one pixel of the network's input, where the camera's scale is known."""
 
 
 @dataclass

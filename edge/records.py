@@ -205,9 +205,10 @@ def _view_rows(part: int, view: View, with_defects: bool) -> list[Statement]:
     height, width = view.frame.pixels.shape[:2]
     seen = (part, view.camera, view.exposure, view.frame.source, width, height)
     rows = [_insert("views", ("part", "camera", "exposure", "source", "width", "height"), seen)]
-    names = ("part", "camera", "class", "score", "area_px", "x", "y", "width", "height")
+    names = ("part", "camera", "class", "score", "area_px", "area_mm2", "x", "y", "width", "height")
     for found in view.defects if with_defects else ():
-        defect = (part, view.camera, found.class_name, found.score, found.area_px, *found.box)
+        area_mm2 = None if view.mm2_per_px is None else found.area_px * view.mm2_per_px
+        defect = (part, view.camera, found.class_name, found.score, found.area_px, area_mm2, *found.box)
         rows.append(_insert("defects", names, defect))
     return rows
 

@@ -35,6 +35,7 @@ CREATE TABLE defects (
     class TEXT NOT NULL,
     score REAL NOT NULL,
     area_px REAL NOT NULL,
+    area_mm2 REAL,                  -- NULL where the camera has no scale
     x INTEGER NOT NULL,
     y INTEGER NOT NULL,
     width INTEGER NOT NULL,

@@ -6,11 +6,12 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from time import monotonic
 
-from bundle import Bundle, load_bundle
+from bundle import Bundle, Manifest, load_bundle
 from edge.camera import Camera, Clock, open_camera
 from edge.engine import open_engine
-from edge.inspector import Inspector
-from edge.line import Line
+from edge.ignore import load_ignore
+from edge.inspector import Inspector, Sight
+from edge.line import CameraSettings, Line
 from edge.part import Part
 from edge.records import Records
 from edge.runtime import Rules, Runtime
@@ -56,9 +57,15 @@ def open_inspector(line: Line, clock: Clock) -> Inspector:
     """
     bundle = load_bundle(line.bundle)
     engine = open_engine(line.engine, bundle, line.engine_threads)
-    inspector = Inspector(bundle, engine, clock, line.unsure_margin)
+    sights = [_sight(camera, bundle.manifest) for camera in line.camera]
+    inspector = Inspector(bundle, engine, clock, line.unsure_margin, sights)
     inspector.warm_up(len(line.camera))
     return inspector
+
+
+def _sight(camera: CameraSettings, manifest: Manifest) -> Sight:
+    region = load_ignore(camera.ignore, manifest.input, manifest.masks) if camera.ignore else None
+    return Sight(region, camera.mm_per_px)
 
 
 def assemble(

@@ -1,6 +1,7 @@
 """The console script `edge-export`."""
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
@@ -177,10 +178,10 @@ def thresholds(
     console.print(tuned.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
 
 
-def main() -> None:
-    """Run the command; what goes wrong is one line on standard error, exit status 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what goes wrong is one line on standard error, exit status 1."""
     try:
-        app()
+        app(None if arguments is None else list(arguments))
     except (ExportError, BundleError, FrameError, StationError, TrainError) as error:
         sys.exit(f"edge-export: {error}")
     except OSError as error:

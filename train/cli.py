@@ -1,67 +1,133 @@
 """The command `train`: train by a recipe, or one of its subcommands."""
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cv2
 import torch
 import typer
 from rich.console import Console
 
+from train.annotations import import_coco, import_labelme
+from train.checkpoint import load_checkpoint
 from train.device import choose_compute
+from train.dryrun import dry_run
 from train.errors import TrainError
+from train.evaluation import evaluate_checkpoint
 from train.readers import read_dataset
-from train.recipe import load_recipe
+from train.recipe import Recipe, load_recipe
 from train.run import Run
 from train.samples import Dataset
-from train.splits import Kind, Split, load_split, make_split
+from train.splits import Kind, Side, Split, load_split, make_split, save_split
+from train.tables import metrics_table
+from train.world import World, joined_world, local_device
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-DataOption = Annotated[Path | None, typer.Option(help="Folder of labelled images.", show_default=False)]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a value of the recipe: key=value.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="Processor threads. [default: all cores]")]
 
 
 @app.callback(invoke_without_command=True)
 def train(
     context: typer.Context,
-    data: DataOption = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of labelled images.", show_default=False)] = None,
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "magnetic-tile",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; goes on where one is there.")] = None,
     split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. [default: the recipe's]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's; of the split as well.")] = None,
-    overrides: SetOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="Processor threads. [default: all cores]")] = None,
+    model: Annotated[str | None, typer.Option(help="can, or a peer: unet-resnet50, unet-densenet121, ...")] = None,
+    pretrained: Annotated[bool | None, typer.Option(help="Start a peer from ImageNet weights.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Checkpoint to start from (fine-tuning).")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="One batch through everything; memory and time.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write curves for TensorBoard into --out.")] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
-    """Train the network of a recipe on labelled images, test it, and leave best.pt and metrics.json in --out.
+    """Train the network of a recipe on labelled images; leave best.pt, metrics.json and report.html in --out.
 
-    The same command goes on with an interrupted run.
+    The same command goes on with an interrupted run. On several GPUs: torchrun --nproc-per-node N -m train.cli ...
     """
     if context.invoked_subcommand is not None:
         return
     if data is None or out is None:
         raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
     use_threads(threads)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    settings = load_recipe(recipe, _overrides(overrides, epochs, seed))
+    named = {"run.epochs": epochs, "seed": seed, "network.model": model, "network.pretrained": pretrained}
+    settings = load_recipe(recipe, [*(overrides or []), *_overrides(named)])
     dataset = read_dataset(data)
     chosen = resolve_split(split or settings.split, dataset, settings.seed)
-    compute = choose_compute(device, settings.run.precision)
-    run = Run(settings, dataset, chosen, out, compute, console)
-    sides = ", ".join(f"{side} {len(samples)}" for side, samples in run.samples.items())
-    console.print(f"{dataset.name}: {sides} images, split {chosen.kind}, seed {chosen.seed}", highlight=False)
-    console.print(f"recipe {settings.name} on {compute.device}, {compute.reason}", highlight=False)
-    run.resume()
-    try:
-        run.train()
-    except KeyboardInterrupt:
-        where = f"the last whole epoch is in {run.last}" if run.last.exists() else "no epoch was finished"
-        console.print(f"interrupted; {where}. The same command goes on from there.", highlight=False)
-        raise typer.Exit(130) from None
-    run.test()
+    with _prepared(settings, dataset, chosen, out, local_device(device)) as run:
+        if dry:
+            run.console.print("\n".join(dry_run(run)), highlight=False)
+            return
+        run.resume()
+        if init is not None:
+            run.start_from(init)
+        _train(run, tensorboard)
+        if run.world.leads:
+            run.test()
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a run.")],
+    data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
+    split: Annotated[str | None, typer.Option(help="random, by-part or a file. [default: the checkpoint's]")] = None,
+    part: Annotated[Literal["train", "val", "test", "all"], typer.Option(help="Which side of the split.")] = "test",
+    output: Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Measure a checkpoint on labelled images, with the thresholds that it carries."""
+    use_threads(threads)
+    console = _console(World())
+    stored = load_checkpoint(checkpoint)
+    dataset = read_dataset(data)
+    chosen = None
+    if part != "all":
+        chosen = resolve_split(split, dataset, stored.meta.split.seed) if split else stored.meta.split
+    compute = choose_compute(device, stored.meta.recipe.run.precision)
+    metrics, warning = evaluate_checkpoint(stored, dataset, chosen, part, compute)
+    console.print(*([warning] if warning else []), metrics_table(metrics, f"{part}: {metrics.images} images"), sep="\n")
+    if output is not None:
+        output.write_text(json.dumps(metrics.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+
+
+@app.command("split")
+def write_split(
+    data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
+    out: Annotated[Path, typer.Option(help="File to write (JSON).")],
+    kind: Annotated[Literal["random", "by-part"], typer.Option(help="See the README.")] = "by-part",
+    seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
+) -> None:
+    """Write a split to a file, so that others can use the very same one."""
+    split = make_split(read_dataset(data), kind, seed)
+    save_split(split, out)
+    sides: list[Side] = list(split.images.values())
+    counts = ", ".join(f"{side} {sides.count(side)}" for side in ("train", "val", "test"))
+    typer.echo(f"{out}: {counts} images")
+
+
+@app.command("import")
+def import_annotations(
+    kind: Annotated[Literal["coco", "labelme"], typer.Argument(help="What wrote the annotations.")],
+    annotations: Annotated[Path, typer.Argument(help="COCO: the JSON file. LabelMe: the folder of images and JSON.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
+    images: Annotated[Path | None, typer.Option(help="COCO: folder of the images. [default: the file's]")] = None,
+) -> None:
+    """Write COCO or LabelMe annotations as a folder that `train --data` reads."""
+    if kind == "coco":
+        count = import_coco(annotations, images or annotations.parent, out)
+    else:
+        count = import_labelme(annotations, out)
+    typer.echo(f"{out}: {count} images")
 
 
 def resolve_split(name: str, dataset: Dataset, seed: int) -> Split:
@@ -86,9 +152,35 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(2)
 
 
-def _overrides(given: list[str] | None, epochs: int | None, seed: int | None) -> list[str]:
-    named = {"run.epochs": epochs, "seed": seed}
-    return [*(given or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
+@contextmanager
+def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device: str) -> Iterator[Run]:
+    """The run, in the world of its processes, with what was chosen said once."""
+    compute = choose_compute(device, recipe.run.precision)
+    with joined_world(compute.device) as world:
+        console = _console(world)
+        run = Run(recipe, dataset, split, out, compute, console, world)
+        sides = ", ".join(f"{side} {len(samples)}" for side, samples in run.samples.items())
+        console.print(f"{dataset.name}: {sides} images, split {split.kind}, seed {split.seed}", highlight=False)
+        processes = f" in {world.size} processes" if world.size > 1 else ""
+        console.print(f"recipe {recipe.name} on {compute.device}{processes}, {compute.reason}", highlight=False)
+        yield run
+
+
+def _train(run: Run, tensorboard: bool) -> None:
+    try:
+        run.train(tensorboard=tensorboard)
+    except KeyboardInterrupt:
+        where = f"the last whole epoch is in {run.last}" if run.last.exists() else "no epoch was finished"
+        run.console.print(f"interrupted; {where}. The same command goes on from there.", highlight=False)
+        raise typer.Exit(130) from None
+
+
+def _console(world: World) -> Console:
+    return Console(width=None if sys.stdout.isatty() else 140, quiet=not world.leads)
+
+
+def _overrides(named: dict[str, object]) -> list[str]:
+    return [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 class EpochProgress:
     """Shows images per second and the time left; on no terminal, only the line per epoch."""
 
-    def __init__(
-        self, epochs: int, done: int, console: Console, clock: Callable[[], float] = time.monotonic
-    ):
+    def __init__(self, epochs: int, done: int, console: Console, clock: Callable[[], float] = time.monotonic):
         self._epochs, self._first = epochs, done
         self._clock = clock
         self._bar = Progress(

@@ -106,9 +106,7 @@ def _sheet(meta: Meta, findings: Findings) -> str:
 def _part(meta: Meta, findings: Findings, index: int, overlap: float) -> str:
     row, images = findings.predictions[index], findings.images
     thresholds = [meta.thresholds[name] for name in meta.classes]
-    png = outlined_part(
-        images.images[index], images.masks(index), findings.outputs.masks[index], row.found, thresholds
-    )
+    png = outlined_part(images.images[index], images.masks(index), findings.outputs.masks[index], row.found, thresholds)
     truth = ", ".join(name for name, has in zip(meta.classes, row.labels, strict=True) if has) or "good"
     found = [f"{n} {s:.2f}" for n, s, f in zip(meta.classes, row.scores, row.found, strict=True) if f] or ["nothing"]
     caption = f"{findings.names[index]}: {truth}; found {', '.join(found)}; IoU {percent(overlap)}"

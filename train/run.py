@@ -4,17 +4,19 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bundle import Threshold
-from train.checkpoint import Checkpoint, Meta, build_network, file_sha256, load_checkpoint, save_checkpoint, software
+from train.checkpoint import Checkpoint, Meta, file_sha256, load_checkpoint, save_checkpoint, software
 from train.curve import epoch_generator
 from train.data import DeviceSet
 from train.device import Compute
 from train.errors import CheckpointError
+from train.evaluation import outputs_of
 from train.guided import TrainingData
 from train.images import ImageSet, load_images
 from train.init import start_from
@@ -26,6 +28,7 @@ from train.progress import EpochProgress
 from train.recipe import Recipe, first_difference
 from train.report import Findings, write_report
 from train.samples import Dataset
+from train.scalars import Scalars
 from train.splits import Side, Split, save_split, sides_of
 from train.tables import metrics_table, percent
 from train.thresholds import check_positives, choose_thresholds
@@ -79,7 +82,7 @@ class Run:
         self.init = stored.meta.init
         self.console.print(f"goes on after epoch {self.journal.done} of {self.recipe.run.epochs} in {self.out}")
 
-    def train(self, show: Callable[..., EpochProgress] = EpochProgress) -> None:
+    def train(self, show: Callable[..., EpochProgress] = EpochProgress, tensorboard: bool = False) -> None:
         """Train the epochs that are left. An interruption loses at most the epoch under way."""
         self.out.mkdir(parents=True, exist_ok=True)
         if self.world.leads:
@@ -90,7 +93,11 @@ class Run:
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
         training = TrainingData(train, self.recipe, self.compute.device, os.cpu_count() or 1)
         val_set = DeviceSet(val, self.compute.device)
-        with show(self.recipe.run.epochs, self.journal.done, self.console) as progress:
+        scalars = Scalars(self.out, self.journal.done) if tensorboard and self.world.leads else None
+        with (
+            show(self.recipe.run.epochs, self.journal.done, self.console) as progress,
+            closing(scalars) if scalars is not None else nullcontext(),
+        ):
             while not self.journal.finished():
                 data = training.of(self.journal.done, self.journal.rows)
                 progress.start(self.journal.done, len(data))
@@ -103,6 +110,8 @@ class Run:
                     "crop_probabilities": training.probabilities,
                 }
                 progress.end(self._validate(row, val, val_set))
+                if scalars is not None:
+                    scalars.write(self.journal.done - 1, self.journal.rows[-1], self.dataset.classes)
         if self.journal.done < self.recipe.run.epochs:
             self.console.print(f"stopped early: {self.recipe.run.patience} epochs without a better one")
 
@@ -130,8 +139,7 @@ class Run:
     def findings(self, checkpoint: Checkpoint, side: Side) -> Findings:
         """What a checkpoint says of one side of the split, with its own thresholds."""
         images = self.load(side)
-        trainer = Trainer(build_network(checkpoint), self.recipe, len(self.dataset.classes), self.compute)
-        outputs = trainer.validate(DeviceSet(images, self.compute.device), checkpoint.meta.epoch - 1).outputs
+        outputs = outputs_of(checkpoint, images, self.compute)
         rows = predictions(outputs, images, checkpoint.meta.thresholds)
         names = [sample.path.name for sample in self.samples[side]]
         return Findings(images, names, outputs, rows, measure(rows, self.dataset.classes))

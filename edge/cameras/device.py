@@ -94,13 +94,13 @@ SETTING_TOLERANCE = 0.05
 
 
 def check_settings(address: str, options: Options, found: dict[str, object]) -> None:
-    """Compare what a device has taken over with what was asked for; what was not asked for (0, "", None) passes.
+    """Compare what a device has taken over with what was asked for; what was not asked for (None) passes.
 
     Raises CameraError with option, found and expected.
     """
     for name, value in found.items():
         asked = getattr(options, name)
-        if asked in (0, "", None):
+        if asked is None:
             continue
         if isinstance(asked, float) and isinstance(value, (int, float)):
             same = abs(value - asked) <= SETTING_TOLERANCE * max(abs(asked), 1)

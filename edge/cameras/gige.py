@@ -5,31 +5,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from edge.camera import Clock
 from edge.cameras.address import place_of, read_options
-from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received, check_settings
+from edge.cameras.device import Device, DeviceLost, Received, check_settings
+from edge.cameras.features import GenicamOptions
 from edge.cameras.introspection import load
 from edge.cameras.kinds import Kind
 from edge.cameras.live import LiveCamera
-from edge.cameras.pixels import FORMATS, announced_shape, to_image
+from edge.cameras.pixels import announced_shape, to_image
 from edge.errors import CameraError
 
 BUFFERS = 8
 """Frames that can be on their way; one more is dropped by the library."""
-
-
-class GenicamOptions(DeviceOptions):
-    """Options of the cameras that follow the GenICam standard; 0 or nothing leaves what is set in the camera."""
-
-    width: int = Field(default=0, ge=0, le=65_536, description="pixels")
-    height: int = Field(default=0, ge=0, le=65_536, description="pixels")
-    format: str = Field(default="", description=f"pixel format: {', '.join(FORMATS)}")
-    fps: float = Field(default=0, ge=0, le=10_000, description="frames per second in free run")
-    exposure_us: float = Field(default=0, ge=0, le=60e6, description="exposure time in microseconds")
-    gain_db: float | None = Field(default=None, ge=-50, le=100, description="gain in the camera's unit, mostly dB")
-    line: str = Field(default="Line1", description="the camera's input for the hardware trigger")
 
 
 class AravisDevice(Device):
@@ -88,7 +76,7 @@ class AravisDevice(Device):
         _, _, width, height = camera.get_region()
         self._format, self._format_number = camera.get_pixel_format_as_string(), camera.get_pixel_format()
         found = {"width": width, "height": height, "format": self._format}
-        if options.exposure_us:
+        if options.exposure_us is not None:
             found["exposure_us"] = camera.get_exposure_time()
         if options.gain_db is not None:
             found["gain_db"] = camera.get_gain()
@@ -121,12 +109,12 @@ class AravisDevice(Device):
 
 def configure(aravis: Any, camera: Any, options: GenicamOptions) -> None:
     """Set an Aravis camera as the options ask."""
-    if options.format:
+    if options.format is not None:
         camera.set_pixel_format_from_string(options.format)
     if options.width or options.height:
         x, y, width, height = camera.get_region()
         camera.set_region(x, y, options.width or width, options.height or height)
-    if options.exposure_us:
+    if options.exposure_us is not None:
         if camera.is_exposure_auto_available():
             camera.set_exposure_time_auto(aravis.Auto.OFF)
         camera.set_exposure_time(options.exposure_us)
@@ -136,7 +124,7 @@ def configure(aravis: Any, camera: Any, options: GenicamOptions) -> None:
         camera.set_gain(options.gain_db)
     camera.clear_triggers()
     if options.trigger == "free":
-        if options.fps:
+        if options.fps is not None:
             camera.set_frame_rate(options.fps)
     else:
         camera.set_trigger("Software" if options.trigger == "software" else options.line)

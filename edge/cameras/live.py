@@ -79,7 +79,8 @@ class LiveCamera(Camera):
         return outcome
 
     def _lost(self, exposure: int) -> CameraLost:
-        return CameraLost(f"camera {self.address}: is lost ({self.health.last_error}); it is being reopened", exposure)
+        reason = self.health.last_error.removeprefix(f"camera {self.address}: ")
+        return CameraLost(f"camera {self.address}: is lost, exposure {exposure} with it: {reason}", exposure)
 
     # the thread
 

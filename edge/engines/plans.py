@@ -42,29 +42,20 @@ class PlanCache:
         elsewhere = os.environ.get(VARIABLE)
         return cls(Path(elsewhere) / name if elsewhere else bundle.folder.resolve().parent / name)
 
-    def find(self, key: Key) -> bytes | None:
-        """The plan of this key; None, with nothing left of it, if it is missing or not the one that was stored."""
+    def find(self, key: Key) -> tuple[bytes | None, str]:
+        """The plan of this key, or None with the reason; what is not the plan that was stored is thrown away."""
         try:
-            plan = self.path(key, "plan").read_bytes()
             entry = Entry.model_validate_json(self.path(key, "json").read_bytes())
+            plan = self.path(key, "plan").read_bytes()
         except FileNotFoundError:
-            return None
-        except (OSError, ValidationError):
+            return None, self._why_not(key)
+        except (OSError, ValidationError) as error:
             self.discard(key)
-            return None
+            return None, f"{self.path(key, 'json')} could not be read ({type(error).__name__})"
         if entry.key != key or entry.plan_sha256 != _sha256(plan):
             self.discard(key)
-            return None
-        return plan
-
-    def why_not(self, key: Key) -> str:
-        """Say why there is no plan of this key: what is different about the one that comes nearest."""
-        if self.path(key, "plan").exists() or self.path(key, "json").exists():
-            return f"the plan {self.path(key, 'plan')} is damaged or has no description beside it"
-        lists = [differences(entry.key, key) for entry in self._entries()]
-        if not lists:
-            return f"there is none in {self.folder} yet"
-        return "; ".join(min(lists, key=len))
+            return None, f"the plan {self.path(key, 'plan').name} was damaged: its sha256 is not the one noted"
+        return plan, ""
 
     def store(self, entry: Entry, plan: bytes) -> None:
         """Keep a plan; the description is written last, so that half a plan is none."""
@@ -88,6 +79,11 @@ class PlanCache:
     def write(self, name: str, content: bytes) -> None:
         """Keep another file."""
         _write(self.folder / name, content)
+
+    def _why_not(self, key: Key) -> str:
+        """What is different about the plan that comes nearest."""
+        lists = [differences(entry.key, key) for entry in self._entries()]
+        return "; ".join(min(lists, key=len)) if lists else f"there is none in {self.folder} yet"
 
     def _entries(self) -> Iterator[Entry]:
         for path in sorted(self.folder.glob("*.json")):

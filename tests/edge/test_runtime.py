@@ -7,12 +7,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic
 
+import cv2
 import pytest
 
 from bundle import Threshold, Verdict, load_bundle
-from edge.camera import Camera
+from edge.camera import Camera, Frame
 from edge.engine import Engine, open_engine
-from edge.inspector import Inspector
+from edge.inspector import Inspector, Sight
+from edge.part import Part, View
 from edge.records import Records
 from edge.runtime import Rules, Runtime
 from firmware_bridge.events import Undelivered
@@ -291,3 +293,17 @@ def test_another_bundle_takes_over_between_two_parts(station: Run, make_bundle: 
     assert verdicts(plc.wait_for(2)) == ["NG", "OK"]
     runtime.stop()
     assert plc.others == [Changeover(0, other.id)]
+
+
+def test_areas_are_in_square_millimetres_where_the_scale_is_known(
+    tmp_path: Path, make_bundle: Callable[..., Path]
+) -> None:
+    bundle = load_bundle(make_bundle())
+    inspector = Inspector(bundle, NumpyEngine(bundle.manifest), monotonic, sights=[Sight(mm_per_px=0.5)])
+    large = cv2.resize(BRIGHT, (24, 48), interpolation=cv2.INTER_NEAREST)  # twice as wide, three times as high
+    part = Part(1, 1, 1, 0.0, 1.0, (View("top", 1, Frame(large, 1, 0.0, "")),))
+
+    outcome = inspector.inspect(part)
+
+    assert outcome.defects[0].area_px == 16
+    assert part.views[0].mm2_per_px == pytest.approx(2 * 3 * 0.5**2)

@@ -1,0 +1,49 @@
+"""A Jetson's camera connector (CSI) through NVIDIA's GStreamer source."""
+
+from functools import partial
+
+from pydantic import Field
+
+from edge.camera import Clock
+from edge.cameras.address import place_of, read_options
+from edge.cameras.kinds import Kind
+from edge.cameras.live import LiveCamera
+from edge.cameras.pipeline import PipelineDevice, PipelineOptions
+from edge.errors import CameraError
+
+
+class CsiOptions(PipelineOptions):
+    """Options of `csi://`; exposure and gain left out are controlled by the camera's automatic."""
+
+    width: int = Field(default=1920, ge=1, le=65_536, description="pixels")
+    height: int = Field(default=1080, ge=1, le=65_536, description="pixels")
+    fps: int = Field(default=30, ge=1, le=1000, description="frames per second")
+    exposure_us: int | None = Field(default=None, ge=1, le=1_000_000, description="exposure time in microseconds")
+    gain: float | None = Field(default=None, ge=1, le=1000, description="analogue gain as a factor")
+    grey: bool = Field(default=False, description="1: grey frames instead of RGB")
+
+
+def describe_pipeline(sensor: int, options: CsiOptions) -> str:
+    """Write the pipeline of one sensor; frames leave NVIDIA's memory at its end."""
+    source = [f"nvarguscamerasrc sensor-id={sensor}"]
+    if options.exposure_us is not None:
+        source.append('exposuretimerange="{0} {0}"'.format(options.exposure_us * 1000))  # in ns
+    if options.gain is not None:
+        source.append('gainrange="{0} {0}" ispdigitalgainrange="1 1"'.format(options.gain))
+    if options.exposure_us is not None and options.gain is not None:
+        source.append("aelock=true")
+    size = f"width={options.width},height={options.height},framerate={options.fps}/1"
+    out = "GRAY8" if options.grey else "BGRx"  # nvvidconv writes no packed RGB
+    return f"{' '.join(source)} ! video/x-raw(memory:NVMM),{size} ! nvvidconv ! video/x-raw,format={out}"
+
+
+def open_csi(address: str, clock: Clock) -> LiveCamera:
+    """Open `csi://0`, the sensor of that number."""
+    options = read_options(address, CsiOptions)
+    place = place_of(address)
+    if not place.isdecimal():
+        raise CameraError(f"camera {address}: found {place!r}, expected the sensor's number, such as csi://0")
+    return LiveCamera(address, clock, options, partial(PipelineDevice, address, describe_pipeline(int(place), options)))
+
+
+KIND = Kind(CsiOptions, open_csi)

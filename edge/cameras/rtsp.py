@@ -1,0 +1,87 @@
+"""Network cameras (RTSP) through OpenCV's FFMPEG: the newest frame counts, older ones give way."""
+
+import threading
+from functools import partial
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from edge.camera import Clock
+from edge.cameras.address import read_options
+from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
+from edge.cameras.kinds import Kind
+from edge.cameras.live import CLOSE_S, LiveCamera
+from edge.errors import CameraError
+
+
+class RtspOptions(DeviceOptions):
+    """Options of `rtsp://`; a network camera compresses its pictures, buffers them and has no trigger."""
+
+    trigger: Literal["free"] = Field(default="free", description="free: the camera runs by itself")
+    latency_ms: float = Field(default=1000, ge=0, le=10_000, description="as above; encoders hold frames for long")
+    open_timeout_ms: int = Field(default=5000, ge=100, le=60_000, description="from connecting to the first frame")
+
+
+class RtspDevice(Device):
+    """One connection; a thread of its own decodes every frame and keeps the newest."""
+
+    def __init__(self, address: str, options: RtspOptions) -> None:
+        """Connect and wait for the first frame; raises CameraError."""
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, options.open_timeout_ms]
+        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(options.silence_ms)]
+        self._capture = cv2.VideoCapture(stream_of(address), cv2.CAP_FFMPEG, limits)
+        good, pixels = self._capture.read()
+        if not good:
+            self._capture.release()
+            raise CameraError(
+                f"camera {address}: found no picture within {options.open_timeout_ms / 1e3:.1f} s, expected a video "
+                "stream; check address, password and network"
+            )
+        self.shape = pixels.shape
+        self._newest: Received | None = None
+        self._ended = False
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="rtsp", daemon=True)
+        self._thread.start()
+
+    def receive(self, timeout_s: float) -> Received | None:
+        """Return the newest frame, if it has not been received yet."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._ended, timeout_s)
+            newest, self._newest = self._newest, None
+            if newest is None and self._ended:
+                raise DeviceLost("found the stream ended or silent, expected it to go on; check camera and network")
+        return newest
+
+    def close(self) -> None:
+        """Hang up."""
+        self._closing.set()
+        self._thread.join(CLOSE_S)
+
+    def _read(self) -> None:
+        good = True
+        while good and not self._closing.is_set():
+            good, pixels = self._capture.read()
+            received = Received(cv2.cvtColor(np.asarray(pixels, np.uint8), cv2.COLOR_BGR2RGB)) if good else None
+            with self._changed:
+                self._newest = received or self._newest
+                self._ended = not good
+                self._changed.notify_all()
+        self._capture.release()
+
+
+def stream_of(address: str) -> str:
+    """Return the address to connect to: without our options, a `%3F` for the camera's own `?`."""
+    return address.partition("?")[0].replace("%3F", "?").replace("%3f", "?")
+
+
+def open_rtsp(address: str, clock: Clock) -> LiveCamera:
+    """Open `rtsp://user:password@host/path`."""
+    options = read_options(address, RtspOptions)
+    return LiveCamera(address, clock, options, partial(RtspDevice, address, options))
+
+
+KIND = Kind(RtspOptions, open_rtsp)

@@ -1,0 +1,149 @@
+"""USB and other cameras of the Linux kernel (V4L2) through OpenCV."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from edge.camera import Clock
+from edge.cameras.address import place_of, read_options
+from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received, check_settings
+from edge.cameras.kinds import Kind
+from edge.cameras.live import LiveCamera
+from edge.errors import CameraError
+
+EXPOSURE_UNIT_US = 100
+"""V4L2_CID_EXPOSURE_ABSOLUTE counts in units of 100 us."""
+MANUAL_EXPOSURE = 1
+"""V4L2_EXPOSURE_MANUAL of V4L2_CID_EXPOSURE_AUTO."""
+
+
+class V4l2Options(DeviceOptions):
+    """Options of `v4l2://`; what is left out stays as it is in the camera."""
+
+    trigger: Literal["free", "hardware"] = Field(
+        default="free",
+        description="free: the camera runs by itself; hardware: a sensor's wire triggers it (set by the maker's tool)",
+    )
+    width: int | None = Field(default=None, ge=1, le=65_536, description="pixels")
+    height: int | None = Field(default=None, ge=1, le=65_536, description="pixels")
+    fps: float | None = Field(default=None, gt=0, le=10_000, description="frames per second")
+    fourcc: str | None = Field(
+        default=None,
+        min_length=4,
+        max_length=4,
+        description="pixel format on the wire: YUYV, MJPG, GREY, ...; GREY gives grey frames, all others RGB",
+    )
+    exposure_us: int | None = Field(
+        default=None, ge=100, le=60_000_000, multiple_of=100, description="exposure time in microseconds"
+    )
+    gain: float | None = Field(default=None, description="gain in the driver's own unit (`v4l2-ctl -L` lists its range)")
+
+
+class Capture(Protocol):
+    """The calls of `cv2.VideoCapture` that are used here."""
+
+    def isOpened(self) -> bool: ...  # noqa: D102, N802
+    def get(self, propId: int) -> float: ...  # noqa: D102, N803
+    def set(self, propId: int, value: float) -> bool: ...  # noqa: D102, N803
+    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
+    def release(self) -> None: ...  # noqa: D102
+
+
+class V4l2Device(Device):
+    """One opened video device."""
+
+    def __init__(self, address: str, options: V4l2Options, capture: Capture, wait_any: Callable[..., Any]) -> None:
+        """Set up an opened capture; raises CameraError."""
+        self._capture, self._wait_any = capture, wait_any
+        self._grey = options.fourcc == "GREY"
+        try:
+            if not capture.isOpened():
+                raise CameraError(
+                    f"camera {address}: cannot be opened, expected a video device; check the path, the cable, and that "
+                    "this user is of the group video"
+                )
+            check_settings(address, options, configure(capture, options))
+        except CameraError:
+            self.close()
+            raise
+        height, width = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        self.shape = (height, width) if self._grey else (height, width, 3)
+
+    def receive(self, timeout_s: float) -> Received | None:
+        """Return the oldest frame that has not been received yet."""
+        try:
+            ready, _ = self._wait_any([self._capture], max(int(timeout_s * 1e9), 1))
+            if not ready:
+                return None
+            stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 or None
+            good, pixels = self._capture.retrieve()
+        except cv2.error as error:
+            raise DeviceLost(f"found {error.err or error}, expected a frame; check the cable") from None
+        if not good or pixels is None:
+            return Received(None, stamp, "found a frame that cannot be decoded, expected a whole one; check the cable")
+        return Received(self._image(np.asarray(pixels, np.uint8)), stamp)
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._capture.release()
+
+    def _image(self, pixels: Any) -> Any:
+        if self._grey:
+            return pixels.reshape(pixels.shape[:2]).copy()
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+PROPERTIES = {
+    "fourcc": cv2.CAP_PROP_FOURCC,
+    "width": cv2.CAP_PROP_FRAME_WIDTH,
+    "height": cv2.CAP_PROP_FRAME_HEIGHT,
+    "fps": cv2.CAP_PROP_FPS,
+    "exposure_us": cv2.CAP_PROP_EXPOSURE,
+    "gain": cv2.CAP_PROP_GAIN,
+}
+"""OpenCV's numbers of the options, in the order in which they are set: the format decides which sizes there are."""
+
+
+def configure(capture: Capture, options: V4l2Options) -> dict[str, object]:
+    """Set a capture as the options ask; returns what it took over, by the options' names."""
+    asked = {name: getattr(options, name) for name in PROPERTIES if getattr(options, name) is not None}
+    if options.fourcc == "GREY":
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+    if options.exposure_us is not None:
+        capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL_EXPOSURE)
+    for name, value in asked.items():
+        capture.set(PROPERTIES[name], _to_driver(name, value))
+    return {name: _from_driver(name, capture.get(PROPERTIES[name])) for name in asked}
+
+
+def _to_driver(name: str, value: Any) -> float:
+    if name == "fourcc":
+        return cv2.VideoWriter.fourcc(*value)
+    return float(value / EXPOSURE_UNIT_US if name == "exposure_us" else value)
+
+
+def _from_driver(name: str, value: float) -> object:
+    if name == "fourcc":
+        return int(value).to_bytes(4, "little").decode("ascii", "replace")
+    if name == "exposure_us":
+        return int(value) * EXPOSURE_UNIT_US
+    return value if name in ("fps", "gain") else int(value)
+
+
+def connect(address: str, options: V4l2Options) -> V4l2Device:
+    """Open the device of an address."""
+    capture = cv2.VideoCapture(place_of(address), cv2.CAP_V4L2)
+    return V4l2Device(address, options, capture, cv2.VideoCapture.waitAny)
+
+
+def open_v4l2(address: str, clock: Clock) -> LiveCamera:
+    """Open `v4l2:///dev/video0`."""
+    options = read_options(address, V4l2Options)
+    return LiveCamera(address, clock, options, partial(connect, address, options))
+
+
+KIND = Kind(V4l2Options, open_v4l2)

@@ -1,0 +1,119 @@
+"""Opening a bundle on a GPU: the plan found or built, the kernel compiled, the golden frames held against both."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bundle import Bundle, GoldenMismatch, Image
+from bundle.golden import compare
+from edge.cuda import Cuda, ask_driver
+from edge.engine import Outputs
+from edge.engines.driver import Driver
+from edge.engines.kernel import cubin
+from edge.engines.key import Edition, Key, Options, Target
+from edge.engines.plans import PlanCache, make_entry
+from edge.engines.stream import StreamEngine
+from edge.errors import EngineError, PlanRefused
+from edge.trt import Order, Progress, TensorRt, open_tensorrt
+
+log = logging.getLogger(__name__)
+
+
+def _in_silence(phase: str, done: int, steps: int) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where plans come from: the cache first, TensorRT if it has none."""
+
+    tensorrt: TensorRt
+    target: Target
+    options: Options = Options()
+    progress: Progress = _in_silence
+    say: Callable[[str], None] = log.info
+
+    def plan(self, bundle: Bundle, batch: int) -> tuple[bytes, bool]:
+        """A plan for the bundle, with whether it has been built just now; the reason is said."""
+        cache, key = PlanCache.of(bundle), self.key(bundle, batch)
+        found, reason = cache.find(key)
+        if found is not None:
+            self.say(f"{bundle.manifest.name}: engine found, {cache.path(key, 'plan')}")
+            return found, False
+        self.say(f"{bundle.manifest.name}: building an engine, because: {reason}")
+        return self._build(bundle, cache, key), True
+
+    def throw_away(self, bundle: Bundle, batch: int, reason: str) -> None:
+        """Remove the plan that `plan` gave, for a reason that is said."""
+        key = self.key(bundle, batch)
+        PlanCache.of(bundle).discard(key)
+        self.say(f"{bundle.manifest.name}: engine {key.name} thrown away, because: {reason}")
+
+    def key(self, bundle: Bundle, batch: int) -> Key:
+        """What the bundle's plan is kept under."""
+        return Key(
+            onnx_sha256=hashlib.sha256(bundle.model.read_bytes()).hexdigest(),
+            tensorrt=self.tensorrt.version,
+            target=self.target,
+            batch=batch,
+            options=self.options,
+        )
+
+    def _build(self, bundle: Bundle, cache: PlanCache, key: Key) -> bytes:
+        order = Order(bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options)
+        timings = f"{key.target.architecture}.timings"
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        with cache.path(key, "log").open("w", encoding="utf-8") as words:
+            plan, measured, seconds = self.tensorrt.build(order, words, cache.read(timings), self.progress)
+        cache.store(make_entry(key, bundle, plan, seconds), plan)
+        if measured is not None:
+            cache.write(timings, measured)
+        self.say(f"{bundle.manifest.name}: built in {seconds:.1f} s, log {cache.path(key, 'log')}")
+        return plan
+
+
+def open_on_gpu(
+    edition: Edition,
+    bundle: Bundle,
+    batch: int = 1,
+    options: Options = Options(),  # noqa: B008, frozen
+    progress: Progress = _in_silence,
+    say: Callable[[str], None] = log.info,
+) -> StreamEngine:
+    """Open a bundle on this machine's GPU; see `open_checked`."""
+    ask_driver()
+    tensorrt = open_tensorrt(edition)
+
+    def make_driver() -> Driver:
+        return Cuda()
+
+    first = make_driver()
+    target = tensorrt.target(first.name, first.compute_capability)
+    first.close()
+    return open_checked(bundle, Workshop(tensorrt, target, options, progress, say), make_driver, batch)
+
+
+def open_checked(
+    bundle: Bundle, workshop: Workshop, make_driver: Callable[[], Driver], batch: int = 1
+) -> StreamEngine:
+    """Open a bundle's plan and hold it against the golden frames.
+
+    A plan out of the cache that TensorRT refuses, or that answers otherwise, is thrown away and built once more.
+    Raises EngineError or GoldenMismatch; then no plan is left.
+    """
+    while True:
+        with ExitStack() as opened:
+            driver = make_driver()
+            opened.callback(driver.close)
+            with driver.current():  # TensorRT measures its kernels in it
+                plan, fresh = workshop.plan(bundle, batch)
+            kernel = cubin(workshop.target.architecture, PlanCache.of(bundle))
+            opened.pop_all()
+        try:
+            return _checked(bundle, workshop.tensorrt, driver, plan, kernel, batch)
+        except (PlanRefused, GoldenMismatch) as error:
+            workshop.throw_away(bundle, batch, str(error))
+            if fresh:
+                raise

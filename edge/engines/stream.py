@@ -1,0 +1,128 @@
+"""The engine on a CUDA device: two slots take turns, so that the copies of one batch overlap its neighbour's compute."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
+
+import numpy as np
+
+from bundle import Image, Manifest
+from edge.engine import Engine, Outputs, Pending
+from edge.engines.driver import Driver
+from edge.engines.kernel import NAME, SIGNATURE
+from edge.engines.slot import Context, Slot
+from edge.errors import DeviceError, EngineError
+
+SLOTS = 2
+
+
+class Network(Protocol):
+    """A loaded plan."""
+
+    description: str
+    batch: int
+
+    def make_context(self) -> Context:
+        """Make a context with its own activations; contexts run side by side."""
+
+    def close(self) -> None:
+        """Free the plan, after its contexts."""
+
+
+class StreamEngine(Engine):
+    """Runs a network on a device, in order of beginning. After a DeviceError it stays down.
+
+    driver: the engine's own from here on, closed with it.
+    """
+
+    slots = SLOTS
+
+    def __init__(self, manifest: Manifest, driver: Driver, network: Network, cubin: bytes) -> None:
+        super().__init__(manifest, f"{network.description} on {driver.name}, {manifest.precision}")
+        self._driver, self._batch = driver, network.batch
+        self._down: str | None = None
+        """The error that put the engine out of action."""
+        self._idle: deque[Slot] = deque()
+        self._last: Slot | None = None
+        self._held = ExitStack()
+        self._held.callback(driver.close)
+        try:
+            self._open(network, cubin)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self, frames: Sequence[Image]) -> Pending:
+        """Start on at most one batch of frames; the preprocessing is the device's. See `Engine.begin`."""
+        if not 1 <= len(frames) <= self._batch:
+            raise EngineError(
+                f"{self.description}: found {len(frames)} frames at a time, expected 1 to {self._batch}; "
+                "open the engine with as many frames per batch as the part has cameras"
+            )
+        return self._begin(lambda slot: slot.send_frames(frames), len(frames))
+
+    def close(self) -> None:
+        """Wait for what is under way, then free everything."""
+        self._idle.clear()
+        self._last = None
+        try:
+            self._held.close()
+        except DeviceError:
+            if self._down is None:
+                raise
+
+    def _infer(self, inputs: Image) -> Outputs:
+        pieces: list[Outputs] = []
+        under_way: deque[Pending] = deque()
+        for start in range(0, len(inputs), self._batch):
+            if len(under_way) == self.slots:
+                pieces.append(under_way.popleft()())
+            under_way.append(self._begin_inputs(inputs[start : start + self._batch]))
+        pieces += [pending() for pending in under_way]
+        scores, masks = zip(*pieces, strict=True)
+        return np.concatenate(scores), np.concatenate(masks)
+
+    def _begin_inputs(self, inputs: Image) -> Pending:
+        return self._begin(lambda slot: slot.send_inputs(inputs), len(inputs))
+
+    def _begin(self, send: Callable[[Slot], None], count: int) -> Pending:
+        if not self._idle and self._down is None:
+            raise EngineError(f"{self.description}: found {self.slots} batches under way, expected fewer; our fault")
+        with self._on_device():
+            slot = self._idle[0]
+            send(slot)
+            slot.run(after=None if self._last is None else self._last.computed)
+        self._last = self._idle.popleft()
+        return lambda: self._finish(slot, count)
+
+    def _finish(self, slot: Slot, count: int) -> Outputs:
+        try:
+            with self._on_device():
+                return slot.finish(count)
+        finally:
+            self._idle.append(slot)
+
+    def _open(self, network: Network, cubin: bytes) -> None:
+        with self._driver.current():
+            self._held.callback(self._within_context, network.close)
+            kernel = self._driver.load_kernel(cubin, NAME, SIGNATURE)
+            for _ in range(self.slots):
+                slot = Slot(self._driver, network.make_context(), kernel, self.manifest, self._batch)
+                self._held.callback(self._within_context, slot.free)
+                self._idle.append(slot)
+
+    def _within_context(self, free: Callable[[], None]) -> None:
+        with self._driver.current():
+            free()
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        if self._down is not None:
+            raise DeviceError(f"the engine is down since: {self._down}")
+        try:
+            with self._driver.current():
+                yield
+        except DeviceError as error:
+            self._down = str(error)
+            raise

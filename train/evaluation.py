@@ -1,0 +1,45 @@
+"""A stored checkpoint measured on labelled images, through torch."""
+
+from typing import Literal
+
+from train.checkpoint import Checkpoint, build_network
+from train.data import DeviceSet
+from train.device import Compute
+from train.errors import DataError
+from train.images import ImageSet, load_images
+from train.metrics import Metrics
+from train.outputs import Outputs, evaluate
+from train.samples import Dataset
+from train.splits import Split, sides_of
+from train.trainer import Trainer
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: Split | None,
+    part: Literal["train", "val", "test", "all"],
+    compute: Compute,
+) -> tuple[Metrics, str]:
+    """Measure a checkpoint on one side of a split, or on all images; returns a warning with it, or nothing.
+
+    Raises DataError if the data set has other classes than the checkpoint.
+    """
+    meta = checkpoint.meta
+    if dataset.classes != meta.classes:
+        raise DataError(
+            f"{dataset.name}: found the classes {', '.join(dataset.classes)}, expected those of the checkpoint, "
+            f"{', '.join(meta.classes)}, in this order; use its data, or train with these"
+        )
+    samples = dataset.samples if split is None or part == "all" else sides_of(split, dataset)[part]
+    seen = sum(meta.split.images.get(sample.sha256) in ("train", "val") for sample in samples)
+    warning = f"warning: {seen} of {len(samples)} images trained it or chose its thresholds" if seen else ""
+    images = load_images(samples, meta.input, len(meta.classes))
+    return evaluate(outputs_of(checkpoint, images, compute), images, meta.thresholds, meta.classes), warning
+
+
+def outputs_of(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:
+    """What the network of a checkpoint says of some images."""
+    meta = checkpoint.meta
+    trainer = Trainer(build_network(checkpoint), meta.recipe, len(meta.classes), compute)
+    return trainer.validate(DeviceSet(images, compute.device), meta.epoch - 1).outputs
