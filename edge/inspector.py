@@ -42,9 +42,9 @@ class Inspector:
 
     def warm_up(self, cameras: int, times: int = 3) -> None:
         """Run a golden frame in batches of `cameras`, so that the first part is not slower than the others."""
-        frame = self.bundle.prepare(self.bundle.golden.frames[0])
+        frames = [self.bundle.golden.frames[0]] * cameras
         for _ in range(times):
-            self.engine.infer(np.stack([frame] * cameras))
+            self.engine.begin(frames)()
 
     def inspect(self, part: Part) -> Outcome:
         """Decide on a part whose frames are all there, noting its masks with the time at which each stage was done.
@@ -56,9 +56,9 @@ class Inspector:
         frames = [view.frame.pixels for view in part.views if view.frame is not None]
         if len(frames) != len(part.views) or not frames:
             raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each camera")
-        inputs = np.stack([self.bundle.prepare(frame) for frame in frames])
+        pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()
-        scores, masks = self.engine.infer(inputs)
+        scores, masks = pending()
         part.stamps["inferred"] = self._clock()
         decisions = [
             self._decide(view, number, frames[number].shape, scores[number], masks[number])

@@ -18,7 +18,7 @@ else:
 class Table(BaseModel):
     """A frozen table of the file; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class CameraSettings(Table):
@@ -32,6 +32,36 @@ class CameraSettings(Table):
     """Picture of the size of the camera's frames, white where nothing counts."""
     mm_per_px: float | None = Field(default=None, gt=0, le=100)
     """Millimetres on the part for one pixel of the frame; with it the records have areas in square millimetres."""
+
+
+class PictureSettings(Table):
+    """Which pictures are kept, and how long: the table `[pictures]`. Without it there are none; rows are always kept."""
+
+    folder: Path = Path("pictures")
+    """Where the pictures go, in a folder for each UTC day; made if it does not exist."""
+    rejects: bool = True
+    """Keep every view of parts that are NG, TIMEOUT or FAULT, as far as there are frames."""
+    unsure: bool = True
+    """Keep every view of parts that are UNSURE."""
+    one_in_good: int = Field(default=0, ge=0, le=1_000_000)
+    """Keep every view of one in so many good parts; 1 is all of them, 0 is none."""
+    keep_days: int = Field(default=90, ge=1, le=36_500)
+    """Pictures of earlier days than so many are removed."""
+    keep_gib: float = Field(default=20, gt=0, le=100_000)
+    """What is beyond so many GiB is removed: the oldest good ones first, then unsure ones, rejects last."""
+    leave_free_gib: float = Field(default=1, ge=0, le=100_000)
+    """Pictures never take the disk's last GiB, so that the rows always find room."""
+    queue: int = Field(default=16, ge=1, le=1000)
+    """Parts that may wait in memory for the disk; the pictures of one more are not kept, which the log says."""
+
+
+class DriftSettings(Table):
+    """When the station says that its parts, lamps or cameras have changed: the table `[drift]`."""
+
+    baseline_parts: int = Field(default=500, ge=50, le=1_000_000)
+    """The first so many parts of a bundle are what the later ones are compared with."""
+    span_parts: int = Field(default=200, ge=10, le=100_000)
+    """About so many of the latest parts are looked at: fewer notice sooner, more are surer."""
 
 
 class Line(Table):
@@ -65,6 +95,14 @@ class Line(Table):
     alarm_after_rejects: int = Field(default=0, ge=0, le=10_000)
     """So many rejects in a row are an alarm in the log and a Fault message to the PLC; 0 is off."""
 
+    recipes: dict[int, Path] = {}
+    """Bundles by the PLC's recipe number, the table `[recipes]`: `2 = "models/other"`. A number that is not here is
+    refused."""
+    pictures: PictureSettings | None = None
+    """Which pictures are kept; without this table none are."""
+    drift: DriftSettings = DriftSettings()
+    """When a change of the parts or pictures is an alarm."""
+
     @field_validator("camera")
     @classmethod
     def _different_names(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
@@ -97,4 +135,9 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
         camera.model_copy(update={"ignore": folder / camera.ignore}) if camera.ignore else camera
         for camera in line.camera
     )
-    return line.model_copy(update={"bundle": folder / line.bundle, "records": folder / line.records, "camera": cameras})
+    pictures = line.pictures
+    if pictures is not None:
+        pictures = pictures.model_copy(update={"folder": folder / pictures.folder})
+    recipes = {number: folder / bundle for number, bundle in line.recipes.items()}
+    paths = {"bundle": folder / line.bundle, "records": folder / line.records, "recipes": recipes}
+    return line.model_copy(update={**paths, "camera": cameras, "pictures": pictures})

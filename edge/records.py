@@ -103,6 +103,11 @@ class Records:
         times = part.since_trigger_us("sent"), part.since_trigger_us("acknowledged")
         self._entries.put(_Entry([(statement, (link, *times, part.number))]))
 
+    def note_picture(self, part_number: int, camera: str, picture: str) -> None:
+        """Add where a view's picture has been kept, without waiting."""
+        statement = "UPDATE views SET picture = ? WHERE part = ? AND camera = ?"
+        self._entries.put(_Entry([(statement, (picture, part_number, camera))]))
+
     def close(self) -> int:
         """Write what is left and close; returns the number of entries that the disk still refused."""
         self._entries.put(None)

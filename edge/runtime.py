@@ -84,7 +84,10 @@ class Runtime:
             Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
         ]
         self._rejects_in_a_row = 0
-        self._to_infer: queue.SimpleQueue[Part | Inspector | None] = queue.SimpleQueue()
+        self._changing = False  # from the PLC's wish for another recipe until it is in force or refused
+        self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """Recipe numbers that the PLC wants; whoever takes one answers by `use` or `refuse_changeover`."""
+        self._to_infer: queue.SimpleQueue[Part | tuple[Inspector, int] | None] = queue.SimpleQueue()
         self._to_report: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._reported = 0
@@ -119,9 +122,18 @@ class Runtime:
             inbox.put(None)
             thread.join()
 
-    def use(self, inspector: Inspector) -> None:
-        """Judge by another bundle or engine from the next part on; the one before is closed."""
-        self._to_infer.put(inspector)
+    def use(self, inspector: Inspector, recipe: int = 0) -> None:
+        """Judge by another bundle or engine from the next part on; the one before is closed and the PLC is told.
+
+        recipe: the PLC's number of it, where the PLC asked.
+        """
+        self._to_infer.put((inspector, recipe))
+
+    def refuse_changeover(self, recipe: int, reason: str) -> None:
+        """Tell the PLC that the recipe it asked for is not to be had; the bundle in use stays."""
+        log.error("changeover to recipe %d refused, the station goes on as before: %s", recipe, reason)
+        self._changing = False
+        self._link.send(Fault(FaultCode.BUNDLE, text=f"recipe {recipe} refused"))
 
     def close_inspector(self) -> None:
         """Free the engine in use; to be called after `stop`."""
@@ -174,6 +186,9 @@ class Runtime:
     def _hear(self, event: Event) -> None:
         if isinstance(event, Trigger):
             self._triggered(event)
+        elif isinstance(event, Changeover):
+            self._changing = True
+            self.changeovers.put(event.recipe)
         elif isinstance(event, (Acknowledged, Undelivered)):
             self._delivered(event.message, isinstance(event, Acknowledged))
         elif not isinstance(event, Message):
@@ -189,6 +204,8 @@ class Runtime:
         part.bundle_id = self._inspector.bundle.id
         if self._stopping.is_set():
             self._settle(part, Verdict.FAULT, "the station is stopping")
+        elif self._changing:
+            self._settle(part, Verdict.FAULT, "the station is changing over to another recipe")
         elif self.counts.triggers - self._reported > self._rules.open_parts:
             self.counts.overruns += 1
             self._settle(part, Verdict.TIMEOUT, f"{self._rules.open_parts} parts wait for their verdicts already")
@@ -227,15 +244,16 @@ class Runtime:
 
     def _infer(self) -> None:
         while (item := self._to_infer.get()) is not None:
-            if isinstance(item, Inspector):
-                self._change_over(item)
+            if isinstance(item, tuple):
+                self._change_over(*item)
             elif not item.settled:
                 self._inspect(item)
 
-    def _change_over(self, inspector: Inspector) -> None:
+    def _change_over(self, inspector: Inspector, recipe: int) -> None:
         before, self._inspector = self._inspector, inspector
         before.engine.close()
-        self._link.send(Changeover(recipe=0, bundle_id=inspector.bundle.id))
+        self._changing = False
+        self._link.send(Changeover(recipe, inspector.bundle.id))
 
     def _inspect(self, part: Part) -> None:
         try:

@@ -27,7 +27,8 @@ CREATE TABLE views (                -- one per camera frame
     exposure INTEGER NOT NULL,
     source TEXT NOT NULL,
     width INTEGER NOT NULL,
-    height INTEGER NOT NULL
+    height INTEGER NOT NULL,
+    picture TEXT                    -- its file in the folder of pictures, NULL if none was kept; pruned some day
 );
 CREATE TABLE defects (
     part INTEGER NOT NULL REFERENCES parts (number),

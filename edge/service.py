@@ -23,7 +23,8 @@ RELOADED = {"bundle", "engine", "engine_threads", "unsure_margin"}
 def serve(path: Path, line: Line, runtime: Runtime) -> None:
     """Wait until the station is told to stop (SIGTERM, SIGINT) or its cameras have no more frames.
 
-    On SIGHUP line.toml is read again and its bundle put in place between two parts. The supervisor's watchdog is fed
+    On SIGHUP line.toml is read again and its bundle put in place between two parts; a PLC's wish for another recipe is
+    answered in the same way. The supervisor's watchdog is fed
     only while every thread of the loop is alive.
     """
     reload_asked = threading.Event()
@@ -37,7 +38,29 @@ def serve(path: Path, line: Line, runtime: Runtime) -> None:
         if reload_asked.is_set():
             reload_asked.clear()
             line = reload(path, line, runtime)
+        line = change_over(line, runtime)
     notify("STOPPING=1")
+
+
+def change_over(line: Line, runtime: Runtime) -> Line:
+    """Change over to the recipe that the PLC asked for last, or refuse; returns the line that is now in force."""
+    wanted = None
+    while not runtime.changeovers.empty():
+        wanted = runtime.changeovers.get()
+    if wanted is None:
+        return line
+    if wanted not in line.recipes:
+        runtime.refuse_changeover(wanted, f"found no such number, expected one of {sorted(line.recipes)} of [recipes]")
+        return line
+    changed = line.model_copy(update={"bundle": line.recipes[wanted]})
+    try:
+        inspector = open_inspector(changed, runtime.clock)
+    except (BundleError, StationError) as error:
+        runtime.refuse_changeover(wanted, str(error))
+        return line
+    runtime.use(inspector, wanted)
+    log.info("changeover: recipe %d, bundle %s", wanted, inspector.bundle.id[:12])
+    return changed
 
 
 def reload(path: Path, line: Line, runtime: Runtime) -> Line:

@@ -1,8 +1,8 @@
 """TensorRT: build a plan, load it, run it. The only file that imports it, as `tensorrt` or `tensorrt_rtx`.
 
-One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switches
-between them are `_aim` and nothing else. A test holds every name used here against the real bindings of each, by the
-names of the variables: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
+One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switch
+between them stands at the end of `_configured`. A test holds every name used here against the real bindings of each,
+going by the variables' names: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
 """
 
 import importlib
@@ -83,14 +83,13 @@ class TensorRt:
             builder = trt.Builder(self._words)
             network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
             self._parse(network, order)
-            config = self._configured(builder, order, progress)
-            timing_cache = config.create_timing_cache(timings or b"")
-            config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
+            config = self._configured(builder, order, timings, progress)
             plan = builder.build_serialized_network(network, config)
             if plan is None:
                 raise self._failure(order, "TensorRT cannot build it")
-            measured = config.get_timing_cache().serialize() if self.edition == "tensorrt" else None
-            return bytes(plan), None if measured is None else bytes(measured), perf_counter() - start
+            timing_cache = config.get_timing_cache()
+            measured = None if timing_cache is None else bytes(timing_cache.serialize())
+            return bytes(plan), measured, perf_counter() - start
         finally:
             self._words.log_to(None)
 
@@ -121,7 +120,7 @@ class TensorRt:
             problem = parser.get_error(0)
             raise self._failure(order, f"TensorRT cannot read the graph ({problem.desc().strip()})")
 
-    def _configured(self, builder: Any, order: Order, progress: Progress) -> Any:
+    def _configured(self, builder: Any, order: Order, timings: bytes | None, progress: Progress) -> Any:
         trt = self._trt
         config = builder.create_builder_config()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.options.workspace_mib << 20)
@@ -131,8 +130,11 @@ class TensorRt:
         profile = builder.create_optimization_profile()
         profile.set_shape("frames", order.shape, order.shape, order.shape)
         config.add_optimization_profile(profile)
-        if self.edition == "tensorrt_rtx":
+        if self.edition == "tensorrt_rtx":  # which builds for any GPU it knows, and measures nothing
             self._aim(config, order.target)
+        else:
+            timing_cache = config.create_timing_cache(timings or b"")
+            config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
         return config
 
     def _aim(self, config: Any, target: Target) -> None:

@@ -161,9 +161,10 @@ class RtuServer(_RtuEnd):
 
     def _write(self, request: ModbusPDU) -> ModbusPDU:
         words = list(request.registers)
+        whole = len(words) == (request.count or 1)  # function 6 has no count
         for block in self.handshake.theirs:
             start = request.address - block.address
-            if start >= 0 and start + len(words) <= block.count and len(words) == request.count:
+            if whole and start >= 0 and start + len(words) <= block.count:
                 self._theirs[block.name][start : start + len(words)] = words
                 return self._written(request)
         return ExceptionResponse(request.function_code, ExcCodes.ILLEGAL_ADDRESS)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -179,7 +179,7 @@ def _console(world: World) -> Console:
     return Console(width=None if sys.stdout.isatty() else 140, quiet=not world.leads)
 
 
-def _overrides(named: dict[str, object]) -> list[str]:
+def _overrides(named: Mapping[str, object]) -> list[str]:
     return [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
 
 

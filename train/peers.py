@@ -1,5 +1,6 @@
 """The networks that the document compares with, through segmentation-models-pytorch (timm encoders)."""
 
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ def make_peer(model: Model, in_channels: int, classes: int, pretrained: bool) ->
 
 def _library() -> Any:
     try:
-        import segmentation_models_pytorch as library
+        return import_module("segmentation_models_pytorch")
     except (ImportError, RuntimeError) as error:  # torchvision raises RuntimeError where it does not fit torch
         raise TrainError(
             f"segmentation-models-pytorch: cannot be imported ({str(error).splitlines()[0]}); install the extra "

@@ -45,6 +45,8 @@ class Trainer:
                 f"recipe {recipe.name}: run.batch: found {recipe.run.batch}, expected a multiple of {self.parts} "
                 f"({self.world.size} processes x run.accumulate {recipe.run.accumulate})"
             )
+        if self.world.size > 1 and compute.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(recipe.loss, classes, compute.device)
         self.optimiser = _optimiser(self.network, recipe.optimiser)

@@ -1,5 +1,6 @@
 """The address of a camera, `kind://place?option=value&...`, read into the options of its kind."""
 
+import re
 from typing import TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -28,14 +29,21 @@ def place_of(address: str) -> str:
     return unquote(address.partition("://")[2].partition("?")[0])
 
 
+def shown(address: str) -> str:
+    """Return the address without user and password, for messages and records."""
+    return re.sub(r"//[^/@?]*@", "//", address)
+
+
 def read_options(address: str, model: type[Chosen]) -> Chosen:
     """Read what stands behind the `?`; raises CameraError with option, found and expected."""
     given = parse_qsl(address.partition("?")[2], keep_blank_values=True)
     twice = {key for key, _ in given if [name for name, _ in given].count(key) > 1}
     if twice:
-        raise CameraError(f"camera {address}: option {min(twice)}: found twice, expected once; remove one")
+        raise CameraError(f"camera {shown(address)}: option {min(twice)}: found twice, expected once; remove one")
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
         allowed = ", ".join(model.model_fields) or "none"
-        raise CameraError(f"camera {address}: option {first_problem(error)}; the options are: {allowed}") from None
+        raise CameraError(
+            f"camera {shown(address)}: option {first_problem(error)}; the options are: {allowed}"
+        ) from None

@@ -41,7 +41,7 @@ class Device(ABC):
         """
 
     def trigger(self) -> None:
-        """Have the device take one picture; only for kinds whose options offer `trigger=software`. Raises DeviceLost."""
+        """Have the device take one picture, where the kind's options offer `trigger=software`; raises DeviceLost."""
         raise DeviceLost("found no software trigger, expected one; choose another trigger in the camera's address")
 
     @abstractmethod
@@ -82,7 +82,7 @@ class DeviceOptions(Options):
         default=16,
         ge=-1,
         le=255,
-        description="a frame whose brightest 0.1 % of pixels reach no more than this grey level is a fault; -1: none is",
+        description="a frame in which less than 0.1 % of the pixels exceed this grey level is a fault; -1: none is",
     )
     saturated: float = Field(
         default=0.5, ge=0, le=1, description="a frame with a larger share of pixels at 255 is a fault; 1: none is"

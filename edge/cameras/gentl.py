@@ -47,8 +47,8 @@ class GentlDevice(Device):
         except self._error as error:
             self.close()
             raise CameraError(
-                f"camera {address}: cannot be used: {type(error).__name__}: {error}; check the options, and that no other "
-                "program holds it"
+                f"camera {address}: cannot be used: {type(error).__name__}: {error}; check the options, "
+                "and that no other program holds it"
             ) from None
         except CameraError:
             self.close()
@@ -63,7 +63,9 @@ class GentlDevice(Device):
             with buffer:
                 return self._received(buffer)
         except self._error as error:
-            raise DeviceLost(f"found {type(error).__name__}: {error}, expected a frame; check power and cable") from None
+            raise DeviceLost(
+                f"found {type(error).__name__}: {error}, expected a frame; check power and cable"
+            ) from None
 
     def trigger(self) -> None:
         """Have the camera take one picture."""

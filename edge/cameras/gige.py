@@ -63,7 +63,7 @@ class AravisDevice(Device):
 
     def close(self) -> None:
         """Stop the camera and give it back."""
-        self._stream = None
+        self._stream: Any = None
         if self._camera is not None:
             with suppress(self._error):  # it may be gone
                 self._camera.stop_acquisition()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from edge.camera import Camera, Clock
-from edge.cameras.address import Options, kind_of
+from edge.cameras.address import Options, kind_of, shown
 from edge.errors import CameraError
 
 
@@ -43,6 +43,6 @@ def find_kind(address: str) -> Kind:
     if name not in FILES:
         known = ", ".join(f"{kind}://" for kind in FILES)
         raise CameraError(
-            f"camera {address}: found the kind {name or 'none'!r}, expected one of {known}; correct the address"
+            f"camera {shown(address)}: found the kind {name or 'none'!r}, expected one of {known}; correct the address"
         )
     return load_kind(name)

@@ -131,7 +131,9 @@ class LiveCamera(Camera):
             received = device.receive(self._trigger_if_due(device))
             now = self.clock()
             heard = now if received is not None else heard
-            picture = None if received is None else self._picture(received, stamps.began(received.stamp, now), now, watch)
+            picture = (
+                None if received is None else self._picture(received, stamps.began(received.stamp, now), now, watch)
+            )
             self._settle(picture, now)
             if self._pairing.fault:
                 raise DeviceLost(self._pairing.fault)

@@ -1,21 +1,23 @@
 """Any GStreamer pipeline, through PyGObject: pip's OpenCV has no GStreamer."""
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from bundle import Image
 from edge.camera import Clock
-from edge.cameras.address import place_of, read_options
+from edge.cameras.address import place_of, read_options, shown
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.introspection import load
 from edge.cameras.kinds import Kind
 from edge.cameras.live import LiveCamera
 from edge.errors import CameraError
 
-SINK = " ! videoconvert ! video/x-raw,format=(string){GRAY8,RGB} ! appsink name=frames sync=false max-buffers=4 drop=true"
+SINK = (
+    " ! videoconvert ! video/x-raw,format=(string){GRAY8,RGB} ! appsink name=frames sync=false max-buffers=4 drop=true"
+)
 """Takes over the pipeline's end: grey stays grey, everything else becomes RGB, and old frames give way to new ones."""
 START_S = 10.0
 """From starting the pipeline to its first frame; a network source needs some seconds."""
@@ -53,7 +55,9 @@ class PipelineDevice(Device):
             raise CameraError(f"camera {address}: {lost}") from None
         if first is None or first.pixels is None:
             self.close()
-            raise CameraError(f"camera {address}: found no frame within {START_S:.0f} s, expected some; check its source")
+            raise CameraError(
+                f"camera {address}: found no frame within {START_S:.0f} s, expected some; check its source"
+            )
         self.shape = first.pixels.shape
 
     def receive(self, timeout_s: float) -> Received | None:
@@ -100,13 +104,14 @@ def unpad(data: Image, height: int, width: int, name: str) -> Image:
     if rest or stride < width * channels:
         raise ValueError(f"found {data.size} bytes, expected {height} rows of at least {width * channels}")
     rows = data.reshape(height, stride)[:, : width * channels]
-    return rows.copy() if channels == 1 else rows.reshape(height, width, channels).copy()
+    return np.array(rows if channels == 1 else rows.reshape(height, width, channels))
 
 
 def open_pipeline(address: str, clock: Clock) -> LiveCamera:
     """Open `gst://v4l2src device=/dev/video0 ! video/x-raw,width=640`; a `?` within it is written %3F."""
     options = read_options(address, PipelineOptions)
-    return LiveCamera(address, clock, options, partial(PipelineDevice, address, place_of(address)))
+    name = shown(address)
+    return LiveCamera(name, clock, options, partial(PipelineDevice, name, place_of(address)))
 
 
 KIND = Kind(PipelineOptions, open_pipeline)

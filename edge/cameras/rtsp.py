@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from edge.camera import Clock
-from edge.cameras.address import read_options
+from edge.cameras.address import read_options, shown
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.kinds import Kind
 from edge.cameras.live import CLOSE_S, LiveCamera
@@ -27,17 +27,17 @@ class RtspOptions(DeviceOptions):
 class RtspDevice(Device):
     """One connection; a thread of its own decodes every frame and keeps the newest."""
 
-    def __init__(self, address: str, options: RtspOptions) -> None:
+    def __init__(self, address: str, stream: str, options: RtspOptions) -> None:
         """Connect and wait for the first frame; raises CameraError."""
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, options.open_timeout_ms]
         limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(options.silence_ms)]
-        self._capture = cv2.VideoCapture(stream_of(address), cv2.CAP_FFMPEG, limits)
+        self._capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, limits)
         good, pixels = self._capture.read()
         if not good:
             self._capture.release()
             raise CameraError(
-                f"camera {address}: found no picture within {options.open_timeout_ms / 1e3:.1f} s, expected a video "
-                "stream; check address, password and network"
+                f"camera {address}: found no picture, expected a video stream's first within "
+                f"{options.open_timeout_ms / 1e3:.1f} s; check address, password and network"
             )
         self.shape = pixels.shape
         self._newest: Received | None = None
@@ -65,7 +65,7 @@ class RtspDevice(Device):
         good = True
         while good and not self._closing.is_set():
             good, pixels = self._capture.read()
-            received = Received(cv2.cvtColor(np.asarray(pixels, np.uint8), cv2.COLOR_BGR2RGB)) if good else None
+            received = Received(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)) if good else None
             with self._changed:
                 self._newest = received or self._newest
                 self._ended = not good
@@ -81,7 +81,8 @@ def stream_of(address: str) -> str:
 def open_rtsp(address: str, clock: Clock) -> LiveCamera:
     """Open `rtsp://user:password@host/path`."""
     options = read_options(address, RtspOptions)
-    return LiveCamera(address, clock, options, partial(RtspDevice, address, options))
+    name = shown(address)
+    return LiveCamera(name, clock, options, partial(RtspDevice, name, stream_of(address), options))
 
 
 KIND = Kind(RtspOptions, open_rtsp)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -40,24 +40,16 @@ class V4l2Options(DeviceOptions):
     exposure_us: int | None = Field(
         default=None, ge=100, le=60_000_000, multiple_of=100, description="exposure time in microseconds"
     )
-    gain: float | None = Field(default=None, description="gain in the driver's own unit (`v4l2-ctl -L` lists its range)")
-
-
-class Capture(Protocol):
-    """The calls of `cv2.VideoCapture` that are used here."""
-
-    def isOpened(self) -> bool: ...  # noqa: D102, N802
-    def get(self, propId: int) -> float: ...  # noqa: D102, N803
-    def set(self, propId: int, value: float) -> bool: ...  # noqa: D102, N803
-    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
+    gain: float | None = Field(
+        default=None, description="gain in the driver's own unit (`v4l2-ctl -L` lists its range)"
+    )
 
 
 class V4l2Device(Device):
     """One opened video device."""
 
-    def __init__(self, address: str, options: V4l2Options, capture: Capture, wait_any: Callable[..., Any]) -> None:
-        """Set up an opened capture; raises CameraError."""
+    def __init__(self, address: str, options: V4l2Options, capture: Any, wait_any: Callable[..., Any]) -> None:
+        """Set up `capture`, a `cv2.VideoCapture`; `wait_any` is its `waitAny`. Raises CameraError."""
         self._capture, self._wait_any = capture, wait_any
         self._grey = options.fourcc == "GREY"
         try:
@@ -108,7 +100,7 @@ PROPERTIES = {
 """OpenCV's numbers of the options, in the order in which they are set: the format decides which sizes there are."""
 
 
-def configure(capture: Capture, options: V4l2Options) -> dict[str, object]:
+def configure(capture: Any, options: V4l2Options) -> dict[str, object]:
     """Set a capture as the options ask; returns what it took over, by the options' names."""
     asked = {name: getattr(options, name) for name in PROPERTIES if getattr(options, name) is not None}
     if options.fourcc == "GREY":

@@ -21,7 +21,7 @@ class Watch:
 
     def look(self, pixels: Image) -> str:
         """Say what is wrong with this frame: found, expected, what to do; empty if nothing is."""
-        before, self._last = self._last, zlib.crc32(np.ascontiguousarray(pixels))
+        before, self._last = self._last, zlib.crc32(np.ascontiguousarray(pixels).data)
         sample = pixels[::STEP, ::STEP]
         above = float(np.mean(sample > self._black))
         if above < BRIGHT_SHARE:

@@ -67,4 +67,6 @@ def differences(cached: Key, wanted: Key) -> list[str]:
         "batch": (cached.batch, wanted.batch),
         "options": (cached.options.model_dump(), wanted.options.model_dump()),
     }
-    return [f"{what}: found {found}, expected {expected}" for what, (found, expected) in pairs.items() if found != expected]
+    return [
+        f"{what}: found {found}, expected {expected}" for what, (found, expected) in pairs.items() if found != expected
+    ]

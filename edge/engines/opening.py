@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from bundle import Bundle, GoldenMismatch, Image
 from bundle.golden import compare
@@ -15,10 +17,12 @@ from edge.engines.kernel import cubin
 from edge.engines.key import Edition, Key, Options, Target
 from edge.engines.plans import PlanCache, make_entry
 from edge.engines.stream import StreamEngine
-from edge.errors import EngineError, PlanRefused
+from edge.errors import PlanRefused
 from edge.trt import Order, Progress, TensorRt, open_tensorrt
 
 log = logging.getLogger(__name__)
+
+DEFAULTS = Options()
 
 
 def _in_silence(phase: str, done: int, steps: int) -> None:
@@ -31,7 +35,7 @@ class Workshop:
 
     tensorrt: TensorRt
     target: Target
-    options: Options = Options()
+    options: Options = DEFAULTS
     progress: Progress = _in_silence
     say: Callable[[str], None] = log.info
 
@@ -63,7 +67,7 @@ class Workshop:
 
     def _build(self, bundle: Bundle, cache: PlanCache, key: Key) -> bytes:
         order = Order(bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options)
-        timings = f"{key.target.architecture}.timings"
+        timings = re.sub(r"[^\w.]+", "-", f"{key.tensorrt}-{key.target.gpu}.timings")
         cache.folder.mkdir(parents=True, exist_ok=True)
         with cache.path(key, "log").open("w", encoding="utf-8") as words:
             plan, measured, seconds = self.tensorrt.build(order, words, cache.read(timings), self.progress)
@@ -74,46 +78,68 @@ class Workshop:
         return plan
 
 
+def build_ahead(bundle: Bundle, workshop: Workshop, batch: int = 1) -> None:
+    """Put a plan with its kernel into the cache for a GPU that is elsewhere; its golden frames are checked there."""
+    workshop.plan(bundle, batch)
+    cubin(workshop.target.architecture, PlanCache.of(bundle))
+
+
 def open_on_gpu(
     edition: Edition,
     bundle: Bundle,
     batch: int = 1,
-    options: Options = Options(),  # noqa: B008, frozen
+    options: Options = DEFAULTS,
     progress: Progress = _in_silence,
     say: Callable[[str], None] = log.info,
 ) -> StreamEngine:
-    """Open a bundle on this machine's GPU; see `open_checked`."""
+    """Open a bundle on this machine's GPU; see `open_checked`. Raises EngineError if there is none."""
     ask_driver()
     tensorrt = open_tensorrt(edition)
-
-    def make_driver() -> Driver:
-        return Cuda()
-
-    first = make_driver()
-    target = tensorrt.target(first.name, first.compute_capability)
-    first.close()
-    return open_checked(bundle, Workshop(tensorrt, target, options, progress, say), make_driver, batch)
+    device = Cuda()
+    target = tensorrt.target(device.name, device.compute_capability)
+    device.close()
+    return open_checked(bundle, Workshop(tensorrt, target, options, progress, say), Cuda, batch)
 
 
-def open_checked(
-    bundle: Bundle, workshop: Workshop, make_driver: Callable[[], Driver], batch: int = 1
-) -> StreamEngine:
+def open_checked(bundle: Bundle, workshop: Workshop, make_driver: Callable[[], Driver], batch: int = 1) -> StreamEngine:
     """Open a bundle's plan and hold it against the golden frames.
 
     A plan out of the cache that TensorRT refuses, or that answers otherwise, is thrown away and built once more.
-    Raises EngineError or GoldenMismatch; then no plan is left.
+    Raises EngineError or GoldenMismatch; then no such plan is left.
     """
     while True:
         with ExitStack() as opened:
             driver = make_driver()
             opened.callback(driver.close)
-            with driver.current():  # TensorRT measures its kernels in it
+            with driver.current():  # TensorRT measures its kernels there
                 plan, fresh = workshop.plan(bundle, batch)
             kernel = cubin(workshop.target.architecture, PlanCache.of(bundle))
-            opened.pop_all()
+            opened.pop_all()  # the engine closes the driver
         try:
-            return _checked(bundle, workshop.tensorrt, driver, plan, kernel, batch)
+            load = partial(workshop.tensorrt.load, plan, bundle.manifest, batch)
+            return _checked(bundle, StreamEngine(bundle.manifest, driver, load, kernel))
         except (PlanRefused, GoldenMismatch) as error:
             workshop.throw_away(bundle, batch, str(error))
             if fresh:
                 raise
+
+
+def _checked(bundle: Bundle, engine: StreamEngine) -> StreamEngine:
+    """Hold the network against the golden frames, then kernel and network together; closes an engine that fails."""
+    manifest = bundle.manifest
+    try:
+        bundle.check(engine.infer)
+        compare(
+            bundle.golden,
+            partial(_through_kernel, engine),
+            bundle.golden.frames,
+            manifest.tolerances[manifest.precision],
+        )
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _through_kernel(engine: StreamEngine, frames: Image) -> Outputs:
+    return engine.begin(list(frames))()

@@ -82,8 +82,8 @@ class PlanCache:
 
     def _why_not(self, key: Key) -> str:
         """What is different about the plan that comes nearest."""
-        lists = [differences(entry.key, key) for entry in self._entries()]
-        return "; ".join(min(lists, key=len)) if lists else f"there is none in {self.folder} yet"
+        nearest = min((differences(entry.key, key) for entry in self._entries()), key=len, default=None)
+        return f"there is none in {self.folder} yet" if nearest is None else "; ".join(nearest)
 
     def _entries(self) -> Iterator[Entry]:
         for path in sorted(self.folder.glob("*.json")):

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from bundle import Image, Manifest, check_frame, cropped
 from edge.engine import Outputs
@@ -45,10 +46,14 @@ class Slot:
         with ExitStack() as held:
             held.callback(self._room.close)
             self._input = _held(held, driver.allocate, driver.free, batch * self._frame_nbytes)
-            self._scores = _Output(held, driver, (batch, classes), np.dtype(np.float32))
-            self._masks = _Output(held, driver, (batch, classes, cells.height, cells.width), np.dtype(np.uint8))
+            self._scores = _Output(held, driver, (batch, classes), np.float32)
+            self._masks = _Output(held, driver, (batch, classes, cells.height, cells.width), np.uint8)
             self._reserve(batch * self._frame_nbytes)
-            for name, memory in (("frames", self._input), ("scores", self._scores.memory), ("masks", self._masks.memory)):
+            for name, memory in (
+                ("frames", self._input),
+                ("scores", self._scores.memory),
+                ("masks", self._masks.memory),
+            ):
                 context.bind(name, memory)
             self._held = held.pop_all()
 
@@ -114,15 +119,16 @@ class Slot:
 class _Output:
     """One output tensor, on the device and in page-locked memory."""
 
-    def __init__(self, held: ExitStack, driver: Driver, shape: tuple[int, ...], dtype: "np.dtype[np.generic]") -> None:
-        nbytes = math.prod(shape) * dtype.itemsize
+    def __init__(self, held: ExitStack, driver: Driver, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
         self.memory = _held(held, driver.allocate, driver.free, nbytes)
         self.pinned = _held(held, driver.allocate_pinned, driver.free_pinned, nbytes)
         self._shape, self._dtype = shape, dtype
 
-    def copy(self, count: int) -> "np.ndarray":  # type: ignore[type-arg]  # float32 or uint8
+    def copy(self, count: int) -> NDArray[Any]:
         """The tensor of the first `count` frames."""
-        return self.pinned.view(self._dtype).reshape(self._shape)[:count].copy()
+        tensor: NDArray[Any] = self.pinned.view(self._dtype).reshape(self._shape)
+        return np.array(tensor[:count])
 
 
 def _held(held: ExitStack, make: Callable[[int], Made], free: Callable[[Made], None], nbytes: int) -> Made:

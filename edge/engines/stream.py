@@ -1,4 +1,4 @@
-"""The engine on a CUDA device: two slots take turns, so that the copies of one batch overlap its neighbour's compute."""
+"""The engine on a CUDA device: two slots take turns, so that the copies of one overlap the compute of the other."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +33,14 @@ class Network(Protocol):
 class StreamEngine(Engine):
     """Runs a network on a device, in order of beginning. After a DeviceError it stays down.
 
-    driver: the engine's own from here on, closed with it.
+    driver: the engine's own from here on, closed with it. load: loads the plan on it, which is closed with it too.
     """
 
     slots = SLOTS
 
-    def __init__(self, manifest: Manifest, driver: Driver, network: Network, cubin: bytes) -> None:
-        super().__init__(manifest, f"{network.description} on {driver.name}, {manifest.precision}")
-        self._driver, self._batch = driver, network.batch
+    def __init__(self, manifest: Manifest, driver: Driver, load: Callable[[], Network], cubin: bytes) -> None:
+        super().__init__(manifest, driver.name)
+        self._driver = driver
         self._down: str | None = None
         """The error that put the engine out of action."""
         self._idle: deque[Slot] = deque()
@@ -48,7 +48,7 @@ class StreamEngine(Engine):
         self._held = ExitStack()
         self._held.callback(driver.close)
         try:
-            self._open(network, cubin)
+            self._open(load, cubin)
         except BaseException:
             self.close()
             raise
@@ -103,8 +103,11 @@ class StreamEngine(Engine):
         finally:
             self._idle.append(slot)
 
-    def _open(self, network: Network, cubin: bytes) -> None:
+    def _open(self, load: Callable[[], Network], cubin: bytes) -> None:
         with self._driver.current():
+            network = load()
+            self._batch = network.batch
+            self.description = f"{network.description} on {self._driver.name}, {self.manifest.precision}"
             self._held.callback(self._within_context, network.close)
             kernel = self._driver.load_kernel(cubin, NAME, SIGNATURE)
             for _ in range(self.slots):

@@ -69,6 +69,12 @@ class HandPlc:
             assert self._arrived.wait_for(lambda: len(self.results) >= count, timeout_s), f"only {self.results}"
         return self.results
 
+    def wait_for_other(self, count: int, timeout_s: float = 10.0) -> list[Message]:
+        """Wait until so many messages have arrived that are no results."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.others) >= count, timeout_s), f"only {self.others}"
+        return self.others
+
 
 class ListCamera(OnDemandCamera):
     """Hands over given frames; an exception in the list is raised in its turn, None is an exposure without a frame."""

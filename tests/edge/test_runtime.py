@@ -307,3 +307,32 @@ def test_areas_are_in_square_millimetres_where_the_scale_is_known(
 
     assert outcome.defects[0].area_px == 16
     assert part.views[0].mm2_per_px == pytest.approx(2 * 3 * 0.5**2)
+
+
+def test_between_a_changeover_s_wish_and_its_answer_every_part_is_a_fault(
+    station: Run, make_bundle: Callable[..., Path]
+) -> None:
+    plc, other = HandPlc(), load_bundle(make_bundle("other"))
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.tell(Changeover(7))
+    plc.trigger(1)
+    plc.wait_for(1)
+    wanted = runtime.changeovers.get()
+    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic), wanted)
+    plc.wait_for_other(1)
+    plc.trigger(2)
+
+    assert verdicts(plc.wait_for(2)) == ["FAULT", "OK"]
+    assert plc.others == [Changeover(7, other.id)]
+
+
+def test_a_refused_changeover_leaves_the_bundle_in_use(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.tell(Changeover(7))
+    assert runtime.changeovers.get() == 7
+    runtime.refuse_changeover(7, "there is none")
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["OK"]
+    assert plc.others == [Fault(FaultCode.BUNDLE, text="recipe 7 refused")]

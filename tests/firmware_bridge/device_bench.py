@@ -36,9 +36,7 @@ class Decided:
 class Bench:
     """One controller; time in milliseconds and the encoder count are the caller's."""
 
-    def __init__(
-        self, library: ctypes.CDLL, number: int, settings: Settings, now_ms: int, encoder: int
-    ) -> None:
+    def __init__(self, library: ctypes.CDLL, number: int, settings: Settings, now_ms: int, encoder: int) -> None:
         self._library = library
         self._bench = ctypes.c_void_p(
             library.bench_new(number, settings.LAYOUT.pack(settings), now_ms % 2**32, encoder % 2**32)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.diag_message import DiagnosticBase
+from pymodbus.pdu.bit_message import ReadCoilsRequest
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     WriteMultipleRegistersRequest,
@@ -120,7 +120,9 @@ def test_a_result_survives_the_registers() -> None:
     assert read_result(RESULT.unpack(RESULT.pack(result_values(RESULT_OF_7)))) == RESULT_OF_7
 
 
-@pytest.mark.parametrize("change", [{"verdict": 1}, {"verdict_inverted": 0}, {"verdict": 9, "verdict_inverted": 0xFFF6}])
+@pytest.mark.parametrize(
+    "change", [{"verdict": 1}, {"verdict_inverted": 0}, {"verdict": 9, "verdict_inverted": 0xFFF6}]
+)
 def test_a_damaged_verdict_is_no_result(change: dict[str, int]) -> None:
     with pytest.raises(MessageMalformed):
         read_result(result_values(RESULT_OF_7) | change)
@@ -226,10 +228,15 @@ def test_silence_is_noticed_and_ends(pair: Pair, blind: str) -> None:
 
 
 def test_a_result_that_nobody_takes_is_given_up(pair: Pair) -> None:
-    pair.plc_sees = False
     pair.station.send(RESULT_OF_7, pair.now)
-    pair.cycle(110)
-    assert Undelivered(RESULT_OF_7, "the PLC does not acknowledge") in pair.at_station
+    control = pair.control()
+    events: list[Event] = []
+    for beat in range(110):
+        pair.now += 0.01
+        events += pair.station.take({"control": control | {"plc_heartbeat": beat}}, pair.now)
+        events += pair.station.tick(pair.now)
+    assert events == [Undelivered(RESULT_OF_7, "the PLC does not acknowledge")]
+    assert pair.shown()["status"]["state"] == 0
 
 
 def test_a_restarted_plc_gets_nothing_of_its_former_life(pair: Pair) -> None:
@@ -347,7 +354,7 @@ def test_one_register_may_be_written_and_read_back() -> None:
 
 
 def test_another_function_is_exception_1() -> None:
-    reply = Client().ask(DiagnosticBase())
+    reply = Client().ask(ReadCoilsRequest(address=0, count=1))
     assert reply is not None
     assert reply.exception_code == 1
 

@@ -59,7 +59,7 @@ def changed_meta(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "cannot be read as a checkpoint"),
         (other_weights, "found a file of weights that `train` did not write"),
         (newer_format, "found checkpoint format 2, expected 1"),
-        (changed_meta, "epoch: missing; it was written by another version"),
+        (changed_meta, "epoch_number: unknown key; it was written by another version"),
     ],
 )
 def test_bad_file_is_one_clear_line(checkpoint: Checkpoint, tmp_path: Path, damage, message: str) -> None:

@@ -1,9 +1,11 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from train.checkpoint import file_sha256, load_checkpoint
 from train.cli import main
 
 RECIPE = """
@@ -69,3 +71,28 @@ def test_command_is_there() -> None:
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert found.returncode == 2
     assert found.stderr.startswith("train: recipe magnetic-tyle: found no such recipe")
+
+
+def test_split_command_writes_what_training_reads(tiles: Path, recipe_file: Path, tmp_path: Path, capsys) -> None:
+    split = tmp_path / "split.json"
+    assert run_main("split", "--data", tiles, "--kind", "random", "--out", split) == 0
+    assert "train 60, val 10, test 10 images" in capsys.readouterr().out
+    arguments = ("--data", tiles, "--recipe", recipe_file, "--out", tmp_path / "run", "--split", split, "--dry-run")
+    assert run_main(*arguments, "--set", "thresholds.choose=fixed") == 0
+    assert "split random" in capsys.readouterr().out
+
+
+def test_evaluate_command_prints_and_writes(tiles: Path, recipe_file: Path, tmp_path: Path, capsys) -> None:
+    run_main("--data", tiles, "--recipe", recipe_file, "--out", tmp_path)
+    written = tmp_path / "measures.json"
+    assert run_main("evaluate", tmp_path / "best.pt", "--data", tiles, "--json", written) == 0
+    assert "accuracy over image x class pairs" in capsys.readouterr().out
+    assert json.loads(written.read_text()) == json.loads((tmp_path / "metrics.json").read_text())["test"]
+
+
+def test_finetuning_command_starts_from_a_checkpoint(tiles: Path, recipe_file: Path, tmp_path: Path, capsys) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run_main("--data", tiles, "--recipe", recipe_file, "--out", first)
+    assert run_main("--data", tiles, "--recipe", recipe_file, "--out", second, "--init", first / "best.pt") == 0
+    assert "starts from epoch 1 of mine" in capsys.readouterr().out
+    assert load_checkpoint(second / "best.pt").meta.init == file_sha256(first / "best.pt")

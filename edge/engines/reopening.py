@@ -1,0 +1,62 @@
+"""An engine that is opened anew after its device has failed."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from bundle import Image
+from edge.engine import Engine, Outputs, Pending
+from edge.errors import DeviceError
+
+log = logging.getLogger(__name__)
+
+
+class ReopeningEngine(Engine):
+    """Closes an engine whose device has failed; opens the next one, golden frames included, for the next batch.
+
+    What was under way fails with DeviceError, and so does every batch while the opening fails.
+    """
+
+    def __init__(self, open_one: Callable[[], Engine]) -> None:
+        self._open_one = open_one
+        self._engine: Engine | None = open_one()
+        super().__init__(self._engine.manifest, self._engine.description)
+        self.slots = self._engine.slots
+
+    def begin(self, frames: Sequence[Image]) -> Pending:
+        """Start on frames; see `Engine.begin`."""
+        engine = self._opened()
+        with self._watching(engine):
+            pending = engine.begin(frames)
+        return lambda: self._wait(engine, pending)
+
+    def close(self) -> None:
+        """Close the engine of the moment."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _infer(self, inputs: Image) -> Outputs:
+        engine = self._opened()
+        with self._watching(engine):
+            return engine.infer(inputs)
+
+    def _wait(self, engine: Engine, pending: Pending) -> Outputs:
+        with self._watching(engine):
+            return pending()
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._open_one()
+            log.warning("engine opened again: %s", self._engine.description)
+        return self._engine
+
+    @contextmanager
+    def _watching(self, engine: Engine) -> Iterator[None]:
+        try:
+            yield
+        except DeviceError as error:
+            if engine is self._engine:
+                log.error("engine closed, the next part opens it again: %s", error)
+                self.close()
+            raise
