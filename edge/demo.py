@@ -72,10 +72,10 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
         console.print(f"A virtual line: {parts} drawn tiles, {bundle_folder.name} on the CPU, a PLC at {plc.address}")
         with open_station(line, on_settled=tally.add) as runtime:
             for step in track(range(parts), "inspecting", console=console):
-                while runtime.counts.acknowledged <= step and not runtime.finished.wait(0.01):
+                while runtime.tally.acknowledged <= step and not runtime.finished.wait(0.01):
                     if plc.wait(0):
                         break
-        acknowledged = runtime.counts.acknowledged
+        acknowledged = runtime.tally.acknowledged
         report = plc.report()
     sheet = out / "rejected.png"
     thresholds = list(load_bundle(bundle_folder).manifest.thresholds.values())

@@ -11,6 +11,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   +- DeviceError             the GPU or its driver failed; the engine must be opened again
  |   +- PlanRefused             TensorRT does not take a plan that it is given
  +- RecordsError                the database cannot be opened, read or written
+ +- DriftError                  a baseline cannot be read or written
 """
 
 
@@ -60,3 +61,7 @@ class PlanRefused(EngineError):
 
 class RecordsError(StationError):
     """The records cannot be opened, read or written."""
+
+
+class DriftError(StationError):
+    """A baseline of the drift watch cannot be read or written."""

@@ -9,7 +9,8 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
@@ -200,6 +201,19 @@ def next_number(path: Path) -> int:
         connection.close()
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database of verdicts for reading only, while a station may be writing it; raises RecordsError."""
+    if not path.is_file():
+        raise RecordsError(f"records {path}: found no such file, expected a database of verdicts; check the path")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            _check_version(connection, path)
+            yield connection
+    except sqlite3.Error as error:
+        raise RecordsError(f"records {path}: cannot be read ({error}); name a database of verdicts") from None
+
+
 def _last_number(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(number), 0) FROM parts").fetchone()[0])
 
@@ -243,11 +257,15 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
         schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
         connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-    elif version != VERSION:
+    _check_version(connection, path)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
         raise RecordsError(
             f"records {path}: found version {version}, expected {VERSION}; "
             "name another file, or use the edge-inspect that wrote this one"

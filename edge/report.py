@@ -1,15 +1,13 @@
 """What the records say, as tables."""
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from bundle import Verdict
-from edge.errors import RecordsError
+from edge.records import reading
 
 SPANS = (
     ("trigger to frame", None, "frame_us"),
@@ -49,10 +47,5 @@ def percentiles_ms(times_us: Sequence[float]) -> tuple[float, ...]:
 
 
 def _select(path: Path, query: str, first: int) -> list[tuple]:  # type: ignore[type-arg]
-    if not path.is_file():
-        raise RecordsError(f"records {path}: found no such file, expected a database of verdicts; check the path")
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute(query, (first,)).fetchall()
-    except sqlite3.Error as error:
-        raise RecordsError(f"records {path}: cannot be read ({error}); name a database of verdicts") from None
+    with reading(path) as connection:
+        return connection.execute(query, (first,)).fetchall()

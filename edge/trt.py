@@ -103,11 +103,6 @@ class TensorRt:
         _check_tensors(trt, engine, manifest)
         return PlanNetwork(self, runtime, engine, manifest, batch)
 
-    def layers(self, engine: Any) -> str:
-        """One line per layer of a loaded engine: kernel, types, shapes."""
-        inspector = engine.create_engine_inspector()
-        return str(inspector.get_engine_information(self._trt.LayerInformationFormat.ONELINE))
-
     def failed(self, what: str) -> DeviceError:
         """A call that answered no."""
         return DeviceError(
@@ -163,11 +158,6 @@ class PlanNetwork:
         spec = manifest.input
         self._shape = batch, spec.channels, spec.height, spec.width
         self._tensorrt, self._runtime, self._engine = tensorrt, runtime, engine
-
-    @property
-    def layers(self) -> str:
-        """One line per layer."""
-        return self._tensorrt.layers(self._engine)
 
     def make_context(self) -> "PlanContext":
         """Make a context with its own activations. Raises DeviceError if memory does not suffice."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run `train` or `edge-export` with the peers on a machine whose torchvision and torch do not fit each other.
 
-    python tests/run_with_peers.py train --data DIR --model unet-resnet50 --no-pretrained --out DIR
+python tests/run_with_peers.py train --data DIR --model unet-resnet50 --no-pretrained --out DIR
 """
 
 import sys

@@ -18,7 +18,7 @@ def declare_torchvision_operators() -> None:
     if _declared:
         return
     try:
-        import torchvision  # noqa: F401, PLC0415
+        import torchvision  # noqa: F401
     except ImportError:
         return
     except RuntimeError:

@@ -55,6 +55,7 @@ def joined_world(device: torch.device) -> Iterator[World]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
+        distributed.barrier()  # the others wait while the leading process tests
     finally:
         distributed.destroy_process_group()
 

@@ -43,7 +43,5 @@ def read_options(address: str, model: type[Chosen]) -> Chosen:
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
-        allowed = ", ".join(model.model_fields) or "none"
-        raise CameraError(
-            f"camera {shown(address)}: option {first_problem(error)}; the options are: {allowed}"
-        ) from None
+        problem = f"option {first_problem(error)}; the options are: {', '.join(model.model_fields)}"
+        raise CameraError(f"camera {shown(address)}: {problem}") from None

@@ -27,9 +27,10 @@ def describe_pipeline(sensor: int, options: CsiOptions) -> str:
     """Write the pipeline of one sensor; frames leave NVIDIA's memory at its end."""
     source = [f"nvarguscamerasrc sensor-id={sensor}"]
     if options.exposure_us is not None:
-        source.append('exposuretimerange="{0} {0}"'.format(options.exposure_us * 1000))  # in ns
+        exposure_ns = options.exposure_us * 1000
+        source.append(f'exposuretimerange="{exposure_ns} {exposure_ns}"')
     if options.gain is not None:
-        source.append('gainrange="{0} {0}" ispdigitalgainrange="1 1"'.format(options.gain))
+        source.append(f'gainrange="{options.gain} {options.gain}" ispdigitalgainrange="1 1"')
     if options.exposure_us is not None and options.gain is not None:
         source.append("aelock=true")
     size = f"width={options.width},height={options.height},framerate={options.fps}/1"

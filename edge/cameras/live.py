@@ -49,13 +49,18 @@ class LiveCamera(Camera):
         self._thread = threading.Thread(target=self._run, args=(device,), name="camera", daemon=True)
         self._thread.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether its thread is alive; after `close` only where a vendor's call does not come back."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Give the device back, waiting at most `CLOSE_S` for a vendor's call to end."""
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
         self._thread.join(CLOSE_S)
-        if self._thread.is_alive():
+        if self.running:
             log.error("camera %s: found its driver busy after %.0f s; it is left behind", self.address, CLOSE_S)
 
     def _expose(self, exposure: int) -> None:

@@ -24,13 +24,18 @@ def cubin(architecture: str, cache: PlanCache) -> bytes:
 
     Raises EngineError if there is no compiler, or it refuses.
     """
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
-    name = f"preprocess-{architecture}-{digest}.cubin"
+    name = file_name(architecture)
     found = cache.read(name)
     if found is None:
         found = compiled(architecture)
         cache.write(name, found)
     return found
+
+
+def file_name(architecture: str) -> str:
+    """Name the compiled kernel; another source has another name."""
+    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    return f"preprocess-{architecture}-{digest}.cubin"
 
 
 def compiled(architecture: str) -> bytes:

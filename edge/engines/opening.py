@@ -17,7 +17,7 @@ from edge.engines.kernel import cubin
 from edge.engines.key import Edition, Key, Options, Target
 from edge.engines.plans import PlanCache, make_entry
 from edge.engines.stream import StreamEngine
-from edge.errors import PlanRefused
+from edge.errors import EngineError, PlanRefused
 from edge.trt import Order, Progress, TensorRt, open_tensorrt
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,23 @@ class Workshop:
             cache.write(timings, measured)
         self.say(f"{bundle.manifest.name}: built in {seconds:.1f} s, log {cache.path(key, 'log')}")
         return plan
+
+
+def workshop_ahead(
+    edition: Edition,
+    architecture: str,
+    options: Options = DEFAULTS,
+    progress: Progress = _in_silence,
+    say: Callable[[str], None] = log.info,
+) -> Workshop:
+    """A workshop for GPUs that are elsewhere, of an architecture such as sm_86. Raises EngineError."""
+    digits = re.fullmatch(r"sm_(\d+)(\d)", architecture)
+    if digits is None:
+        raise EngineError(f"architecture: found {architecture!r}, expected one such as sm_86")
+    if edition != "tensorrt_rtx":
+        raise EngineError(f"{edition} builds on the GPU that it is for; expected tensorrt_rtx to build ahead of time")
+    tensorrt = open_tensorrt(edition)
+    return Workshop(tensorrt, tensorrt.target("", ".".join(digits.groups())), options, progress, say)
 
 
 def build_ahead(bundle: Bundle, workshop: Workshop, batch: int = 1) -> None:

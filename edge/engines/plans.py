@@ -105,6 +105,7 @@ def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
+        os.chmod(file.name, 0o644)  # built by root, read by the station's user
         os.replace(file.name, path)
     except OSError as error:
         raise EngineError(

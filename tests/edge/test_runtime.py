@@ -173,7 +173,7 @@ def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) 
     engine = NumpyEngine(manifest_of(tmp_path), gate=gate)
     runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT, DARK, BRIGHT]), engine=engine, open_parts=2)
     plc.trigger(1, 2, 3, 4)
-    while runtime.counts.overruns < 2:
+    while runtime.overruns < 2:
         assert runtime.failure is None
     gate.set()
     plc.wait_for(4)
@@ -181,7 +181,7 @@ def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) 
 
     assert verdicts(plc.wait_for(5)) == ["OK", "OK", "TIMEOUT", "TIMEOUT", "NG"]
     assert [result.part_id for result in plc.results] == [1, 2, 3, 4, 5]
-    assert runtime.counts.overruns == 2
+    assert runtime.overruns == 2
     assert runtime.frames_discarded == 2
 
 
@@ -209,7 +209,7 @@ def test_a_result_that_was_not_delivered_is_on_record(station: Run, tmp_path: Pa
     runtime._records.close()
 
     assert rows(tmp_path, "SELECT verdict, link FROM parts") == [(1, "undelivered")]
-    assert runtime.counts.undelivered == 1
+    assert runtime.tally.undelivered == 1
 
 
 def test_rows_go_on_counting_after_a_restart(station: Run, tmp_path: Path) -> None:

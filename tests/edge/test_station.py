@@ -48,7 +48,7 @@ def test_every_trigger_is_answered_acknowledged_and_on_record(make_bundle: Make,
         report = plc.report()
 
     assert (report.parts, report.unanswered, report.foreign) == (12, 0, 0)
-    assert runtime.counts.acknowledged == 12
+    assert runtime.tally.acknowledged == 12
     assert [(part, link) for part, _, link in parts_of(line.records)] == [(n, "acknowledged") for n in range(1, 13)]
 
 

@@ -19,7 +19,9 @@ def build(target: str, folder: Path) -> Path:
     """Build one target of the Makefile into `folder`; skips where there is no compiler."""
     if not (shutil.which("gcc") and shutil.which("make")):
         pytest.skip("gcc or make is not installed, so the C reject controller cannot be built")
-    subprocess.run(["make", "-s", "-C", DEVICE, f"BUILD={folder}", "CC=gcc", f"{folder}/{target}"], check=True)
+    subprocess.run(
+        ["make", "-s", "-C", DEVICE, f"BUILD={folder}", "CC=gcc", "CFLAGS=-O1 -g", f"{folder}/{target}"], check=True
+    )
     return folder / target
 
 

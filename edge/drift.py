@@ -1,0 +1,196 @@
+"""Whether parts, lamps or cameras have changed since the bundle's first parts.
+
+Every signal is smoothed by an exponentially weighted moving average and held against its baseline, after Roberts,
+"Control chart tests based on geometric moving averages", Technometrics 1, 1959. What is statistically certain may
+still be too small to matter, so each kind of signal also has a smallest change that counts.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bundle import Manifest
+from edge.baseline import BINS, Baseline, Learner, Norm, Spread, baseline_path, bin_of, read_baseline, store_baseline
+from edge.errors import DriftError
+from edge.line import DriftSettings
+from edge.part import Part
+from edge.signals import INSPECTED, Signals, measure
+
+log = logging.getLogger(__name__)
+
+SIGMAS = 5.0
+"""Widths of the average's own noise. A chart of 3 has a false alarm every 400 parts; a line sees those in a minute."""
+SHIFT = 0.25
+"""Population stability index that is commonly called a significant shift."""
+END = 0.5
+"""An alarm ends when the deviation has fallen to this share of the limit, so that it does not come and go."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of signal."""
+
+    least: float
+    """Smallest change that counts, in the signal's unit."""
+    show: Callable[[float], str]
+    advice: str
+
+
+KINDS = {
+    "brightness": Kind(8.0, "{:.0f}".format, "check lamp, exposure and lens"),
+    "sharpness": Kind(math.log(1.3), lambda value: f"{math.expm1(value):.0f}", "check focus, lens and vibration"),
+    "rejects": Kind(0.03, lambda value: f"{max(0.0, value):.1%}", "look at the rejected parts: the process or the pictures have changed"),
+}
+"""By the first word of a signal's name."""
+
+
+class Chart(Protocol):
+    """One signal under watch."""
+
+    excess: float
+    """How far it is off, as a share of what is allowed."""
+
+    def say(self) -> str:
+        """Tell what was found, what was expected, what to do."""
+
+
+class Average:
+    """The moving average of a value."""
+
+    def __init__(self, kind: Kind, norm: Norm, weight: float, parts: int) -> None:
+        self.kind, self._expected, self._weight = kind, norm.mean, weight
+        self._found = norm.mean
+        noise = norm.deviation * math.sqrt(weight / (2 - weight) + 1 / parts)
+        self._limit = max(SIGMAS * noise, kind.least)
+        self.excess = 0.0
+
+    def add(self, value: float) -> None:
+        """Take in the next part."""
+        self._found += self._weight * (value - self._found)
+        self.excess = abs(self._found - self._expected) / self._limit
+
+    def say(self) -> str:
+        """See Chart."""
+        low, high = (self.kind.show(self._expected + sign * self._limit) for sign in (-1, 1))
+        found, expected = self.kind.show(self._found), self.kind.show(self._expected)
+        return f"found {found}, expected {expected} ({low} to {high}); {self.kind.advice}"
+
+
+class Distribution:
+    """The moving distribution of a class's scores."""
+
+    def __init__(self, spread: Spread, weight: float, parts: int) -> None:
+        self._expected, self._weight = spread, weight
+        self._shares, self._mean = list(spread.shares), spread.mean
+        self._limit = max(SHIFT, 4 * (BINS - 1) * (weight / (2 - weight) + 1 / parts))  # 4 times what noise makes of it
+        self.excess = 0.0
+
+    def add(self, score: float) -> None:
+        """Take in the next part."""
+        self._mean += self._weight * (score - self._mean)
+        found = bin_of(score)
+        for number in range(BINS):
+            self._shares[number] += self._weight * ((number == found) - self._shares[number])
+        self.excess = self._shift() / self._limit
+
+    def _shift(self) -> float:
+        pairs = zip(self._shares, self._expected.shares, strict=True)
+        return sum((found - expected) * math.log(max(found, 1e-12) / expected) for found, expected in pairs)
+
+    def say(self) -> str:
+        """See Chart."""
+        return (
+            f"found a distribution shifted by {self._shift():.2f}, expected less than {self._limit:.2f} "
+            f"(mean found {self._mean:.3f}, expected {self._expected.mean:.3f}); compare pictures of now and then"
+        )
+
+
+class Drift:
+    """Learns what a bundle's first parts look like, then watches the others.
+
+    `add` is called by one thread with every settled part. Baselines lie beside the records, one for each bundle.
+    """
+
+    def __init__(self, settings: DriftSettings, records: Path, manifest: Callable[[], Manifest]) -> None:
+        """`records` is the database's path, `manifest` gives that of the bundle in use."""
+        self.alarms: dict[str, str] = {}
+        """By signal, what is off at present."""
+        self._settings, self._records, self._manifest = settings, records, manifest
+        self._bundle_id = ""
+        self._learner: Learner | None = None
+        self._averages: dict[str, Average] = {}
+        self._distributions: dict[str, Distribution] = {}
+
+    def add(self, part: Part) -> None:
+        """Take in a settled part; one that was not inspected says nothing about drift."""
+        manifest = self._manifest()
+        if part.outcome is None or part.outcome.verdict not in INSPECTED or part.bundle_id != manifest.id:
+            return
+        signals = measure(part, manifest)
+        if manifest.id != self._bundle_id:
+            self._begin(manifest, signals)
+        if self._learner is not None:
+            self._learn(self._learner, signals)
+        else:
+            self._watch(signals)
+
+    def _begin(self, manifest: Manifest, signals: Signals) -> None:
+        self._bundle_id, self._learner, self.alarms = manifest.id, None, {}
+        path = baseline_path(self._records, manifest.id)
+        try:
+            baseline = read_baseline(path)
+        except DriftError as error:
+            log.error("drift: %s", error)
+            baseline = None
+        if baseline is not None and baseline.fits(signals):
+            self._compare_with(baseline)
+            return
+        self._learner = Learner()
+        why = "which has other cameras or classes" if baseline else "which does not exist yet"
+        log.info("drift: the next %d parts become the baseline %s, %s", self._settings.baseline_parts, path, why)
+
+    def _learn(self, learner: Learner, signals: Signals) -> None:
+        learner.add(signals)
+        if learner.parts < self._settings.baseline_parts:
+            return
+        baseline, path = learner.baseline(self._bundle_id), baseline_path(self._records, self._bundle_id)
+        try:
+            store_baseline(path, baseline)
+        except DriftError as error:
+            log.error("drift: %s", error)
+        else:
+            log.info("drift: %d parts are the baseline %s; remove it to learn anew", baseline.parts, path)
+        self._learner = None
+        self._compare_with(baseline)
+
+    def _compare_with(self, baseline: Baseline) -> None:
+        weight = 2 / (self._settings.span_parts + 1)  # the usual relation of an average's weight to its span
+        self._averages = {
+            name: Average(KINDS[name.split()[0]], norm, weight, baseline.parts)
+            for name, norm in baseline.values.items()
+        }
+        self._distributions = {
+            name: Distribution(spread, weight, baseline.parts) for name, spread in baseline.scores.items()
+        }
+
+    def _watch(self, signals: Signals) -> None:
+        for name, value in signals.values.items():
+            self._averages[name].add(value)
+            self._judge(name, self._averages[name])
+        for name, score in signals.scores.items():
+            self._distributions[name].add(score)
+            self._judge(f"score {name}", self._distributions[name])
+
+    def _judge(self, name: str, chart: Chart) -> None:
+        if name in self.alarms:
+            if chart.excess < END:
+                del self.alarms[name]
+                log.warning("drift: %s is normal again", name)
+            else:
+                self.alarms[name] = chart.say()
+        elif chart.excess > 1:
+            self.alarms[name] = chart.say()
+            log.error("drift: %s: %s", name, self.alarms[name])

@@ -1,0 +1,107 @@
+"""The end of the chain: each part's verdict in its turn, its row, its result, and what became of it on the wire."""
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bundle import Verdict
+from edge.camera import Clock
+from edge.part import Part
+from edge.records import Records
+from edge.settle import settle_late
+from edge.wire import to_result
+from firmware_bridge.link import Link
+from firmware_bridge.messages import Fault, FaultCode, Message, Result
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tally:
+    """What has been reported since the start."""
+
+    reported: int = 0
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    acknowledged: int = 0
+    undelivered: int = 0
+
+
+class Reporter:
+    """Reports parts in the order of their triggers, each at its deadline at the latest.
+
+    `run` is the body of a thread; `parts` is its inbox, which None closes.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        link: Link,
+        clock: Clock,
+        record_wait_s: float,
+        shadow: bool,
+        alarm_after_rejects: int,
+        on_settled: Callable[[Part], None] | None,
+    ) -> None:
+        self.parts: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self.tally = Tally()
+        self._records, self._link, self._clock = records, link, clock
+        self._record_wait_s, self._shadow, self._on_settled = record_wait_s, shadow, on_settled
+        self._alarm_after_rejects, self._rejects_in_a_row = alarm_after_rejects, 0
+        self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
+        self._in_flight_lock = threading.Lock()
+
+    @property
+    def in_flight(self) -> int:
+        """Results of which the link has not yet said what became of them."""
+        return len(self._in_flight)
+
+    def run(self) -> None:
+        """Report until the inbox is closed."""
+        for part in iter(self.parts.get, None):
+            if not part.wait(part.deadline - self._clock()):
+                settle_late(part)
+            self._report(part)
+            self.tally.reported += 1
+
+    def delivered(self, message: Message, arrived: bool) -> None:
+        """Learn from the link that a message arrived, or was given up."""
+        if not isinstance(message, Result):
+            return
+        with self._in_flight_lock:
+            part = next((part for part in self._in_flight if part.part_id == message.part_id), None)
+            if part is None:
+                return
+            self._in_flight.remove(part)
+        if arrived:
+            self.tally.acknowledged += 1
+            part.stamps["acknowledged"] = self._clock()
+        else:
+            self.tally.undelivered += 1
+        self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
+
+    def _report(self, part: Part) -> None:
+        part.told = Verdict.OK if self._shadow else None
+        part.stamps["recorded"] = self._clock()
+        self._records.keep(part, self._record_wait_s)  # may make a FAULT of it
+        if part.outcome is None:
+            raise ValueError(f"part {part.number} has no verdict yet")
+        part.told = part.told or part.outcome.verdict
+        with self._in_flight_lock:
+            self._in_flight.append(part)
+        self.tally.verdicts[part.outcome.verdict] += 1
+        self._link.send(to_result(part, self._clock()))
+        part.stamps["sent"] = self._clock()
+        self._watch_rejects(part, part.outcome.verdict)
+        if self._on_settled is not None:
+            self._on_settled(part)
+
+    def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
+        """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""
+        self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
+        if self._rejects_in_a_row and self._rejects_in_a_row == self._alarm_after_rejects:
+            log.error("alarm: %d parts in a row were rejected, the last one %d", self._rejects_in_a_row, part.part_id)
+            self._link.send(Fault(FaultCode.OTHER, part.part_id, f"{self._rejects_in_a_row} rejects in a row"))
+            self._rejects_in_a_row = 0

@@ -1,0 +1,61 @@
+"""What the drift watch measures of one part."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bundle import Image, Manifest, Verdict, cropped
+from edge.part import Part
+
+INSPECTED = (Verdict.OK, Verdict.NG, Verdict.UNSURE)
+"""Verdicts that say something about the part; the others say something about the station."""
+SAMPLED = 64
+"""Brightness is the mean of at most about so many rows and columns."""
+PATCH_PX = 192
+"""Sharpness is measured on a square of this side in the middle: its cost does not grow with the camera."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One part in figures."""
+
+    values: dict[str, float]
+    """By name: `brightness CAMERA` in grey levels, `sharpness CAMERA` as the natural logarithm of the variance of the
+    Laplacian, `rejects` as 0 or 1."""
+    scores: dict[str, float]
+    """Highest mask probability by class, 0 to 1, over all views."""
+
+
+def measure(part: Part, manifest: Manifest) -> Signals:
+    """Measure a part that has been inspected by the bundle of this manifest."""
+    if part.outcome is None or part.outcome.verdict not in INSPECTED:
+        raise ValueError(f"part {part.number} has not been inspected")
+    values = {"rejects": float(part.outcome.verdict is not Verdict.OK)}
+    scores = np.zeros(len(manifest.classes))
+    for view in part.views:
+        if view.frame is not None and view.masks is not None:
+            seen = cropped(view.frame.pixels, manifest.input.crop)
+            values[f"brightness {view.camera}"] = brightness(seen)
+            values[f"sharpness {view.camera}"] = sharpness(seen)
+            scores = np.maximum(scores, view.masks.max(axis=(1, 2)) / 255)
+    return Signals(values, dict(zip(manifest.classes, scores.tolist(), strict=True)))
+
+
+def brightness(image: Image) -> float:
+    """Mean level, 0 to 255, of a sample of an image, uint8 [H, W] or [H, W, 3]."""
+    rows, columns = (max(1, -(-side // SAMPLED)) for side in image.shape[:2])
+    return float(image[::rows, ::columns].mean())
+
+
+def sharpness(image: Image) -> float:
+    """Logarithm of the Laplacian's variance in the middle of an image, uint8 [H, W] or [H, W, 3] (green stands for all).
+
+    The variance of the Laplacian as a measure of focus: Pech-Pacheco et al., "Diatom autofocusing in brightfield
+    microscopy", ICPR 2000. 1 is added, so that an even image has a logarithm.
+    """
+    top, left = (max(0, (side - PATCH_PX) // 2) for side in image.shape[:2])
+    patch = image[top : top + PATCH_PX, left : left + PATCH_PX]
+    grey = patch if patch.ndim == 2 else np.ascontiguousarray(patch[:, :, 1])
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    return float(np.log1p(deviation[0, 0] ** 2))

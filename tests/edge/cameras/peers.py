@@ -1,0 +1,154 @@
+"""Real devices to open on this machine, each a process of its own or a library's own simulator."""
+
+import fcntl
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SYSTEM_GI = Path("/usr/lib/python3/dist-packages/gi")
+INSTALL = "run tests/install-camera-peers"
+READY_S = 10.0
+
+RTSP_SERVER = """
+import sys
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+server = GstRtspServer.RTSPServer()
+server.set_address("127.0.0.1")
+server.set_service(sys.argv[1])
+factory = GstRtspServer.RTSPMediaFactory()
+factory.set_launch(
+    "( videotestsrc is-live=true pattern=snow ! video/x-raw,format=I420,width=64,height=48,framerate=30/1 "
+    "! jpegenc ! rtpjpegpay name=pay0 )"
+)
+factory.set_shared(True)
+server.get_mount_points().add_factory("/line", factory)
+server.attach(None)
+print(server.get_bound_port(), flush=True)
+GLib.MainLoop().run()
+"""
+
+
+@pytest.fixture(scope="session")
+def gi_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Let this process import the system's PyGObject, without the system's other packages."""
+    folder = tmp_path_factory.mktemp("gi")
+    if importlib.util.find_spec("gi") is None:
+        if not SYSTEM_GI.is_dir():
+            pytest.skip(f"found no {SYSTEM_GI}: {INSTALL}")
+        (folder / "gi").symlink_to(SYSTEM_GI)
+        sys.path.append(str(folder))
+    try:
+        import gi  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f"the system's PyGObject is for another Python than {sys.version.split()[0]} ({error})")
+    return folder
+
+
+def require_gi(*libraries: tuple[str, str]) -> None:
+    """Skip the test where one of these libraries has no Python interface."""
+    import gi
+
+    for namespace, version in libraries:
+        try:
+            gi.require_version(namespace, version)
+        except ValueError as error:
+            pytest.skip(f"{error}: {INSTALL}")
+
+
+class AravisCamera:
+    """Aravis' simulated GigE Vision camera on loopback; it needs the standard's port, so one at a time."""
+
+    address = "aravis://127.0.0.1"
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Switch it on; a client finds it when it answers, a few milliseconds later."""
+        command = ["arv-fake-gv-camera-0.8", "-i", "127.0.0.1", "-s", "EDGE", *self._arguments]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """Pull its plug."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def aravis_camera(*arguments: str) -> Iterator[AravisCamera]:
+    """Run the simulated GigE Vision camera, waiting for other tests of this machine to end theirs."""
+    if shutil.which("arv-fake-gv-camera-0.8") is None:
+        pytest.skip(f"found no arv-fake-gv-camera-0.8: {INSTALL}")
+    require_gi(("Aravis", "0.8"))
+    camera = AravisCamera(*arguments)
+    with open("/tmp/edge-inspect-gige-port.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        camera.start()
+        try:
+            yield camera
+        finally:
+            camera.kill()
+
+
+class RtspServer:
+    """A video server on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = "0"
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where its stream is."""
+        return f"rtsp://127.0.0.1:{self._port}/line"
+
+    def start(self) -> None:
+        """Start it, on the same port as before."""
+        script = f"import sys; sys.path.append({str(self._folder)!r})\n{RTSP_SERVER}"
+        command = [sys.executable, "-c", script, self._port]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self._process.stdout is not None
+        self._port = self._process.stdout.readline().strip()
+        assert self._port, "the RTSP server did not start"
+
+    def kill(self) -> None:
+        """Pull its plug."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@contextmanager
+def rtsp_server(folder: Path) -> Iterator[RtspServer]:
+    """Run a video server."""
+    require_gi(("Gst", "1.0"), ("GstRtspServer", "1.0"))
+    server = RtspServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def gentl_producer() -> Path:
+    """Find the simulated GenTL producer in pip's `genicam`."""
+    pytest.importorskip("harvesters", reason="found no harvesters: pip install edge-inspect[genicam]")
+    found = importlib.util.find_spec("genicam")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "viky.cti"

@@ -1,0 +1,139 @@
+"""One contract over every kind of camera that can run here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+
+import cv2
+import numpy as np
+import pytest
+
+from bundle import check_frame
+from edge.camera import Camera, open_camera
+from edge.cameras.live import LiveCamera
+from edge.errors import CameraTimeout
+from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device
+from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, rtsp_server
+
+GRAB_S = 5.0
+"""Generous: how long a frame takes is not what is claimed here."""
+
+Open = Callable[[pytest.FixtureRequest, ExitStack, Path], Camera]
+
+
+def write_pictures(folder: Path, count: int) -> list[Path]:
+    """Write pictures of one grey level each."""
+    files = [folder / f"part{number}.png" for number in range(count)]
+    for number, file in enumerate(files):
+        cv2.imwrite(str(file), np.full((20, 30), 10 * number, np.uint8))
+    return files
+
+
+def open_folder(_request: pytest.FixtureRequest, _stack: ExitStack, folder: Path) -> Camera:
+    write_pictures(folder, 9)
+    return open_camera(f"file://{folder}")
+
+
+def open_list(_request: pytest.FixtureRequest, _stack: ExitStack, folder: Path) -> Camera:
+    names = [f"{file.name}\n" for file in write_pictures(folder, 9)]
+    (folder / "list.txt").write_text("".join(names))
+    return open_camera(f"file://{folder}/list.txt")
+
+
+def open_synthetic(_request: pytest.FixtureRequest, _stack: ExitStack, _folder: Path) -> Camera:
+    return open_camera("synthetic://")
+
+
+def open_v4l2(_request: pytest.FixtureRequest, _stack: ExitStack, _folder: Path) -> Camera:
+    return live(lambda: v4l2_device(FakeCapture()))
+
+
+def open_gst(request: pytest.FixtureRequest, _stack: ExitStack, _folder: Path) -> Camera:
+    request.getfixturevalue("gi_path")
+    require_gi(("Gst", "1.0"))
+    source = "videotestsrc is-live=true pattern=snow ! video/x-raw,format=GRAY8,width=30,height=20,framerate=50/1"
+    return open_camera(f"gst://{source}?latency_ms=20")
+
+
+def open_rtsp(request: pytest.FixtureRequest, stack: ExitStack, _folder: Path) -> Camera:
+    server = stack.enter_context(rtsp_server(request.getfixturevalue("gi_path")))
+    return open_camera(f"{server.address}?latency_ms=50")
+
+
+def open_genicam(_request: pytest.FixtureRequest, _stack: ExitStack, _folder: Path) -> Camera:
+    return open_camera(f"genicam://1?cti={gentl_producer()}&latency_ms=50&saturated=1")
+
+
+def open_aravis(request: pytest.FixtureRequest, stack: ExitStack, _folder: Path) -> Camera:
+    request.getfixturevalue("gi_path")
+    camera = stack.enter_context(aravis_camera())
+    return open_camera(f"{camera.address}?latency_ms=50")
+
+
+def open_aravis_triggered(request: pytest.FixtureRequest, stack: ExitStack, _folder: Path) -> Camera:
+    request.getfixturevalue("gi_path")
+    camera = stack.enter_context(aravis_camera())
+    return open_camera(f"{camera.address}?trigger=software&window_ms=1000")
+
+
+KINDS: dict[str, Open] = {
+    "folder": open_folder,
+    "list": open_list,
+    "synthetic": open_synthetic,
+    "v4l2 (double)": open_v4l2,
+    "gst": open_gst,
+    "rtsp": open_rtsp,
+    "genicam": open_genicam,
+    "aravis": open_aravis,
+    "aravis, triggered": open_aravis_triggered,
+}
+
+
+@pytest.fixture(params=KINDS)
+def camera(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Camera]:
+    with ExitStack() as stack:
+        opened = KINDS[request.param](request, stack, tmp_path)
+        stack.callback(opened.close)
+        yield opened
+
+
+def test_a_camera_keeps_its_contract(camera: Camera) -> None:
+    """One test for all claims, because opening a real device takes longer than all of them."""
+    start = monotonic()
+    numbers = [camera.expose() for _ in range(3)]
+    frames = [camera.grab(GRAB_S) for _ in range(3)]
+
+    assert numbers == [frame.exposure for frame in frames] == [1, 2, 3]
+    assert len({frame.source for frame in frames}) == 3
+    assert len({frame.pixels.shape for frame in frames}) == 1
+    assert [frame.arrived for frame in frames] == sorted(frame.arrived for frame in frames)
+    assert start < frames[0].arrived
+    assert frames[2].arrived < monotonic()
+
+    for frame in frames:
+        check_frame(frame.pixels)
+        assert frame.pixels.flags.writeable
+        assert frame.pixels.flags.owndata or frame.pixels.base is None or frame.pixels.base.flags.writeable
+
+    before = frames[0].pixels.copy()
+    camera.expose()
+    camera.grab(GRAB_S).pixels[:] = 0
+    assert np.array_equal(frames[0].pixels, before)
+
+    start = monotonic()
+    with pytest.raises(CameraTimeout, match=r"within 0\.010 s"):
+        camera.grab(0.01)
+    assert monotonic() - start < 1.0
+
+    assert camera.health.frames == 4
+    assert camera.health.damaged == camera.health.lost == 0
+    assert camera.health.connected
+
+
+def test_a_closed_camera_leaves_no_thread(camera: Camera) -> None:
+    camera.expose()
+    camera.grab(GRAB_S)
+    camera.close()
+
+    assert not isinstance(camera, LiveCamera) or not camera.running
