@@ -2,19 +2,30 @@
 
 import logging
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from bundle import BundleError, FrameError, load_bundle, os_problem
-from edge.errors import StationError
+from edge.errors import LineConfigError, StationError
 from firmware_bridge.errors import LinkError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 console = Console()
+
+
+class Table(Enum):
+    """What can be exported."""
+
+    PARTS = "parts"
+    VIEWS = "views"
+    DEFECTS = "defects"
+
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "demo-tiles"
 
@@ -76,6 +87,45 @@ def report(records: Annotated[Path, typer.Argument(help="Database of verdicts, s
     from edge.report import latency_table, verdict_table
 
     console.print(verdict_table(records), latency_table(records))
+
+
+@app.command()
+def export(
+    records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
+    table: Annotated[Table, typer.Option(help="What a row is.")] = Table.PARTS,
+) -> None:
+    """Write the records as a table, also while the station runs."""
+    from edge.table_export import export as write
+
+    console.print(f"{out}: {write(records, out, table.value)} rows", soft_wrap=True)
+
+
+@app.command()
+def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
+    """Check this machine for a line that is not running: each check says fine, or what to do."""
+    from edge.doctor import examine
+
+    wrong = 0
+    for finding in examine(line):
+        wrong += not finding.fine
+        mark = ("fine ", "green") if finding.fine else ("WRONG", "bold red")
+        console.print(Text.assemble(mark, f" {finding.name}: {finding.words}"), soft_wrap=True)
+    if wrong:
+        raise StationError(f"doctor: {wrong} of the checks above say WRONG, with what to do")
+
+
+@app.command()
+def config(
+    explain: Annotated[bool, typer.Option("--explain", help="Describe every key of line.toml.")] = False,
+    example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras or shadow.")] = "",
+) -> None:
+    """Print what may stand in line.toml, or a file to start from."""
+    from edge import explain as texts
+
+    if explain == bool(example):
+        raise LineConfigError("config: found neither or both of --explain and --example, expected one of them")
+    typer.echo(texts.explain() if explain else texts.example(example), nl=False)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from firmware_bridge.simulator import PlcSimulator
 DEFECTIVE_SHARE = 0.3
 DEADLINE_S = 2.0
 """Generous, so that the demo judges the network and not the laptop."""
-ON_SHEET = 64
+ON_SHEET = 40
 
 
 @dataclass

@@ -42,7 +42,11 @@ class Kind:
 KINDS = {
     "brightness": Kind(8.0, "{:.0f}".format, "check lamp, exposure and lens"),
     "sharpness": Kind(math.log(1.3), lambda value: f"{math.expm1(value):.0f}", "check focus, lens and vibration"),
-    "rejects": Kind(0.03, lambda value: f"{max(0.0, value):.1%}", "look at the rejected parts: the process or the pictures have changed"),
+    "rejects": Kind(
+        0.03,
+        lambda value: f"{max(0.0, value):.1%}",
+        "look at the rejected parts: the process or the pictures have changed",
+    ),
 }
 """By the first word of a signal's name."""
 

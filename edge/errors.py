@@ -12,6 +12,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   +- PlanRefused             TensorRT does not take a plan that it is given
  +- RecordsError                the database cannot be opened, read or written
  +- DriftError                  a baseline cannot be read or written
+ +- CheckFailed                 a check of the doctor found something wrong
 """
 
 
@@ -61,6 +62,10 @@ class PlanRefused(EngineError):
 
 class RecordsError(StationError):
     """The records cannot be opened, read or written."""
+
+
+class CheckFailed(StationError):
+    """A check of the doctor found something wrong that nothing else complains of."""
 
 
 class DriftError(StationError):

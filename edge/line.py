@@ -35,7 +35,7 @@ class CameraSettings(Table):
 
 
 class PictureSettings(Table):
-    """Which pictures are kept, and how long: the table `[pictures]`. Without it there are none; rows are always kept."""
+    """Which pictures are kept for how long, the table `[pictures]`. Rows are kept for ever, whatever stands here."""
 
     folder: Path = Path("pictures")
     """Where the pictures go, in a folder for each UTC day; made if it does not exist."""
@@ -56,7 +56,7 @@ class PictureSettings(Table):
 
 
 class DriftSettings(Table):
-    """When the station says that its parts, lamps or cameras have changed: the table `[drift]`."""
+    """The watch over brightness, sharpness, scores and rejects, the table `[drift]`."""
 
     baseline_parts: int = Field(default=500, ge=50, le=1_000_000)
     """The first so many parts of a bundle are what the later ones are compared with."""
@@ -101,7 +101,7 @@ class Line(Table):
     pictures: PictureSettings | None = None
     """Which pictures are kept; without this table none are."""
     drift: DriftSettings = DriftSettings()
-    """When a change of the parts or pictures is an alarm."""
+    """When a change of parts or pictures is an alarm."""
 
     @field_validator("camera")
     @classmethod

@@ -49,7 +49,7 @@ def brightness(image: Image) -> float:
 
 
 def sharpness(image: Image) -> float:
-    """Logarithm of the Laplacian's variance in the middle of an image, uint8 [H, W] or [H, W, 3] (green stands for all).
+    """Logarithm of the Laplacian's variance in the middle of an image, uint8 [H, W] or [H, W, 3] (of which green).
 
     The variance of the Laplacian as a measure of focus: Pech-Pacheco et al., "Diatom autofocusing in brightfield
     microscopy", ICPR 2000. 1 is added, so that an even image has a logarithm.

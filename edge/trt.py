@@ -1,7 +1,7 @@
 """TensorRT: build a plan, load it, run it. The only file that imports it, as `tensorrt` or `tensorrt_rtx`.
 
-One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switch
-between them stands at the end of `_configured`. A test holds every name used here against the real bindings of each,
+One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switches
+between them stand in `_configured` and `_measured`. A test holds every name used here against the real bindings of each,
 going by the variables' names: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
 """
 
@@ -87,9 +87,7 @@ class TensorRt:
             plan = builder.build_serialized_network(network, config)
             if plan is None:
                 raise self._failure(order, "TensorRT cannot build it")
-            timing_cache = config.get_timing_cache()
-            measured = None if timing_cache is None else bytes(timing_cache.serialize())
-            return bytes(plan), measured, perf_counter() - start
+            return bytes(plan), self._measured(config), perf_counter() - start
         finally:
             self._words.log_to(None)
 
@@ -125,12 +123,19 @@ class TensorRt:
         profile = builder.create_optimization_profile()
         profile.set_shape("frames", order.shape, order.shape, order.shape)
         config.add_optimization_profile(profile)
-        if self.edition == "tensorrt_rtx":  # which builds for any GPU it knows, and measures nothing
+        if self.edition == "tensorrt_rtx":
             self._aim(config, order.target)
         else:
             timing_cache = config.create_timing_cache(timings or b"")
             config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
         return config
+
+    def _measured(self, config: Any) -> bytes | None:
+        """The timings with those of this build; TensorRT for RTX, whose GPU may be elsewhere, has none."""
+        if self.edition == "tensorrt_rtx":
+            return None
+        timing_cache = config.get_timing_cache()
+        return bytes(timing_cache.serialize())
 
     def _aim(self, config: Any, target: Target) -> None:
         """Tell TensorRT for RTX which GPU to build for; TensorRT itself builds for the one that it runs on."""

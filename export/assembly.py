@@ -17,6 +17,7 @@ from export.comparison import compare_outputs
 from export.contract import check_graph
 from export.errors import ComparisonError
 from export.frames import answered, draw_golden, draw_inputs
+from export.half import Around, halved
 from export.inference import Bar, run
 from export.precision import TOLERANCES
 from export.tidy import to_bytes
@@ -57,19 +58,19 @@ def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
     return Frames(inputs, f"{len(samples)} images of {dataset.name}, test part")
 
 
-def assemble(source: "Source", name: str, frames: Frames) -> Draft:
-    """Make a bundle of a checkpoint, compared with torch on `frames`.
+def assemble(source: "Source", name: str, frames: Frames, precision: Around = "fp32") -> Draft:
+    """Make a bundle of a checkpoint, compared with torch, which computes in float32, on `frames`.
 
     Raises GraphError if the network cannot be written, ComparisonError if onnxruntime says something else than torch.
     """
-    model = source.to_onnx()
+    model = halved(source.to_onnx()) if precision == "fp16" else source.to_onnx()
     manifest = Manifest(
         name=name,
         classes=source.meta.classes,
         input=source.meta.input,
         masks=check_graph(model, source.meta.input, source.meta.classes),
         thresholds=source.meta.thresholds,
-        precision="fp32",
+        precision=precision,
         tolerances=dict(TOLERANCES),
         made_from=_origin(source),
         files={},

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from bundle import Bundle, Image
 from export.activations import Probe, histograms, signal_to_noise
 from export.assembly import Draft, derived, open_draft, software
-from export.calibration_report import Around, CalibrationReport, Change, Cost, Layer, MethodResult, changes
+from export.calibration_report import CalibrationReport, Change, Cost, Layer, MethodResult, changes
 from export.comparison import compare_outputs, found_classes
 from export.errors import CalibrationError
 from export.gate import Gate, Judge, Judged
-from export.half import halved
+from export.half import Around, halved
 from export.inference import Bar, run
 from export.pictures import CalibrationSet
 from export.qdq import activations_of, convolutions, quantisable, quantised, quantised_layers, tied
@@ -24,7 +24,7 @@ from export.speed import milliseconds
 from export.tidy import to_bytes
 from train.images import ImageSet
 
-TRIAL = 32
+TRIAL = 128
 """Calibration frames on which the methods are compared."""
 
 NOISE = 8

@@ -1,17 +1,15 @@
 """What a calibration did and what it changed, as it stands in calibration.json."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from export.half import Around
 from export.ranges import Method
 from export.rescue import Step
 from train.metrics import Metrics
-
-Around = Literal["fp32", "fp16"]
 
 
 class Record(BaseModel):

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
 from edge.errors import StationError
-from export.calibration_report import Around
 from export.errors import ExportError
+from export.half import Around
 from export.labelled import Part, select
 from export.ranges import Method
 from train.errors import TrainError
@@ -27,6 +27,7 @@ SplitOption = Annotated[
     str | None, typer.Option(help="A split file, random or by-part. [default: the bundle's own split]")
 ]
 PartOption = Annotated[Part, typer.Option(help="Which part of the split; all needs no split.")]
+ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such parts, 0 to 1.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: all cores]")]
 
 
@@ -36,6 +37,7 @@ def bundle(
     out: OutOption,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: the folder's]")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose test part it is compared on.")] = None,
+    precision: Annotated[Around, typer.Option(help="What the network computes in.")] = "fp32",
 ) -> None:
     """Make a bundle of a checkpoint: ONNX graph, manifest, golden frames. This alone needs torch."""
     from export.assembly import assemble, drawn_frames, real_frames
@@ -45,7 +47,7 @@ def bundle(
     source = read_source(checkpoint)
     meta = source.meta
     frames = drawn_frames(meta.input) if data is None else real_frames(meta.input, meta.split, data)
-    draft = assemble(source, name or out.name, frames)
+    draft = assemble(source, name or out.name, frames, precision)
     sealed = write_bundle(out, draft.manifest, draft.files)
     compared = sealed.made_from.comparison["onnxruntime with torch"]
     console.print(
@@ -88,20 +90,14 @@ def calibrate(
     bundle: BundleArgument,
     images: Annotated[Path, typer.Option(help="Folder of pictures to calibrate on.")],
     out: OutOption,
-    data: Annotated[
-        Path | None, typer.Option(help="Labelled images for the gate. [default: agreement with fp32]")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Labelled images that judge. [default: fp32 judges]")] = None,
     split: SplitOption = None,
     part: Annotated[Part, typer.Option(help="Part of --data that judges.")] = "val",
     method: Annotated[Method | None, typer.Option(help="How ranges are chosen. [default: what suits best]")] = None,
     around: Annotated[Around, typer.Option(help="What the rest of the graph computes in.")] = "fp32",
-    metric: Annotated[
-        str | None, typer.Option(help="The gate's metric. [default: IoU over positives; else pairs]")
-    ] = None,
+    metric: Annotated[str | None, typer.Option(help="The gate's. [default: mean IoU of positives; of pairs]")] = None,
     max_drop: Annotated[float, typer.Option(min=0, max=1, help="Largest drop of the metric.")] = 0.01,
-    resize: Annotated[
-        bool, typer.Option("--resize", help="Pictures of another size are resized as on the line.")
-    ] = False,
+    resize: Annotated[bool, typer.Option("--resize", help="Resize pictures as the line does its frames.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many pictures, evenly spread.")] = 256,
     force: Annotated[bool, typer.Option("--force", help="Calibrate on very few pictures.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder of the report. [default: OUT.report]")] = None,
@@ -110,7 +106,7 @@ def calibrate(
     """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""
     from export.calibration import Calibration, Settings
     from export.calibration_files import write_calibration
-    from export.gate import Gate
+    from export.gate import gate_on
     from export.judging import labelled_jury, own_jury
     from export.pictures import collect
 
@@ -118,7 +114,7 @@ def calibrate(
     loaded = load_bundle(bundle)
     pictures = collect(images, loaded, resize, limit, force)
     jury = labelled_jury(loaded, pictures, data, split, part) if data else own_jury(loaded, pictures, threads)
-    gate = Gate(metric or ("mean_iou_positives" if jury.labelled else "mean_iou_pairs"), max_drop)
+    gate = gate_on(metric or ("mean_iou_positives" if jury.labelled else "mean_iou_pairs"), max_drop)
     calibration = Calibration(loaded, out.name, jury.pictures, Settings(gate, method, around, threads))
     result = calibration.run(jury.images, jury.description, jury.labelled, _now())
     for warning in result.report.warnings:
@@ -154,12 +150,8 @@ def thresholds(
     bundle: BundleArgument,
     data: DataOption,
     out: OutOption,
-    max_escapes: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest share of defective parts passed.")
-    ] = None,
-    max_false_rejects: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest share of good parts rejected.")
-    ] = None,
+    max_escapes: ShareOption = None,
+    max_false_rejects: ShareOption = None,
     split: SplitOption = None,
     part: Annotated[Part, typer.Option(help="Part of --data that they are chosen on.")] = "val",
     threads: ThreadsOption = None,

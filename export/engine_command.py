@@ -37,7 +37,8 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
         def say(line: str) -> None:
             console.print(line, highlight=False, soft_wrap=True)
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        terminal = Console(stderr=True)
+        with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
             task = bar.add_task("building", visible=False)
 
             def progress(phase: str, done: int, steps: int) -> None:

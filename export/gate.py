@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bundle import Image, Manifest
 from export.assembly import open_draft
 from export.comparison import found_classes
+from export.errors import CalibrationError
 from export.inference import run
 from export.tidy import to_bytes
 from train.images import ImageSet, outlined, pack
@@ -17,6 +18,8 @@ from train.metrics import Metrics
 from train.outputs import Outputs, evaluate
 from train.predictions import enlarged
 from train.samples import Masks
+
+_SMALLER_IS_BETTER = frozenset({"false_rejects_at_no_escape", "mean_iou_pairs_predicting_nothing"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class Gate:
         if not drop <= self.max_drop:  # `not <=` also catches NaN
             return f"{self.metric} lower by {drop:.4f}, allowed {self.max_drop}"
         return None
+
+
+def gate_on(metric: str, max_drop: float) -> Gate:
+    """A gate on a metric of this name. Raises CalibrationError if there is none."""
+    known = [name for name, field in Metrics.model_fields.items() if field.annotation in (float, float | None)]
+    if metric not in known or metric in _SMALLER_IS_BETTER:
+        expected = ", ".join(name for name in known if name not in _SMALLER_IS_BETTER)
+        raise CalibrationError(f"--metric: found {metric!r}, expected one of {expected}")
+    return Gate(metric, max_drop)
 
 
 @dataclass(frozen=True)

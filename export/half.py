@@ -4,6 +4,8 @@ Frames become float16 at once (0 to 255 are exact); from the last logits on ever
 scores and the rounding of masks lose nothing more.
 """
 
+from typing import Literal
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -11,6 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from export.contract import SCORES
 from export.errors import GraphError
 from export.tidy import cleaned
+
+Around = Literal["fp32", "fp16"]
+"""What a graph computes in, but for its INT8 layers."""
 
 SMALLEST_SCALE = float(np.finfo(np.float16).smallest_normal)
 """Below 6.1e-5 a float16 loses digits; a quantiser's scale must not."""
@@ -28,15 +33,10 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     half.CopyFrom(model)
     graph = half.graph
     tail = _tail(graph)
-    fixed = {
-        node.input[place]
-        for node in graph.node
-        for place in _STAY_FLOAT.get(node.op_type, ())
-        if place < len(node.input)
-    }
-    in_tail = {name for node in tail for name in node.input}
+    stay = {name for node in tail for name in node.input}
+    stay |= {name for node in graph.node if node.op_type in _STAY_FLOAT for name in node.input[1:]}
     for tensor in graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and tensor.name not in in_tail | fixed:
+        if tensor.data_type == TensorProto.FLOAT and tensor.name not in stay:
             tensor.CopyFrom(_as_half(tensor))
     for node in graph.node:
         if node.op_type == "Cast" and node not in tail:

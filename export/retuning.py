@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 from rich.table import Table
 
 from bundle import Bundle, Threshold
@@ -32,7 +33,8 @@ def retuned(bundle: Bundle, name: str, labelled: Labelled, goal: Goal, threads: 
     images = load_images(labelled.samples, manifest.input, len(manifest.classes))
     with Bar("scoring", len(images)) as bar:
         outputs = run(engine.infer, images.images, bar.step)
-    chosen = choose_thresholds(outputs, images.labels.any(axis=1), manifest.thresholds, manifest.input, goal)
+    defective = np.asarray(images.labels.any(axis=1))
+    chosen = choose_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal)
     before, after = (evaluate(outputs, images, limits, manifest.classes) for limits in (manifest.thresholds, chosen))
     reached = after.escapes if goal.what == "escapes" else after.false_rejects
     if reached.value is None or reached.value > goal.share:

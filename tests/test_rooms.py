@@ -16,6 +16,7 @@ ASSEMBLY = {
     "edge/demo.py",
     "edge/bench.py",
     "edge/cli.py",
+    "edge/doctor.py",
 }
 """Where the runtime is put together: the files of edge that may import firmware_bridge."""
 
@@ -43,6 +44,7 @@ ONE_FILE = {
     "onnxruntime": {"edge": "edge/ort.py"},
     "tensorrt": {"edge": "edge/trt.py"},
     "pycuda": {"edge": "edge/cuda.py"},
+    "pyarrow": {"edge": "edge/table_export.py"},
 }
 
 

@@ -1,7 +1,6 @@
 """A user's own parts: `images/` with `masks/<class>/`, the mask under its image's name."""
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,11 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bundle import first_problem
 from train.errors import DataError
 from train.samples import Dataset, MaskFile, Sample
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from train.toml_text import TomlError, parse_toml
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SETTINGS = "dataset.toml"
@@ -64,11 +59,11 @@ def _settings(path: Path) -> FolderSettings:
     if not path.is_file():
         return FolderSettings()
     try:
-        settings = FolderSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        settings = FolderSettings.model_validate(parse_toml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         allowed = ", ".join(FolderSettings.model_fields)
         raise DataError(f"{path}: {first_problem(error)}; the keys are {allowed}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, TomlError) as error:
         raise DataError(f"{path}: {error}; expected a TOML file") from None
     if settings.part is not None and _groups(settings.part, path) < 1:
         raise DataError(f"{path}: part: found no group in {settings.part!r}, expected one (...) around the part's name")

@@ -44,7 +44,8 @@ def read_magnetic_tile(directory: Path) -> Dataset:
     """Read `MT_<class>/Imgs/*.jpg` with a mask `*.png` beside each.
 
     The folder is the class. An image whose mask is empty keeps its class label; it has no outline, so it counts for
-    the class but for no mask (see `train.data` and `train.metrics`).
+    the class but for no mask (see `train.data` and `train.metrics`). A file CITATION.txt in the folder says that these
+    are other images than the published ones, and whose.
     """
     folders = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
     images = [(path, name) for folder in folders for name in [_class_of(folder)] for path in _images(folder)]
@@ -53,7 +54,12 @@ def read_magnetic_tile(directory: Path) -> Dataset:
     numbers = sorted(_number(path) for path, _ in images)
     parts = dict(zip(numbers, _part_names(numbers), strict=True))
     samples = (_tile(path, name, parts[_number(path)]) for path, name in images)
-    return Dataset("magnetic-tile", MAGNETIC_TILE_CLASSES, tuple(samples), _CITATION)
+    own = directory / "CITATION.txt"
+    if own.is_file():
+        name, citation = directory.resolve().name, own.read_text(encoding="utf-8").strip()
+    else:
+        name, citation = "magnetic-tile", _CITATION
+    return Dataset(name, MAGNETIC_TILE_CLASSES, tuple(samples), citation)
 
 
 def _class_of(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """A training recipe: one frozen, validated model, TOML on disk, overridden from the command line."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,11 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bundle import InputSpec, first_problem
 from train.errors import RecipeError
 from train.splits import Kind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from train.toml_text import TomlError, parse_toml
 
 Schedule = Literal["classification-first", "segmentation-first", "constant"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -205,12 +200,12 @@ def _parsed(name: str) -> dict[str, Any]:
     packaged = resources.files("train").joinpath("recipes").joinpath(f"{name}.toml")
     try:
         text = packaged.read_text(encoding="utf-8") if packaged.is_file() else Path(name).read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        return parse_toml(text)
     except FileNotFoundError:
         raise RecipeError(
             f"recipe {name}: found no such recipe or file, expected one of {', '.join(recipe_names())}, or a TOML file"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, TomlError) as error:
         raise RecipeError(f"recipe {name}: {error}; expected a TOML file") from None
 
 
@@ -224,8 +219,8 @@ def _override(content: dict[str, Any], override: str) -> None:
         if not isinstance(content, dict):
             raise RecipeError(f"--set {override}: {table} is a value, expected a table; see the recipe's file")
     try:
-        content[last] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        content[last] = parse_toml(f"value = {value}")["value"]
+    except TomlError:
         content[last] = value.strip()
 
 

@@ -46,7 +46,7 @@ class Trainer:
                 f"({self.world.size} processes x run.accumulate {recipe.run.accumulate})"
             )
         if self.world.size > 1 and compute.device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network = network.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(recipe.loss, classes, compute.device)
         self.optimiser = _optimiser(self.network, recipe.optimiser)

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge.engines.plans import PlanCache
@@ -15,8 +16,8 @@ NAME, SIGNATURE = "preprocess", "PiiiiiPii"
 BLOCK = (32, 8, 1)
 """Threads of a block: a warp along the row, so that neighbours read neighbours."""
 
-INSTALLED = "/usr/local/cuda/bin/nvcc"
-"""Where JetPack and NVIDIA's packages put it, which is on no PATH unless somebody adds it."""
+COMPILERS = "nvcc", "/usr/local/cuda/bin/nvcc"
+"""Where it is looked for: JetPack and NVIDIA's packages put it where no PATH leads unless somebody adds it."""
 
 
 def cubin(architecture: str, cache: PlanCache) -> bytes:
@@ -38,12 +39,12 @@ def file_name(architecture: str) -> str:
     return f"preprocess-{architecture}-{digest}.cubin"
 
 
-def compiled(architecture: str) -> bytes:
+def compiled(architecture: str, compilers: Sequence[str] = COMPILERS) -> bytes:
     """Compile the kernel. Raises EngineError as `cubin`."""
-    compiler = shutil.which("nvcc") or shutil.which(INSTALLED)
+    compiler = next(filter(None, map(shutil.which, compilers)), None)
     if compiler is None:
         raise EngineError(
-            f"{SOURCE.name}: found no nvcc on the PATH nor {INSTALLED}, expected CUDA's compiler; "
+            f"{SOURCE.name}: found neither {' nor '.join(compilers)}, expected CUDA's compiler; "
             "install it (JetPack: sudo apt install cuda-nvcc-12-6, the number as in /usr/local/cuda), or copy the "
             "engines folder of a machine that has it"
         )

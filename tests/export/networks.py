@@ -10,7 +10,7 @@ from export.assembly import open_draft
 from export.contract import OPSET, check_graph
 from export.frames import draw_golden
 from export.precision import TOLERANCES
-from export.tidy import to_bytes
+from export.tidy import tidied, to_bytes
 
 CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
 BRIGHTNESS = (60, 100, 140, 180, 220)
@@ -37,6 +37,78 @@ def levels_model(spec, classes=CLASSES, slope=0.5):
         helper.make_node("Add", ["fall", "offset"], ["logits"]),
     ]
     return finished(nodes, weights, spec, count)
+
+
+DILATIONS = (1, 2, 4, 8, 16, 32, 64, 32, 16, 8, 4, 2, 1)
+JOINS = {9: 6, 10: 5, 11: 4, 12: 3, 13: 2}
+
+
+def can_model(spec, width=8, classes=CLASSES, seed=0):
+    """The Context Aggregation Network's graph, as `edge-export bundle` writes it, with random weights."""
+    rng = np.random.default_rng(seed)
+    weights = {"scale": np.full((1, 1, 1, 1), 4 / 255, np.float32), "shift": np.full((1, 1, 1, 1), -2, np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["cast1"], name="cast1", to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["cast1", "scale"], ["mul1"], name="mul1"),
+        helper.make_node("Add", ["mul1", "shift"], ["add1"], name="add1"),
+        helper.make_node("AveragePool", ["add1"], ["pool"], name="pool", kernel_shape=[4, 4], strides=[4, 4]),
+    ]
+    outputs, read = ["pool"], spec.channels
+    for number, dilation in enumerate(DILATIONS, start=1):
+        source = outputs[-1]
+        if number in JOINS:
+            source, read = f"concat{number}", 2 * width
+            nodes.append(helper.make_node("Concat", [outputs[JOINS[number]], outputs[-1]], [source], source, axis=1))
+        name, out = f"layers.{number - 1}.0", f"leaky{number}"
+        nodes.append(convolution(name, source, dilation))
+        nodes.append(helper.make_node("LeakyRelu", [name], [out], out, alpha=0.2))
+        weights[f"{name}.weight"] = normal(rng, (width, read, 3, 3), 1.4 / np.sqrt(9 * read))
+        weights[f"{name}.bias"] = normal(rng, (width,), 0.1)
+        outputs.append(out)
+        read = width
+    nodes.append(convolution("head", outputs[-1], dilation=None))
+    nodes[-1].output[0] = "logits"
+    weights["head.weight"] = normal(rng, (len(classes), width, 1, 1), 3 / np.sqrt(width))
+    weights["head.bias"] = normal(rng, (len(classes),), 0.1)
+    return tidied(finished(nodes, weights, spec, len(classes)))
+
+
+def outlier_model(spec):
+    """`levels_model` behind a layer with one channel whose weight, and so its activation, is 3000 times the others'.
+
+    The next layer does not heed that channel, but shares one scale between all its inputs: in INT8 the grey level,
+    which is 0 to 1 here, falls between two steps.
+    """
+    loud = np.array([[[[1 / 255]]], [[[3000 / 255]]]], np.float32)
+    count = len(CLASSES)
+    weights = {
+        "loud.weight": loud,
+        "loud.bias": np.array([0, 3000], np.float32),
+        "levels.weight": np.tile(np.array([[[255.0]], [[1e-6]]], np.float32), (count, 1, 1, 1)),
+        "levels.bias": -np.array(BRIGHTNESS, np.float32),
+        "last.weight": np.eye(count, dtype=np.float32)[:, :, None, None] * -0.5,
+        "last.bias": np.full(count, 8, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["x"], "cast1", to=TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["x"], ["pool"], "pool", kernel_shape=[POOLING] * 2, strides=[POOLING] * 2),
+        convolution("loud", "pool", dilation=None),
+        convolution("levels", "loud", dilation=None),
+        helper.make_node("Abs", ["levels"], ["away"], "away"),
+        convolution("last", "away", dilation=None),
+    ]
+    nodes[-1].output[0] = "logits"
+    return tidied(finished(nodes, weights, spec, count))
+
+
+def convolution(name, source, dilation):
+    """A 3x3 convolution with this dilation, or a 1x1 where it is None; its output bears its name."""
+    sides = {} if dilation is None else {"dilations": [dilation] * 2, "pads": [dilation] * 4}
+    return helper.make_node("Conv", [source, f"{name}.weight", f"{name}.bias"], [name], name, **sides)
+
+
+def normal(rng, shape, deviation):
+    return (deviation * rng.standard_normal(shape)).astype(np.float32)
 
 
 def finished(nodes, weights, spec, classes):

@@ -1,6 +1,7 @@
 """The C reject controller on a test bench: built with gcc, loaded, and driven in simulated time."""
 
 import ctypes
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ EJECT, RUN, HEALTHY = 1, 2, 4
 
 
 def build(target: str, folder: Path) -> Path:
-    """Build one target of the Makefile into `folder`; skips where there is no compiler."""
+    """Build one target of the Makefile into `folder`; skips where there is no compiler.
+
+    EI_CFLAGS replaces the compiler's options, for a coverage build.
+    """
     if not (shutil.which("gcc") and shutil.which("make")):
         pytest.skip("gcc or make is not installed, so the C reject controller cannot be built")
     subprocess.run(
-        ["make", "-s", "-C", DEVICE, f"BUILD={folder}", "CC=gcc", "CFLAGS=-O1 -g", f"{folder}/{target}"], check=True
+        ["make", "-s", "-C", DEVICE, f"BUILD={folder}", "CC=gcc", f"CFLAGS={os.environ.get('EI_CFLAGS', '-O1 -g')}", f"{folder}/{target}"], check=True
     )
     return folder / target
 

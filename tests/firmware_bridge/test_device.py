@@ -1,6 +1,8 @@
 """The C reject controller: parts, ejector, watchdog, roll-over; and that it speaks as Python does."""
 
 import ctypes
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +34,7 @@ from firmware_bridge.messages import (
 from firmware_bridge.random_frames import random_stream
 from firmware_bridge.session import Session
 from firmware_bridge.wire import Faults, FaultyWire
-from tests.firmware_bridge.device_bench import EJECT, EJECTED, HEALTHY, PART, RESET, RUN, Bench, Decided, build
+from tests.firmware_bridge.device_bench import DEVICE, EJECT, EJECTED, HEALTHY, PART, RESET, RUN, Bench, Decided, build
 from tests.firmware_bridge.test_protocol_document import EXAMPLES, read
 
 SETTINGS = Settings(
@@ -330,3 +332,19 @@ def test_c_and_python_agree_on_twenty_thousand_random_frames(device_folder: Path
             continue
     assert len(expected) > 100_000
     assert filtered(stream, device_folder) == expected
+
+
+def test_it_compiles_for_a_cortex_m_and_fits_in_what_the_readme_says(device_folder: Path) -> None:
+    if not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not installed, so the controller is not compiled for a microcontroller")
+    words = ["make", "-s", "-C", DEVICE, f"BUILD={device_folder}", "arm"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    totals = [line.split() for line in said.splitlines() if line.endswith("(TOTALS)")]
+    stated = re.findall(
+        r"^\| Cortex-M\S+ \| ([\d,]+) B \| ([\d,]+) B", (DEVICE / "README.md").read_text(), re.MULTILINE
+    )
+    sizes = [(int(flash), int(ram)) for flash, _, ram, *_ in totals]
+    wanted = [tuple(int(number.replace(",", "")) for number in line) for line in stated]
+    assert len(sizes) == len(wanted) == 2
+    for measured, claimed in zip(sizes, wanted, strict=True):
+        assert measured == pytest.approx(claimed, rel=0.05)  # compilers differ

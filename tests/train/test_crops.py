@@ -111,8 +111,8 @@ def test_further_classes_follow_the_cooccurrence() -> None:
     assert all(set(classes) == {classes[0]} for classes in drawn)  # no image here has two classes
     assert {len(classes) for classes in drawn} == {1, 2, 3}
     stock.cooccurrence[0] = [0, 1, 0]
-    with_first = [classes for classes in (choose_classes(stock, even(), generator) for _ in range(300)) if classes[0] == 0]
-    assert {kind for classes in with_first for kind in classes[1:]} == {1}
+    drawn = [choose_classes(stock, even(), generator) for _ in range(300)]
+    assert {kind for classes in drawn if classes[0] == 0 for kind in classes[1:]} == {1}
 
 
 def test_only_the_training_part_is_used(tiles: Path, quick_recipe) -> None:

@@ -74,7 +74,7 @@ def test_mask_without_image_is_refused(parts: Path) -> None:
 def test_empty_mask_is_refused_with_both_ways_out(parts: Path) -> None:
     write(parts / "masks" / "dent" / "p1_b.png", 0)
     sample = read_dataset(parts).samples[1]
-    with pytest.raises(DataError, match="found an empty mask.*remove the file.*or draw its outline"):
+    with pytest.raises(DataError, match=r"found an empty mask.*remove the file.*or draw its outline"):
         sample.load_masks(8, 6)
 
 

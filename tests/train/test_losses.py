@@ -117,5 +117,3 @@ def test_targets_hold_the_share_of_each_cell() -> None:
 def test_targets_know_more_than_eight_classes() -> None:
     batch, masks = make_batch(np.random.default_rng(7), classes=11)
     np.testing.assert_array_equal(targets(batch, (8, 6)).fractions.numpy(), masks)
-
-

@@ -53,5 +53,5 @@ def test_two_processes_give_the_loss_curve_of_one(tiles: Path, tmp_path: Path) -
 
 def test_shares_cover_the_batch_once() -> None:
     shares = [World(rank, 3).share(torch.arange(12)).tolist() for rank in range(3)]
-    assert sorted(sum(shares, [])) == list(range(12))
+    assert sorted(row for share in shares for row in share) == list(range(12))
     assert {len(share) for share in shares} == {4}

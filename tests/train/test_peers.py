@@ -49,6 +49,6 @@ def test_weights_that_cannot_be_had_are_one_clear_line(library: None, tmp_path: 
     hub = sys.modules.get("huggingface_hub.constants")
     if hub is not None:
         monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
-    with pytest.raises(TrainError, match="found no ImageNet weights for resnet50 .*--no-pretrained") as caught:
+    with pytest.raises(TrainError, match=r"found no ImageNet weights for resnet50 .*--no-pretrained") as caught:
         make_peer("unet-resnet50", in_channels=1, classes=5, pretrained=True)
     assert "\n" not in str(caught.value)

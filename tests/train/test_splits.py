@@ -58,7 +58,7 @@ def test_by_part_with_two_parts_of_a_class_is_refused(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for part, kind in enumerate(["Fray", "Fray", "Free", "Free", "Free"]):
         write_tile(tmp_path, kind, f"exp1_num_{1000 * part}", *tile(generator, kind))
-    with pytest.raises(SplitError, match="found 2 parts with Fray, expected at least one each.*random"):
+    with pytest.raises(SplitError, match=r"found 2 parts with Fray, expected at least one each.*random"):
         make_split(read_dataset(tmp_path), "by-part", seed=0)
 
 

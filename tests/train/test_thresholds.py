@@ -92,6 +92,6 @@ def test_fixed_threshold_is_the_recipes() -> None:
 
 def test_class_without_positives_is_refused_with_advice() -> None:
     labels = np.array([[True, False], [False, False]])
-    with pytest.raises(ThresholdError, match="found no image with Scratch, expected at least one.*--seed or --split"):
+    with pytest.raises(ThresholdError, match=r"found no image with Scratch, expected at least one.*--seed or --split"):
         check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe())
     check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(choose="fixed"))

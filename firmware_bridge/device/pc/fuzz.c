@@ -72,39 +72,57 @@ static void poll(struct world *world, uint8_t inputs)
     } while (world->in_at < world->in_size);
 }
 
-/* Frames a body whose header is right where `honest`, so that the fuzzer need not find two session numbers. */
-static void feed_frame(struct world *world, uint8_t kind, bool honest, const uint8_t *payload, size_t size)
+static void feed_body(struct world *world, const uint8_t *body, size_t size)
 {
-    uint8_t body[EI_MAX_BODY];
     struct ei_result result;
-    struct ei_header header = {kind, STATION, CONTROLLER, 0};
-    size = size < EI_MAX_BODY - EI_HEADER_SIZE ? size : EI_MAX_BODY - EI_HEADER_SIZE;
-    memcpy(body + EI_HEADER_SIZE, payload, size);
-    if (honest && size >= 2) {
-        header.sequence = ei_get_u16(payload);
-        size -= 2;
-        memcpy(body + EI_HEADER_SIZE, payload + 2, size);
-    }
-    ei_pack_header(&header, body);
-    if (kind == EI_KIND_RESULT && size > 9 && honest) {
-        /* Aim at a part that exists, and complete the complement: else nothing would ever pass. */
-        uint32_t id = world->controller.first_id + body[EI_HEADER_SIZE] % 8;
-        ei_put_u32(body + EI_HEADER_SIZE, id);
-        for (uint8_t i = 0; i < world->controller.count && (body[EI_HEADER_SIZE + 4] & 1); i++) {
-            const struct ei_part *part = &world->controller.queue[(world->controller.first + i) % EI_QUEUE];
-            if (part->id == id) {
-                ei_put_u32(body + EI_HEADER_SIZE + 4, part->encoder);
-            }
-        }
-        body[EI_HEADER_SIZE + 9] = (uint8_t)(0xFF ^ body[EI_HEADER_SIZE + 8]);
-    }
-    if (kind == EI_KIND_RESULT && ei_unpack_result(body + EI_HEADER_SIZE, size, &result) &&
-        result.verdict == EI_VERDICT_OK && world->good_count < PARTS) {
+    if (size > EI_HEADER_SIZE && body[0] == EI_KIND_RESULT &&
+        ei_unpack_result(body + EI_HEADER_SIZE, size - EI_HEADER_SIZE, &result) && result.verdict == EI_VERDICT_OK &&
+        world->good_count < PARTS) {
         world->good[world->good_count++] = result;
     }
-    world->in_size = ei_encode_frame(body, EI_HEADER_SIZE + size, world->in);
+    world->in_size = ei_encode_frame(body, size, world->in);
     world->in_at = 0;
     poll(world, 0);
+}
+
+/* Aims a result at a part that exists, and completes the complement: else nothing would ever pass. */
+static void aim(struct world *world, uint8_t *payload)
+{
+    uint32_t id = world->controller.first_id + payload[0] % 8;
+    ei_put_u32(payload, id);
+    for (uint8_t i = 0; i < world->controller.count && (payload[4] & 1); i++) {
+        const struct ei_part *part = &world->controller.queue[(world->controller.first + i) % EI_QUEUE];
+        if (part->id == id) {
+            ei_put_u32(payload + 4, part->encoder);
+        }
+    }
+    payload[9] = (uint8_t)(0xFF ^ payload[8]);
+}
+
+/* A message of the right length with the right session numbers, most of the time, so that the fuzzer gets behind them.
+ * `amount`: four bits for the kind, one to be addressed to nobody, one to complete the fields, two for the session. */
+static void feed_message(struct world *world, uint8_t amount, const uint8_t *bytes, size_t size)
+{
+    static const uint8_t sizes[] = {EI_HELLO_SIZE,  0,           EI_HEARTBEAT_SIZE,  EI_TRIGGER_SIZE,  EI_RESULT_SIZE,
+                                    EI_FAULT_SIZE,  EI_CHANGEOVER_SIZE, EI_SETTINGS_SIZE, EI_COUNTERS_SIZE, EI_OFFLINE_SIZE};
+    uint8_t body[EI_MAX_BODY] = {0}, *payload = body + EI_HEADER_SIZE;
+    uint8_t kind = (uint8_t)((amount & 15) % 10), length = sizes[kind];
+    struct ei_header header = {(uint8_t)(kind + 1), (uint16_t)(STATION + (amount >> 6)),
+                               amount & 16 ? 0 : CONTROLLER, size >= 2 ? ei_get_u16(bytes) : 0};
+    size_t given = size >= 2 ? size - 2 : 0;
+    ei_pack_header(&header, body);
+    if (given > 0) {
+        memcpy(payload, bytes + 2, given < length ? given : length);
+    }
+    if (amount & 32) {
+        if (header.kind == EI_KIND_HELLO) {
+            payload[0] = EI_ROLE_EDGE;
+            payload[EI_HELLO_SIZE - 1] = EI_PROTOCOL_VERSION;
+        } else if (header.kind == EI_KIND_RESULT) {
+            aim(world, payload);
+        }
+    }
+    feed_body(world, body, (size_t)EI_HEADER_SIZE + length);
 }
 
 static void feed_raw(struct world *world, const uint8_t *bytes, size_t size)
@@ -117,7 +135,7 @@ static void feed_raw(struct world *world, const uint8_t *bytes, size_t size)
 
 static void step(struct world *world, uint8_t what, uint8_t amount, const uint8_t *bytes, size_t size)
 {
-    switch (what % 8) {
+    switch (what % 10) { /* 7, 8 and 9: messages, of which there is most to say */
     case 0:
         feed_raw(world, bytes, size);
         break;
@@ -139,10 +157,15 @@ static void step(struct world *world, uint8_t what, uint8_t amount, const uint8_
         poll(world, 0);
         break;
     case 5:
-        feed_frame(world, amount, false, bytes, size);
+        if (size > 0) {
+            feed_body(world, bytes, size < EI_MAX_BODY ? size : EI_MAX_BODY);
+        }
+        break;
+    case 6:
+        ei_controller_changeover(&world->controller, amount);
         break;
     default:
-        feed_frame(world, (uint8_t)(1 + amount % 10), true, bytes, size);
+        feed_message(world, amount, bytes, size);
         break;
     }
 }
@@ -151,17 +174,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct world world;
     static const struct ei_settings settings = {1000, 100, 300, 50, EI_ON_SILENCE_STOP_LINE};
-    static const struct ei_hello hello = {EI_ROLE_EDGE, {0}, {0}, {0}, EI_PROTOCOL_VERSION};
     struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &world};
-    uint8_t payload[EI_HELLO_SIZE];
     memset(&world, 0, sizeof world);
     world.hal = hal;
     world.time = world.encoder = 0u - 200;
     ei_controller_start(&world.controller, &world.hal, CONTROLLER, &settings, 115200);
     world.controller.on_decided = on_decided;
     world.controller.user = &world;
-    ei_pack_hello(&hello, payload);
-    feed_frame(&world, EI_KIND_HELLO, false, payload, sizeof payload);
+    feed_message(&world, 32, NULL, 0); /* the station's Hello */
     while (size >= 3) {
         size_t length = data[2] < size - 3 ? data[2] : size - 3;
         step(&world, data[0], data[1], data + 3, length);

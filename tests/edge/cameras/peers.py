@@ -1,10 +1,12 @@
 """Real devices to open on this machine, each a process of its own or a library's own simulator."""
 
 import fcntl
+import importlib
 import importlib.util
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,11 +60,14 @@ def require_gi(*libraries: tuple[str, str]) -> None:
     """Skip the test where one of these libraries has no Python interface."""
     import gi
 
-    for namespace, version in libraries:
+    for namespace, version in (("GLib", "2.0"), *libraries):
         try:
             gi.require_version(namespace, version)
         except ValueError as error:
             pytest.skip(f"{error}: {INSTALL}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImportWarning)  # Debian's PyGObject imports in Python 3.3's way
+            importlib.import_module(f"gi.repository.{namespace}")
 
 
 class AravisCamera:

@@ -106,7 +106,6 @@ def test_a_camera_keeps_its_contract(camera: Camera) -> None:
 
     assert numbers == [frame.exposure for frame in frames] == [1, 2, 3]
     assert len({frame.source for frame in frames}) == 3
-    assert len({frame.pixels.shape for frame in frames}) == 1
     assert [frame.arrived for frame in frames] == sorted(frame.arrived for frame in frames)
     assert start < frames[0].arrived
     assert frames[2].arrived < monotonic()
@@ -114,7 +113,6 @@ def test_a_camera_keeps_its_contract(camera: Camera) -> None:
     for frame in frames:
         check_frame(frame.pixels)
         assert frame.pixels.flags.writeable
-        assert frame.pixels.flags.owndata or frame.pixels.base is None or frame.pixels.base.flags.writeable
 
     before = frames[0].pixels.copy()
     camera.expose()
