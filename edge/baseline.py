@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bundle import first_problem
 from edge.errors import DriftError
-from edge.signals import Signals
+from edge.signals import REJECTS, Signals
 
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 """Between the bins of a score's distribution; closer where the scores of good parts lie."""
@@ -72,15 +72,23 @@ class Learner:
 
     def baseline(self, bundle_id: str) -> Baseline:
         """Sum up."""
-        values = {
-            name: Norm(mean=mean, deviation=math.sqrt(squares / self.parts))
-            for name, (mean, squares) in self._sums.items()
-        }
+        values = {name: self._norm(name, mean, squares) for name, (mean, squares) in self._sums.items()}
         scores = {
             name: Spread(mean=self._score_sums[name] / self.parts, shares=self._shares(counts))
             for name, counts in self._counts.items()
         }
         return Baseline(bundle_id=bundle_id, parts=self.parts, values=values, scores=scores)
+
+    def _norm(self, name: str, mean: float, squares: float) -> Norm:
+        """Mean and deviation; rejects are rare, so that theirs is the deviation of two more in four more parts.
+
+        Agresti and Coull, "Approximate is better than exact for interval estimation of binomial proportions", The
+        American Statistician 52, 1998.
+        """
+        if name == REJECTS:
+            rate = (mean * self.parts + 2) / (self.parts + 4)
+            return Norm(mean=mean, deviation=math.sqrt(rate * (1 - rate)))
+        return Norm(mean=mean, deviation=math.sqrt(squares / self.parts))
 
     def _shares(self, counts: list[int]) -> tuple[float, ...]:
         """Shares with half a part added to each bin, so that a bin that is empty so far is rare, not impossible."""

@@ -17,7 +17,7 @@ from edge.baseline import BINS, Baseline, Learner, Norm, Spread, baseline_path, 
 from edge.errors import DriftError
 from edge.line import DriftSettings
 from edge.part import Part
-from edge.signals import INSPECTED, Signals, measure
+from edge.signals import INSPECTED, REJECTS, Signals, measure
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Kind:
 KINDS = {
     "brightness": Kind(8.0, "{:.0f}".format, "check lamp, exposure and lens"),
     "sharpness": Kind(math.log(1.3), lambda value: f"{math.expm1(value):.0f}", "check focus, lens and vibration"),
-    "rejects": Kind(
+    REJECTS: Kind(
         0.03,
         lambda value: f"{max(0.0, value):.1%}",
         "look at the rejected parts: the process or the pictures have changed",

@@ -12,6 +12,7 @@ INSPECTED = (Verdict.OK, Verdict.NG, Verdict.UNSURE)
 """Verdicts that say something about the part; the others say something about the station."""
 SAMPLED = 64
 """Brightness is the mean of at most about so many rows and columns."""
+REJECTS = "rejects"
 PATCH_PX = 192
 """Sharpness is measured on a square of this side in the middle: its cost does not grow with the camera."""
 
@@ -31,7 +32,7 @@ def measure(part: Part, manifest: Manifest) -> Signals:
     """Measure a part that has been inspected by the bundle of this manifest."""
     if part.outcome is None or part.outcome.verdict not in INSPECTED:
         raise ValueError(f"part {part.number} has not been inspected")
-    values = {"rejects": float(part.outcome.verdict is not Verdict.OK)}
+    values = {REJECTS: float(part.outcome.verdict is not Verdict.OK)}
     scores = np.zeros(len(manifest.classes))
     for view in part.views:
         if view.frame is not None and view.masks is not None:

@@ -21,14 +21,15 @@ TABLES = {
                parts.class, parts.score, parts.area_px, worst.area_mm2, worst.camera, worst.x, worst.y, worst.width,
                worst.height, fault, bundle_id,
                frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us, link,
-               (SELECT picture FROM views WHERE part = parts.number ORDER BY camera IS NOT worst.camera) AS picture
+               coalesce((SELECT picture FROM views WHERE part = parts.number AND views.camera = worst.camera),
+                        (SELECT max(picture) FROM views WHERE part = parts.number)) AS picture
         FROM parts LEFT JOIN defects AS worst ON worst.rowid =
             (SELECT rowid FROM defects WHERE part = parts.number ORDER BY score DESC, area_px DESC LIMIT 1)
         ORDER BY parts.number""",
     "views": "SELECT * FROM views ORDER BY part, rowid",
     "defects": "SELECT * FROM defects ORDER BY part, rowid",
 }
-"""Queries by table; a part has the camera, the box and the picture of its strongest defect."""
+"""Queries by table; a part has the camera, the box and the picture of its strongest defect, else any picture."""
 
 Columns = list[tuple[str, str]]
 """Names with SQLite's types: INTEGER, REAL or TEXT."""

@@ -1,8 +1,8 @@
 """TensorRT: build a plan, load it, run it. The only file that imports it, as `tensorrt` or `tensorrt_rtx`.
 
 One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switches
-between them stand in `_configured` and `_measured`. A test holds every name used here against the real bindings of each,
-going by the variables' names: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
+between them stand in `_configured` and `_measured`. A test holds every name used here against the real bindings of
+each, going by the variables' names: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
 """
 
 import importlib

@@ -16,13 +16,15 @@ class PseudoTerminal:
 
     def __init__(self, link: Path | None = None) -> None:
         """Open a pair in raw mode; raises FileExistsError where `link` is something else than a left-over link."""
+        if link and link.is_symlink():
+            link.unlink()
+        if link and link.exists():
+            raise FileExistsError(f"{link} is there and is no symbolic link; take it away, or name another place")
         self._far, self._near = os.openpty()
         tty.setraw(self._near)
         os.set_blocking(self._far, False)
         self.path, self._link = Path(os.ttyname(self._near)), link
         if link:
-            if link.is_symlink():
-                link.unlink()
             link.symlink_to(self.path)
 
     @property

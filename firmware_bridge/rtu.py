@@ -48,12 +48,9 @@ class _Frames:
             self._bytes = b""
         self._last_at = now
         self._bytes = (self._bytes + data)[-_MAX_FRAME:]
-        try:
-            used, pdu = self._framer.handleFrame(self._bytes, self._unit, 0)
-        except (IndexError, NotImplementedError) as error:  # pymodbus on some damaged frames
-            self._bytes = b""
-            raise ModbusException(str(error)) from error
-        self._bytes = self._bytes[used:]
+        taken, self._bytes = self._bytes, b""
+        used, pdu = self._framer.handleFrame(taken, self._unit, 0)
+        self._bytes = taken[used:]
         return pdu
 
     def build(self, pdu: ModbusPDU) -> bytes:

@@ -22,7 +22,7 @@ from train.readers import read_dataset
 from train.recipe import Recipe, load_recipe
 from train.run import Run
 from train.samples import Dataset
-from train.splits import Kind, Side, Split, load_split, make_split, save_split
+from train.splits import Kind, Side, Split, load_split, make_split, save_split, write_lists
 from train.tables import metrics_table
 from train.world import World, joined_world, local_device
 
@@ -106,10 +106,17 @@ def write_split(
     out: Annotated[Path, typer.Option(help="File to write (JSON).")],
     kind: Annotated[Literal["random", "by-part"], typer.Option(help="See the README.")] = "by-part",
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
+    lists: Annotated[
+        Path | None,
+        typer.Option(help="Folder for train.txt, val.txt, test.txt: one image path a line, as cameras play."),
+    ] = None,
 ) -> None:
     """Write a split to a file, so that others can use the very same one."""
-    split = make_split(read_dataset(data), kind, seed)
+    dataset = read_dataset(data)
+    split = make_split(dataset, kind, seed)
     save_split(split, out)
+    if lists is not None:
+        write_lists(split, dataset, lists)
     sides: list[Side] = list(split.images.values())
     counts = ", ".join(f"{side} {sides.count(side)}" for side in ("train", "val", "test"))
     typer.echo(f"{out}: {counts} images")

@@ -64,7 +64,7 @@ def _settings(path: Path) -> FolderSettings:
         allowed = ", ".join(FolderSettings.model_fields)
         raise DataError(f"{path}: {first_problem(error)}; the keys are {allowed}") from None
     except (OSError, UnicodeDecodeError, TomlError) as error:
-        raise DataError(f"{path}: {error}; expected a TOML file") from None
+        raise DataError(f"{path}: {error}; expected a TOML file (a pattern with a backslash stands in single quotes)") from None
     if settings.part is not None and _groups(settings.part, path) < 1:
         raise DataError(f"{path}: part: found no group in {settings.part!r}, expected one (...) around the part's name")
     return settings

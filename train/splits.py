@@ -62,6 +62,14 @@ def save_split(split: Split, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def write_lists(split: Split, dataset: Dataset, folder: Path) -> None:
+    """Write the absolute paths of each side's images to `train.txt`, `val.txt` and `test.txt`, one a line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for side, samples in sides_of(split, dataset).items():
+        paths = [str(sample.path.resolve()) for sample in samples]
+        (folder / f"{side}.txt").write_text("\n".join(paths) + "\n", encoding="utf-8")
+
+
 def load_split(path: Path) -> Split:
     """Read a split file. Raises SplitError if it is missing, damaged or has unknown keys or values."""
     try:

@@ -15,7 +15,7 @@ class DeviceLost(CameraError):
     """This connection is of no more use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Received:
     """What a device sent: one frame, or the sign that one was spoilt on the way."""
 

@@ -1,6 +1,9 @@
 """GObject libraries (Aravis, GStreamer), whose Python interface comes from the system's own packages."""
 
+import ctypes
+import importlib
 import sys
+from contextlib import suppress
 from typing import Any
 
 from edge.errors import CameraError
@@ -23,4 +26,15 @@ def load(namespace: str, version: str, package: str, address: str) -> Any:
         raise CameraError(
             f"camera {address}: found no {namespace} {version} ({error}), expected it: apt-get install {package}"
         ) from None
-    return getattr(__import__("gi.repository", fromlist=[namespace]), namespace)
+    _keep_one_unwinder()
+    return importlib.import_module(f"gi.repository.{namespace}")
+
+
+def _keep_one_unwinder() -> None:
+    """Have libraries that are loaded from now on unwind C++ exceptions with GCC's own code.
+
+    GStreamer brings libunwind, whose functions bear the same names, into the whole process. A library that is loaded
+    later (a GenTL producer, an inference engine) would mix the two and crash at its first exception.
+    """
+    with suppress(OSError):  # there is another C library than GNU's, and no such mixture
+        ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)

@@ -14,7 +14,7 @@ MISSES = 3
 """A camera on a sensor's wire that leaves so many exposures in a row without a frame is restarted."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A frame that has arrived, or the reason why there is none."""
 

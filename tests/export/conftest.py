@@ -29,7 +29,7 @@ def squares(tmp_path):
 def write_square(folder, number, labelled, drawn):
     """Write one picture in the folder of class `labelled`, with a square in the grey of class `drawn`, if any."""
     image, mask = np.full((64, 48), 16, np.uint8), np.zeros((64, 48), np.uint8)
-    image[0, number % 47] = number // 1000  # so that no two files are the same
+    image[divmod(number // 1000, 48)] = 40  # so that no two files are the same
     if drawn is not None:
         image[16:32, 16:32] = BRIGHTNESS[CLASSES.index(drawn)]
     if labelled != "Free":

@@ -43,7 +43,7 @@ DILATIONS = (1, 2, 4, 8, 16, 32, 64, 32, 16, 8, 4, 2, 1)
 JOINS = {9: 6, 10: 5, 11: 4, 12: 3, 13: 2}
 
 
-def can_model(spec, width=8, classes=CLASSES, seed=0):
+def can_model(spec, width=8, classes=CLASSES, seed=0, bias=-3.0):
     """The Context Aggregation Network's graph, as `edge-export bundle` writes it, with random weights."""
     rng = np.random.default_rng(seed)
     weights = {"scale": np.full((1, 1, 1, 1), 4 / 255, np.float32), "shift": np.full((1, 1, 1, 1), -2, np.float32)}
@@ -69,7 +69,7 @@ def can_model(spec, width=8, classes=CLASSES, seed=0):
     nodes.append(convolution("head", outputs[-1], dilation=None))
     nodes[-1].output[0] = "logits"
     weights["head.weight"] = normal(rng, (len(classes), width, 1, 1), 3 / np.sqrt(width))
-    weights["head.bias"] = normal(rng, (len(classes),), 0.1)
+    weights["head.bias"] = np.full(len(classes), bias, np.float32)
     return tidied(finished(nodes, weights, spec, len(classes)))
 
 

@@ -197,7 +197,7 @@ def test_a_missing_folder_is_refused(bundle, tmp_path):
 def test_few_pictures_need_force(bundle, pictures, tmp_path):
     for path in sorted(pictures.iterdir())[:5]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(CalibrationError, match="found 5 pictures .* expected at least 32"):
+    with pytest.raises(CalibrationError, match=r"found 5 pictures .* expected at least 32"):
         take(tmp_path, bundle)
     assert len(take(tmp_path, bundle, force=True).inputs) == 5
 

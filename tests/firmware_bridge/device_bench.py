@@ -23,9 +23,8 @@ def build(target: str, folder: Path) -> Path:
     """
     if not (shutil.which("gcc") and shutil.which("make")):
         pytest.skip("gcc or make is not installed, so the C reject controller cannot be built")
-    subprocess.run(
-        ["make", "-s", "-C", DEVICE, f"BUILD={folder}", "CC=gcc", f"CFLAGS={os.environ.get('EI_CFLAGS', '-O1 -g')}", f"{folder}/{target}"], check=True
-    )
+    chosen = [f"BUILD={folder}", "CC=gcc", "CFLAGS=" + os.environ.get("EI_CFLAGS", "-O1 -g")]
+    subprocess.run(["make", "-s", "-C", DEVICE, *chosen, f"{folder}/{target}"], check=True)
     return folder / target
 
 

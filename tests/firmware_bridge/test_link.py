@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +18,24 @@ from firmware_bridge.errors import (
     PortMissing,
     PortNotPermitted,
 )
-from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortBack, PortLost
-from firmware_bridge.link import Link, open_link
+from firmware_bridge.events import (
+    Acknowledged,
+    Event,
+    HelloReceived,
+    PeerBack,
+    PeerLost,
+    PortBack,
+    PortLost,
+    Undelivered,
+)
+from firmware_bridge.link import Link, SerialLink, open_link
 from firmware_bridge.messages import Hello, Result, Trigger, Verdict
 from firmware_bridge.port import explain
+from firmware_bridge.pseudo_terminal import PseudoTerminal
+from firmware_bridge.session import Session
 from firmware_bridge.simulator import PlcSimulator
 
-PATIENCE_S = 10.0  # a bound for a loaded machine, not a wait
+PATIENCE_S = 60.0  # a bound for a loaded machine, not a wait
 
 
 def inspect_until(link: Link, done: Callable[[list[Event]], bool]) -> list[Event]:
@@ -146,11 +159,142 @@ def test_each_system_error_has_its_own_advice(number: int, kind: type[Exception]
         "serial:///dev/ttyS0?baud=fast",
         "serial:///dev/ttyS0?baud=3",
         "serial:///dev/ttyS0?baud=9600&baud=19200",
+        "modbus-rtu:///dev/ttyS0?role=master",
+        "modbus-rtu:///dev/ttyS0?unit=248",
+        "serial:///dev/ttyS0?unit=1",
     ],
 )
 def test_an_address_that_cannot_be_read_says_what_is_expected(address: str) -> None:
     with pytest.raises(AddressInvalid, match="expected"):
         open_link(address, Hello())
+
+
+class BenchPort:
+    """A port whose next write or opening fails as the test says; nothing ever arrives."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.missing = False
+        self.written = b""
+        self.openings = 0
+
+    def open(self) -> "BenchPort":
+        self.openings += 1
+        if self.missing:
+            raise PortMissing("unplugged")
+        return self
+
+    def read(self, timeout_s: float) -> bytes:
+        return b""
+
+    def write(self, data: bytes) -> None:
+        if self.error:
+            raise self.error
+        self.written += data
+
+    def close(self) -> None:
+        self.written = b""
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def bench_link() -> tuple[SerialLink, BenchPort, Clock]:
+    port, clock = BenchPort(), Clock()
+    return SerialLink(port.open, Session(Hello(), 7, clock.now), clock), port, clock
+
+
+def test_a_write_that_takes_too_long_is_dropped_and_counted() -> None:
+    link, port, clock = bench_link()
+    port.error = TimeoutError("the driver's buffer is full")
+    clock.now += 0.3
+    assert link.poll(0.0) == []
+    assert link.write_timeouts == 1
+    port.error = None
+    clock.now += 0.3
+    link.poll(0.0)
+    assert port.written
+
+
+def test_a_port_that_fails_is_opened_again_ever_more_patiently() -> None:
+    link, port, clock = bench_link()
+    port.error, port.missing = OSError(5, "Input/output error"), True
+    clock.now += 0.3
+    assert link.poll(0.0) == [PortLost("[Errno 5] Input/output error")]
+    for _ in range(1_000):  # ten seconds
+        clock.now += 0.01
+        link.poll(0.0)
+    assert 7 <= port.openings <= 10  # 0.1, 0.2, 0.4, 0.8, 1.6, then each 2 s
+    port.error, port.missing = None, False
+    clock.now += 2.0
+    assert PortBack() in link.poll(0.0)
+
+
+def test_a_dead_link_gives_results_up_and_says_so() -> None:
+    link, port, clock = bench_link()
+    port.error, port.missing = OSError(5, "Input/output error"), True
+    result = Result(1, 1, Verdict.OK)
+    link.send(result)
+    clock.now += 1.1
+    assert Undelivered(result, "no acknowledgement") in link.poll(0.0)
+
+
+def test_a_fixed_address_takes_the_place_of_a_left_over_link_only(tmp_path: Path) -> None:
+    path = tmp_path / "plc"
+    path.symlink_to("/dev/null")
+    terminal = PseudoTerminal(path)
+    assert terminal.name.resolve() == terminal.path
+    terminal.close()
+    terminal.close()
+    assert not path.is_symlink()
+    path.touch()
+    with pytest.raises(FileExistsError):
+        PseudoTerminal(path)
+
+
+def test_what_nobody_reads_is_lost_as_on_a_wire() -> None:
+    terminal = PseudoTerminal()
+    for _ in range(100):
+        terminal.write(bytes(1024))
+    terminal.close()
+
+
+def test_the_simulator_tool_runs_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "plc"
+    tool = Path(__file__).resolve().parents[2] / "tools" / "plc-simulator"
+    words = [sys.executable, tool, "--parts", "6", "--link", str(path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout
+    first = process.stdout.readline()
+    link = open_link(f"serial://{path}", Hello())
+    inspect_until(link, lambda events: count(events, Acknowledged) == 6)
+    said, _ = process.communicate(timeout=PATIENCE_S)
+    link.close()
+    assert str(path) in first
+    assert "6 of 6 parts" in said
+    assert process.returncode == 0
+
+
+def test_the_simulator_tool_fails_where_a_part_has_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "plc"
+    tool = Path(__file__).resolve().parents[2] / "tools" / "plc-simulator"
+    words = [sys.executable, tool, "--parts", "2", "--deadline", "0.05", "--link", str(path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    link = open_link(f"serial://{path}", Hello())
+    while process.poll() is None:
+        link.poll(0.02)
+    link.close()
+    process.communicate()
+    assert process.returncode == 1
 
 
 def test_a_closed_link_says_so(simulator: PlcSimulator) -> None:

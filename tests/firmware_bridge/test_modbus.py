@@ -261,6 +261,16 @@ def test_a_restarted_station_is_noticed_by_the_plc(pair: Pair) -> None:
     assert [type(event) for event in pair.at_station] == [HelloReceived]
 
 
+def test_a_damaged_result_is_read_again(pair: Pair) -> None:
+    pair.station.send(RESULT_OF_7, pair.now)
+    shown = pair.shown()
+    shown["result"]["verdict"] ^= 1
+    assert pair.plc.take(shown, pair.now) == []
+    assert pair.plc.malformed == 1
+    pair.cycle(2)
+    assert pair.at_plc == [RESULT_OF_7]
+
+
 def test_nothing_is_taken_from_a_plc_that_has_not_enabled() -> None:
     station = StationHandshake(Hello(), TIMING, 0.0)
     at_once = CONTROL.unpack([0] * CONTROL.count) | {"enable": 1, "trigger_sequence": 5, "part_id": 9}
@@ -376,6 +386,14 @@ def test_after_a_pause_any_garbage_is_forgotten(garbage: bytes) -> None:
     client.server.outgoing()
     client.now += 0.05
     assert client.ask(ReadHoldingRegistersRequest(address=0, count=1)) is not None
+
+
+@pytest.mark.parametrize("frame", ["01 02 3c d9 10 b4 a8 16", "01 10 00 00 00 02 03 00 01 00"])
+def test_a_good_checksum_over_nonsense_gets_no_answer(frame: str) -> None:
+    client = Client()
+    client.server.receive(bytes.fromhex(frame), client.now)
+    client.server.tick(client.now + 0.02)
+    assert client.server.outgoing() == b""
 
 
 @given(st.binary(min_size=1, max_size=60), st.sampled_from([RtuServer, RtuClient]))

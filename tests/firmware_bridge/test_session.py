@@ -14,9 +14,9 @@ from firmware_bridge.events import (
     Refused,
     Undelivered,
 )
-from firmware_bridge.frames import FrameDecoder
-from firmware_bridge.messages import Ack, Hello, Message, Offline, Result, Role, Trigger, Verdict
-from firmware_bridge.session import Session
+from firmware_bridge.frames import FrameDecoder, encode_frame
+from firmware_bridge.messages import Ack, Header, Hello, Message, Offline, Result, Role, Trigger, Verdict, encode
+from firmware_bridge.session import OPEN_PARTS_LIMIT, Session
 from firmware_bridge.timing import Timing
 
 TIMING = Timing(heartbeat_s=0.25, silence_s=1.0, retry_s=0.06, deliver_s=1.0, window=8)
@@ -269,3 +269,27 @@ def test_the_session_sends_its_own_messages_itself(pair: Pair, message: Message)
 def test_a_session_number_is_a_u16_but_not_zero(number: int) -> None:
     with pytest.raises(ValueError, match="1 to 65535"):
         Session(Hello(), number, 0.0)
+
+
+def test_more_open_parts_than_any_line_has_are_forgotten(pair: Pair) -> None:
+    for part in range(OPEN_PARTS_LIMIT + 10):
+        pair.plc.send(Trigger(part, 0), pair.now)
+        pair.exchange()
+    assert len(pair.edge._peer.open_parts) == OPEN_PARTS_LIMIT
+
+
+def test_a_good_frame_that_is_no_message_is_counted_and_not_acknowledged(pair: Pair) -> None:
+    header = Header(Trigger.KIND, pair.plc.number, pair.edge.number, 9)
+    assert pair.edge.receive(encode_frame(encode(header, Trigger(1, 2)) + b"more"), pair.now) == []
+    assert pair.edge.tally.malformed == 1
+    assert pair.edge.outgoing() == b""
+
+
+def test_a_late_acknowledgement_is_ignored(pair: Pair) -> None:
+    header = Header(Ack.KIND, pair.plc.number, pair.edge.number, 4711)
+    assert pair.edge.receive(encode_frame(encode(header, Ack())), pair.now) == []
+
+
+def test_a_frame_from_nobody_is_ignored(pair: Pair) -> None:
+    header = Header(Hello.KIND, 0, 0, 0)
+    assert pair.edge.receive(encode_frame(encode(header, Hello(Role.PLC))), pair.now) == []

@@ -7,7 +7,7 @@ import pytest
 from tests.train.conftest import tile, write_tile
 from train.errors import SplitError
 from train.readers import read_dataset
-from train.splits import SIDES, load_split, make_split, save_split, sides_of
+from train.splits import SIDES, load_split, make_split, save_split, sides_of, write_lists
 
 
 @pytest.mark.parametrize("kind", ["random", "by-part"])
@@ -98,3 +98,13 @@ def test_real_split_leaves_no_class_out(magnetic_tile: Path) -> None:
     dataset = read_dataset(magnetic_tile)
     sides = sides_of(make_split(dataset, "by-part", seed=0), dataset)
     assert {side: len(sides[side]) for side in SIDES} == {"train": 848, "val": 147, "test": 139}
+
+
+def test_the_lists_name_every_image_once(tiles: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", seed=0)
+    write_lists(split, dataset, tmp_path / "lists")
+    listed = {side: (tmp_path / "lists" / f"{side}.txt").read_text().splitlines() for side in SIDES}
+
+    assert sorted(path for paths in listed.values() for path in paths) == sorted(str(s.path) for s in dataset.samples)
+    assert {side: len(paths) for side, paths in listed.items()} == dict(Counter(split.images.values()))

@@ -30,11 +30,14 @@ class HandDevice(Device):
         self.shape = shape
         self.triggers = 0
         self.closed = threading.Event()
+        self.idle = threading.Event()
+        """Set when the camera has dealt with everything that was sent."""
         self._answers = list(answers)
         self._sent: queue.SimpleQueue[Received | Exception] = queue.SimpleQueue()
 
     def send(self, pixels: Image | None, stamp: float | None = None, problem: str = "") -> None:
         """Send a frame."""
+        self.idle.clear()
         self._sent.put(Received(pixels, monotonic() if stamp is None else stamp, problem))
 
     def fail(self, error: Exception) -> None:
@@ -43,6 +46,8 @@ class HandDevice(Device):
 
     def receive(self, timeout_s: float) -> Received | None:
         """Hand over what was sent."""
+        if self._sent.empty():
+            self.idle.set()
         try:
             sent = self._sent.get(timeout=timeout_s) if timeout_s else self._sent.get_nowait()
         except queue.Empty:

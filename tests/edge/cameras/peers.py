@@ -1,7 +1,6 @@
 """Real devices to open on this machine, each a process of its own or a library's own simulator."""
 
 import fcntl
-import importlib
 import importlib.util
 import shutil
 import subprocess
@@ -12,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from edge.cameras.introspection import load
+from edge.errors import CameraError
 
 SYSTEM_GI = Path("/usr/lib/python3/dist-packages/gi")
 INSTALL = "run tests/install-camera-peers"
@@ -58,16 +60,13 @@ def gi_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def require_gi(*libraries: tuple[str, str]) -> None:
     """Skip the test where one of these libraries has no Python interface."""
-    import gi
-
     for namespace, version in (("GLib", "2.0"), *libraries):
-        try:
-            gi.require_version(namespace, version)
-        except ValueError as error:
-            pytest.skip(f"{error}: {INSTALL}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ImportWarning)  # Debian's PyGObject imports in Python 3.3's way
-            importlib.import_module(f"gi.repository.{namespace}")
+            try:
+                load(namespace, version, f"gir1.2-{namespace.lower()}-{version}", "of this test")
+            except CameraError as error:
+                pytest.skip(f"{error}; or {INSTALL}")
 
 
 class AravisCamera:
