@@ -1,7 +1,6 @@
 """What a bundle's first parts looked like: what the drift watch compares the later ones with."""
 
 import math
-from bisect import bisect_right
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,8 +10,7 @@ from edge.errors import DriftError
 from edge.signals import REJECTS, Signals
 
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
-"""Between the bins of a score's distribution; closer where the scores of good parts lie."""
-BINS = len(EDGES) + 1
+"""Where a score's distribution is looked at; closer where the scores of good parts lie."""
 
 
 class Record(BaseModel):
@@ -32,9 +30,8 @@ class Norm(Record):
 class Spread(Record):
     """How one class's scores are distributed."""
 
-    mean: float
-    shares: tuple[float, ...]
-    """Share of the parts in each bin of `EDGES`, none of them 0."""
+    below: tuple[float, ...]
+    """Share of the parts below each of the `EDGES`."""
 
 
 class Baseline(Record):
@@ -56,8 +53,7 @@ class Learner:
     def __init__(self) -> None:
         self.parts = 0
         self._sums: dict[str, tuple[float, float]] = {}  # mean, sum of squared differences from it
-        self._counts: dict[str, list[int]] = {}
-        self._score_sums: dict[str, float] = {}
+        self._below: dict[str, list[int]] = {}
 
     def add(self, signals: Signals) -> None:
         """Take one part in; mean and deviation by Welford's update (Technometrics 4, 1962)."""
@@ -67,15 +63,14 @@ class Learner:
             moved = mean + (value - mean) / self.parts
             self._sums[name] = moved, squares + (value - mean) * (value - moved)
         for name, score in signals.scores.items():
-            self._counts.setdefault(name, [0] * BINS)[bin_of(score)] += 1
-            self._score_sums[name] = self._score_sums.get(name, 0.0) + score
+            counts = self._below.get(name, [0] * len(EDGES))
+            self._below[name] = [count + (score < edge) for count, edge in zip(counts, EDGES, strict=True)]
 
     def baseline(self, bundle_id: str) -> Baseline:
         """Sum up."""
         values = {name: self._norm(name, mean, squares) for name, (mean, squares) in self._sums.items()}
         scores = {
-            name: Spread(mean=self._score_sums[name] / self.parts, shares=self._shares(counts))
-            for name, counts in self._counts.items()
+            name: Spread(below=tuple(count / self.parts for count in counts)) for name, counts in self._below.items()
         }
         return Baseline(bundle_id=bundle_id, parts=self.parts, values=values, scores=scores)
 
@@ -89,15 +84,6 @@ class Learner:
             rate = (mean * self.parts + 2) / (self.parts + 4)
             return Norm(mean=mean, deviation=math.sqrt(rate * (1 - rate)))
         return Norm(mean=mean, deviation=math.sqrt(squares / self.parts))
-
-    def _shares(self, counts: list[int]) -> tuple[float, ...]:
-        """Shares with half a part added to each bin, so that a bin that is empty so far is rare, not impossible."""
-        return tuple((count + 0.5) / (self.parts + 0.5 * BINS) for count in counts)
-
-
-def bin_of(score: float) -> int:
-    """The bin that a score falls into."""
-    return bisect_right(EDGES, score)
 
 
 def baseline_path(records: Path, bundle_id: str) -> Path:

@@ -145,11 +145,17 @@ class Cuda:
         with self._checked("finish"):
             event.synchronize()
 
+    def free_memory(self) -> int:
+        """Ask cuMemGetInfo."""
+        with self._checked("ask for its free memory"):
+            return int(self._cuda.mem_get_info()[0])
+
     def close(self) -> None:
         """Release the primary context; pushed before, since pycuda lets it go in the thread where it is current."""
         with self._checked("release its context"):
             self._context.push()
             self._context.detach()
+        ctypes.CDLL(DRIVER_LIBRARY).cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))  # pycuda leaves it pushed
 
     @contextmanager
     def _checked(self, what: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bundle import Manifest
-from edge.baseline import BINS, Baseline, Learner, Norm, Spread, baseline_path, bin_of, read_baseline, store_baseline
+from edge.baseline import EDGES, Baseline, Learner, Norm, Spread, baseline_path, read_baseline, store_baseline
 from edge.errors import DriftError
 from edge.line import DriftSettings
 from edge.part import Part
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 SIGMAS = 5.0
 """Widths of the average's own noise. A chart of 3 has a false alarm every 400 parts; a line sees those in a minute."""
-SHIFT = 0.25
-"""Population stability index that is commonly called a significant shift."""
+LEAST_SHARE = 0.2
+"""Smallest share of the parts whose score has to have moved."""
 END = 0.5
 """An alarm ends when the deviation has fallen to this share of the limit, so that it does not come and go."""
 
@@ -84,31 +84,37 @@ class Average:
 
 
 class Distribution:
-    """The moving distribution of a class's scores."""
+    """The moving distribution of a class's scores, held against the baseline's by Kolmogorov's distance.
+
+    That is the largest difference of the shares below any of the `EDGES`; rare scores do not disturb it.
+    """
 
     def __init__(self, spread: Spread, weight: float, parts: int) -> None:
-        self._expected, self._weight = spread, weight
-        self._shares, self._mean = list(spread.shares), spread.mean
-        self._limit = max(SHIFT, 4 * (BINS - 1) * (weight / (2 - weight) + 1 / parts))  # 4 times what noise makes of it
+        self._expected, self._weight = spread.below, weight
+        self._found = list(spread.below)
+        noise = 0.5 * math.sqrt(weight / (2 - weight) + 1 / parts)  # a share's deviation is at most 0.5
+        self._limit = max(SIGMAS * noise, LEAST_SHARE)
         self.excess = 0.0
 
     def add(self, score: float) -> None:
         """Take in the next part."""
-        self._mean += self._weight * (score - self._mean)
-        found = bin_of(score)
-        for number in range(BINS):
-            self._shares[number] += self._weight * ((number == found) - self._shares[number])
-        self.excess = self._shift() / self._limit
+        for number, edge in enumerate(EDGES):
+            self._found[number] += self._weight * ((score < edge) - self._found[number])
+        self.excess = abs(self._gap(self._widest())) / self._limit
 
-    def _shift(self) -> float:
-        pairs = zip(self._shares, self._expected.shares, strict=True)
-        return sum((found - expected) * math.log(max(found, 1e-12) / expected) for found, expected in pairs)
+    def _gap(self, number: int) -> float:
+        return self._found[number] - self._expected[number]
+
+    def _widest(self) -> int:
+        return max(range(len(EDGES)), key=lambda number: abs(self._gap(number)))
 
     def say(self) -> str:
         """See Chart."""
+        number = self._widest()
+        expected, limit = self._expected[number], self._limit
         return (
-            f"found a distribution shifted by {self._shift():.2f}, expected less than {self._limit:.2f} "
-            f"(mean found {self._mean:.3f}, expected {self._expected.mean:.3f}); compare pictures of now and then"
+            f"found {self._found[number]:.0%} of the parts below {EDGES[number]:g}, expected {expected:.0%} "
+            f"({max(0.0, expected - limit):.0%} to {min(1.0, expected + limit):.0%}); compare pictures of now and then"
         )
 
 

@@ -79,6 +79,8 @@ class Line(Table):
     """What runs the network; there is no falling back to another."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
     """CPU threads of the engine; left out, the engine chooses."""
+    engine_reopens: bool = True
+    """Whether a GPU's engine is opened again after its device has failed; every part until then is FAULT."""
     deadline_ms: float = Field(default=500, gt=0, le=60_000)
     """From a part's trigger to its verdict; later is TIMEOUT."""
     grab_timeout_ms: float = Field(default=200, gt=0, le=60_000)

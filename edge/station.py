@@ -56,7 +56,7 @@ def open_inspector(line: Line, clock: Clock) -> Inspector:
     Raises BundleError or StationError.
     """
     bundle = load_bundle(line.bundle)
-    engine = open_engine(line.engine, bundle, line.engine_threads)
+    engine = open_engine(line.engine, bundle, line.engine_threads, len(line.camera), line.engine_reopens)
     sights = [_sight(camera, bundle.manifest) for camera in line.camera]
     inspector = Inspector(bundle, engine, clock, line.unsure_margin, sights)
     inspector.warm_up(len(line.camera))

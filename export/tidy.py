@@ -2,19 +2,24 @@
 
 from collections import Counter
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 _PREFIX = "body."
 
 
 def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph cleaned, under stable names.
+    """Return the graph cleaned, under stable names, without BatchNormalization.
 
+    One that torch could not fold into the convolution before it (DenseNet's follow a concatenation) becomes a
+    multiplication and an addition.
     A convolution bears the name of its module (`layers.3.0`), any other node its operator and number
     (`leakyrelu4`); a tensor bears the name of the node that makes it.
     """
     tidy = onnx.ModelProto()
     tidy.CopyFrom(model)
+    _plain_normalisations(tidy.graph)
     _rename(tidy.graph)
     return cleaned(tidy)
 
@@ -40,6 +45,24 @@ def _strip(model: onnx.ModelProto) -> None:
         place.ClearField("doc_string")
     graph.ClearField("value_info")
     graph.name = "network"
+
+
+def _plain_normalisations(graph: onnx.GraphProto) -> None:
+    values = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        gain, bias, mean, variance = (numpy_helper.to_array(values[name]).astype(np.float64) for name in node.input[1:])
+        scale = gain / np.sqrt(variance + epsilon)
+        between, (source, out) = f"{node.output[0]}_scaled", (node.input[0], node.output[0])
+        for name, factor in ((f"{out}.scale", scale), (f"{out}.shift", bias - mean * scale)):
+            graph.initializer.append(numpy_helper.from_array(factor.astype(np.float32).reshape(1, -1, 1, 1), name))
+        place = list(graph.node).index(node)
+        graph.node.remove(node)
+        graph.node.insert(place, helper.make_node("Add", [between, f"{out}.shift"], [out]))
+        graph.node.insert(place, helper.make_node("Mul", [source, f"{out}.scale"], [between]))
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def _rename(graph: onnx.GraphProto) -> None:

@@ -21,7 +21,7 @@ BUFFER = 8
 """Results that wait for the PLC, the one that is shown included, as smart cameras have."""
 
 _TRIGGERS_WAITING = 64
-_FORMER_PARTS = 4096
+_FORMER_PARTS = 1024
 DISABLED, READY, ENABLED = range(3)
 
 

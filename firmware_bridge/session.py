@@ -37,7 +37,7 @@ from firmware_bridge.timing import Timing
 NOBODY = 0
 """The session number of a peer that has not introduced itself."""
 
-OPEN_PARTS_LIMIT = 4096
+OPEN_PARTS_LIMIT = 1024
 """Triggers remembered as unanswered; more than any line has between camera and ejector."""
 
 

@@ -23,7 +23,7 @@ ASSEMBLY = {
 CHECKPOINT_STEP = "export/graph.py"
 """The one file of export that reads checkpoints, with torch."""
 
-ENGINES = {"edge.engine", "edge.engines.key", "edge.engines.opening", "edge.ort", "edge.errors"}
+ENGINES = {"edge.engine", "edge.errors", "edge.ort"} | {f"edge.engines.{name}" for name in ("key", "opening", "stream")}
 ALLOWED_ROOMS = {
     "bundle": set(),
     "firmware_bridge": set(),

@@ -149,5 +149,6 @@ def _write(paths: Sequence[Path], outlines: Outlines, classes: Sequence[str], ou
             raise DataError(f"{path}: found no such image, expected it by the annotations; restore it")
         shutil.copy2(path, out / "images" / path.name)
     for (path, name), mask in outlines.items():
-        cv2.imwrite(str(out / "masks" / name / f"{path.stem}.png"), mask.astype(np.uint8) * 255)
+        _, png = cv2.imencode(".png", mask.astype(np.uint8) * 255)
+        (out / "masks" / name / f"{path.stem}.png").write_bytes(png.tobytes())
     return len(paths)

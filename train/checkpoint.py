@@ -67,7 +67,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint whole or not at all."""
+    """Write a checkpoint whole or not at all. Raises CheckpointError if the disk does not take it."""
     content = {
         "mark": _MARK,
         "format": FORMAT,
@@ -76,8 +76,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "training": checkpoint.training,
     }
     part = path.with_suffix(".part")
-    torch.save(content, part)
-    os.replace(part, path)
+    try:
+        torch.save(content, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
+        part.unlink(missing_ok=True)
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: cannot be written ({reason}); check the folder and the disk's space") from None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

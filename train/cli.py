@@ -108,7 +108,7 @@ def write_split(
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
     lists: Annotated[
         Path | None,
-        typer.Option(help="Folder for train.txt, val.txt, test.txt: one image path a line, as cameras play."),
+        typer.Option(help="Folder for train.txt, val.txt, test.txt: image paths, as cameras play them."),
     ] = None,
 ) -> None:
     """Write a split to a file, so that others can use the very same one."""
@@ -155,8 +155,13 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         app(arguments)
     except TrainError as error:
-        print(f"train: {error}", file=sys.stderr)
-        sys.exit(2)
+        problem = str(error)
+    except torch.OutOfMemoryError:
+        problem = "the GPU's memory is full; compute a batch in parts with --set run.accumulate=2, or 4"
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}; check the path, the permissions and the disk"
+    print(f"train: {problem}", file=sys.stderr)
+    sys.exit(2)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Images on the device: batches, augmentation and targets, without a copy to the host."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -74,22 +75,44 @@ def targets(batch: Batch, size: tuple[int, int]) -> Targets:
 
 
 def draw(count: int, generator: torch.Generator) -> Tensor:
-    """The random numbers that `augment` needs, [count, 4] from 0 to 1.
+    """The random numbers that `augment` needs, [count, 8] from 0 to 1.
 
     They are drawn on the host for the whole batch, so that the same come out on every device and however it is shared.
     """
-    return torch.rand((count, 4), generator=generator)
+    return torch.rand((count, 8), generator=generator)
 
 
 def augment(batch: Batch, recipe: AugmentRecipe, drawn: Tensor) -> Batch:
-    """Flip and jitter each image by its row of `drawn`; the masks follow the flips. Frames come back as float."""
+    """Flip, move and jitter each image by its row of `drawn`; the masks follow. Frames come back as float."""
     frames, bits = batch.frames, batch.bits
-    horizontal, vertical, spread, moved = drawn.to(frames.device, non_blocking=True)[..., None, None, None].unbind(1)
-    for wanted, chance, axis in ((recipe.flip_horizontal, horizontal, -1), (recipe.flip_vertical, vertical, -2)):
+    numbers = drawn.to(frames.device, non_blocking=True)  # [B, 8]
+    flips = numbers[:, :2, None, None, None] < 0.5
+    for wanted, chosen, axis in ((recipe.flip_horizontal, flips[:, 0], -1), (recipe.flip_vertical, flips[:, 1], -2)):
         if wanted:
-            frames = torch.where(chance < 0.5, frames.flip(axis), frames)
-            bits = torch.where(chance < 0.5, bits.flip(axis), bits)
-    return Batch(_jittered(frames.float(), recipe, 2 * spread - 1, 2 * moved - 1), bits, batch.labels, batch.outlined)
+            frames = torch.where(chosen, frames.flip(axis), frames)
+            bits = torch.where(chosen, bits.flip(axis), bits)
+    signed = 2 * numbers[:, 2:] - 1
+    frames, bits = _moved(frames.float(), bits, recipe, signed)
+    frames = _jittered(frames, recipe, signed[:, 4, None, None, None], signed[:, 5, None, None, None])
+    return Batch(frames, bits, batch.labels, batch.outlined)
+
+
+def _moved(frames: Tensor, bits: Tensor, recipe: AugmentRecipe, signed: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn, scale and shift: images linearly, masks to the nearest, both mirrored at their edges."""
+    if not (recipe.rotate_degrees or recipe.scale or recipe.shift):
+        return frames, bits
+    height, width = frames.shape[2:]
+    angle = signed[:, 0] * math.radians(recipe.rotate_degrees)
+    grow = 1 + recipe.scale * signed[:, 1]
+    cosine, sine = torch.cos(angle) * grow, torch.sin(angle) * grow
+    shift = 2 * recipe.shift * signed[:, 2:4]  # the grid runs from -1 to 1
+    rows = (cosine, -sine * height / width, shift[:, 0], sine * width / height, cosine, shift[:, 1])
+    grid = functional.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(frames.shape), align_corners=False)
+    sampled = [
+        functional.grid_sample(values, grid, mode=mode, padding_mode="reflection", align_corners=False)
+        for values, mode in ((frames, "bilinear"), (bits.float(), "nearest"))
+    ]
+    return sampled[0], sampled[1].to(torch.uint8)
 
 
 def _jittered(frames: Tensor, recipe: AugmentRecipe, spread: Tensor, moved: Tensor) -> Tensor:

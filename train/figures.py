@@ -47,8 +47,10 @@ def class_curves(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> s
         left.plot(epochs, [row["val_losses"][index] for row in rows], marker=".", label=name)
         drawn = [(row.get("crop_probabilities") or [np.nan] * len(classes))[index] for row in rows]
         right.plot(epochs, drawn, marker=".", label=name)
+    crops = any(row.get("crop_probabilities") for row in rows)
     left.set(title="validation loss by class, as scheduled", xlabel="epoch", yscale="log")
-    right.set(title="probability in the guided crops", xlabel="epoch", ylim=(0, 1))
+    title = "probability in the guided crops" if crops else "no guided crops"
+    right.set(title=title, xlabel="epoch", ylim=(0, 1), xlim=(0.5, len(rows) + 0.5))
     left.legend(fontsize="x-small")
     return _png(figure)
 

@@ -64,7 +64,8 @@ def _settings(path: Path) -> FolderSettings:
         allowed = ", ".join(FolderSettings.model_fields)
         raise DataError(f"{path}: {first_problem(error)}; the keys are {allowed}") from None
     except (OSError, UnicodeDecodeError, TomlError) as error:
-        raise DataError(f"{path}: {error}; expected a TOML file (a pattern with a backslash stands in single quotes)") from None
+        advice = "expected a TOML file, in which a pattern with a backslash stands in single quotes"
+        raise DataError(f"{path}: {error}; {advice}") from None
     if settings.part is not None and _groups(settings.part, path) < 1:
         raise DataError(f"{path}: part: found no group in {settings.part!r}, expected one (...) around the part's name")
     return settings

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import InputSpec, preprocess, resize_truth
+from bundle import FrameError, InputSpec, preprocess, resize_truth
+from train.errors import DataError
 from train.samples import Image, Masks, Sample
 
 
@@ -40,7 +41,10 @@ def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, worker
 
     def load(index: int) -> None:
         frame = samples[index].load_image()
-        images[index] = preprocess(frame, spec)
+        try:
+            images[index] = preprocess(frame, spec)
+        except FrameError as error:
+            raise DataError(f"{samples[index].path}: {error}") from None
         bits[index] = pack(truth_masks(samples[index], frame, spec))
 
     with ThreadPoolExecutor(workers) as pool:

@@ -44,7 +44,8 @@ def make_peer(model: Model, in_channels: int, classes: int, pretrained: bool) ->
     """One of `PEERS`. Raises TrainError if the library is not installed or the weights cannot be had."""
     library = _library()
     architecture, encoder = PEERS[model]
-    weights = "imagenet" if pretrained else None
+    timms_own = encoder.startswith("tu-")  # whose weights have no name of their own in that library
+    weights = (True if timms_own else "imagenet") if pretrained else None
     try:
         network: nn.Module = getattr(library, architecture)(
             encoder, encoder_weights=weights, in_channels=in_channels, classes=classes

@@ -70,6 +70,11 @@ class AugmentRecipe(Table):
 
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    rotate_degrees: float = Field(default=0.0, ge=0, le=180)
+    scale: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of size."""
+    shift: float = Field(default=0.0, ge=0, lt=1)
+    """Largest shift along each axis, as a share of the side; what comes in is mirrored."""
     brightness: float = Field(default=0.0, ge=0, le=1)
     """Largest change of the mean, as a share of full scale."""
     contrast: float = Field(default=0.0, ge=0, lt=1)

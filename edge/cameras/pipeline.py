@@ -87,14 +87,12 @@ class PipelineDevice(Device):
 
     def _check(self) -> None:
         """Raise DeviceLost if the pipeline has reported an error or its end."""
-        kinds = self._gst.MessageType
-        message = self._pipeline.get_bus().pop_filtered(kinds.ERROR | kinds.EOS)
-        if message is None:
-            return
-        if message.type == kinds.EOS:
+        message = self._pipeline.get_bus().pop_filtered(self._gst.MessageType.ERROR)
+        if message is not None:
+            error, _ = message.parse_error()
+            raise DeviceLost(f"found {error.message} in {message.src.get_name()}, expected a running pipeline")
+        if self._sink.get_property("eos"):
             raise DeviceLost("found the end of the stream, expected it to go on; check its source")
-        error, _ = message.parse_error()
-        raise DeviceLost(f"found {error.message} in {message.src.get_name()}, expected a running pipeline")
 
 
 def unpad(data: Image, height: int, width: int, name: str) -> Image:

@@ -81,5 +81,8 @@ class Driver(Protocol):
     def synchronize(self, event: Event) -> None:
         """Block until the event is reached, with errors of anything queued before it."""
 
+    def free_memory(self) -> int:
+        """Bytes of device memory that nobody has allocated."""
+
     def close(self) -> None:
         """Give the context back; streams, events and memory are freed already."""

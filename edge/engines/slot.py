@@ -88,6 +88,15 @@ class Slot:
             self._driver.download(output.pinned, output.memory, self._stream)
         self._driver.record(self._done, self._stream)
 
+    def fetch_inputs(self, count: int) -> Image:
+        """Wait for the network's input of the first `count` frames sent, uint8 [count, C, H, W]; for checks."""
+        spec = self._spec
+        fetched = self._staging[: count * self._frame_nbytes]
+        self._driver.download(fetched, self._input, self._stream)
+        self._driver.record(self._done, self._stream)
+        self._driver.synchronize(self._done)
+        return np.array(fetched).reshape(count, spec.channels, spec.height, spec.width)
+
     def finish(self, count: int) -> Outputs:
         """Wait until the batch is through; returns the outputs of its first `count` frames, the caller's own."""
         self._driver.synchronize(self._done)

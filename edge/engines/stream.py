@@ -62,6 +62,18 @@ class StreamEngine(Engine):
             )
         return self._begin(lambda slot: slot.send_frames(frames), len(frames))
 
+    def prepare(self, frame: Image) -> Image:
+        """The network's input, uint8 [C, H, W], as the kernel makes it of a frame; to hold it against `preprocess`."""
+        with self._on_device():
+            slot = self._free_slot()
+            slot.send_frames([frame])
+            return np.array(slot.fetch_inputs(1)[0])
+
+    def free_memory(self) -> int:
+        """Bytes that are free on the device; on a Jetson, in the whole machine."""
+        with self._on_device():
+            return self._driver.free_memory()
+
     def close(self) -> None:
         """Wait for what is under way, then free everything."""
         self._idle.clear()
@@ -87,14 +99,17 @@ class StreamEngine(Engine):
         return self._begin(lambda slot: slot.send_inputs(inputs), len(inputs))
 
     def _begin(self, send: Callable[[Slot], None], count: int) -> Pending:
-        if not self._idle and self._down is None:
-            raise EngineError(f"{self.description}: found {self.slots} batches under way, expected fewer; our fault")
         with self._on_device():
-            slot = self._idle[0]
+            slot = self._free_slot()
             send(slot)
             slot.run(after=None if self._last is None else self._last.computed)
         self._last = self._idle.popleft()
         return lambda: self._finish(slot, count)
+
+    def _free_slot(self) -> Slot:
+        if not self._idle:
+            raise EngineError(f"{self.description}: found {self.slots} batches under way, expected fewer; our fault")
+        return self._idle[0]
 
     def _finish(self, slot: Slot, count: int) -> Outputs:
         try:

@@ -101,6 +101,22 @@ def test_tidying_changes_no_output():
     assert b"somebody" not in to_bytes(tidy)
 
 
+def test_a_normalisation_that_was_not_folded_becomes_plain():
+    rng = np.random.default_rng(3)
+    model = levels_model(SPEC)
+    for name in ("s", "o", "m", "v"):
+        values = rng.uniform(0.5, 2, 5).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    model.graph.node.insert(3, helper.make_node("BatchNormalization", ["away", "s", "o", "m", "v"], ["normal"]))
+    model.graph.node[4].input[0] = "normal"
+    tidy = tidied(model)
+    check_graph(tidy, SPEC, CLASSES)
+    frames = rng.integers(0, 256, (2, 1, 64, 48), dtype=np.uint8)
+    manifest = manifest_of(levels_model(SPEC), SPEC)
+    answers = [open_draft(to_bytes(one), manifest, threads=1).infer(frames)[0] for one in (model, tidy)]
+    assert np.abs(answers[0] - answers[1]).max() < 1e-4  # float32, another order of the same operations
+
+
 def test_tidy_names_are_unique_and_stable():
     names = [node.name for node in tidied(levels_model(SPEC)).graph.node]
     assert len(set(names)) == len(names)

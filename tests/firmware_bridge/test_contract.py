@@ -53,7 +53,7 @@ class DevicePlc:
     """The C reject controller, with the sanitizers on, as a process."""
 
     def __init__(self, program: Path, deadline_s: float) -> None:
-        words = [program, "--parts", str(PARTS), "--period-ms", "10", "--deadline-ms", str(round(deadline_s * 1000))]
+        words = [program, "--parts", str(PARTS), "--deadline-ms", str(round(deadline_s * 1000))]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self._process.stdout
         self.address = self._process.stdout.readline().strip()

@@ -67,6 +67,14 @@ class Line:
                 self.events += self.edge.tick(now)
                 self.bench.feed(self.edge.outgoing())
 
+    def pass_until_ejecting(self, wanted: bool) -> None:
+        """Let time pass until the ejector starts, or stops."""
+        for _ in range(2_000):
+            if bool(self.outputs & EJECT) is wanted:
+                return
+            self.pass_ms(1)
+        raise AssertionError(f"for two seconds the ejector did not {'start' if wanted else 'stop'}")
+
     def part(self) -> Trigger:
         """Let a part come, and give the trigger that the station got."""
         self.pass_ms(3, PART)
@@ -103,12 +111,10 @@ def test_a_good_part_passes(line: Line) -> None:
 def test_anything_but_ok_is_ejected_at_its_place(line: Line, verdict: Verdict) -> None:
     part = line.part()
     line.answer(part, verdict)
-    while not line.outputs & EJECT:
-        line.pass_ms(1)
+    line.pass_until_ejecting(True)
     assert line.encoder == pytest.approx(part.encoder + SETTINGS.eject_distance, abs=COUNTS_PER_MS)
     start = line.encoder
-    while line.outputs & EJECT:
-        line.pass_ms(1)
+    line.pass_until_ejecting(False)
     assert line.encoder - start == SETTINGS.eject_length
     assert not line.bench.decided()[0].passed
 
@@ -253,11 +259,9 @@ def test_more_parts_than_the_queue_holds_are_all_ejected(device_library: ctypes.
     for event in list(line.events):
         if isinstance(event, Trigger):
             line.answer(event)
-    while not line.outputs & EJECT:
-        line.pass_ms(1)
+    line.pass_until_ejecting(True)
     start = line.encoder
-    while line.outputs & EJECT:
-        line.pass_ms(1)
+    line.pass_until_ejecting(False)
     end = line.encoder
     assert start <= first + 5000 + 63 * 30 + 40
     assert end >= first + 5000 + 69 * 30 + 100

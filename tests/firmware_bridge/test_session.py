@@ -15,7 +15,19 @@ from firmware_bridge.events import (
     Undelivered,
 )
 from firmware_bridge.frames import FrameDecoder, encode_frame
-from firmware_bridge.messages import Ack, Header, Hello, Message, Offline, Result, Role, Trigger, Verdict, encode
+from firmware_bridge.messages import (
+    Ack,
+    Header,
+    Hello,
+    Message,
+    Offline,
+    Result,
+    Role,
+    Trigger,
+    Verdict,
+    decode,
+    encode,
+)
 from firmware_bridge.session import OPEN_PARTS_LIMIT, Session
 from firmware_bridge.timing import Timing
 
@@ -293,3 +305,12 @@ def test_a_late_acknowledgement_is_ignored(pair: Pair) -> None:
 def test_a_frame_from_nobody_is_ignored(pair: Pair) -> None:
     header = Header(Hello.KIND, 0, 0, 0)
     assert pair.edge.receive(encode_frame(encode(header, Hello(Role.PLC))), pair.now) == []
+
+
+def test_what_is_addressed_to_a_former_session_of_ours_is_neither_taken_nor_acknowledged(pair: Pair) -> None:
+    header = Header(Trigger.KIND, pair.plc.number, pair.edge.number - 1, 9)
+    pair.now += 0.5
+    assert pair.edge.receive(encode_frame(encode(header, Trigger(1, 2))), pair.now) == []
+    (answer,) = FrameDecoder().feed(pair.edge.outgoing())
+    assert isinstance(decode(answer)[1], Hello)
+    assert not pair.edge.is_open

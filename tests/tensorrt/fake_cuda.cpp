@@ -53,6 +53,7 @@ CALL(cuMemcpyDtoHAsync_v2, void *to, const void *from, size_t size, void *) memc
 CALL(cuModuleLoadDataEx, void **module, const void *, unsigned, void *, void *) *module = malloc(1), live++; return 0; }
 CALL(cuModuleUnload, void *module) free(module), live--; return 0; }
 CALL(cuModuleGetFunction, void **function, void *, const char *name) *function = &live; return strcmp(name, "preprocess"); }
+CALL(cuMemGetInfo_v2, size_t *available, size_t *all) *available = 1 << 20, *all = 1 << 21; return 0; }
 CALL(cuFuncSetBlockShape, void *, int, int, int) return 0; }
 CALL(cuGetErrorString, int, const char **text) *text = "as asked"; return 0; }
 CALL(cuGetErrorName, int, const char **text) *text = "CUDA_ERROR_AS_ASKED"; return 0; }

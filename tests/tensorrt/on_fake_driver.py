@@ -8,6 +8,7 @@ import gc
 import threading
 
 import numpy as np
+import pytest
 
 from bundle import InputSpec, Manifest, preprocess
 from edge.cuda import Cuda, ask_driver
@@ -57,10 +58,12 @@ def answers_as_preprocess() -> None:
     engine = opened()
     assert engine.description == "numpy on Fake, fp32", engine.description
     scores, masks = engine.begin(frames)()
+    assert engine.free_memory() == 1 << 20
     spec = InputSpec(height=HEIGHT, width=WIDTH, channels=1)
     expected = tiny_outputs(np.stack([preprocess(frame, spec) for frame in frames]))
     assert np.abs(scores - expected[0]).max() < 1 / 255
     assert np.abs(masks.astype(int) - expected[1]).max() <= 1
+    assert np.abs(engine.prepare(frames[1]).astype(int) - preprocess(frames[1], spec)).max() <= 1
     engine.close()
 
 
@@ -87,13 +90,10 @@ def failures_say_what_to_do() -> None:
     ):
         engine = opened()
         LIBCUDA.fake_fail(call.encode(), code)
-        try:
+        with pytest.raises(DeviceError, match=said) as caught:
             engine.begin([np.zeros((90, 90), np.uint8)])()
-        except DeviceError as error:
-            assert said in str(error), error
-            assert "\n" not in str(error), error
-        else:
-            raise AssertionError(f"{call} failed unseen")
+        assert "\n" not in str(caught.value)
+        del caught  # its traceback holds the frames of the failed call
         LIBCUDA.fake_fail(b"", 0)
         engine.close()
 
@@ -109,8 +109,6 @@ for check in (answers_as_preprocess, runs_and_closes_in_another_thread, failures
     check()
     leaves_nothing()
 LIBCUDA.fake_fail(b"cuDevicePrimaryCtxRetain", OUT_OF_MEMORY)
-try:
+with pytest.raises(DeviceError, match="could not open it"):
     Cuda()
-except DeviceError as error:
-    assert "could not open it" in str(error), error
 print("fine")

@@ -151,6 +151,10 @@ class RecordingDriver:
         self._note("synchronize", event.stream.handle if event.stream else 0)
         event.reach()
 
+    def free_memory(self) -> int:
+        self._note("free_memory")
+        return GAP - sum(len(memory) for memory in self.memory.values())
+
     def close(self) -> None:
         assert not self._depth
         self.calls.append(("close", None))

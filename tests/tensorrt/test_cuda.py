@@ -32,9 +32,7 @@ def fake_driver(tmp_path: Path) -> Path:
     rest.write_text("".join(f"int {name}(void) {{ return 801; }}\n" for name in others))  # not supported
     command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", f"-I{SOURCE.parent}"]
     subprocess.run(["gcc", "-c", "-fPIC", "-w", "-o", str(tmp_path / "rest.o"), str(rest)], check=True)
-    subprocess.run(
-        [*command, "-o", str(tmp_path / "libcuda.so.1"), str(played), str(tmp_path / "rest.o")], check=True
-    )
+    subprocess.run([*command, "-o", str(tmp_path / "libcuda.so.1"), str(played), str(tmp_path / "rest.o")], check=True)
     return tmp_path
 
 
@@ -48,4 +46,4 @@ def test_the_engine_through_pycuda(fake_driver: Path) -> None:
         check=False,
     )
 
-    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "fine", "")
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "fine", ""), run.stderr

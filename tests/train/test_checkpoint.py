@@ -77,6 +77,20 @@ def test_weights_of_another_network_are_refused(checkpoint: Checkpoint) -> None:
         build_network(Checkpoint(checkpoint.meta, weights))
 
 
+def test_folder_that_takes_no_file_is_one_clear_line(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere/a\.pt: cannot be written .*check the folder") as caught:
+        save_checkpoint(checkpoint, tmp_path / "nowhere" / "a.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_full_disk_is_one_clear_line(checkpoint: Checkpoint) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("/dev/full is not here: only Linux has it")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        save_checkpoint(checkpoint, full / "a.pt")
+
+
 def test_nothing_half_written_is_left(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "a.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]

@@ -55,6 +55,7 @@ def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_pa
         (["--set", "run.epoch=1"], "run.epoch: unknown key"),
         (["--split", "nofile.json"], "nofile.json: cannot be read"),
         (["--device", "cuda"], "found no CUDA device"),
+        (["--out", "/proc/run"], "/proc/run: No such file or directory; check the path"),
     ],
 )
 def test_mistake_is_one_clear_line(

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from train.data import Batch, DeviceSet, augment, draw
@@ -31,6 +32,34 @@ def test_masks_follow_the_flips() -> None:
     batch = augment(whole_batch(), recipe, draw(10, torch.Generator().manual_seed(0)))
     assert torch.equal(batch.frames > 100, batch.bits > 0)
     assert not torch.equal(batch.frames, whole_batch().frames.float())
+
+
+@pytest.mark.parametrize("change", [{"rotate_degrees": 30}, {"scale": 0.3}, {"shift": 0.3}])
+def test_masks_follow_when_the_image_is_moved(change: dict[str, float]) -> None:
+    masks = np.zeros((10, 1, 40, 30), bool)
+    masks[:, 0, 8:24, 10:22] = True
+    bits = np.stack([pack(one) for one in masks])
+    labels = masks.any(axis=(2, 3))
+    images = ImageSet(np.where(masks, 200, 50).astype(np.uint8), bits, labels, outlined(bits, labels))
+    whole = DeviceSet(images, torch.device("cpu")).batch(torch.arange(10))
+    moved = augment(whole, AugmentRecipe(**change), draw(10, torch.Generator().manual_seed(0)))
+    agree = ((moved.frames > 125) == (moved.bits > 0)).float().mean()
+    assert agree > 0.98  # pixels on the block's edge may round to the other side
+    assert not torch.equal(moved.bits, whole.bits)
+
+
+def test_quarter_turn_keeps_the_proportions() -> None:
+    masks = np.zeros((1, 1, 40, 40), bool)
+    masks[0, 0, 18:22, 14:26] = True  # a bar, 12 wide and 4 high, in the middle
+    bits = np.stack([pack(one) for one in masks])
+    labels = masks.any(axis=(2, 3))
+    images = ImageSet(np.where(masks, 200, 50).astype(np.uint8), bits, labels, outlined(bits, labels))
+    whole = DeviceSet(images, torch.device("cpu")).batch(torch.arange(1))
+    drawn = torch.full((1, 8), 0.5)
+    drawn[0, 2] = 1.0
+    turned = augment(whole, AugmentRecipe(rotate_degrees=90), drawn).bits[0, 0]
+    ys, xs = torch.nonzero(turned, as_tuple=True)
+    assert (ys.max() - ys.min() + 1, xs.max() - xs.min() + 1) == (12, 4)
 
 
 def test_jitter_stays_within_its_limits() -> None:

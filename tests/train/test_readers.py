@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bundle import Crop, InputSpec
 from tests.train.conftest import CLASSES, HEIGHT, WIDTH, tile, write_tile
 from train.errors import DataError
 from train.images import load_images
@@ -94,6 +95,13 @@ def test_damaged_image_is_one_clear_line(tmp_path: Path, quick_recipe, damage, m
     with pytest.raises(DataError, match=message) as caught:
         load_images(read_dataset(tmp_path).samples, quick_recipe().input, len(CLASSES))
     assert "\n" not in str(caught.value)
+
+
+def test_image_smaller_than_the_crop_is_one_clear_line(tmp_path: Path) -> None:
+    one_tile(tmp_path)
+    spec = InputSpec(height=16, width=16, channels=1, crop=Crop(x=0, y=0, width=64, height=16))
+    with pytest.raises(DataError, match=r"exp1_num_1\.jpg: frame: found 32x48, expected at least 64x16"):
+        load_images(read_dataset(tmp_path).samples, spec, len(CLASSES))
 
 
 def test_unknown_class_folder_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@
 
 struct line {
     int terminal;
-    uint32_t counts_per_ms, period_ms, parts, decided;
-    uint32_t next_part_ms, belt, belt_ms;
+    uint32_t counts_per_ms, spacing, parts, decided;
+    uint32_t next_part, belt, belt_ms;
     bool started, sensor;
 };
 
@@ -96,16 +96,16 @@ static void move_belt(struct line *line, const struct ei_controller *controller,
     line->belt_ms = now;
 }
 
-/* A part stands before the sensor for every other call that is due. */
-static uint8_t inputs(struct line *line, const struct ei_controller *controller, uint32_t now)
+/* The parts lie at equal distances on the belt; the first one comes when a station is there. */
+static uint8_t inputs(struct line *line, const struct ei_controller *controller)
 {
     if (!line->started && ei_controller_healthy(controller)) {
         line->started = true;
-        line->next_part_ms = now;
+        line->next_part = line->belt;
     }
-    bool due = line->started && controller->issued < line->parts && (int32_t)(now - line->next_part_ms) >= 0;
+    bool due = line->started && controller->issued < line->parts && (int32_t)(line->belt - line->next_part) >= 0;
     line->sensor = due && !line->sensor;
-    line->next_part_ms += line->sensor ? line->period_ms : 0;
+    line->next_part += line->sensor ? line->spacing : 0;
     return line->sensor ? EI_INPUT_PART : 0;
 }
 
@@ -113,7 +113,7 @@ int main(int count, char **words)
 {
     static struct ei_controller controller;
     struct line line = {open_terminal(), option(count, words, "--counts-per-ms", 10),
-                        option(count, words, "--period-ms", 20), option(count, words, "--parts", 100), 0, 0, 0, 0, false, false};
+                        option(count, words, "--spacing", 200), option(count, words, "--parts", 100), 0, 0, 0, 0, false, false};
     struct ei_settings settings = {option(count, words, "--distance", 1000), 100, 0,
                                    (uint16_t)option(count, words, "--deadline-ms", 250), EI_ON_SILENCE_REJECT_ALL};
     struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &line};
@@ -131,7 +131,7 @@ int main(int count, char **words)
     uint32_t end = time_ms(&line) + option(count, words, "--seconds", 60) * 1000;
     while (line.decided < line.parts && (int32_t)(time_ms(&line) - end) < 0) {
         move_belt(&line, &controller, time_ms(&line));
-        ei_controller_poll(&controller, inputs(&line, &controller, time_ms(&line)));
+        ei_controller_poll(&controller, inputs(&line, &controller));
         nanosleep(&pause, NULL);
     }
     const struct ei_counters *counters = &controller.counters;

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -15,7 +15,7 @@ from edge.cameras.live import LiveCamera
 from edge.cameras.v4l2 import V4l2Device, V4l2Options
 from edge.errors import CameraError
 
-NO_WAIT_S = (0.0,)
+RETRY_S = (0.01,)
 
 
 def grey(level: int, shape: tuple[int, ...] = (8, 8)) -> Image:
@@ -82,10 +82,10 @@ class Plug:
         return device
 
 
-def live(plug: Plug, **options: Any) -> LiveCamera:
-    """Open a camera on a plug; no latency, and no pause before it is opened again."""
+def live(plug: Callable[[], Device], **options: Any) -> LiveCamera:
+    """Open a camera on a plug; no latency, opened again after next to no pause."""
     chosen = DeviceOptions.model_validate({"latency_ms": 0, "black": -1, "saturated": 1, **options})
-    return LiveCamera("hand://", monotonic, chosen, plug, back_off_s=NO_WAIT_S)
+    return LiveCamera("hand://", monotonic, chosen, plug, back_off_s=RETRY_S)
 
 
 class FakeCapture:

@@ -1,14 +1,19 @@
 """What is special about each kind of device: settings, damage on the way, loss and return."""
 
+import queue
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
+import cv2
 import numpy as np
 import pytest
 
 from edge.camera import Camera, open_camera
 from edge.cameras.csi import CsiOptions, describe_pipeline
+from edge.cameras.device import Device
 from edge.cameras.live import LiveCamera
 from edge.cameras.pipeline import unpad
 from edge.cameras.pixels import FORMATS, announced_shape, to_image
@@ -20,29 +25,30 @@ from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, 
 GRAB_S = 5.0
 
 
-def frame_again(camera: Camera) -> int:
-    """Expose until a frame comes; returns its exposure."""
-    end = monotonic() + 2 * GRAB_S
-    while True:
-        camera.expose()
-        try:
-            return camera.grab(GRAB_S).exposure
-        except FrameDamaged:
-            assert monotonic() < end, camera.health
-
-
-def lose(camera: Camera, kill: Callable[[], None]) -> float:
-    """Cut a camera off; returns how long it took to notice."""
-    kill()
+def wait_until(condition: Callable[[], bool]) -> float:
+    """Wait until a peer, which is another process, has done something; returns how long it took."""
     start = monotonic()
-    while camera.health.connected:
-        assert monotonic() - start < 2 * GRAB_S, camera.health
-        camera.expose()
-        with pytest.raises(FrameDamaged):
-            camera.grab(GRAB_S)
-    with pytest.raises(CameraLost):
-        camera.expose() and camera.grab(GRAB_S)
+    while not condition():
+        assert monotonic() - start < 2 * GRAB_S, "it never came true"
+        threading.Event().wait(0.01)
     return monotonic() - start
+
+
+def unplug(camera: Camera, kill: Callable[[], None], plug_in: Callable[[], None]) -> float:
+    """Cut a camera off, look what it says, bring it back; returns how long it took to notice."""
+    camera.expose()
+    camera.grab(GRAB_S)
+    kill()
+    noticed_s = wait_until(lambda: not camera.health.connected)
+    lost = camera.expose()
+    with pytest.raises(CameraLost, match=f"is lost, exposure {lost} with it"):
+        camera.grab(GRAB_S)
+    plug_in()
+    wait_until(lambda: camera.health.connected)
+    back = camera.expose()
+    assert camera.grab(GRAB_S).exposure == back
+    assert camera.health.lost == camera.health.reopened == 1
+    return noticed_s
 
 
 # Aravis
@@ -51,16 +57,14 @@ def lose(camera: Camera, kill: Callable[[], None]) -> float:
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_camera_takes_over_its_settings() -> None:
     with aravis_camera() as peer:
-        settings = "width=64&height=48&exposure_us=2000&gain_db=3&format=RGB8&fps=50&saturated=1&latency_ms=50"
-        camera = open_camera(f"{peer.address}?{settings}")
-        camera.expose()
-        frame = camera.grab(GRAB_S)
-        camera.close()
+        settings = "width=64&height=48&exposure_us=2000&gain_db=3&format=RGB8&fps=50&saturated=1&frozen=0&latency_ms=50"
+        with closing(open_camera(f"{peer.address}?{settings}")) as camera:
+            camera.expose()
+            frame = camera.grab(GRAB_S)
 
         assert frame.pixels.shape == (48, 64, 3)
         for settings, problem in (
             ("width=70000", "option width: found '70000', expected: .* less than or equal to 65536"),
-            ("width=60000", "width"),
             ("format=Mono16", "found the pixel format Mono16, expected one of Mono8"),
             ("format=Purple", "'Purple' not an entry"),
             ("trigger=hardware&line=Line7", "'Line7' not an entry"),
@@ -72,27 +76,19 @@ def test_a_gige_camera_takes_over_its_settings() -> None:
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_frame_that_lost_packets_is_damaged() -> None:
     with aravis_camera("-r", "50") as peer:
-        camera = open_camera(f"{peer.address}?latency_ms=50&width=512&height=512")
-        camera.expose()
-        with pytest.raises(FrameDamaged, match=r"exposure 1: found it incomplete \(missing-packets\)"):
-            camera.grab(GRAB_S)
-        camera.close()
+        with closing(open_camera(f"{peer.address}?latency_ms=50&width=512&height=512")) as camera:
+            camera.expose()
+            with pytest.raises(FrameDamaged, match=r"exposure 1: found it incomplete \(missing-packets\)"):
+                camera.grab(GRAB_S)
 
 
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_camera_that_was_unplugged_comes_back() -> None:
     with aravis_camera() as peer:
-        camera = open_camera(f"{peer.address}?latency_ms=50&silence_ms=300&frame_timeout_ms=300")
-        camera.expose()
-        camera.grab(GRAB_S)
-        noticed_s = lose(camera, peer.kill)
-        peer.start()
-        exposure = frame_again(camera)
-        camera.close()
+        with closing(open_camera(f"{peer.address}?latency_ms=50&silence_ms=300")) as camera:
+            noticed_s = unplug(camera, peer.kill, peer.start)
 
         assert noticed_s < 1.5
-        assert exposure > 2
-        assert camera.health.lost == camera.health.reopened >= 1
 
 
 # RTSP
@@ -100,20 +96,14 @@ def test_a_gige_camera_that_was_unplugged_comes_back() -> None:
 
 def test_a_network_camera_that_was_unplugged_comes_back(gi_path: Path) -> None:
     with rtsp_server(gi_path) as server:
-        camera = open_camera(f"{server.address}?latency_ms=50&silence_ms=500&frame_timeout_ms=500")
-        camera.expose()
-        camera.grab(GRAB_S)
-        noticed_s = lose(camera, server.kill)
-        server.start()
-        frame_again(camera)
-        camera.close()
+        with closing(open_camera(f"{server.address}?latency_ms=50&silence_ms=500")) as camera:
+            noticed_s = unplug(camera, server.kill, server.start)
 
         assert noticed_s < 2.0
-        assert camera.health.reopened >= 1
 
 
 def test_where_nobody_sends_video_the_address_is_refused_without_its_password() -> None:
-    with pytest.raises(CameraError, match="camera rtsp://127.0.0.1:1/line.*: found no picture") as caught:
+    with pytest.raises(CameraError, match=r"camera rtsp://127.0.0.1:1/line.*: found no picture") as caught:
         open_camera("rtsp://operator:secret@127.0.0.1:1/line?open_timeout_ms=500")
 
     assert "secret" not in str(caught.value)
@@ -131,11 +121,10 @@ def test_a_pipeline_that_ends_is_lost_and_started_again() -> None:
     require_gi(("Gst", "1.0"))
     source = "videotestsrc is-live=true num-buffers=8 pattern=snow ! video/x-raw,width=31,height=20,framerate=50/1"
     camera = open_camera(f"gst://{source}?latency_ms=0")
-    lose(camera, lambda: None)
-    frame_again(camera)
+    wait_until(lambda: camera.health.reopened == 1)
     camera.close()
 
-    assert camera.health.reopened >= 1
+    assert camera.health.lost >= 1
 
 
 @pytest.mark.usefixtures("gi_path")
@@ -266,8 +255,6 @@ def test_a_grey_v4l2_camera_sends_grey_frames() -> None:
     ],
 )
 def test_a_setting_that_a_v4l2_camera_does_not_take_is_refused(options: dict[str, int], problem: str) -> None:
-    import cv2
-
     capture = FakeCapture(limits={cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_EXPOSURE: 50})
     with pytest.raises(CameraError, match=problem):
         v4l2_device(capture, **options)
@@ -292,14 +279,15 @@ def test_a_v4l2_frame_that_cannot_be_decoded_is_damaged() -> None:
 
 
 def test_a_v4l2_camera_that_was_unplugged_comes_back() -> None:
+    sockets: queue.SimpleQueue[FakeCapture] = queue.SimpleQueue()
     captures = [FakeCapture(), FakeCapture()]
-    left = iter(captures)
-    camera = live(lambda: v4l2_device(next(left)))
-    camera.expose()
-    camera.grab(GRAB_S)
-    captures[0].unplugged = True
-    frame_again(camera)
+
+    def connect() -> Device:
+        return v4l2_device(FakeCapture(opened=False) if sockets.empty() else sockets.get())
+
+    sockets.put(captures[0])
+    camera = live(connect)
+    unplug(camera, lambda: setattr(captures[0], "unplugged", True), lambda: sockets.put(captures[1]))
     camera.close()
 
-    assert camera.health.lost == camera.health.reopened == 1
     assert all(capture.released for capture in captures)
