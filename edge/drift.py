@@ -37,15 +37,18 @@ class Kind:
     """Smallest change that counts, in the signal's unit."""
     show: Callable[[float], str]
     advice: str
+    skew: float = 0.0
+    """Third moment over variance; 1 for what happens rarely or not at all."""
 
 
 KINDS = {
     "brightness": Kind(8.0, "{:.0f}".format, "check lamp, exposure and lens"),
     "sharpness": Kind(math.log(1.3), lambda value: f"{math.expm1(value):.0f}", "check focus, lens and vibration"),
     REJECTS: Kind(
-        0.03,
+        0.05,
         lambda value: f"{max(0.0, value):.1%}",
         "look at the rejected parts: the process or the pictures have changed",
+        skew=1.0,
     ),
 }
 """By the first word of a signal's name."""
@@ -68,7 +71,9 @@ class Average:
         self.kind, self._expected, self._weight = kind, norm.mean, weight
         self._found = norm.mean
         noise = norm.deviation * math.sqrt(weight / (2 - weight) + 1 / parts)
-        self._limit = max(SIGMAS * noise, kind.least)
+        # Cornish and Fisher's correction of the tail; an average of weight w has 2/3 w of its values' skew.
+        tail = (SIGMAS**2 - 1) / 6 * kind.skew * 2 / 3 * weight
+        self._limit = max(SIGMAS * noise + tail, kind.least)
         self.excess = 0.0
 
     def add(self, value: float) -> None:

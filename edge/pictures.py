@@ -157,7 +157,9 @@ class Pictures:
     def _taken(self) -> None:
         self.kept += 1
         if self.refusal:
-            log.warning("pictures %s: the disk takes them again, %d parts have none", self._settings.folder, self.lost)
+            log.warning(
+                "pictures %s: the disk takes them again, %d parts have none so far", self._settings.folder, self.lost
+            )
             self.refusal = ""
 
     def _refused(self, error: OSError) -> None:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 """How soon a signal is acted on; the watchdog hears from us as often."""
-RELOADED = {"bundle", "engine", "engine_threads", "unsure_margin"}
+RELOADED = {"bundle", "engine", "engine_reopens", "engine_threads", "unsure_margin"}
 """Keys of line.toml that take effect on SIGHUP; the others need a restart."""
 
 

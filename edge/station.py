@@ -8,6 +8,7 @@ from time import monotonic
 
 from bundle import Bundle, Manifest, load_bundle
 from edge.camera import Camera, Clock, open_camera
+from edge.cameras.address import shown
 from edge.engine import open_engine
 from edge.ignore import load_ignore
 from edge.inspector import Inspector, Sight
@@ -107,7 +108,7 @@ def _log_choices(line: Line, inspector: Inspector) -> None:
     for name, threshold in bundle.manifest.thresholds.items():
         log.info("threshold %s: %s", name, threshold)
     for camera in line.camera:
-        log.info("camera %s: %s", camera.name, camera.address)
+        log.info("camera %s: %s", camera.name, shown(camera.address))
     log.info("PLC %s; records %s", line.plc, line.records)
     if line.shadow:
         log.warning("shadow mode: the PLC is told OK for every part, nothing is rejected")

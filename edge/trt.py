@@ -149,8 +149,7 @@ class TensorRt:
 
     def _failure(self, order: Order, what: str) -> EngineError:
         return EngineError(
-            f"{order.manifest.name}: {what}; {self._words.trouble()}; the build log has the details. "
-            "Export the bundle again, or report this with the log"
+            f"{order.manifest.name}: {what}; {self._words.trouble()}; export the bundle again or report it with the log"
         )
 
 

@@ -7,21 +7,14 @@ So neither side can start anew without the other's notice, and nothing of a form
 numbers are toggles that cannot be mistaken for an older position of themselves.
 """
 
-from collections import deque
 from typing import Protocol
 
-from firmware_bridge.errors import MessageMalformed
-from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Undelivered
-from firmware_bridge.messages import Changeover, Fault, Hello, Message, Offline, Result, Role, Trigger, Verdict
-from firmware_bridge.modbus_map import CONTROL, RESULT, STATUS, Block, read_result, result_values
+from firmware_bridge.events import Event
+from firmware_bridge.messages import Message
+from firmware_bridge.modbus_map import Block
 from firmware_bridge.sequence import following
 from firmware_bridge.timing import Timing
 
-BUFFER = 8
-"""Results that wait for the PLC, the one that is shown included, as smart cameras have."""
-
-_TRIGGERS_WAITING = 64
-_FORMER_PARTS = 1024
 DISABLED, READY, ENABLED = range(3)
 
 
@@ -51,7 +44,7 @@ class Handshake(Protocol):
         """Give the time of the next `tick`."""
 
 
-class _Pulse:
+class Pulse:
     """Both heartbeats: counts one's own up, watches the other's change."""
 
     def __init__(self, timing: Timing, now: float) -> None:
@@ -60,10 +53,12 @@ class _Pulse:
         self._theirs, self._heard_at = -1, now
 
     def hear(self, count: int, now: float) -> None:
+        """Note the other side's count."""
         if count != self._theirs:
             self._theirs, self._heard_at = count, now
 
     def silent_s(self, now: float) -> float:
+        """Give how long the other side's count has not changed."""
         return now - self._heard_at
 
     def tick(self, now: float) -> bool:
@@ -76,266 +71,5 @@ class _Pulse:
         return True
 
     def next_tick(self) -> float:
+        """Give the time of the next `tick`."""
         return self._beat_at if self.lost else min(self._beat_at, self._heard_at + self.timing.silence_s)
-
-
-class StationHandshake:
-    """The inspection station's side."""
-
-    mine: tuple[Block, ...] = (RESULT, STATUS)
-    theirs: tuple[Block, ...] = (CONTROL,)
-
-    def __init__(self, hello: Hello, timing: Timing, now: float) -> None:
-        """Begin in state 0: the PLC must show that it has noticed."""
-        self._pulse, self._timing = _Pulse(timing, now), timing
-        self._state, self._met = DISABLED, False
-        self._results: deque[Result] = deque()  # the first one is shown
-        self._shown_at = now
-        self._values = {"bundle": int(hello.bundle_id[:8] or "0", 16)}
-        self._sequence = self._trigger_echo = self._recipe = 0
-        self._overrun = self._offline = False
-        self._triggers = self._overruns = 0
-        self._open_parts: dict[tuple[int, int], None] = {}
-        self._former_parts: dict[tuple[int, int], None] = {}
-
-    @property
-    def is_open(self) -> bool:
-        """See Handshake."""
-        return self._state == ENABLED
-
-    def image(self, block: Block) -> list[int]:
-        """See Handshake."""
-        if block is RESULT:
-            return block.pack(result_values(self._results[0]) if self._results else {"verdict_inverted": 0xFFFF})
-        return block.pack(
-            self._values
-            | {
-                "edge_heartbeat": self._pulse.count,
-                "state": self._state,
-                "status": self._status_bits(),
-                "trigger_echo": self._trigger_echo,
-                "waiting": max(0, len(self._results) - 1),
-                "triggers": self._triggers % 2**32,
-                "overruns": self._overruns % 2**16,
-                "result_sequence": self._sequence,
-            }
-        )
-
-    def _status_bits(self) -> int:
-        shown = self._results[0] if self._results else None
-        bits = (
-            not self._offline,
-            self.is_open and len(self._results) < BUFFER,
-            bool(self._open_parts),
-            self._sequence & 1,
-            shown is not None,
-            shown is not None and shown.verdict is Verdict.OK,
-            shown is not None and shown.verdict is not Verdict.OK,
-            bool(self._values.get("fault")),
-            self._overrun,
-        )
-        return sum(1 << place for place, bit in enumerate(bits) if bit)
-
-    def take(self, values: dict[str, dict[str, int]], now: float) -> list[Event]:
-        """See Handshake."""
-        control = values["control"]
-        self._pulse.hear(control["plc_heartbeat"], now)
-        if control["command"] & 1:
-            self._overrun, self._values["fault"] = False, 0
-        if not control["enable"]:
-            events = self._disable("the PLC has disabled the inspection") if self.is_open else []
-            self._state = DISABLED if self._offline else READY
-            self._trigger_echo = control["trigger_sequence"]
-            return events
-        if self._state == READY:
-            return self._enable(control)
-        return self._at_work(control, now) if self.is_open else []
-
-    def _enable(self, control: dict[str, int]) -> list[Event]:
-        self._state, self._sequence = ENABLED, control["ack_sequence"]
-        events: list[Event] = [HelloReceived(Hello(Role.PLC, "modbus"), restarted=self._met)]
-        events += [PeerBack()] if self._pulse.lost else []
-        self._met, self._pulse.lost = True, False
-        return events
-
-    def _at_work(self, control: dict[str, int], now: float) -> list[Event]:
-        events: list[Event] = []
-        if control["trigger_sequence"] != self._trigger_echo:
-            self._trigger_echo = control["trigger_sequence"]
-            self._triggers += 1
-            self._open_parts[control["part_id"], control["encoder"]] = None
-            events.append(Trigger(control["part_id"], control["encoder"]))
-        if control["recipe"] != self._recipe:
-            self._recipe = control["recipe"]
-            events.append(Changeover(self._recipe))
-        if self._results and control["ack_sequence"] == self._sequence:
-            events.append(Acknowledged(self._results.popleft()))
-            self._show(now)
-        return events
-
-    def _show(self, now: float) -> None:
-        if self._results:
-            self._sequence, self._shown_at = following(self._sequence), now
-
-    def send(self, message: Message, now: float) -> list[Event]:
-        """See Handshake; faults, recipes and leaving the line become registers."""
-        if isinstance(message, Result):
-            return self._send_result(message, now)
-        if isinstance(message, Fault):
-            self._values["fault"] = message.code
-        elif isinstance(message, Changeover):
-            self._values["recipe_active"] = message.recipe
-        elif isinstance(message, Offline):
-            self._offline = True
-            return self._disable("the station has gone off line")
-        else:
-            return [Undelivered(message, "Modbus has no register for this message")]
-        return []
-
-    def _send_result(self, result: Result, now: float) -> list[Event]:
-        part = (result.part_id, result.encoder)
-        self._open_parts.pop(part, None)
-        if part in self._former_parts:
-            del self._former_parts[part]
-            return [Undelivered(result, "the PLC has restarted since it triggered this part")]
-        if not self.is_open:
-            return [Undelivered(result, "the PLC is not there")]
-        if len(self._results) >= BUFFER:
-            self._overrun, self._overruns = True, self._overruns + 1
-            return [Undelivered(result, "the PLC has not taken the last 8 results")]
-        self._results.append(result)
-        if len(self._results) == 1:
-            self._show(now)
-        return []
-
-    def _disable(self, reason: str) -> list[Event]:
-        given_up: list[Event] = [Undelivered(result, reason) for result in self._results]
-        self._results.clear()
-        self._former_parts |= self._open_parts
-        self._former_parts = dict.fromkeys(list(self._former_parts)[-_FORMER_PARTS:])
-        self._open_parts.clear()
-        self._state = DISABLED
-        return given_up
-
-    def tick(self, now: float) -> list[Event]:
-        """See Handshake."""
-        events: list[Event] = []
-        if self._pulse.tick(now):
-            events = [PeerLost(self._pulse.silent_s(now)), *self._disable("the PLC is silent")]
-        if self._results and now >= self._shown_at + self._timing.deliver_s:
-            events += self._disable("the PLC does not acknowledge")
-        return events
-
-    def next_tick(self) -> float:
-        """See Handshake."""
-        due = self._pulse.next_tick()
-        return min(due, self._shown_at + self._timing.deliver_s) if self._results else due
-
-
-class PlcHandshake:
-    """The PLC's side: what the Structured Text example does, for the simulators."""
-
-    mine: tuple[Block, ...] = (CONTROL,)
-    theirs: tuple[Block, ...] = (RESULT, STATUS)
-
-    def __init__(self, timing: Timing, now: float) -> None:
-        """Begin disabled."""
-        self._pulse, self._timing = _Pulse(timing, now), timing
-        self._enable = False
-        self._open = False
-        self._triggers: deque[tuple[float, Trigger]] = deque()
-        self._trigger = Trigger(0, 0)
-        self._sequence = self._ack = self._recipe = 0
-        self.malformed = 0
-
-    @property
-    def is_open(self) -> bool:
-        """See Handshake."""
-        return self._open
-
-    def image(self, block: Block) -> list[int]:
-        """See Handshake."""
-        return block.pack(
-            {
-                "plc_heartbeat": self._pulse.count,
-                "enable": self._enable,
-                "part_id": self._trigger.part_id,
-                "encoder": self._trigger.encoder,
-                "recipe": self._recipe,
-                "ack_sequence": self._ack,
-                "trigger_sequence": self._sequence,
-            }
-        )
-
-    def take(self, values: dict[str, dict[str, int]], now: float) -> list[Event]:
-        """See Handshake."""
-        status = values["status"]
-        self._pulse.hear(status["edge_heartbeat"], now)
-        if self._open and status["state"] != ENABLED:
-            return self._close("the station has started anew")
-        if not self._open:
-            return self._rise(status["state"])
-        events = self._taken(values)
-        if self._triggers and status["trigger_echo"] == self._sequence:
-            self._announce()
-        return events
-
-    def _is_silent(self, now: float) -> bool:
-        return self._pulse.silent_s(now) >= self._timing.silence_s
-
-    def _rise(self, state: int) -> list[Event]:
-        """Go through the steps to being open, or back where the station wants that."""
-        if self._enable and state == ENABLED:
-            self._open = True
-            return [HelloReceived(Hello(Role.EDGE, "modbus"), restarted=False)]
-        self._enable = state == READY
-        return []
-
-    def _taken(self, values: dict[str, dict[str, int]]) -> list[Event]:
-        if values["status"]["result_sequence"] == self._ack:
-            return []
-        try:
-            result = read_result(values["result"])
-        except MessageMalformed:
-            self.malformed += 1
-            return []
-        self._ack = values["status"]["result_sequence"]
-        return [result]
-
-    def _announce(self) -> None:
-        _, self._trigger = self._triggers.popleft()
-        self._sequence = following(self._sequence)
-
-    def send(self, message: Message, now: float) -> list[Event]:
-        """See Handshake."""
-        if isinstance(message, Changeover):
-            self._recipe = message.recipe
-        elif not isinstance(message, Trigger):
-            return [Undelivered(message, "Modbus has no register for this message")]
-        elif len(self._triggers) >= _TRIGGERS_WAITING or not self._open:
-            return [Undelivered(message, "the station takes no trigger")]
-        else:
-            self._triggers.append((now + self._timing.deliver_s, message))
-        return []
-
-    def _close(self, reason: str) -> list[Event]:
-        given_up: list[Event] = [Undelivered(trigger, reason) for _, trigger in self._triggers]
-        self._triggers.clear()
-        self._enable = self._open = False
-        return given_up
-
-    def tick(self, now: float) -> list[Event]:
-        """See Handshake."""
-        events: list[Event] = []
-        if self._pulse.tick(now):
-            events = [PeerLost(self._pulse.silent_s(now)), *self._close("the station is silent")]
-        elif self._pulse.lost and not self._is_silent(now) and self._open:
-            self._pulse.lost = False
-            events = [PeerBack()]
-        while self._triggers and self._triggers[0][0] <= now:
-            events.append(Undelivered(self._triggers.popleft()[1], "the station did not take the trigger in time"))
-        return events
-
-    def next_tick(self) -> float:
-        """See Handshake."""
-        return min([self._pulse.next_tick(), *(at for at, _ in (*self._triggers,)[:1])])

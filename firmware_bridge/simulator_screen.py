@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 from statistics import quantiles
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from firmware_bridge.messages import Verdict
-from firmware_bridge.parts import Report
+from firmware_bridge.parts import Decision, PartRecord, Report
 from firmware_bridge.simulator import PlcSimulator
 from firmware_bridge.wiring import Way
 
@@ -18,8 +18,20 @@ _LINGER_S = 0.5
 """The port stays this long after the last part, so that the station reads its last acknowledgement."""
 
 
-def table(report: Report, wanted: int) -> Table:
-    """Draw the sums of a line that is to have `wanted` parts."""
+_SIGNS = {Decision.WAITING: "[yellow]?[/]", Decision.PASSED: "[green]o[/]", Decision.REJECTED: "[red]x[/]"}
+_BELT_PARTS = 40
+
+
+def belt(records: list[PartRecord]) -> str:
+    """Draw the last parts, the newest at the right: ? waits, o passed, x rejected."""
+    if not records:
+        return "no part yet"
+    signs = " ".join(_SIGNS[record.decision] for record in records[-_BELT_PARTS:])
+    return f"encoder {records[-1].trigger.encoder:>10}  {signs}"
+
+
+def table(report: Report, wanted: int, records: list[PartRecord]) -> Group:
+    """Draw the sums of a line that is to have `wanted` parts, and its belt."""
     lines = Table("PLC", "count", title=f"{report.parts} of {wanted} parts triggered")
     lines.columns[1].justify = "right"
     for verdict in sorted(report.verdicts):
@@ -31,7 +43,7 @@ def table(report: Report, wanted: int) -> Table:
         cuts = quantiles(report.round_trips_s, n=100, method="inclusive")
         for percent in (50, 95, 99):
             lines.add_row(f"trigger to result, p{percent}", f"{1000 * cuts[percent - 1]:.2f} ms")
-    return lines
+    return Group(lines, belt(records))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"PLC at {simulator.address}, waiting for an inspection station", soft_wrap=True)
         with Live(console=console, transient=True) as live:
             while not simulator.wait(0.2):
-                live.update(table(simulator.report(), chosen.parts))
+                live.update(table(simulator.report(), chosen.parts, simulator.records()))
         time.sleep(_LINGER_S)
-        console.print(table(simulator.report(), chosen.parts))
+        console.print(table(simulator.report(), chosen.parts, simulator.records()))
         return int(simulator.report().unanswered > 0)

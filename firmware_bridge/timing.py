@@ -12,7 +12,7 @@ MODBUS_BITS_PER_BYTE = 11
 """8E1, or 8N2: the standard asks for eleven bits without parity, too."""
 
 MODBUS_CYCLE_BYTES = 150
-"""A cycle of the longer kind: read the control block, write the result block, write the status block, with replies."""
+"""A cycle of the longer kind, rounded up: read the control block, write result and status block, with the replies."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from enum import Enum
 
 from firmware_bridge.endpoint import Endpoint
-from firmware_bridge.handshake import Handshake, PlcHandshake, StationHandshake
+from firmware_bridge.handshake import Handshake
 from firmware_bridge.messages import Hello, Role
+from firmware_bridge.plc_handshake import PlcHandshake
 from firmware_bridge.session import Session
+from firmware_bridge.station_handshake import StationHandshake
 from firmware_bridge.timing import Timing
 
 UNIT = 1

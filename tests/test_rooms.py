@@ -44,6 +44,9 @@ ONE_FILE = {
     "onnxruntime": {"edge": "edge/ort.py"},
     "tensorrt": {"edge": "edge/trt.py"},
     "pycuda": {"edge": "edge/cuda.py"},
+    "gi": {"edge": "edge/cameras/introspection.py"},
+    "harvesters": {"edge": "edge/cameras/gentl.py"},
+    "genicam": {"edge": "edge/cameras/gentl.py"},
     "pyarrow": {"edge": "edge/table_export.py"},
 }
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,7 +81,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         torch.save(content, part)
         os.replace(part, path)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: cannot be written ({reason}); check the folder and the disk's space") from None
 

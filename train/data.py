@@ -28,40 +28,54 @@ class Batch:
 
 
 class DeviceSet:
-    """An ImageSet on the device."""
+    """An ImageSet on the device; where it does not fit there, in host memory from which each batch is copied."""
 
     def __init__(self, images: ImageSet, device: torch.device):
         self.device = device
-        self.images = torch.from_numpy(images.images).to(device)
-        self.bits = torch.from_numpy(images.bits).to(device)
-        self.labels = torch.from_numpy(images.labels).float().to(device)
-        self.outlined = torch.from_numpy(images.outlined).float().to(device)
+        self.home = _home(images, device)
+        self.images = self._stored(torch.from_numpy(images.images))
+        self.bits = self._stored(torch.from_numpy(images.bits))
+        self.labels = self._stored(torch.from_numpy(images.labels).float())
+        self.outlined = self._stored(torch.from_numpy(images.outlined).float())
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batch(self, index: Tensor) -> Batch:
-        """The images of these indices."""
-        return Batch(self.images[index], self.bits[index], self.labels[index], self.outlined[index])
+        """The images of these indices, on the device."""
+        index = index.to(self.home)
+        fields = (self.images, self.bits, self.labels, self.outlined)
+        return Batch(*(field[index].to(self.device, non_blocking=True) for field in fields))
 
     def plus(self, images: ImageSet) -> "DeviceSet":
         """This set with more images behind its own."""
         more = DeviceSet(images, self.device)
         both = object.__new__(DeviceSet)
-        both.device = self.device
+        both.device, both.home = self.device, self.home
         for name in ("images", "bits", "labels", "outlined"):
-            setattr(both, name, torch.cat((getattr(self, name), getattr(more, name))))
+            setattr(both, name, torch.cat((getattr(self, name), getattr(more, name).to(self.home))))
         return both
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """All images in their order, the last batch as large as it comes."""
-        return (self.batch(index) for index in torch.split(torch.arange(len(self), device=self.device), size))
+        return (self.batch(index) for index in torch.split(torch.arange(len(self)), size))
 
     def shuffled(self, size: int, generator: torch.Generator) -> list[Tensor]:
         """Indices of full batches in random order; the rest sits this epoch out. A set below `size` is one batch."""
-        order = torch.randperm(len(self), generator=generator, device="cpu").to(self.device)
+        order = torch.randperm(len(self), generator=generator)
         full = min(size, len(self))
         return [part for part in torch.split(order, full) if len(part) == full]
+
+    def _stored(self, values: Tensor) -> Tensor:
+        return values.pin_memory() if self.home != self.device else values.to(self.home)
+
+
+def _home(images: ImageSet, device: torch.device) -> torch.device:
+    """The device, if the set takes at most half of its free memory; else the host."""
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if images.images.nbytes + images.bits.nbytes <= free // 2 else torch.device("cpu")
 
 
 def targets(batch: Batch, size: tuple[int, int]) -> Targets:

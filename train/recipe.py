@@ -132,7 +132,10 @@ class ThresholdRecipe(Table):
     limit: float = Field(default=0.0, ge=0, le=1)
     """The largest share of escapes, or of false rejects, where that is the choice."""
     score: float = Field(default=0.5, ge=0, le=1)
-    """The score threshold where it is fixed."""
+    """The score threshold where it is fixed, or where a class is not told apart."""
+    least_f1: float = Field(default=0.0, ge=0, le=1)
+    """A class whose best F1 is below this is not told apart on the validation part: its best threshold would reject
+    nearly everything, so it gets `score` instead."""
     levels: tuple[int, ...] = (128,)
     """Mask levels to choose from, by the IoU pooled over the class's validation images."""
     min_area_px: float = Field(default=0.0, ge=0)

@@ -52,8 +52,8 @@ def check_positives(labels: NDArray[np.bool_], classes: Sequence[str], recipe: T
         )
 
 
-def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = 0.5) -> float:
-    """The threshold (found where score >= threshold) of the best F1 over these scores.
+def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = 0.5) -> tuple[float, float]:
+    """The threshold (found where score >= threshold) of the best F1 over these scores, with that F1.
 
     A range of thresholds gives it: the gap between two neighbouring scores, the widest where several do as well. The
     threshold lies at `position` of that gap, 0 at its lower and 1 at its upper end.
@@ -65,7 +65,7 @@ def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float
     f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + labels.sum())  # if everything down to this rank is found
     f1 = np.where(gap > 0, np.round(f1, 12), -1.0)  # between equal scores lies no threshold
     best = int(np.lexsort((gap, f1))[-1])
-    return float(np.float32(below[best] + position * gap[best]))
+    return float(np.float32(below[best] + position * gap[best])), float(f1[best])
 
 
 def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> list[float]:
@@ -73,14 +73,20 @@ def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdR
     good = ~labels.any(axis=1)
     columns = list(zip(scores.T, labels.T, strict=True))
     if recipe.choose == "f1":
-        return [best_f1_threshold(score, label) for score, label in columns]
+        return [_told_apart(recipe, *best_f1_threshold(score, label)) for score, label in columns]
     if recipe.choose == "against-good":
-        return [best_f1_threshold(score[label | good], label[label | good], _LOW) for score, label in columns]
+        rows = [label | good for _, label in columns]
+        pairs = zip(columns, rows, strict=True)
+        return [_told_apart(recipe, *best_f1_threshold(score[row], label[row], _LOW)) for (score, label), row in pairs]
     if recipe.choose == "max-escapes":
         return [_at_most_missed(score[label], recipe.limit) for score, label in columns]
     if recipe.choose == "max-false-rejects":
         return _at_most_rejected(scores[good], recipe.limit)
     return [recipe.score] * len(columns)
+
+
+def _told_apart(recipe: ThresholdRecipe, threshold: float, f1: float) -> float:
+    return threshold if f1 >= recipe.least_f1 else recipe.score
 
 
 def _at_most_missed(positives: Scores, limit: float) -> float:

@@ -20,6 +20,9 @@ from train.outputs import Outputs
 from train.recipe import OptimiserRecipe, Recipe
 from train.world import World
 
+_SHOWN_EVERY = 8
+"""Steps between two readings of the loss for the progress bar."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -64,11 +67,13 @@ class Trainer:
         generator = epoch_generator(self.recipe.seed, epoch)
         self._train_mode()
         batches = data.shuffled(self.recipe.run.batch, generator)
-        total = torch.zeros((), device=self.compute.device)
+        total, shown = torch.zeros((), device=self.compute.device), 0.0
         for number, index in enumerate(batches):
             self._set_learning_rate(epoch + number / len(batches))
             total += self._step(data, index, draw(len(index), generator), epoch)
-            on_step(len(index), float(total) / (number + 1))
+            if number % _SHOWN_EVERY == 0:
+                shown = float(total) / (number + 1)  # makes the host wait for the device
+            on_step(len(index), shown)
         return self.world.mean(float(total) / len(batches))
 
     @torch.inference_mode()
@@ -106,7 +111,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.compute.device)
         for rows, last in self._micro_batches(len(index)):
-            batch = augment(data.batch(index[rows.to(index.device)]), self.recipe.augment, drawn[rows])
+            batch = augment(data.batch(index[rows]), self.recipe.augment, drawn[rows])
             with nullcontext() if last else self._no_sync():
                 _, terms = self._logits_and_terms(self._forward, batch)
                 loss = self.loss.total(terms, epoch, self.recipe.run.epochs) / self.recipe.run.accumulate

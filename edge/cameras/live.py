@@ -120,6 +120,10 @@ class LiveCamera(Camera):
             except CameraError as error:
                 self.health.last_error = str(error)
                 continue
+            except Exception as error:  # as in `_run`
+                log.exception("camera %s", self.address)
+                self.health.last_error = f"{type(error).__name__}: {error}"
+                continue
             with self._changed:
                 self.health.reopened += 1
                 self.health.connected = True
@@ -153,7 +157,8 @@ class LiveCamera(Camera):
             idle, due = self._pairing.idle, self._pairing.due()
         if due:
             device.trigger()
-            self._pairing.sent(self.clock())
+            with self._changed:
+                self._pairing.sent(self.clock())
         return 0.0 if idle else POLL_S
 
     def _picture(self, received: Received, began: float, arrived: float, watch: Watch) -> Picture:

@@ -62,15 +62,17 @@ class RtspDevice(Device):
         self._thread.join(CLOSE_S)
 
     def _read(self) -> None:
-        good = True
-        while good and not self._closing.is_set():
-            good, pixels = self._capture.read()
-            received = Received(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)) if good else None
+        try:
+            while not self._closing.is_set() and (read := self._capture.read())[0]:
+                received = Received(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB), np.uint8))
+                with self._changed:
+                    self._newest = received
+                    self._changed.notify_all()
+        finally:
+            self._capture.release()
             with self._changed:
-                self._newest = received or self._newest
-                self._ended = not good
+                self._ended = True
                 self._changed.notify_all()
-        self._capture.release()
 
 
 def stream_of(address: str) -> str:

@@ -68,9 +68,11 @@ class Workshop:
     def _build(self, bundle: Bundle, cache: PlanCache, key: Key) -> bytes:
         order = Order(bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options)
         timings = re.sub(r"[^\w.]+", "-", f"{key.tensorrt}-{key.target.gpu}.timings")
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        with cache.path(key, "log").open("w", encoding="utf-8") as words:
-            plan, measured, seconds = self.tensorrt.build(order, words, cache.read(timings), self.progress)
+        with cache.log(key) as words:
+            try:
+                plan, measured, seconds = self.tensorrt.build(order, words, cache.read(timings), self.progress)
+            except EngineError as error:
+                raise EngineError(f"{error}; TensorRT's own words are in {words.name}") from None
         cache.store(make_entry(key, bundle, plan, seconds), plan)
         if measured is not None:
             cache.write(timings, measured)

@@ -7,8 +7,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -64,8 +65,16 @@ class PlanCache:
 
     def discard(self, key: Key) -> None:
         """Throw a plan away; its log stays."""
-        for suffix in ("json", "plan"):
-            self.path(key, suffix).unlink(missing_ok=True)
+        for path in (self.path(key, "json"), self.path(key, "plan")):
+            with _writing(path):
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def log(self, key: Key) -> Iterator[IO[str]]:
+        """The file for what TensorRT says while it builds the plan of this key."""
+        path = self.path(key, "log")
+        with _writing(path), path.open("w", encoding="utf-8") as words:
+            yield words
 
     def path(self, key: Key, suffix: str) -> Path:
         """One of the files of a key."""
@@ -101,12 +110,19 @@ def _sha256(content: bytes) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path):
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
         os.chmod(file.name, 0o644)  # built by root, read by the station's user
         os.replace(file.name, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written; what goes wrong becomes EngineError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise EngineError(
             f"{path}: cannot be written ({error.strerror}); check the folder's permissions and space, "

@@ -142,11 +142,8 @@ static void watch_deadlines(struct ei_controller *controller, uint32_t now)
 
 static void eject(struct ei_controller *controller, const struct ei_part *part, uint32_t encoder)
 {
-    uint32_t until = encoder + (part->last_encoder - part->encoder) + controller->settings.eject_length;
-    if (!controller->ejecting || passed_by(until, controller->eject_until)) {
-        controller->eject_until = until;
-    }
     controller->ejecting = true;
+    controller->eject_until = encoder + (part->last_encoder - part->encoder) + controller->settings.eject_length;
     controller->ejected_id = part->id;
     if (controller->settings.confirm_within > 0) {
         controller->to_confirm++;

@@ -20,6 +20,7 @@ from firmware_bridge.messages import (
     Counters,
     Fault,
     FaultCode,
+    Header,
     Hello,
     Offline,
     OnSilence,
@@ -191,6 +192,29 @@ def test_a_restarted_station_is_no_repetition(line: Line) -> None:
         line.answer(line.part())
         line.pass_ms(120)
     assert [decided.passed for decided in line.bench.decided()] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "passes"), [(5, 77, True), (6, 77, False), (5, 76, False), (0, 77, False)]
+)
+def test_only_what_comes_from_this_session_for_this_session_counts(
+    line: Line, sender: int, receiver: int, passes: bool
+) -> None:
+    part = line.part()
+    header = Header(Result.KIND, sender, receiver, 1)
+    line.bench.feed(encode_frame(encode(header, Result(part.part_id, part.encoder, Verdict.OK))))
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [passes]
+
+
+def test_a_trigger_for_a_former_station_does_not_reach_the_next_one(line: Line) -> None:
+    line.connected = False
+    line.pass_ms(3, PART)
+    line.edge, line.connected = Session(Hello(Role.EDGE), 6, line.now_ms / 1000), True
+    line.events.clear()
+    line.pass_ms(300)
+    assert line.edge.is_open
+    assert not any(isinstance(event, Trigger) for event in line.events)
 
 
 def test_offline_holds_until_the_station_starts_anew(line: Line) -> None:

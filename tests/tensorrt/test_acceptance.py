@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("sklearn", reason="the comparison needs the extra: pip install '.[export]'")
+
 from bundle import Bundle, load_bundle
 from edge.engine import open_engine
 from edge.engines.stream import StreamEngine

@@ -221,3 +221,11 @@ def test_a_cache_that_cannot_be_written_is_said_in_one_line(bundle: Bundle) -> N
 
     with pytest.raises(EngineError, match=r"cannot be written .*EDGE_INSPECT_CACHE"):
         cache.write("x", b"")
+
+
+def test_a_bundle_in_a_folder_that_is_read_only_names_the_way_out(bundle: Bundle, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("EDGE_INSPECT_CACHE", str(tmp_path / "file"))  # a folder below a file cannot be made
+
+    with pytest.raises(EngineError, match=r"cannot be written .*EDGE_INSPECT_CACHE"):
+        plan(bundle, Foundry(RecordingDriver()), [])

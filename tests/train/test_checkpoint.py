@@ -83,12 +83,16 @@ def test_folder_that_takes_no_file_is_one_clear_line(checkpoint: Checkpoint, tmp
     assert "\n" not in str(caught.value)
 
 
-def test_full_disk_is_one_clear_line(checkpoint: Checkpoint) -> None:
+def test_full_disk_is_one_clear_line_and_keeps_what_was_there(checkpoint: Checkpoint, tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("/dev/full is not here: only Linux has it")
-    with pytest.raises(CheckpointError, match="cannot be written"):
-        save_checkpoint(checkpoint, full / "a.pt")
+    save_checkpoint(checkpoint, tmp_path / "a.pt")
+    (tmp_path / "a.part").symlink_to(full)
+    with pytest.raises(CheckpointError, match=r"a\.pt: cannot be written"):
+        save_checkpoint(checkpoint, tmp_path / "a.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+    assert load_checkpoint(tmp_path / "a.pt").meta == checkpoint.meta
 
 
 def test_nothing_half_written_is_left(checkpoint: Checkpoint, tmp_path: Path) -> None:

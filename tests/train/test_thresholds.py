@@ -19,7 +19,7 @@ from train.thresholds import best_f1_threshold, check_positives, choose_threshol
     ],
 )
 def test_best_f1(scores: list[float], labels: list[int], expected: float) -> None:
-    found = best_f1_threshold(np.float32(scores), np.array(labels, bool))
+    found, _ = best_f1_threshold(np.float32(scores), np.array(labels, bool))
     assert found == pytest.approx(expected, abs=1e-6)
 
 
@@ -28,7 +28,7 @@ def test_score_that_equals_the_threshold_counts_as_found() -> None:
     generator = np.random.default_rng(0)
     scores = generator.random(50).astype(np.float32)
     labels = scores + generator.normal(0, 0.2, 50) > 0.6
-    threshold = best_f1_threshold(scores, labels)
+    threshold, _ = best_f1_threshold(scores, labels)
     assert not np.any(scores == np.float32(threshold))
 
 
@@ -44,6 +44,16 @@ def chosen(recipe: ThresholdRecipe, scores: list[list[float]], labels: list[list
 
 SCORES = [[0.9, 0.8], [0.7, 0.1], [0.2, 0.9], [0.1, 0.5], [0.3, 0.0], [0.0, 0.1], [0.1, 0.3]]
 LABELS = [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("choose", ["f1", "against-good"])
+def test_class_that_is_not_told_apart_gets_the_recipes_score(choose: str) -> None:
+    scores = [[0.01, 0.9], [0.2, 0.1], [0.3, 0.1], [0.4, 0.1], [0.5, 0.1], [0.6, 0.1]]
+    labels = [[1, 1], *([[0, 0]] * 5)]
+    recipe = ThresholdRecipe(choose=choose, score=0.7, least_f1=0.4)
+    found = chosen(recipe, scores, labels)
+    assert found[0] == pytest.approx(0.7)  # its one positive ranks last: F1 is 2/7 at best
+    assert found[1] < 0.6
 
 
 def test_against_good_ignores_other_defects_and_stays_low() -> None:

@@ -70,14 +70,14 @@ class HandDevice(Device):
 class Plug:
     """Where devices are connected: each attempt takes the next one, an exception is raised."""
 
-    def __init__(self, *devices: Device | CameraError) -> None:
+    def __init__(self, *devices: Device | Exception) -> None:
         self._devices = list(devices)
         self.attempts = 0
 
     def __call__(self) -> Device:
         self.attempts += 1
         device = self._devices.pop(0) if self._devices else CameraError("found no device")
-        if isinstance(device, CameraError):
+        if isinstance(device, Exception):
             raise device
         return device
 

@@ -1,4 +1,4 @@
-"""Real devices to open on this machine, each a process of its own or a library's own simulator."""
+"""What can be opened on this machine: pictures, real devices in processes of their own, a library's own simulator."""
 
 import fcntl
 import importlib.util
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.cameras.introspection import load
@@ -40,6 +42,14 @@ server.attach(None)
 print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()
 """
+
+
+def write_pictures(folder: Path, count: int) -> list[Path]:
+    """Write pictures of one grey level each."""
+    files = [folder / f"part{number}.png" for number in range(count)]
+    for number, file in enumerate(files):
+        cv2.imwrite(str(file), np.full((20, 30), 10 * number, np.uint8))
+    return files
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,20 +13,12 @@ from edge.camera import Camera, open_camera
 from edge.cameras.live import LiveCamera
 from edge.errors import CameraTimeout
 from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device
-from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, rtsp_server
+from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, rtsp_server, write_pictures
 
 GRAB_S = 5.0
 """Generous: how long a frame takes is not what is claimed here."""
 
 Open = Callable[[pytest.FixtureRequest, ExitStack, Path], Camera]
-
-
-def write_pictures(folder: Path, count: int) -> list[Path]:
-    """Write pictures of one grey level each."""
-    files = [folder / f"part{number}.png" for number in range(count)]
-    for number, file in enumerate(files):
-        cv2.imwrite(str(file), np.full((20, 30), 10 * number, np.uint8))
-    return files
 
 
 def open_folder(_request: pytest.FixtureRequest, _stack: ExitStack, folder: Path) -> Camera:

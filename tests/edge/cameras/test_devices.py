@@ -1,6 +1,8 @@
 """What is special about each kind of device: settings, damage on the way, loss and return."""
 
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -23,6 +25,7 @@ from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device
 from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, rtsp_server
 
 GRAB_S = 5.0
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def wait_until(condition: Callable[[], bool]) -> float:
@@ -75,20 +78,19 @@ def test_a_gige_camera_takes_over_its_settings() -> None:
 
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_frame_that_lost_packets_is_damaged() -> None:
-    with aravis_camera("-r", "50") as peer:
-        with closing(open_camera(f"{peer.address}?latency_ms=50&width=512&height=512")) as camera:
-            camera.expose()
-            with pytest.raises(FrameDamaged, match=r"exposure 1: found it incomplete \(missing-packets\)"):
-                camera.grab(GRAB_S)
+    with aravis_camera("-r", "50") as peer, closing(open_camera(f"{peer.address}?latency_ms=50&width=512")) as camera:
+        camera.expose()
+        with pytest.raises(FrameDamaged, match=r"exposure 1: found it incomplete \(missing-packets\)"):
+            camera.grab(GRAB_S)
 
 
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_camera_that_was_unplugged_comes_back() -> None:
     with aravis_camera() as peer:
-        with closing(open_camera(f"{peer.address}?latency_ms=50&silence_ms=300")) as camera:
+        with closing(open_camera(f"{peer.address}?latency_ms=50&silence_ms=1000")) as camera:
             noticed_s = unplug(camera, peer.kill, peer.start)
 
-        assert noticed_s < 1.5
+        assert noticed_s < 3.0  # silence_ms and a busy machine; the heartbeat alone takes 5.4 s
 
 
 # RTSP
@@ -96,10 +98,10 @@ def test_a_gige_camera_that_was_unplugged_comes_back() -> None:
 
 def test_a_network_camera_that_was_unplugged_comes_back(gi_path: Path) -> None:
     with rtsp_server(gi_path) as server:
-        with closing(open_camera(f"{server.address}?latency_ms=50&silence_ms=500")) as camera:
+        with closing(open_camera(f"{server.address}?latency_ms=50&silence_ms=1000")) as camera:
             noticed_s = unplug(camera, server.kill, server.start)
 
-        assert noticed_s < 2.0
+        assert noticed_s < 3.0
 
 
 def test_where_nobody_sends_video_the_address_is_refused_without_its_password() -> None:
@@ -193,6 +195,25 @@ def test_a_gentl_camera_is_found_by_its_id() -> None:
     camera.close()
 
     assert frame.pixels.shape == (400, 200, 3)
+
+
+def test_gstreamer_and_a_gentl_producer_live_in_one_process(gi_path: Path) -> None:
+    """GStreamer brings another way to unwind C++ exceptions; see `introspection`. The order of loading is the point."""
+    require_gi(("Gst", "1.0"))
+    script = f"""
+import sys
+sys.path.append({str(gi_path)!r})
+import genicam.genapi
+from edge.camera import open_camera
+for address in (
+    "gst://videotestsrc is-live=true ! video/x-raw,width=32,height=16",
+    "genicam://1?cti={gentl_producer()}",
+):
+    open_camera(address).close()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("name", FORMATS)

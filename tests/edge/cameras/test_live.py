@@ -136,13 +136,15 @@ def test_a_silent_camera_is_lost_within_a_bounded_time(caplog: pytest.LogCapture
 
 def test_an_error_that_nobody_foresaw_is_a_loss_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
     first, second = HandDevice(), HandDevice()
-    camera = live(Plug(first, second))
+    plug = Plug(first, ZeroDivisionError("on opening"), second)
+    camera = live(plug)
     first.fail(ZeroDivisionError("in the vendor's code"))
     wait_until(lambda: camera.health.reopened == 1)
     camera.close()
 
-    assert camera.health.last_error == "ZeroDivisionError: in the vendor's code"
-    assert "Traceback" in caplog.text
+    assert plug.attempts == 3
+    assert camera.health.last_error == "ZeroDivisionError: on opening"
+    assert "ZeroDivisionError: in the vendor's code" in caplog.text
 
 
 def test_a_camera_that_comes_back_with_another_format_is_not_believed() -> None:

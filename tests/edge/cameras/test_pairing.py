@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.cameras.pairing import MISSES, FreeRun, HardwareTrigger, Picture, SoftwareTrigger
@@ -79,6 +79,7 @@ frames = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(frames, st.lists(st.floats(0, 3), max_size=8), st.floats(-1e6, 1e6))
 def test_no_exposure_gets_a_frame_begun_before_it_even_if_frames_are_held_up(
     sent: list[Sent], triggers: list[float], device_clock: float
@@ -214,6 +215,7 @@ def test_a_sensor_that_never_leads_to_a_frame_has_the_camera_restarted() -> None
     assert not pairing.fault
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.05, 0.5), st.booleans(), st.floats(-0.019, 0.019)), min_size=1, max_size=30))
 def test_parts_further_apart_than_two_windows_always_get_their_own_frame(
     parts: list[tuple[float, bool, float]],

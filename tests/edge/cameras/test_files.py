@@ -1,6 +1,5 @@
-"""One contract over every camera that can run here, and what is special about each."""
+"""Cameras that play files or draw parts, and addresses that lead nowhere."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -8,56 +7,10 @@ import numpy as np
 import pytest
 
 from bundle.tiles import choose_kind
-from edge.camera import Camera, open_camera
+from edge.camera import open_camera
 from edge.cameras.synthetic import SyntheticCamera
-from edge.errors import CameraError, CameraFinished, CameraTimeout, FrameDamaged
-
-Open = Callable[[], Camera]
-
-
-def write_pictures(folder: Path, count: int) -> list[Path]:
-    """Write pictures of one grey level each."""
-    files = [folder / f"part{number}.png" for number in range(count)]
-    for number, file in enumerate(files):
-        cv2.imwrite(str(file), np.full((20, 30), 10 * number, np.uint8))
-    return files
-
-
-@pytest.fixture(params=["folder", "list", "synthetic"])
-def camera(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
-    files = write_pictures(tmp_path, 5)
-    (tmp_path / "list.txt").write_text("".join(f"{file.name}\n" for file in files))
-    addresses = {"folder": f"file://{tmp_path}", "list": f"file://{tmp_path}/list.txt", "synthetic": "synthetic://"}
-    return open_camera(addresses[request.param], clock=lambda: 12.5)
-
-
-def test_frames_come_in_the_order_of_their_exposures(camera: Camera) -> None:
-    numbers = [camera.expose() for _ in range(3)]
-    frames = [camera.grab(1.0) for _ in range(3)]
-
-    assert numbers == [1, 2, 3]
-    assert [frame.exposure for frame in frames] == numbers
-    assert all(frame.arrived == 12.5 for frame in frames)
-    assert len({frame.source for frame in frames}) == 3
-    camera.close()
-
-
-def test_a_grab_without_an_exposure_ends_in_time(camera: Camera) -> None:
-    with pytest.raises(CameraTimeout, match=r"within 0\.010 s"):
-        camera.grab(0.01)
-    camera.close()
-
-
-def test_a_frame_belongs_to_its_receiver(camera: Camera) -> None:
-    camera.expose()
-    first = camera.grab(1.0)
-    before = first.pixels.copy()
-    camera.expose()
-    camera.grab(1.0).pixels[:] = 0
-    camera.close()
-
-    assert np.array_equal(first.pixels, before)
-    assert first.pixels.flags.writeable
+from edge.errors import CameraError, CameraFinished, FrameDamaged
+from tests.edge.cameras.peers import write_pictures
 
 
 def test_a_folder_comes_to_its_end(tmp_path: Path) -> None:
