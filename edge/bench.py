@@ -17,7 +17,6 @@ from edge.camera import Clock, Frame
 from edge.cameras.exposures import OnDemandCamera
 from edge.engine import Engine, open_engine
 from edge.inspector import Inspector
-from edge.part import Part
 from edge.records import Records
 from edge.report import latency_table
 from edge.runtime import Rules, Runtime
@@ -129,9 +128,8 @@ def _runtime(inspector: Inspector, frames: Sequence[Image], records: Records, pa
     rules = Rules(deadline_s=60, grab_timeout_s=60, open_parts=OPEN_PARTS, record_wait_s=0.005)
     camera = MemoryCamera(frames, perf_counter)
     arrived: list[float] = []
-    runtime = Runtime(
-        inspector, {"memory": camera}, records, plc, rules, perf_counter, lambda part: arrived.append(_sent(part))
-    )
+    runtime = Runtime(inspector, {camera.address: camera}, records, plc, rules, perf_counter)
+    runtime.watch(lambda part: arrived.append(part.stamps["sent"]))
     start = perf_counter()
     runtime.start()
     try:
@@ -139,7 +137,3 @@ def _runtime(inspector: Inspector, frames: Sequence[Image], records: Records, pa
     finally:
         runtime.stop()
     return parts / (arrived[-1] - start)
-
-
-def _sent(part: Part) -> float:
-    return part.stamps["sent"]

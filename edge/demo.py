@@ -70,7 +70,7 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
             grab_timeout_ms=DEADLINE_S * 1e3,
         )
         console.print(f"A virtual line: {parts} drawn tiles, {bundle_folder.name} on the CPU, a PLC at {plc.address}")
-        with open_station(line, on_settled=tally.add) as runtime:
+        with open_station(line, tally.add) as runtime:
             for step in track(range(parts), "inspecting", console=console):
                 while runtime.tally.acknowledged <= step and not runtime.finished.wait(0.01):
                     if plc.wait(0):

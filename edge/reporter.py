@@ -43,12 +43,13 @@ class Reporter:
         record_wait_s: float,
         shadow: bool,
         alarm_after_rejects: int,
-        on_settled: Callable[[Part], None] | None,
     ) -> None:
         self.parts: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self.tally = Tally()
+        self.watchers: list[Callable[[Part], None]] = []
+        """Who looks at each part once its result is sent; quick, or it delays the next result."""
         self._records, self._link, self._clock = records, link, clock
-        self._record_wait_s, self._shadow, self._on_settled = record_wait_s, shadow, on_settled
+        self._record_wait_s, self._shadow = record_wait_s, shadow
         self._alarm_after_rejects, self._rejects_in_a_row = alarm_after_rejects, 0
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
@@ -95,8 +96,15 @@ class Reporter:
         self._link.send(to_result(part, self._clock()))
         part.stamps["sent"] = self._clock()
         self._watch_rejects(part, part.outcome.verdict)
-        if self._on_settled is not None:
-            self._on_settled(part)
+        for watcher in tuple(self.watchers):
+            self._show(part, watcher)
+
+    def _show(self, part: Part, watcher: Callable[[Part], None]) -> None:
+        try:
+            watcher(part)
+        except Exception:  # nothing that only looks on may stop the line
+            log.exception("%s failed and looks at no further part", watcher)
+            self.watchers.remove(watcher)
 
     def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
         """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bundle import Verdict
+from bundle import Bundle, Verdict
 from edge.camera import Camera, Clock, Frame
 from edge.grabber import Grabber
 from edge.inspector import Inspector
@@ -56,7 +56,6 @@ class Runtime:
         link: Link,
         rules: Rules,
         clock: Clock,
-        on_settled: Callable[[Part], None] | None = None,
     ) -> None:
         self.triggers = 0
         """Parts that the PLC has triggered since the start."""
@@ -74,9 +73,7 @@ class Runtime:
             link,
             rules,
         )
-        self._reporter = Reporter(
-            records, link, clock, rules.record_wait_s, rules.shadow, rules.alarm_after_rejects, on_settled
-        )
+        self._reporter = Reporter(records, link, clock, rules.record_wait_s, rules.shadow, rules.alarm_after_rejects)
         self._grabbers = [
             Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
         ]
@@ -91,6 +88,15 @@ class Runtime:
         }
         loops = {"line": self._line, **grab_loops, "infer": self._infer, "report": self._reporter.run}
         self._threads = [threading.Thread(target=self._guard, args=(loop,), name=name) for name, loop in loops.items()]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that judges at present."""
+        return self._inspector.bundle
+
+    def watch(self, watcher: Callable[[Part], None]) -> None:
+        """Show every part to `watcher` once its result is sent, in the reporting thread."""
+        self._reporter.watchers.append(watcher)
 
     @property
     def tally(self) -> Tally:

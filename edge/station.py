@@ -9,11 +9,13 @@ from time import monotonic
 from bundle import Bundle, Manifest, load_bundle
 from edge.camera import Camera, Clock, open_camera
 from edge.cameras.address import shown
+from edge.drift import Drift
 from edge.engine import open_engine
 from edge.ignore import load_ignore
 from edge.inspector import Inspector, Sight
 from edge.line import CameraSettings, Line
 from edge.part import Part
+from edge.pictures import Pictures
 from edge.records import Records
 from edge.runtime import Rules, Runtime
 from firmware_bridge.link import Link, open_link
@@ -23,13 +25,12 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_station(
-    line: Line, on_settled: Callable[[Part], None] | None = None, clock: Clock = monotonic
-) -> Iterator[Runtime]:
+def open_station(line: Line, *watchers: Callable[[Part], None], clock: Clock = monotonic) -> Iterator[Runtime]:
     """Open a line and run it until the `with` block ends; then every open part gets its verdict.
 
     The order is that of trust: the bundle with its golden frames first, the PLC last, so that no trigger is taken
-    before its part can be judged. Raises BundleError, StationError or LinkError with nothing left open.
+    before its part can be judged. The watchers are shown every part once its result is sent.
+    Raises BundleError, StationError or LinkError with nothing left open.
     """
     with ExitStack() as opened:
         inspector = open_inspector(line, clock)
@@ -42,13 +43,28 @@ def open_station(
         link = open_link(line.plc, introduction(inspector.bundle), clock)
         opened.callback(link.close)
         _log_choices(line, inspector)
-        runtime = assemble(line, inspector, cameras, records, link, clock, on_settled)
+        runtime = assemble(line, inspector, cameras, records, link, clock)
         opened.callback(runtime.close_inspector)
+        for watcher in (*watchers, *_own_watchers(line, runtime, records, opened)):
+            runtime.watch(watcher)
         runtime.start()
         try:
             yield runtime
         finally:
             runtime.stop()
+
+
+def _own_watchers(
+    line: Line, runtime: Runtime, records: Records, opened: ExitStack
+) -> Iterator[Callable[[Part], None]]:
+    def manifest() -> Manifest:
+        return runtime.bundle.manifest
+
+    yield Drift(line.drift, line.records, manifest).add
+    if line.pictures is not None:
+        pictures = Pictures(line.pictures, records, manifest)
+        opened.callback(pictures.close)
+        yield pictures.offer
 
 
 def open_inspector(line: Line, clock: Clock) -> Inspector:
@@ -76,7 +92,6 @@ def assemble(
     records: Records,
     link: Link,
     clock: Clock,
-    on_settled: Callable[[Part], None] | None = None,
 ) -> Runtime:
     """Make the loop over opened things with the rules that the line sets."""
     rules = Rules(
@@ -87,7 +102,7 @@ def assemble(
         shadow=line.shadow,
         alarm_after_rejects=line.alarm_after_rejects,
     )
-    return Runtime(inspector, cameras, records, link, rules, clock, on_settled)
+    return Runtime(inspector, cameras, records, link, rules, clock)
 
 
 def introduction(bundle: Bundle) -> Hello:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
 from edge.errors import StationError
+from export.engine_command import add_engine_command
 from export.errors import ExportError
 from export.half import Around
 from export.labelled import Part, select
@@ -19,6 +20,7 @@ from train.errors import TrainError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 console = Console(width=None if sys.stdout.isatty() else 140)
+add_engine_command(app, console)
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the new bundle.")]
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
@@ -38,15 +40,17 @@ def bundle(
     name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: the folder's]")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose test part it is compared on.")] = None,
     precision: Annotated[Around, typer.Option(help="What the network computes in.")] = "fp32",
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="Height and width of the input. [default: the recipe's]")
+    ] = None,
 ) -> None:
     """Make a bundle of a checkpoint: ONNX graph, manifest, golden frames. This alone needs torch."""
     from export.assembly import assemble, drawn_frames, real_frames
     from export.graph import read_source
 
     _check_new(out)
-    source = read_source(checkpoint)
-    meta = source.meta
-    frames = drawn_frames(meta.input) if data is None else real_frames(meta.input, meta.split, data)
+    source = read_source(checkpoint, size)
+    frames = drawn_frames(source.input) if data is None else real_frames(source.input, source.meta.split, data)
     draft = assemble(source, name or out.name, frames, precision)
     sealed = write_bundle(out, draft.manifest, draft.files)
     compared = sealed.made_from.comparison["onnxruntime with torch"]

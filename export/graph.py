@@ -12,15 +12,17 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bundle import Image
+from bundle import Image, InputSpec, first_problem
 from export.contract import FRAMES, MASKS, OPSET, SCORES
 from export.errors import GraphError
 from export.tidy import tidied
 from train.checkpoint import Meta, build_network, file_sha256, load_checkpoint
 from train.errors import CheckpointError
 from train.network import Inspector
+from train.recipe import Recipe
 
 
 class BundleNetwork(nn.Module):
@@ -53,6 +55,8 @@ class Source:
     meta: Meta
     sha256: str
     network: BundleNetwork
+    input: InputSpec
+    """As the bundle will have it: the recipe's, or another size that was asked for."""
 
     def infer(self, inputs: Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Run preprocessed frames, uint8 [N, C, H, W], by torch: scores float32 [N, C], masks uint8 [N, C, h, w]."""
@@ -65,7 +69,7 @@ class Source:
 
         Raises GraphError if torch cannot.
         """
-        spec = self.meta.input
+        spec = self.input
         frames = torch.zeros(2, spec.channels, spec.height, spec.width, dtype=torch.uint8)  # 1 would be taken as fixed
         try:
             with _quiet():
@@ -88,15 +92,27 @@ class Source:
         return tidied(program.model_proto)
 
 
-def read_source(checkpoint: Path) -> Source:
-    """Read a checkpoint of `train`.
+def read_source(checkpoint: Path, size: tuple[int, int] | None = None) -> Source:
+    """Read a checkpoint of `train`; `size` is another height and width than the recipe's for the network's input.
 
-    Raises CheckpointError for one that is missing, damaged, or not of the network it names.
+    Raises CheckpointError for one that is missing, damaged, or not of the network it names, GraphError for a size that
+    the network cannot take.
     """
     _check_whole(checkpoint)
     stored = load_checkpoint(checkpoint)
     network = BundleNetwork(build_network(stored))
-    return Source(stored.meta, file_sha256(checkpoint), network.eval())
+    return Source(stored.meta, file_sha256(checkpoint), network.eval(), _input(stored.meta.recipe, size))
+
+
+def _input(recipe: Recipe, size: tuple[int, int] | None) -> InputSpec:
+    if size is None:
+        return recipe.input
+    content = recipe.model_dump()
+    content["input"] |= {"height": size[0], "width": size[1]}
+    try:
+        return Recipe.model_validate(content).input
+    except ValidationError as error:
+        raise GraphError(f"size {size[0]}x{size[1]} (height x width): {first_problem(error)}; choose another") from None
 
 
 def _check_whole(path: Path) -> None:

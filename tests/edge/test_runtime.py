@@ -336,3 +336,20 @@ def test_a_refused_changeover_leaves_the_bundle_in_use(station: Run) -> None:
 
     assert verdicts(plc.wait_for(1)) == ["OK"]
     assert plc.others == [Fault(FaultCode.BUNDLE, text="recipe 7 refused")]
+
+
+def test_a_watcher_that_fails_does_not_stop_the_line(station: Run) -> None:
+    seen: list[int] = []
+
+    def curious(part: Part) -> None:
+        seen.append(part.part_id)
+        raise OSError("no room to look on")
+
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    runtime.watch(curious)
+    plc.trigger(1, 2)
+
+    assert verdicts(plc.wait_for(2)) == ["OK", "OK"]
+    assert runtime.failure is None
+    assert seen == [1]

@@ -69,6 +69,24 @@ def test_run_ends_with_its_folder(make_bundle: Make, tmp_path: Path, capsys: pyt
     assert "Bright" in capsys.readouterr().out
 
 
+def test_pictures_of_rejects_are_kept_and_on_record(make_bundle: Make, tmp_path: Path) -> None:
+    pictures = tmp_path / "frames"
+    pictures.mkdir()
+    for number, spot in enumerate((None, 255)):
+        cv2.imwrite(str(pictures / f"{number}.png"), grey_frame(spot))
+    more = "[pictures]\nfolder = 'kept'\nleave_free_gib = 0\n"
+    with PlcSimulator(2, deadline_s=PATIENCE_S) as plc:
+        line = write_line(tmp_path, make_bundle(), f"file://{pictures}", plc.address, more)
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(line)])
+
+    assert ended.value.code in (0, None)
+    with closing(sqlite3.connect(tmp_path / "records.sqlite")) as connection:
+        (good, bad) = connection.execute("SELECT picture FROM views ORDER BY part").fetchall()
+    assert good == (None,)
+    assert cv2.imread(str(tmp_path / "kept" / bad[0]), cv2.IMREAD_GRAYSCALE).tolist() == grey_frame(255).tolist()
+
+
 def test_the_demo_says_what_happened(make_bundle: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["demo", "--bundle", str(make_bundle()), "--parts", "10", "--out", str(tmp_path / "out")])

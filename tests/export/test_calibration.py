@@ -122,7 +122,7 @@ def test_the_gate_rescues_a_network_with_an_outlier(fragile, squares, squares_as
     assert quantised_layers(onnx.load(out / "model.onnx")) == ["loud"]
 
 
-def test_the_gate_lets_nothing_through_that_it_should_not(fragile, squares, squares_as_pictures, tmp_path, monkeypatch):
+def test_the_gate_lets_nothing_through_that_it_should_not(fragile, squares, squares_as_pictures, tmp_path):
     """Of two layers at most one may be kept; here neither may."""
     from export.calibration import Calibration, Settings
     from export.calibration_files import write_calibration

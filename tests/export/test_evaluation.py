@@ -161,11 +161,10 @@ def test_a_damaged_image_ends_it(levels_bundle, squares, what, damage, said):
          "name a split file"),
     ],
 )  # fmt: skip
-def test_what_goes_wrong_is_one_line(levels_bundle, squares, tmp_path, monkeypatch, arguments, said):
+def test_what_goes_wrong_is_one_line(levels_bundle, squares, tmp_path, arguments, said):
     places = {"bundle": levels_bundle, "data": squares, "tmp": tmp_path}
-    monkeypatch.setattr("sys.argv", ["edge-export", *(argument.format(**places) for argument in arguments)])
     with pytest.raises(SystemExit) as stop:
-        main()
+        main([argument.format(**places) for argument in arguments])
     assert isinstance(stop.value.code, str)  # Python prints it on standard error and exits with 1
     assert said in stop.value.code
     assert len(stop.value.code.splitlines()) == 1

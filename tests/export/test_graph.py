@@ -14,7 +14,7 @@ from edge.engine import open_engine  # noqa: E402
 from export.assembly import assemble, drawn_frames  # noqa: E402
 from export.cli import app  # noqa: E402
 from export.contract import check_graph  # noqa: E402
-from export.errors import ComparisonError  # noqa: E402
+from export.errors import ComparisonError, GraphError  # noqa: E402
 from export.graph import read_source  # noqa: E402
 from export.tidy import to_bytes  # noqa: E402
 from train.checkpoint import Checkpoint, Meta, save_checkpoint  # noqa: E402
@@ -123,7 +123,7 @@ def test_the_bundle_says_what_torch_says(source, bundle, count):
 
 
 def test_scores_are_the_maxima_of_probabilities_and_masks_are_rounded(source):
-    frames = random_frames(2, source.meta.input)
+    frames = random_frames(2, source.input)
     scores, masks = source.infer(frames)
     inspector = make_network(source.meta.recipe.network, 1, 3).eval()
     inspector.body = source.network.body
@@ -137,10 +137,23 @@ def test_scores_are_the_maxima_of_probabilities_and_masks_are_rounded(source):
 
 def test_colour_with_its_own_normalisation(tmp_path):
     source = read_source(write_checkpoint(tmp_path / "rgb.pt", channels=3, height=32, width=40, skip="add"))
-    draft = assemble(source, "rgb", drawn_frames(source.meta.input))
+    draft = assemble(source, "rgb", drawn_frames(source.input))
     assert draft.manifest.input.channels == 3
     assert draft.manifest.masks.height == 8
     assert draft.manifest.made_from.comparison["onnxruntime with torch"]["largest_score_difference"] < 1e-5
+
+
+def test_another_size_than_the_recipe_s(checkpoint):
+    source = read_source(checkpoint, (36, 52))
+    assert (source.input.height, source.input.width, source.input.channels) == (36, 52, 1)
+    frames = random_frames(1, source.input)
+    assert source.infer(frames)[1].shape == (1, 3, 9, 13)
+    assert source.meta.input.height == 64  # what it was trained with
+
+
+def test_a_size_that_the_pooling_does_not_divide_is_refused(checkpoint):
+    with pytest.raises(GraphError, match=r"size 36x50 .*pooling that divides the input's 36x50"):
+        read_source(checkpoint, (36, 50))
 
 
 def test_the_manifest_says_where_the_bundle_comes_from(bundle, source):
@@ -173,7 +186,7 @@ def test_a_network_that_changed_on_the_way_is_refused(source, model):
     class Other:
         """A source whose torch network says the opposite."""
 
-        meta, sha256 = source.meta, source.sha256
+        meta, sha256, input = source.meta, source.sha256, source.input
 
         def to_onnx(self):
             return model
@@ -183,7 +196,7 @@ def test_a_network_that_changed_on_the_way_is_refused(source, model):
             return 1 - scores, 255 - masks
 
     with pytest.raises(ComparisonError, match="differs from torch"):
-        assemble(Other(), "other", drawn_frames(source.meta.input))
+        assemble(Other(), "other", drawn_frames(source.input))
 
 
 def test_an_existing_folder_is_refused_before_any_work(checkpoint, tmp_path):
@@ -218,6 +231,6 @@ def test_weights_of_another_network_are_refused(checkpoint, tmp_path):
 
 
 def test_the_graph_is_checked_by_the_same_contract(model, source):
-    sizes = check_graph(model, source.meta.input, CLASSES)
+    sizes = check_graph(model, source.input, CLASSES)
     assert (sizes.height, sizes.width) == (16, 12)
     assert isinstance(onnx.load_from_string(to_bytes(model)), onnx.ModelProto)

@@ -36,7 +36,7 @@ def source():
     split = Split(kind="by-part", seed=0, images={})
     thresholds = {name: Threshold() for name in CLASSES}
     meta = Meta(recipe=recipe, classes=CLASSES, split=split, thresholds=thresholds, epoch=1)
-    return Source(meta, "", BundleNetwork(network).eval())
+    return Source(meta, "", BundleNetwork(network).eval(), SPEC)
 
 
 def test_sides_that_32_does_not_divide(source):

@@ -151,14 +151,14 @@ def test_half_precision_keeps_the_contract_and_nearly_the_answers(model):
     assert gap.largest_mask_difference <= manifest.tolerances["fp16"].mask
 
 
-def test_half_precision_around_int8(int8):
+def test_half_precision_around_int8(model, int8):
     half = halved(int8)
     check_graph(half, SPEC, CLASSES)
     values = constants(half)
     assert all(value.dtype == np.float16 for name, value in values.items() if name.endswith("_scale"))
     assert quantised_layers(half) == quantised_layers(int8)
-    gap = np.abs(answers(half).scores - answers(int8).scores).max()
-    assert gap < 0.06  # the tolerance of int8: other roundings flip some ties
+    exact, coarse, both = (answers(graph).masks.astype(float) for graph in (model, int8, half))
+    assert np.abs(both - coarse).mean() < np.abs(exact - coarse).mean()  # it flips ties, and no more than that
 
 
 def test_a_weight_too_large_for_half_precision_is_refused(model):

@@ -116,19 +116,10 @@ def test_only_tensorrt_for_rtx_builds_ahead() -> None:
         workshop_ahead("tensorrt_rtx", "ampere")
 
 
-COMMAND = """
-import export.cli
-from export.engine_command import add_engine_command
-if "engine" not in [command.name or command.callback.__name__ for command in export.cli.app.registered_commands]:
-    add_engine_command(export.cli.app, export.cli.console)
-export.cli.main()
-"""
-
-
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `edge-export engine` as its user would."""
     return subprocess.run(
-        [sys.executable, "-c", COMMAND, "engine", *arguments],
+        [sys.executable, "-m", "export.cli", "engine", *arguments],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "140", **environment},
         capture_output=True,
