@@ -1,14 +1,15 @@
 """From a part's frames to its outcome, stage by stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle import Bundle, Decision, FrameError, Image, Verdict
 from edge.camera import Clock
-from edge.engine import Engine
+from edge.engine import Engine, Pending
 from edge.ignore import IgnoreRegion
 from edge.part import Outcome, Part, View
 
@@ -46,11 +47,11 @@ class Inspector:
         for _ in range(times):
             self.engine.begin(frames)()
 
-    def inspect(self, part: Part) -> Outcome:
-        """Decide on a part whose frames are all there, noting its masks with the time at which each stage was done.
+    def begin(self, part: Part) -> Callable[[], Outcome]:
+        """Start on a part whose frames are all there; called, what is returned waits for the outcome.
 
-        The frames of several cameras go through the network as one batch. The part is as bad as its worst view.
-        Raises FrameError or EngineError.
+        The frames of several cameras go through the network as one batch. The part is as bad as its worst view. Masks
+        and the times at which the stages were done are noted in the part. Both calls raise FrameError or EngineError.
         """
         part.bundle_id = self.bundle.id
         frames = [view.frame.pixels for view in part.views if view.frame is not None]
@@ -58,10 +59,17 @@ class Inspector:
             raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each camera")
         pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()
+        return partial(self._finish, part, [frame.shape for frame in frames], pending)
+
+    def inspect(self, part: Part) -> Outcome:
+        """Begin on a part and wait for its outcome."""
+        return self.begin(part)()
+
+    def _finish(self, part: Part, shapes: Sequence[tuple[int, ...]], pending: Pending) -> Outcome:
         scores, masks = pending()
         part.stamps["inferred"] = self._clock()
         decisions = [
-            self._decide(view, number, frames[number].shape, scores[number], masks[number])
+            self._decide(view, number, shapes[number], scores[number], masks[number])
             for number, view in enumerate(part.views)
         ]
         part.stamps["decided"] = self._clock()

@@ -17,10 +17,11 @@ from bundle import Bundle, Verdict
 from edge.camera import Camera, Clock, Frame
 from edge.grabber import Grabber
 from edge.inspector import Inspector
+from edge.judge import Judge
 from edge.part import Part, View
 from edge.records import Records
 from edge.reporter import Reporter, Tally
-from edge.settle import settle_as, settle_error, settle_late
+from edge.settle import settle_as, settle_error
 from firmware_bridge.events import Acknowledged, Event, Undelivered
 from firmware_bridge.link import Link
 from firmware_bridge.messages import Changeover, Fault, FaultCode, Message, Trigger
@@ -66,13 +67,8 @@ class Runtime:
         self.failure: BaseException | None = None
         """What made a thread fail; our fault, never a part's."""
         self.clock = clock
-        self._inspector, self._cameras, self._records, self._link, self._rules = (
-            inspector,
-            cameras,
-            records,
-            link,
-            rules,
-        )
+        self._cameras, self._records, self._link, self._rules = cameras, records, link, rules
+        self._judge = Judge(inspector, clock, self._changed_over)
         self._reporter = Reporter(records, link, clock, rules.record_wait_s, rules.shadow, rules.alarm_after_rejects)
         self._grabbers = [
             Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
@@ -80,19 +76,18 @@ class Runtime:
         self._changing = False  # from the PLC's wish for another recipe until it is in force or refused
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Recipe numbers that the PLC wants; whoever takes one answers by `use` or `refuse_changeover`."""
-        self._to_infer: queue.SimpleQueue[Part | tuple[Inspector, int] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         grab_loops = {
             f"grab {name}": partial(grabber.run, self.finished.set)
             for name, grabber in zip(cameras, self._grabbers, strict=True)
         }
-        loops = {"line": self._line, **grab_loops, "infer": self._infer, "report": self._reporter.run}
+        loops = {"line": self._line, **grab_loops, "infer": self._judge.run, "report": self._reporter.run}
         self._threads = [threading.Thread(target=self._guard, args=(loop,), name=name) for name, loop in loops.items()]
 
     @property
     def bundle(self) -> Bundle:
         """The bundle that judges at present."""
-        return self._inspector.bundle
+        return self._judge.inspector.bundle
 
     def watch(self, watcher: Callable[[Part], None]) -> None:
         """Show every part to `watcher` once its result is sent, in the reporting thread."""
@@ -120,7 +115,7 @@ class Runtime:
         line.join()
         inboxes: list[queue.SimpleQueue[Any]] = [
             *(grabber.parts for grabber in self._grabbers),
-            self._to_infer,
+            self._judge.inbox,
             self._reporter.parts,
         ]
         for inbox, thread in zip(inboxes, chain, strict=True):
@@ -132,7 +127,7 @@ class Runtime:
 
         recipe: the PLC's number of it, where the PLC asked.
         """
-        self._to_infer.put((inspector, recipe))
+        self._judge.use(inspector, recipe)
 
     def refuse_changeover(self, recipe: int, reason: str) -> None:
         """Tell the PLC that the recipe it asked for is not to be had; the bundle in use stays."""
@@ -140,9 +135,13 @@ class Runtime:
         self._changing = False
         self._link.send(Fault(FaultCode.BUNDLE, text=f"recipe {recipe} refused"))
 
+    def _changed_over(self, inspector: Inspector, recipe: int) -> None:
+        self._changing = False
+        self._link.send(Changeover(recipe, inspector.bundle.id))
+
     def close_inspector(self) -> None:
         """Free the engine in use; to be called after `stop`."""
-        self._inspector.engine.close()
+        self._judge.inspector.engine.close()
 
     @property
     def alive(self) -> bool:
@@ -192,7 +191,7 @@ class Runtime:
         views = tuple(View(name, camera.expose()) for name, camera in self._cameras.items())
         deadline = now + self._rules.deadline_s
         part = Part(self._records.last_number, trigger.part_id, trigger.encoder, now, deadline, views)
-        part.bundle_id = self._inspector.bundle.id
+        part.bundle_id = self.bundle.id
         if self._stopping.is_set():
             settle_as(part, Verdict.FAULT, "the station is stopping")
         elif self._changing:
@@ -210,34 +209,8 @@ class Runtime:
     def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
         """Pass a part on to the engine once all its frames are there."""
         if part.add_frame(camera, frame):
-            self._to_infer.put(part)
+            self._judge.inbox.put(part)
 
     def frame_missing(self, part: Part, error: Exception) -> None:
         """Settle a part that lacks a frame."""
         settle_error(part, error)
-
-    # infer
-
-    def _infer(self) -> None:
-        while (item := self._to_infer.get()) is not None:
-            if isinstance(item, tuple):
-                self._change_over(*item)
-            elif not item.settled:
-                self._inspect(item)
-
-    def _change_over(self, inspector: Inspector, recipe: int) -> None:
-        before, self._inspector = self._inspector, inspector
-        before.engine.close()
-        self._changing = False
-        self._link.send(Changeover(recipe, inspector.bundle.id))
-
-    def _inspect(self, part: Part) -> None:
-        try:
-            outcome = self._inspector.inspect(part)
-        except Exception as error:
-            settle_error(part, error)
-            return
-        if self.clock() < part.deadline:
-            part.settle(outcome)
-        else:
-            settle_late(part)

