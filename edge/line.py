@@ -1,18 +1,13 @@
 """A line's configuration: one TOML file."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bundle import first_problem
+from bundle.toml_text import parse_toml
 from edge.errors import LineConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class Table(BaseModel):
@@ -117,7 +112,7 @@ class Line(Table):
 def load_line(path: Path) -> Line:
     """Read a line's configuration; raises LineConfigError with file, key, value and what is allowed."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LineConfigError(f"{path}: cannot be read ({error.strerror}), expected a line's TOML file") from None
     except ValueError as error:  # TOML and UTF-8 errors alike

@@ -26,22 +26,22 @@ OutOption = Annotated[Path, typer.Option(help="Folder of the new bundle.")]
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
 DataOption = Annotated[Path, typer.Option(help="Folder of labelled images.")]
 SplitOption = Annotated[
-    str | None, typer.Option(help="A split file, random or by-part. [default: the bundle's own split]")
+    str | None, typer.Option(help="A split file, random or by-part. (default: the bundle's own split)")
 ]
 PartOption = Annotated[Part, typer.Option(help="Which part of the split; all needs no split.")]
 ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such parts, 0 to 1.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: all cores]")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
 
 
 @app.command()
 def bundle(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `train`, such as best.pt.")],
     out: OutOption,
-    name: Annotated[str | None, typer.Option(help="Name of the bundle. [default: the folder's]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle. (default: the folder's)")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose test part it is compared on.")] = None,
     precision: Annotated[Around, typer.Option(help="What the network computes in.")] = "fp32",
     size: Annotated[
-        tuple[int, int] | None, typer.Option(help="Height and width of the input. [default: the recipe's]")
+        tuple[int, int] | None, typer.Option(help="Height and width of the input. (default: the recipe's)")
     ] = None,
 ) -> None:
     """Make a bundle of a checkpoint: ONNX graph, manifest, golden frames. This alone needs torch."""
@@ -94,17 +94,19 @@ def calibrate(
     bundle: BundleArgument,
     images: Annotated[Path, typer.Option(help="Folder of pictures to calibrate on.")],
     out: OutOption,
-    data: Annotated[Path | None, typer.Option(help="Labelled images that judge. [default: fp32 judges]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Labelled images that judge. (default: fp32 judges)")] = None,
     split: SplitOption = None,
     part: Annotated[Part, typer.Option(help="Part of --data that judges.")] = "val",
-    method: Annotated[Method | None, typer.Option(help="How ranges are chosen. [default: what suits best]")] = None,
+    method: Annotated[Method | None, typer.Option(help="How ranges are chosen. (default: what suits best)")] = None,
     around: Annotated[Around, typer.Option(help="What the rest of the graph computes in.")] = "fp32",
-    metric: Annotated[str | None, typer.Option(help="The gate's. [default: mean IoU of positives; of pairs]")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="The gate's (default: mean_iou_positives; without --data mean_iou_pairs).")
+    ] = None,
     max_drop: Annotated[float, typer.Option(min=0, max=1, help="Largest drop of the metric.")] = 0.01,
     resize: Annotated[bool, typer.Option("--resize", help="Resize pictures as the line does its frames.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many pictures, evenly spread.")] = 256,
     force: Annotated[bool, typer.Option("--force", help="Calibrate on very few pictures.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Folder of the report. [default: OUT.report]")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder of the report. (default: OUT.report)")] = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer
 
+from bundle.toml_text import parse_toml
 from edge.cli import app as edge_inspect
 from edge.line import parse_line
 from export.cli import app as edge_export
@@ -54,9 +55,7 @@ def test_a_command_of_the_readme_exists(words: list[str]) -> None:
 
 @pytest.mark.parametrize("text", fenced("toml"))
 def test_the_readme_s_line_loads(text: str) -> None:
-    tomllib = pytest.importorskip("tomllib", reason="this Python reads no TOML by itself")
-
-    parse_line(tomllib.loads(text), ROOT / "line.toml")
+    parse_line(parse_toml(text), ROOT / "line.toml")
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w./-]+)\)", README))

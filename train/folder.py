@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bundle import first_problem
+from bundle.toml_text import TomlError, parse_toml
 from train.errors import DataError
 from train.samples import Dataset, MaskFile, Sample
-from train.toml_text import TomlError, parse_toml
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SETTINGS = "dataset.toml"

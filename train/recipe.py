@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bundle import InputSpec, first_problem
+from bundle.toml_text import TomlError, parse_toml
 from train.errors import RecipeError
 from train.splits import Kind
-from train.toml_text import TomlError, parse_toml
 
 Schedule = Literal["classification-first", "segmentation-first", "constant"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]

@@ -13,4 +13,5 @@ TomlError = tomllib.TOMLDecodeError
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Parse TOML. Raises TomlError."""
-    return tomllib.loads(text)
+    content: dict[str, Any] = tomllib.loads(text)
+    return content
