@@ -25,6 +25,7 @@ check: .venv-dev/ready
 
 bench: .venv-dev/ready
 	.venv-dev/bin/edge-inspect bench models/magnetic-tile
+	.venv-dev/bin/python tools/bench-train
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv

@@ -117,8 +117,10 @@ def _input(recipe: Recipe, size: tuple[int, int] | None) -> InputSpec:
 
 def _check_whole(path: Path) -> None:
     """Hold every member of the file against its CRC-32, which torch.load does not."""
-    if not zipfile.is_zipfile(path):
+    if not path.is_file():
         return  # load_checkpoint says what is wrong
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: found a truncated file or none of `train`, expected a checkpoint; copy it")
     try:
         with zipfile.ZipFile(path) as members:
             damaged = members.testzip()

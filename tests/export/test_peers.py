@@ -1,50 +1,75 @@
-"""A peer's network becomes a bundle as the CAN does, padded and cropped inside its graph."""
+"""The peers' graphs: the same bundle contract, the same answers as torch, and TensorRT's builder takes them."""
+
+import importlib.util
+import io
+from typing import NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed: reading a checkpoint needs it")
+torch = pytest.importorskip("torch", reason="torch is not installed: checkpoints cannot be read here")
+
+from tests.torchvision_operators import declare_torchvision_operators  # noqa: E402
+
+declare_torchvision_operators()
+pytest.importorskip("segmentation_models_pytorch", reason="not installed: pip install 'edge-inspect[peers]'")
 
 from bundle import InputSpec, Threshold  # noqa: E402
+from edge.engines.key import Options  # noqa: E402
+from edge.trt import Order, open_tensorrt  # noqa: E402
 from export.assembly import open_draft  # noqa: E402
 from export.contract import check_graph  # noqa: E402
 from export.graph import BundleNetwork, Source  # noqa: E402
 from export.tidy import to_bytes  # noqa: E402
 from tests.export.networks import manifest_of  # noqa: E402
-from tests.torchvision_operators import declare_torchvision_operators  # noqa: E402
 from train.checkpoint import Meta  # noqa: E402
-from train.errors import TrainError  # noqa: E402
 from train.models import make_network  # noqa: E402
 from train.recipe import NetworkRecipe, Recipe  # noqa: E402
 from train.splits import Split  # noqa: E402
 
-CLASSES = ("dent", "scratch")
-SPEC = InputSpec(height=40, width=34, channels=1)
+PEERS = ("unet-resnet50", "unet-densenet121", "hrnet", "upernet")
+CLASSES = ("A", "B", "C")
+SPEC = InputSpec(height=72, width=50, channels=1)  # sides that 32 does not divide: padded and cropped in the graph
 
 
-@pytest.fixture(scope="module")
-def source():
-    """The document's first peer with random weights."""
-    declare_torchvision_operators()
-    torch.manual_seed(3)
-    torch.set_num_threads(1)
-    recipe = Recipe(name="peer", input=SPEC, network=NetworkRecipe(model="unet-resnet50", pretrained=False))
-    try:
-        network = make_network(recipe.network, 1, len(CLASSES)).eval()
-    except TrainError as error:
-        pytest.skip(str(error))
-    split = Split(kind="by-part", seed=0, images={})
+class Peer(NamedTuple):
+    """A peer with random weights, and its graph."""
+
+    source: Source
+    graph: onnx.ModelProto
+
+
+@pytest.fixture(scope="module", params=PEERS)
+def peer(request: pytest.FixtureRequest) -> Peer:
+    torch.manual_seed(0)
+    recipe = Recipe(name="peer", input=SPEC, network=NetworkRecipe(model=request.param, pretrained=False))
+    network = make_network(recipe.network, SPEC.channels, len(CLASSES)).train()
+    with torch.no_grad():  # settles the normalisation layers
+        network(torch.randint(0, 256, (4, 1, SPEC.height, SPEC.width), dtype=torch.uint8))
     thresholds = {name: Threshold() for name in CLASSES}
+    split = Split(kind="random", seed=0, images={})
     meta = Meta(recipe=recipe, classes=CLASSES, split=split, thresholds=thresholds, epoch=1)
-    return Source(meta, "", BundleNetwork(network).eval(), SPEC)
+    source = Source(meta=meta, sha256="", network=BundleNetwork(network.eval()).eval(), input=SPEC)
+    return Peer(source, source.to_onnx())
 
 
-def test_sides_that_32_does_not_divide(source):
-    model = source.to_onnx()
-    size = check_graph(model, SPEC, CLASSES)
-    assert (size.height, size.width) == (40, 34)
-    frames = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 34), dtype=np.uint8)
-    scores, masks = open_draft(to_bytes(model), manifest_of(model, SPEC, CLASSES), threads=1).infer(frames)
-    expected_scores, expected_masks = source.infer(frames)
-    assert np.abs(scores - expected_scores).max() < 1e-5  # float32, another order of summation
-    assert np.abs(masks.astype(int) - expected_masks).max() <= 1  # a value within that of a half
+def test_a_peer_answers_as_torch_does(peer: Peer) -> None:
+    check_graph(peer.graph, SPEC, CLASSES)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 1, SPEC.height, SPEC.width), dtype=np.uint8)
+    scores, masks = open_draft(to_bytes(peer.graph), manifest_of(peer.graph, SPEC, CLASSES), 1).infer(frames)
+    expected = peer.source.infer(frames)
+
+    assert np.abs(scores - expected[0]).max() < 1e-4  # other orders of summation in float32
+    assert np.abs(masks.astype(int) - expected[1]).max() <= 1
+
+
+def test_the_builder_takes_a_peer(peer: Peer) -> None:
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        pytest.skip("TensorRT for RTX is not installed: pip install tensorrt-rtx-cu13")
+    tensorrt = open_tensorrt("tensorrt_rtx")
+    manifest = manifest_of(peer.graph, SPEC, CLASSES)
+    order = Order(to_bytes(peer.graph), manifest, tensorrt.target("", "8.6"), 1, Options())
+    plan, _, _ = tensorrt.build(order, io.StringIO(), None, lambda phase, done, steps: None)
+
+    assert len(plan) > 10_000
