@@ -11,7 +11,7 @@ from edge.records import reading
 
 SPANS = (
     ("trigger to frame", None, "frame_us"),
-    ("prepare", "frame_us", "prepared_us"),
+    ("wait and prepare", "frame_us", "prepared_us"),
     ("infer", "prepared_us", "inferred_us"),
     ("decide", "inferred_us", "decided_us"),
     ("row and send", "decided_us", "sent_us"),

@@ -64,11 +64,6 @@ class PlcSimulator:
         with self._lock:
             return self._ledger.report()
 
-    def parts(self) -> dict[int, PartRecord]:
-        """Give every part so far by its id, in the order of the triggers."""
-        with self._lock:
-            return dict(self._ledger.records)
-
     def records(self) -> list[PartRecord]:
         """Give each part so far, in the order of the triggers."""
         with self._lock:
