@@ -151,4 +151,7 @@ def first_problem(error: ValidationError) -> str:
         return f"{key}: unknown key"
     if problem["type"] == "missing":
         return f"{key}: missing"
+    if problem["type"] == "value_error":  # said by a check of our own, with what was found
+        said = str(problem["ctx"]["error"])
+        return f"{key}: {said}" if problem["loc"] else said
     return f"{key}: found {problem['input']!r}, expected: {problem['msg']}"

@@ -160,9 +160,15 @@ class Recipe(Table):
     def _consistent(self) -> "Recipe":
         pooling, channels = self.network.pooling, self.input.channels
         if self.network.model == "can" and (self.input.height % pooling or self.input.width % pooling):
-            raise ValueError(f"a pooling that divides the input's {self.input.height}x{self.input.width}")
+            raise ValueError(
+                f"found an input of {self.input.height}x{self.input.width} with pooling {self.network.pooling}, "
+                "expected sides that the pooling divides"
+            )
         if {len(self.network.mean), len(self.network.deviation)} != {channels}:
-            raise ValueError(f"network.mean and network.deviation with {channels} numbers, one per input channel")
+            raise ValueError(
+                f"found network.mean {self.network.mean} and network.deviation {self.network.deviation}, "
+                f"expected {channels} numbers each, one per input channel"
+            )
         return self
 
     def check_classes(self, classes: tuple[str, ...]) -> None:

@@ -152,7 +152,7 @@ def test_another_size_than_the_recipe_s(checkpoint):
 
 
 def test_a_size_that_the_pooling_does_not_divide_is_refused(checkpoint):
-    with pytest.raises(GraphError, match=r"size 36x50 .*pooling that divides the input's 36x50"):
+    with pytest.raises(GraphError, match=r"size 36x50 .*expected sides that the pooling divides"):
         read_source(checkpoint, (36, 50))
 
 

@@ -36,8 +36,8 @@ def test_override_sets_numbers_lists_and_words() -> None:
         ("loss.schedule=backwards", r"loss\.schedule: found 'backwards', expected: .*'classification-first'"),
         ("run.epochs", "found no equals sign, expected key=value"),
         ("seed.x=1", "seed is a value, expected a table"),
-        ("network.pooling=7", "a pooling that divides the input's 320x240"),
-        ("input.channels=3", "network.mean and network.deviation with 3 numbers"),
+        ("network.pooling=7", "found an input of 320x240 with pooling 7"),
+        ("input.channels=3", "expected 3 numbers each"),
     ],
 )
 def test_bad_override_is_one_clear_line(override: str, message: str) -> None:
