@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from export.contract import FRAMES, MASKS, OPSET, SCORES
 from export.errors import GraphError
 from export.tidy import tidied
 from train.checkpoint import Meta, build_network, file_sha256, load_checkpoint
-from train.errors import CheckpointError
 from train.network import Inspector
 from train.recipe import Recipe
 
@@ -98,7 +96,6 @@ def read_source(checkpoint: Path, size: tuple[int, int] | None = None) -> Source
     Raises CheckpointError for one that is missing, damaged, or not of the network it names, GraphError for a size that
     the network cannot take.
     """
-    _check_whole(checkpoint)
     stored = load_checkpoint(checkpoint)
     network = BundleNetwork(build_network(stored))
     return Source(stored.meta, file_sha256(checkpoint), network.eval(), _input(stored.meta.recipe, size))
@@ -113,21 +110,6 @@ def _input(recipe: Recipe, size: tuple[int, int] | None) -> InputSpec:
         return Recipe.model_validate(content).input
     except ValidationError as error:
         raise GraphError(f"size {size[0]}x{size[1]} (height x width): {first_problem(error)}; choose another") from None
-
-
-def _check_whole(path: Path) -> None:
-    """Hold every member of the file against its CRC-32, which torch.load does not."""
-    if not path.is_file():
-        return  # load_checkpoint says what is wrong
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: found a truncated file or none of `train`, expected a checkpoint; copy it")
-    try:
-        with zipfile.ZipFile(path) as members:
-            damaged = members.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error}); copy it again") from None
-    if damaged is not None:
-        raise CheckpointError(f"{path}: found another content of {damaged} than was written; copy it again")
 
 
 @contextmanager

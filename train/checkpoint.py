@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import platform
+import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -92,6 +93,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises CheckpointError for a file that is missing, damaged, no checkpoint of ours, or of another format.
     """
+    _check_whole(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -102,6 +104,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path}: cannot be read as a checkpoint ({reason}); it is damaged or another kind of file: copy it again"
         ) from None
     return _checked(content, path)
+
+
+def _check_whole(path: Path) -> None:
+    """Hold every member of the file against its CRC-32, which torch.load does not."""
+    if not path.is_file():
+        return  # torch.load says what is wrong
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint: found a truncated file or none of `train`; copy it again"
+        )
+    try:
+        with zipfile.ZipFile(path) as members:
+            damaged = members.testzip()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error}); copy it again") from None
+    if damaged is not None:
+        raise CheckpointError(f"{path}: found another content of {damaged} than was written; copy it again")
 
 
 def build_network(checkpoint: Checkpoint) -> Inspector:
