@@ -19,7 +19,7 @@ from export.contract import FRAMES, MASKS, OPSET, SCORES
 from export.errors import GraphError
 from export.tidy import tidied
 from train.checkpoint import Meta, build_network, file_sha256, load_checkpoint
-from train.network import Inspector
+from train.network import Inspector, normalised
 from train.recipe import Recipe
 
 
@@ -30,18 +30,21 @@ class BundleNetwork(nn.Module):
     uint8 [N, classes, h, w], Floor(p * 255 + 0.5): TensorRT's cast truncates, so the rounding stands in the graph.
     """
 
-    scale: Tensor
-    shift: Tensor
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, network: Inspector):
         super().__init__()
         self.body = network.body
-        self.register_buffer("scale", 1 / (255 * network.deviation))
-        self.register_buffer("shift", -network.mean / network.deviation)
+        self.by_image = network.by_image
+        self.register_buffer("mean", network.mean)
+        self.register_buffer("deviation", network.deviation)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Scores with masks."""
-        probabilities = torch.sigmoid(self.body(frames.float() * self.scale + self.shift))  # [N, classes, h, w]
+        probabilities = torch.sigmoid(
+            self.body(normalised(frames, self.mean, self.deviation, self.by_image))
+        )  # [N, classes, h, w]
         masks = torch.floor(probabilities * 255 + 0.5).to(torch.uint8)
         return probabilities.amax(dim=(2, 3)), masks
 

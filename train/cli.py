@@ -18,11 +18,14 @@ from train.device import choose_compute
 from train.dryrun import dry_run
 from train.errors import TrainError
 from train.evaluation import evaluate_checkpoint
+from train.folds import make_folds
+from train.pooling import pool, recall_lines, spread_table
+from train.prediction_files import FILE, load_predictions, save_predictions
 from train.readers import read_dataset
 from train.recipe import Recipe, load_recipe
 from train.run import Run
 from train.samples import Dataset
-from train.splits import Kind, Side, Split, load_split, make_split, save_split, write_lists
+from train.splits import SIDES, Kind, Side, Split, load_split, make_split, save_split, write_lists
 from train.tables import metrics_table
 from train.world import World, joined_world, local_device
 
@@ -82,6 +85,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="random, by-part or a file. [default: the checkpoint's]")] = None,
     part: Annotated[Literal["train", "val", "test", "all"], typer.Option(help="Which side of the split.")] = "test",
     output: Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Write what it says of each image, for `pool`.")] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -94,32 +98,63 @@ def evaluate(
     if part != "all":
         chosen = resolve_split(split, dataset, stored.meta.split.seed) if split else stored.meta.split
     compute = choose_compute(device, stored.meta.recipe.run.precision)
-    metrics, warning = evaluate_checkpoint(stored, dataset, chosen, part, compute)
+    judged, warning = evaluate_checkpoint(stored, dataset, chosen, part, compute)
+    metrics = judged.metrics()
     console.print(*([warning] if warning else []), metrics_table(metrics, f"{part}: {metrics.images} images"), sep="\n")
     if output is not None:
         output.write_text(json.dumps(metrics.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    if predictions is not None:
+        save_predictions(judged, predictions)
+
+
+@app.command("pool")
+def pool_runs(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their predictions.json.")],
+    output: Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")] = None,
+) -> None:
+    """Measure several runs as one: the test parts of all folds together, and the spread from run to run."""
+    files = [path / FILE if path.is_dir() else path for path in runs]
+    names = [path.name if path.is_dir() else path.stem for path in runs]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in runs]
+    made = pool({name: load_predictions(file) for name, file in zip(names, files, strict=True)})
+    console = _console(World())
+    if made.pooled is None:
+        console.print(f"some of the {made.images} images are in several runs: not pooled", highlight=False)
+    else:
+        console.print(metrics_table(made.pooled, f"{made.images} images of {len(runs)} runs, pooled"))
+        console.print("\n".join(recall_lines(made)), highlight=False)
+    console.print(spread_table(made))
+    if output is not None:
+        output.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 @app.command("split")
 def write_split(
     data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
-    out: Annotated[Path, typer.Option(help="File to write (JSON).")],
+    out: Annotated[Path, typer.Option(help="File to write (JSON); with --folds the folder of fold-1.json, ...")],
     kind: Annotated[Literal["random", "by-part"], typer.Option(help="See the README.")] = "by-part",
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
+    folds: Annotated[
+        int | None, typer.Option(help="Write so many splits, which between them test every image once.")
+    ] = None,
     lists: Annotated[
         Path | None,
         typer.Option(help="Folder for train.txt, val.txt, test.txt: image paths, as cameras play them."),
     ] = None,
 ) -> None:
-    """Write a split to a file, so that others can use the very same one."""
+    """Write a split to a file, so that others can use the very same one; with --folds one file per fold."""
     dataset = read_dataset(data)
-    split = make_split(dataset, kind, seed)
-    save_split(split, out)
-    if lists is not None:
-        write_lists(split, dataset, lists)
-    sides: list[Side] = list(split.images.values())
-    counts = ", ".join(f"{side} {sides.count(side)}" for side in ("train", "val", "test"))
-    typer.echo(f"{out}: {counts} images")
+    if folds is None:
+        _write_split(make_split(dataset, kind, seed), dataset, out, lists)
+        return
+    made = make_folds(dataset, kind, seed, folds)
+    out.mkdir(parents=True, exist_ok=True)
+    for number, split in enumerate(made.splits, start=1):
+        name = f"fold-{number}"
+        _write_split(split, dataset, out / f"{name}.json", lists / name if lists is not None else None)
+    for remark in made.remarks:
+        typer.echo(f"note: {remark}")
 
 
 @app.command("import")
@@ -135,6 +170,15 @@ def import_annotations(
     else:
         count = import_labelme(annotations, out)
     typer.echo(f"{out}: {count} images")
+
+
+def _write_split(split: Split, dataset: Dataset, file: Path, lists: Path | None) -> None:
+    save_split(split, file)
+    if lists is not None:
+        write_lists(split, dataset, lists)
+    sides: list[Side] = list(split.images.values())
+    counts = ", ".join(f"{side} {sides.count(side)}" for side in SIDES)
+    typer.echo(f"{file}: {counts} images")
 
 
 def resolve_split(name: str, dataset: Dataset, seed: int) -> Split:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -79,13 +80,22 @@ def _home(images: ImageSet, device: torch.device) -> torch.device:
 
 
 def targets(batch: Batch, size: tuple[int, int]) -> Targets:
-    """The truth at the network's pooled size (h, w): the share of each cell's pixels that are defect."""
-    classes = batch.labels.shape[1]
-    shifts = torch.arange(8, device=batch.bits.device, dtype=torch.uint8).view(1, 1, 8, 1, 1)
-    planes = (batch.bits.unsqueeze(2) >> shifts & 1).flatten(1, 2)[:, :classes]  # [B, C, H, W]
-    masks = torch.cat((planes, planes.amax(dim=1, keepdim=True)), dim=1).float()
-    fractions = functional.adaptive_avg_pool2d(masks, size)
+    """The truth at the network's pooled size (h, w), which divides the frames': the share of defect in each cell."""
+    kinds = range(batch.labels.shape[1])
+    planes = [batch.bits[:, kind // 8] >> kind % 8 & 1 for kind in kinds]
+    masks = torch.stack((*planes, batch.bits.amax(dim=1).clamp(max=1)), dim=1)  # [B, C + 1, H, W]
+    fractions = _cell_means(masks, size)
     return Targets(batch.labels, batch.outlined, fractions[:, :-1], fractions[:, -1])
+
+
+def _cell_means(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """The mean of each cell of masks uint8 [..., H, W]: float [..., h, w].
+
+    Summed as whole numbers, which takes a quarter of the time of pooling them as floats.
+    """
+    rows, columns = masks.shape[-2] // size[0], masks.shape[-1] // size[1]
+    of_rows = reduce(torch.add, [masks[..., row::rows, :] for row in range(rows)]).to(torch.int16)
+    return reduce(torch.add, [of_rows[..., column::columns] for column in range(columns)]) / (rows * columns)
 
 
 def draw(count: int, generator: torch.Generator) -> Tensor:
@@ -116,17 +126,24 @@ def _moved(frames: Tensor, bits: Tensor, recipe: AugmentRecipe, signed: Tensor) 
     if not (recipe.rotate_degrees or recipe.scale or recipe.shift):
         return frames, bits
     height, width = frames.shape[2:]
-    angle = signed[:, 0] * math.radians(recipe.rotate_degrees)
-    grow = 1 + recipe.scale * signed[:, 1]
-    cosine, sine = torch.cos(angle) * grow, torch.sin(angle) * grow
+    angle = signed[:, :1] * math.radians(recipe.rotate_degrees)
+    grow = 1 + recipe.scale * signed[:, 1:2]
+    cosine, sine = torch.cos(angle) * grow, torch.sin(angle) * grow  # [B, 1]
     shift = 2 * recipe.shift * signed[:, 2:4]  # the grid runs from -1 to 1
-    rows = (cosine, -sine * height / width, shift[:, 0], sine * width / height, cosine, shift[:, 1])
-    grid = functional.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(frames.shape), align_corners=False)
+    ys, xs = (_centres(length, frames.device) for length in (height, width))
+    grid = frames.new_empty((len(frames), height, width, 2))  # functional.affine_grid takes six times as long
+    grid[..., 0] = (cosine * xs + shift[:, 0, None])[:, None] - (sine * height / width * ys)[:, :, None]
+    grid[..., 1] = (sine * width / height * xs + shift[:, 1, None])[:, None] + (cosine * ys)[:, :, None]
     sampled = [
         functional.grid_sample(values, grid, mode=mode, padding_mode="reflection", align_corners=False)
         for values, mode in ((frames, "bilinear"), (bits.float(), "nearest"))
     ]
     return sampled[0], sampled[1].to(torch.uint8)
+
+
+def _centres(length: int, device: torch.device) -> Tensor:
+    """The centres of `length` pixels on an axis that runs from -1 to 1."""
+    return (2 * torch.arange(length, device=device) + 1) / length - 1
 
 
 def _jittered(frames: Tensor, recipe: AugmentRecipe, spread: Tensor, moved: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from train.data import DeviceSet
 from train.device import Compute
 from train.errors import DataError
 from train.images import ImageSet, load_images
-from train.metrics import Metrics
-from train.outputs import Outputs, evaluate
+from train.outputs import Outputs, predictions
+from train.prediction_files import Judged, judged
 from train.samples import Dataset
 from train.splits import Split, sides_of
 from train.trainer import Trainer
@@ -20,8 +20,8 @@ def evaluate_checkpoint(
     split: Split | None,
     part: Literal["train", "val", "test", "all"],
     compute: Compute,
-) -> tuple[Metrics, str]:
-    """Measure a checkpoint on one side of a split, or on all images; returns a warning with it, or nothing.
+) -> tuple[Judged, str]:
+    """What a checkpoint says of one side of a split, or of all images; returns a warning with it, or nothing.
 
     Raises DataError if the data set has other classes than the checkpoint.
     """
@@ -35,7 +35,8 @@ def evaluate_checkpoint(
     seen = sum(meta.split.images.get(sample.sha256) in ("train", "val") for sample in samples)
     warning = f"warning: {seen} of {len(samples)} images trained it or chose its thresholds" if seen else ""
     images = load_images(samples, meta.input, len(meta.classes))
-    return evaluate(outputs_of(checkpoint, images, compute), images, meta.thresholds, meta.classes), warning
+    rows = predictions(outputs_of(checkpoint, images, compute), images, meta.thresholds)
+    return judged(meta.classes, samples, rows), warning
 
 
 def outputs_of(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:

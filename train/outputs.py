@@ -25,7 +25,7 @@ class Outputs:
 def predictions(outputs: Outputs, images: ImageSet, thresholds: Mapping[str, Threshold]) -> list[Prediction]:
     """One row per image."""
     return [
-        compare(scores, masks, images.masks(index), images.labels[index], thresholds, name=str(index))
+        compare(scores, masks, images.masks(index), images.labels[index], thresholds)
         for index, (scores, masks) in enumerate(zip(outputs.scores, outputs.masks, strict=True))
     ]
 

@@ -17,7 +17,6 @@ class Prediction:
     Areas are counted at the network's input size.
     """
 
-    name: str
     labels: NDArray[np.bool_]
     """[C] the truth."""
     outlined: NDArray[np.bool_]
@@ -36,6 +35,10 @@ class Prediction:
     """Pixels both true and predicted, whatever the class's name."""
     any_union: int
     """Pixels true or predicted, whatever the class's name."""
+    name: str = ""
+    """File name of the image, where it is known."""
+    image: str = ""
+    """The sha256 of its file, where it is known."""
 
 
 def compare(
@@ -44,7 +47,6 @@ def compare(
     truth: NDArray[np.bool_],
     labels: NDArray[np.bool_],
     thresholds: Mapping[str, Threshold],
-    name: str = "",
 ) -> Prediction:
     """Set the outputs of a network, or of a bundle's engine, beside the truth.
 
@@ -64,7 +66,6 @@ def compare(
     intersection = _area(truth & predicted)
     any_truth, any_predicted = truth.any(axis=0), predicted.any(axis=0)
     return Prediction(
-        name=name,
         labels=labels,
         outlined=~(labels & (truth_area == 0)),
         scores=scores,

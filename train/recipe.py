@@ -14,7 +14,10 @@ from train.splits import Kind
 
 Schedule = Literal["classification-first", "segmentation-first", "constant"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Model = Literal["can", "unet-resnet50", "unet-densenet121", "hrnet", "upernet"]
+Model = Literal["can", "can-fine", "unet-resnet50", "unet-densenet121", "hrnet", "upernet"]
+
+FINE_CELL_PX = 4
+"""Of the network "can-fine": two convolutions of stride 2."""
 
 
 class Table(BaseModel):
@@ -24,18 +27,28 @@ class Table(BaseModel):
 
 
 class NetworkRecipe(Table):
-    """Which network, and the normalisation in front of it (for values 0 to 1, one number per input channel)."""
+    """Which network, and the normalisation in front of it."""
 
     model: Model = "can"
+    """The document's network, ours with a strided stem and a finer head, or a peer."""
     width: int = Field(default=64, ge=1)
     pooling: int = Field(default=2, ge=1)
+    """Of "can" alone: pixels per side that are averaged before the first layer."""
     skip: Literal["concat", "add"] = "concat"
+    normalise: Literal["fixed", "image"] = "fixed"
+    """By the numbers below, or each image by its own mean and deviation."""
     mean: tuple[float, ...] = (0.5,)
+    """For values 0 to 1, one number per input channel."""
     deviation: tuple[float, ...] = (0.25,)
     prior: float = Field(default=0.5, gt=0, lt=1)
     """Probability of a defect that a fresh CAN gives each pixel."""
     pretrained: bool = True
     """Start a peer's encoder from ImageNet weights; the CAN has none."""
+
+    @property
+    def cell_px(self) -> int:
+        """Input pixels along each side for one cell of the network's own grid; a peer pads its input itself."""
+        return {"can": self.pooling, "can-fine": FINE_CELL_PX}.get(self.model, 1)
 
 
 class LossRecipe(Table):
@@ -158,11 +171,11 @@ class Recipe(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        pooling, channels = self.network.pooling, self.input.channels
-        if self.network.model == "can" and (self.input.height % pooling or self.input.width % pooling):
+        channels, cell = self.input.channels, self.network.cell_px
+        if self.input.height % cell or self.input.width % cell:
             raise ValueError(
-                f"found an input of {self.input.height}x{self.input.width} with pooling {self.network.pooling}, "
-                "expected sides that the pooling divides"
+                f"found an input of {self.input.height}x{self.input.width} with {self.network.model}, whose cells are "
+                f"{cell} pixels wide (network.pooling); expected sides that {cell} divides"
             )
         if {len(self.network.mean), len(self.network.deviation)} != {channels}:
             raise ValueError(

@@ -12,7 +12,7 @@ from train.figures import class_curves, outlined_part, precision_recall, trainin
 from train.images import ImageSet
 from train.metrics import Metrics
 from train.outputs import Outputs
-from train.predictions import Prediction
+from train.prediction_files import Judged
 from train.tables import COLUMNS, class_rows, percent, sentences
 
 SHOWN = 6
@@ -32,10 +32,8 @@ class Findings:
     """What the best checkpoint says of the test part."""
 
     images: ImageSet
-    names: Sequence[str]
-    """File name of each image."""
     outputs: Outputs
-    predictions: Sequence[Prediction]
+    judged: Judged
     metrics: Metrics
 
 
@@ -86,7 +84,7 @@ def _confusion_table(metrics: Metrics) -> str:
 
 def _sheet(meta: Meta, findings: Findings) -> str:
     """Best, median and worst of the defective parts, then the good ones with the largest scores."""
-    rows = findings.predictions
+    rows = findings.judged.images
     overlap = [row.any_intersection / max(row.any_union, 1) for row in rows]
     defective = sorted((i for i, row in enumerate(rows) if row.labels.any()), key=lambda i: -overlap[i])
     good = sorted((i for i, row in enumerate(rows) if not row.labels.any()), key=lambda i: -float(rows[i].scores.max()))
@@ -104,12 +102,12 @@ def _sheet(meta: Meta, findings: Findings) -> str:
 
 
 def _part(meta: Meta, findings: Findings, index: int, overlap: float) -> str:
-    row, images = findings.predictions[index], findings.images
+    row, images = findings.judged.images[index], findings.images
     thresholds = [meta.thresholds[name] for name in meta.classes]
     png = outlined_part(images.images[index], images.masks(index), findings.outputs.masks[index], row.found, thresholds)
     truth = ", ".join(name for name, has in zip(meta.classes, row.labels, strict=True) if has) or "good"
     found = [f"{n} {s:.2f}" for n, s, f in zip(meta.classes, row.scores, row.found, strict=True) if f] or ["nothing"]
-    caption = f"{findings.names[index]}: {truth}; found {', '.join(found)}; IoU {percent(overlap)}"
+    caption = f"{row.name}: {truth}; found {', '.join(found)}; IoU {percent(overlap)}"
     return f"<figure>{_image(png)}<figcaption>{_text(caption)}</figcaption></figure>"
 
 

@@ -21,9 +21,10 @@ from train.guided import TrainingData
 from train.images import ImageSet, load_images
 from train.init import start_from
 from train.journal import Journal
-from train.metrics import Metrics, measure
+from train.metrics import Metrics
 from train.models import make_network
 from train.outputs import evaluate, predictions
+from train.prediction_files import FILE, judged, save_predictions
 from train.progress import EpochProgress
 from train.recipe import Recipe, first_difference
 from train.report import Findings, write_report
@@ -123,12 +124,14 @@ class Run:
             self.console.print(told)
 
     def test(self) -> Metrics:
-        """Measure the best checkpoint on the test part; print the table, write `metrics.json` and `report.html`."""
+        """Measure the best checkpoint on the test part; print the table, write `metrics.json`, `predictions.json` and
+        `report.html`."""
         best = load_checkpoint(self.best)
         findings = self.findings(best, "test")
         measured = best.meta.metrics | {"test": findings.metrics.model_dump(mode="json")}
         meta = best.meta.model_copy(update={"metrics": measured})
         save_checkpoint(Checkpoint(meta, best.weights), self.best)
+        save_predictions(findings.judged, self.out / FILE)
         (self.out / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         report = self.out / "report.html"
         report.write_text(write_report(meta, self.journal.rows, findings), encoding="utf-8")
@@ -141,8 +144,8 @@ class Run:
         images = self.load(side)
         outputs = outputs_of(checkpoint, images, self.compute)
         rows = predictions(outputs, images, checkpoint.meta.thresholds)
-        names = [sample.path.name for sample in self.samples[side]]
-        return Findings(images, names, outputs, rows, measure(rows, self.dataset.classes))
+        found = judged(self.dataset.classes, self.samples[side], rows)
+        return Findings(images, outputs, found, found.metrics())
 
     def load(self, side: Side) -> ImageSet:
         """The images of one side of the split."""

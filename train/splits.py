@@ -1,8 +1,7 @@
 """Which image trains, which chooses, which judges: random or by part."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -10,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bundle import first_problem
+from train.dealing import Parts, deal, parts_of, shuffled
 from train.errors import SplitError
 from train.samples import Dataset, Sample
 
@@ -43,6 +43,11 @@ def make_split(dataset: Dataset, kind: Kind, seed: int) -> Split:
     generator = np.random.default_rng(seed)
     sides = _random(dataset, generator) if kind == "random" else _by_part(dataset, generator)
     return Split(kind=kind, seed=seed, images={sample.sha256: side for sample, side in sides})
+
+
+def keyed(kind: Kind) -> Callable[[Sample], str]:
+    """What names the part of an image, whose images stay together: for "random" each image is a part of its own."""
+    return (lambda sample: sample.part) if kind == "by-part" else (lambda sample: sample.sha256)
 
 
 def sides_of(split: Split, dataset: Dataset) -> dict[Side, tuple[Sample, ...]]:
@@ -88,46 +93,17 @@ def _random(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[
 
 
 def _by_part(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
-    parts = _kinds_of_parts(dataset)
-    order = [sorted(parts)[index] for index in generator.permutation(len(parts))]
-    total = sum(parts.values(), Counter())
-    got: dict[Side, Counter[str]] = {side: Counter() for side in SIDES}
-    given: dict[str, Side] = {}
-    for kind in _rarest_first(parts):
-        for name in (name for name in order if kind in parts[name] and name not in given):
-            given[name] = _neediest(kind, total[kind], got)
-            got[given[name]].update(parts[name])
-    _check_every_side(dataset, parts, got)
+    parts = parts_of(dataset, keyed("by-part"))
+    given = deal(parts, shuffled(parts, generator), SHARES)
+    _check_every_side(dataset, parts, given)
     return ((sample, given[sample.part]) for sample in dataset.samples)
 
 
-def _kinds_of_parts(dataset: Dataset) -> dict[str, Counter[str]]:
-    """Per part, how many of its images have each class; those with none count as "good"."""
-    parts: dict[str, Counter[str]] = {}
-    for sample in dataset.samples:
-        kinds = [name for name, has in zip(dataset.classes, sample.labels, strict=True) if has] or ["good"]
-        parts.setdefault(sample.part, Counter()).update(kinds)
-    return parts
-
-
-def _rarest_first(parts: Mapping[str, Counter[str]]) -> list[str]:
-    spread = Counter(kind for kinds in parts.values() for kind in kinds)
-    return sorted(spread, key=lambda kind: (spread[kind], kind))
-
-
-def _neediest(kind: str, total: int, got: Mapping[Side, Mapping[str, int]]) -> Side:
-    """The side for the next part of a class: one that has none of it, else the one that lacks most images."""
-    without = [side for side in SIDES if not got[side].get(kind)]
-    return without[0] if without else max(SIDES, key=lambda side: SHARES[side] * total - got[side][kind])
-
-
-def _check_every_side(
-    dataset: Dataset, parts: Mapping[str, Counter[str]], got: Mapping[Side, Mapping[str, int]]
-) -> None:
+def _check_every_side(dataset: Dataset, parts: Parts, given: Mapping[str, Side]) -> None:
     for name in dataset.classes:
-        having = sum(name in kinds for kinds in parts.values())
-        if having and not all(got[side].get(name) for side in SIDES):
+        having = [part for part, kinds in parts.items() if name in kinds]
+        if having and len({given[part] for part in having}) < len(SIDES):
             raise SplitError(
-                f"by-part split: found {having} parts with {name}, expected at least one each for train, val and test; "
-                f"add parts of that class, or use the split `random`, whose figures are too good"
+                f"by-part split: found {len(having)} parts with {name}, expected at least one each for train, val and "
+                f"test; add parts of that class, or use the split `random`, whose figures are too good"
             )

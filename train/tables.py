@@ -43,12 +43,13 @@ def sentences(metrics: Metrics) -> list[str]:
     """The measures over all classes, in words."""
     nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
     return [
-        f"escapes {_rate(metrics.escapes)}; false rejects {_rate(metrics.false_rejects)}; "
+        f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}; "
         f"false rejects at no escape {percent(metrics.false_rejects_at_no_escape)} %",
         f"accuracy over image x class pairs {percent(metrics.accuracy_pairs)} %; "
         f"mean IoU over pairs {percent(metrics.mean_iou_pairs)} % (predicting nothing: {nothing} %)",
     ]
 
 
-def _rate(rate: Rate) -> str:
+def rate_text(rate: Rate) -> str:
+    """A share with its counts and its interval."""
     return f"{rate.count} of {rate.total} ({percent(rate.value)} %, 95 %: {percent(rate.low)} to {percent(rate.high)})"

@@ -26,7 +26,7 @@ from train.splits import Split  # noqa: E402
 CLASSES = ("dent", "scratch", "stain")
 
 
-def write_checkpoint(path, channels=1, height=64, width=48, skip="concat"):
+def write_checkpoint(path, channels=1, height=64, width=48, **network_values):
     """A small CAN with weights and running statistics as if it were trained."""
     torch.manual_seed(7)
     torch.set_num_threads(1)
@@ -34,7 +34,7 @@ def write_checkpoint(path, channels=1, height=64, width=48, skip="concat"):
     recipe = Recipe(
         name="tiny",
         input=InputSpec(height=height, width=width, channels=channels),
-        network=NetworkRecipe(width=8, pooling=4, skip=skip, **numbers),
+        network=NetworkRecipe(width=8, pooling=4, **numbers, **network_values),
     )
     network = make_network(recipe.network, channels, len(CLASSES)).train()
     with torch.no_grad():
@@ -143,6 +143,13 @@ def test_colour_with_its_own_normalisation(tmp_path):
     assert draft.manifest.made_from.comparison["onnxruntime with torch"]["largest_score_difference"] < 1e-5
 
 
+def test_the_fine_network_with_each_image_s_own_normalisation(tmp_path):
+    source = read_source(write_checkpoint(tmp_path / "fine.pt", model="can-fine", normalise="image"))
+    draft = assemble(source, "fine", drawn_frames(source.input))
+    assert (draft.manifest.masks.height, draft.manifest.masks.width) == (32, 24)
+    assert draft.manifest.made_from.comparison["onnxruntime with torch"]["largest_score_difference"] < 1e-5
+
+
 def test_another_size_than_the_recipe_s(checkpoint):
     source = read_source(checkpoint, (36, 52))
     assert (source.input.height, source.input.width, source.input.channels) == (36, 52, 1)
@@ -152,7 +159,7 @@ def test_another_size_than_the_recipe_s(checkpoint):
 
 
 def test_a_size_that_the_pooling_does_not_divide_is_refused(checkpoint):
-    with pytest.raises(GraphError, match=r"size 36x50 .*expected sides that the pooling divides"):
+    with pytest.raises(GraphError, match=r"size 36x50 .*expected sides that 4 divides"):
         read_source(checkpoint, (36, 50))
 
 

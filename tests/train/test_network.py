@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from train.fine import FineContext
 from train.network import DILATIONS, ContextAggregation, Inspector, class_logits, weight_count
 
 
@@ -41,3 +42,31 @@ def test_inspector_normalises_bytes() -> None:
     inspector = Inspector(torch.nn.Identity(), mean=[0.5], deviation=[0.25])
     frames = torch.tensor([[[[0, 255]]]], dtype=torch.uint8)
     assert inspector(frames).flatten().tolist() == [-2.0, 2.0]
+
+
+def test_by_image_a_darker_and_weaker_exposure_is_the_same_to_the_network() -> None:
+    inspector = Inspector(torch.nn.Identity(), mean=[0.5], deviation=[0.25], by_image=True)
+    frames = torch.randint(60, 200, (1, 1, 8, 8), generator=torch.Generator().manual_seed(0)).float()
+    assert torch.allclose(inspector(frames), inspector(frames * 0.8 - 20), atol=2e-3)  # LEAST_VARIANCE of 1,600
+    assert inspector(frames).std() == pytest.approx(1, abs=0.02)
+
+
+def test_an_even_image_stays_even_by_image() -> None:
+    inspector = Inspector(torch.nn.Identity(), mean=[0.5], deviation=[0.25], by_image=True)
+    assert inspector(torch.full((1, 1, 4, 4), 90, dtype=torch.uint8)).abs().max() == 0
+
+
+def test_fine_logits_come_at_half_the_input_size() -> None:
+    network = FineContext(in_channels=1, classes=3, width=8, prior=0.02)
+    assert network(torch.zeros(2, 1, 20, 12)).shape == (2, 3, 10, 6)
+    assert torch.sigmoid(network.head.bias).tolist() == [pytest.approx(0.02)] * 3
+
+
+def test_a_single_pixel_reaches_the_fine_masks_beside_it() -> None:
+    """Average pooling by 4 would leave a sixteenth of it, the same wherever in its cell it lies."""
+    torch.manual_seed(0)
+    network = FineContext(in_channels=1, classes=1, width=8).eval()
+    frames = torch.zeros(1, 1, 16, 16)
+    moved = frames.clone()
+    frames[..., 8, 8], moved[..., 11, 11] = 1, 1
+    assert not torch.allclose(network(frames), network(moved))

@@ -62,15 +62,15 @@ def test_tensorboard_gets_its_curves(tiles: Path, tmp_path: Path, quick_recipe) 
 def test_evaluation_gives_the_measures_of_the_run(finished: Run, tiles: Path) -> None:
     stored = load_checkpoint(finished.best)
     compute = choose_compute("cpu", "float32")
-    metrics, warning = evaluate_checkpoint(stored, read_dataset(tiles), stored.meta.split, "test", compute)
-    assert metrics.model_dump(mode="json") == stored.meta.metrics["test"]
+    judged, warning = evaluate_checkpoint(stored, read_dataset(tiles), stored.meta.split, "test", compute)
+    assert judged.metrics().model_dump(mode="json") == stored.meta.metrics["test"]
     assert warning == ""
 
 
 def test_evaluation_warns_of_images_it_was_trained_on(finished: Run, tiles: Path) -> None:
     stored = load_checkpoint(finished.best)
-    metrics, warning = evaluate_checkpoint(stored, read_dataset(tiles), None, "all", choose_compute("cpu", "float32"))
-    assert metrics.images == 80
+    judged, warning = evaluate_checkpoint(stored, read_dataset(tiles), None, "all", choose_compute("cpu", "float32"))
+    assert len(judged.images) == 80
     assert "of 80 images trained it" in warning
 
 
