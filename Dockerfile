@@ -2,7 +2,7 @@
 FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0
 
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3-venv python3-dev python3-libnvinfer python3-opencv git \
+    && apt-get install --yes --no-install-recommends build-essential python3-venv python3-dev python3-libnvinfer python3-opencv \
     && rm -rf /var/lib/apt/lists/*
 
 ENV PATH=/opt/edge-inspect/bin:/usr/local/cuda/bin:$PATH

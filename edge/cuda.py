@@ -1,14 +1,15 @@
 """One CUDA device through pycuda: the calls that the engine makes, each checked. The only file that imports pycuda."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 
 from bundle import Image
-from edge.engines.driver import Event, Kernel, Memory, Stream
+from edge.engines.driver import Event, Graph, Kernel, Memory, Stream
+from edge.engines.graphs import GraphCalls
 from edge.errors import DeviceError, EngineError
 
 DRIVER_LIBRARY = "libcuda.so.1"
@@ -55,10 +56,11 @@ class Cuda:
         self.name = f"CUDA device {number}"
         with self._checked("open it"):
             self._cuda.init()
-            device = self._cuda.Device(number)
-            self.name = str(device.name())
-            self.compute_capability = "{}.{}".format(*device.compute_capability())
-            self._context = device.retain_primary_context()
+            self._device = self._cuda.Device(number)
+            self.name = str(self._device.name())
+            self.compute_capability = "{}.{}".format(*self._device.compute_capability())
+            self._context = self._device.retain_primary_context()
+        self._graphs = GraphCalls(self.name, ctypes.CDLL(DRIVER_LIBRARY))
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -145,10 +147,27 @@ class Cuda:
         with self._checked("finish"):
             event.synchronize()
 
+    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
+        """Capture from cuStreamBeginCapture to cuGraphInstantiate."""
+        return self._graphs.capture(stream.handle, work)
+
+    def launch_graph(self, graph: Graph, stream: Stream) -> None:
+        """Queue cuGraphLaunch."""
+        self._graphs.launch(graph, stream.handle)
+
+    def free_graph(self, graph: Graph) -> None:
+        """Free the graph."""
+        self._graphs.free(graph)
+
     def free_memory(self) -> int:
         """Ask cuMemGetInfo."""
         with self._checked("ask for its free memory"):
             return int(self._cuda.mem_get_info()[0])
+
+    def attribute(self, name: str) -> int:
+        """Ask cuDeviceGetAttribute, such as for MULTIPROCESSOR_COUNT."""
+        with self._checked(f"tell its {name}"):
+            return int(self._device.get_attribute(getattr(self._cuda.device_attribute, name)))
 
     def close(self) -> None:
         """Release the primary context; pushed before, since pycuda lets it go in the thread where it is current."""

@@ -10,8 +10,13 @@ StationError(Exception)         the message is one line: which thing, found, exp
  +- EngineError                 an engine cannot be opened, or gave an impossible answer
  |   +- DeviceError             the GPU or its driver failed; the engine must be opened again
  |   +- PlanRefused             TensorRT does not take a plan that it is given
+ |   +- CaptureRefused          the network cannot be made a CUDA graph; it runs without
  +- RecordsError                the database cannot be opened, read or written
  +- DriftError                  a baseline cannot be read or written
+ +- OrderError                  a running station does not answer, or a challenge is not passed
+ +- OutputError                 the ejector's output cannot be opened or switched
+ +- ScaleError                  a picture has no board to measure the scale by
+ +- PageError                   the operator's page cannot be served; the line goes on without it
  +- CheckFailed                 a check of the doctor found something wrong
 """
 
@@ -60,8 +65,20 @@ class PlanRefused(EngineError):
     """TensorRT does not take a plan: it is broken, or for another GPU, version or network."""
 
 
+class CaptureRefused(EngineError):
+    """The network's launches cannot be captured as a CUDA graph; the engine goes on without."""
+
+
 class RecordsError(StationError):
     """The records cannot be opened, read or written."""
+
+
+class OrderError(StationError):
+    """What was asked of a running station did not come to a good end."""
+
+
+class OutputError(StationError):
+    """The ejector's output cannot be opened or switched."""
 
 
 class CheckFailed(StationError):
@@ -70,3 +87,11 @@ class CheckFailed(StationError):
 
 class DriftError(StationError):
     """A baseline of the drift watch cannot be read or written."""
+
+
+class PageError(StationError):
+    """The operator's page cannot be served."""
+
+
+class ScaleError(StationError):
+    """There is no board in the picture to measure the scale by."""

@@ -36,6 +36,8 @@ class Order:
     target: Target
     batch: int
     options: Options
+    ahead: bool = False
+    """Whether the GPU is elsewhere."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -124,7 +126,7 @@ class TensorRt:
         profile.set_shape("frames", order.shape, order.shape, order.shape)
         config.add_optimization_profile(profile)
         if self.edition == "tensorrt_rtx":
-            self._aim(config, order.target)
+            self._aim(config, order)
         else:
             timing_cache = config.create_timing_cache(timings or b"")
             config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
@@ -137,15 +139,19 @@ class TensorRt:
         timing_cache = config.get_timing_cache()
         return bytes(timing_cache.serialize())
 
-    def _aim(self, config: Any, target: Target) -> None:
-        """Tell TensorRT for RTX which GPU to build for; TensorRT itself builds for the one that it runs on."""
-        known = self._trt.ComputeCapability.__members__
-        name = target.architecture.replace("_", "").upper()
-        if name not in known:
+    def _aim(self, config: Any, order: Order) -> None:
+        """Tell TensorRT for RTX which GPU to build for; TensorRT itself builds for the one that it runs on.
+
+        A GPU that is here may be one that has no name there: then TensorRT says whether it builds for it.
+        """
+        trt, architecture = self._trt, order.target.architecture
+        known = trt.ComputeCapability.__members__
+        name = architecture.replace("_", "").upper()
+        if name not in known and order.ahead:
             offered = ", ".join(member.replace("SM", "sm_") for member in known if member.startswith("SM"))
-            raise EngineError(f"{self.version}: found {target.architecture}, expected one of {offered}")
+            raise EngineError(f"{self.version}: found {architecture}, expected one of {offered}")
         config.num_compute_capabilities = 1
-        config.set_compute_capability(known[name], 0)
+        config.set_compute_capability(known.get(name, trt.ComputeCapability.CURRENT), 0)
 
     def _failure(self, order: Order, what: str) -> EngineError:
         return EngineError(

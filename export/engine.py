@@ -1,7 +1,7 @@
 """TensorRT engines of bundles: built or found, checked, measured side by side."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -29,16 +29,22 @@ class Speed:
 def measure(bundle: Bundle, engine: Engine, runs: int = RUNS, clock: Callable[[], float] = perf_counter) -> Speed:
     """Time the engine on the bundle's golden frames."""
     frames = bundle.golden.frames
+    alone = speed_of(bundle, lambda number: engine.begin([frames[number % len(frames)]])(), runs, clock)
+    seconds = timed(engine, [frames[number % len(frames)] for number in range(runs)], clock)
+    return replace(alone, frames_per_s=runs / seconds)
+
+
+def speed_of(bundle: Bundle, one: Callable[[int], object], runs: int, clock: Callable[[], float]) -> Speed:
+    """Time something that takes one frame at a time, by its number."""
     for number in range(WARM_UP):
-        engine.begin([frames[number % len(frames)]])()
+        one(number)
     times = np.empty(runs)
     for number in range(runs):
         start = clock()
-        engine.begin([frames[number % len(frames)]])()
+        one(number)
         times[number] = clock() - start
     p50, p99 = np.percentile(times * 1e3, (50, 99))
-    throughput = runs / timed(engine, [frames[number % len(frames)] for number in range(runs)], clock)
-    return Speed(bundle.manifest.name, bundle.manifest.precision, float(p50), float(p99), throughput)
+    return Speed(bundle.manifest.name, bundle.manifest.precision, float(p50), float(p99), float(1 / times.mean()))
 
 
 def timed(engine: Engine, frames: Sequence[Image], clock: Callable[[], float]) -> float:

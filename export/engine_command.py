@@ -21,7 +21,7 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
         bundles: Annotated[list[Path], typer.Argument(help="Folders of the bundles.")],
         edition: Annotated[
             Literal["tensorrt", "tensorrt_rtx"] | None,
-            typer.Option(help="[default: tensorrt; tensorrt_rtx with --ahead-of-time]"),
+            typer.Option(help="Which TensorRT. (default: tensorrt; tensorrt_rtx with --ahead-of-time)"),
         ] = None,
         ahead_of_time: Annotated[
             str | None, typer.Option(help="Build for GPUs that are elsewhere, such as sm_86; no GPU is needed here.")

@@ -1,5 +1,6 @@
 """The calls to a CUDA device that the engine makes, as a contract; `edge.cuda` fulfils it."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, SupportsInt
 
@@ -11,6 +12,8 @@ Event = Any
 """A point on a stream."""
 Kernel = Any
 """A loaded kernel."""
+Graph = Any
+"""Captured work that is launched at once."""
 
 
 class Stream(Protocol):
@@ -80,6 +83,18 @@ class Driver(Protocol):
 
     def synchronize(self, event: Event) -> None:
         """Block until the event is reached, with errors of anything queued before it."""
+
+    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
+        """Note what `work` queues on a stream, none of which is done now; it may not wait for anything.
+
+        Raises CaptureRefused if it cannot be captured, with the stream as before.
+        """
+
+    def launch_graph(self, graph: Graph, stream: Stream) -> None:
+        """Queue everything that was captured, with the addresses of then."""
+
+    def free_graph(self, graph: Graph) -> None:
+        """Free captured work, once its last launch is done."""
 
     def free_memory(self) -> int:
         """Bytes of device memory that nobody has allocated."""

@@ -1,4 +1,4 @@
-"""Opening a bundle on a GPU: the plan found or built, the kernel compiled, the golden frames held against both."""
+"""Opening a bundle on a GPU: the plan found or built, the kernel compiled, both held against the golden frames."""
 
 import hashlib
 import logging
@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 
 from bundle import Bundle, GoldenMismatch, Image
 from edge.cuda import Cuda, ask_driver
+from edge.engines import launching
 from edge.engines.driver import Driver
 from edge.engines.kernel import cubin
 from edge.engines.key import Edition, Key, Options, Target
@@ -38,6 +40,8 @@ class Workshop:
     options: Options = DEFAULTS
     progress: Progress = _in_silence
     say: Callable[[str], None] = log.info
+    ahead: bool = False
+    """Whether the GPU is elsewhere."""
 
     def plan(self, bundle: Bundle, batch: int) -> tuple[bytes, bool]:
         """A plan for the bundle, with whether it has been built just now; the reason is said."""
@@ -66,7 +70,7 @@ class Workshop:
         )
 
     def _build(self, bundle: Bundle, cache: PlanCache, key: Key) -> bytes:
-        order = Order(bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options)
+        order = Order(bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options, self.ahead)
         timings = re.sub(r"[^\w.]+", "-", f"{key.tensorrt}-{key.target.gpu}.timings")
         with cache.log(key) as words:
             try:
@@ -94,7 +98,7 @@ def workshop_ahead(
     if edition != "tensorrt_rtx":
         raise EngineError(f"{edition} builds on the GPU that it is for; expected tensorrt_rtx to build ahead of time")
     tensorrt = open_tensorrt(edition)
-    return Workshop(tensorrt, tensorrt.target("", ".".join(digits.groups())), options, progress, say)
+    return Workshop(tensorrt, tensorrt.target("", ".".join(digits.groups())), options, progress, say, ahead=True)
 
 
 def build_ahead(bundle: Bundle, workshop: Workshop, batch: int = 1) -> None:
@@ -120,27 +124,42 @@ def open_on_gpu(
     return open_checked(bundle, Workshop(tensorrt, target, options, progress, say), Cuda, batch)
 
 
-def open_checked(bundle: Bundle, workshop: Workshop, make_driver: Callable[[], Driver], batch: int = 1) -> StreamEngine:
-    """Open a bundle's plan and hold it against the golden frames.
+def open_checked(
+    bundle: Bundle,
+    workshop: Workshop,
+    make_driver: Callable[[], Driver],
+    batch: int = 1,
+    clock: launching.Clock = perf_counter,
+) -> StreamEngine:
+    """Open a bundle's plan, hold it against the golden frames and launch it in the faster way.
 
     A plan out of the cache that TensorRT refuses, or that answers otherwise, is thrown away and built once more.
     Raises EngineError or GoldenMismatch; then no such plan is left.
     """
-    while True:
-        with ExitStack() as opened:
-            driver = make_driver()
-            opened.callback(driver.close)
-            with driver.current():  # TensorRT measures its kernels there
-                plan, fresh = workshop.plan(bundle, batch)
-            kernel = cubin(workshop.target.architecture, PlanCache.of(bundle))
-            opened.pop_all()  # the engine closes the driver
-        try:
-            load = partial(workshop.tensorrt.load, plan, bundle.manifest, batch)
-            return _checked(bundle, StreamEngine(bundle.manifest, driver, load, kernel))
-        except (PlanRefused, GoldenMismatch) as error:
-            workshop.throw_away(bundle, batch, str(error))
-            if fresh:
-                raise
+    engine = _agreeing(bundle, workshop, make_driver, batch)
+    with ExitStack() as opened:
+        opened.callback(engine.close)
+        launching.settle(bundle, engine, PlanCache.of(bundle), workshop.key(bundle, batch), workshop.say, clock)
+        opened.pop_all()
+    return engine
+
+
+def _agreeing(bundle: Bundle, workshop: Workshop, make_driver: Callable[[], Driver], batch: int) -> StreamEngine:
+    with ExitStack() as opened:
+        driver = make_driver()
+        opened.callback(driver.close)
+        with driver.current():  # TensorRT measures its kernels there
+            plan, fresh = workshop.plan(bundle, batch)
+        kernel = cubin(workshop.target.architecture, PlanCache.of(bundle))
+        opened.pop_all()  # the engine closes the driver
+    try:
+        load = partial(workshop.tensorrt.load, plan, bundle.manifest, batch)
+        return _checked(bundle, StreamEngine(bundle.manifest, driver, load, kernel))
+    except (PlanRefused, GoldenMismatch) as error:
+        workshop.throw_away(bundle, batch, str(error))
+        if fresh:
+            raise
+    return _agreeing(bundle, workshop, make_driver, batch)  # there is none now, so it is built
 
 
 def _checked(bundle: Bundle, engine: StreamEngine) -> StreamEngine:

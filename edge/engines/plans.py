@@ -1,6 +1,7 @@
 """The cache of plans: `<bundle>.engines/`, or a folder of that name under EDGE_INSPECT_CACHE.
 
-A plan is two files, `<key>.plan` with `<key>.json`, and beside them `<key>.log`, TensorRT's own words while building.
+A plan is two files, `<key>.plan` with `<key>.json`; beside them `<key>.log`, TensorRT's own words while building, and
+`<key>.launch`, how its network is launched best.
 """
 
 import hashlib
@@ -65,7 +66,7 @@ class PlanCache:
 
     def discard(self, key: Key) -> None:
         """Throw a plan away; its log stays."""
-        for path in (self.path(key, "json"), self.path(key, "plan")):
+        for path in (self.path(key, suffix) for suffix in ("json", "launch", "plan")):
             with _writing(path):
                 path.unlink(missing_ok=True)
 

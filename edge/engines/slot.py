@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from bundle import Image, Manifest, check_frame, cropped
 from edge.engine import Outputs
-from edge.engines.driver import Driver, Event, Kernel, Memory, Stream
+from edge.engines.driver import Driver, Event, Graph, Kernel, Memory, Stream
 from edge.engines.kernel import BLOCK
 
 Made = TypeVar("Made")
@@ -35,10 +35,13 @@ class Slot:
     def __init__(self, driver: Driver, context: Context, kernel: Kernel, manifest: Manifest, batch: int) -> None:
         spec, cells, classes = manifest.input, manifest.masks, len(manifest.classes)
         self._driver, self._context, self._kernel, self._spec = driver, context, kernel, spec
+        self._shape = batch, spec.channels, spec.height, spec.width
         self._stream = driver.make_stream()
         self.computed = driver.make_event()
         """Reached when the network is done with this slot's batch."""
         self._done = driver.make_event()
+        self._graph: Graph | None = None
+        """The network's launches as one, where they were captured."""
         self._frame_nbytes = spec.channels * spec.height * spec.width
         self._staging: Image = np.empty(0, np.uint8)
         self._raw: Memory = 0
@@ -55,6 +58,7 @@ class Slot:
                 ("masks", self._masks.memory),
             ):
                 context.bind(name, memory)
+            held.callback(self.release)
             self._held = held.pop_all()
 
     def send_frames(self, frames: Sequence[Image]) -> None:
@@ -82,11 +86,34 @@ class Slot:
         """Queue the network, not before the event `after`, with the download of its outputs."""
         if after is not None:
             self._driver.wait_for(after, self._stream)
-        self._context.enqueue(self._stream)
+        if self._graph is None:
+            self._context.enqueue(self._stream)
+        else:
+            self._driver.launch_graph(self._graph, self._stream)
         self._driver.record(self.computed, self._stream)
         for output in (self._scores, self._masks):
             self._driver.download(output.pinned, output.memory, self._stream)
         self._driver.record(self._done, self._stream)
+
+    def capture(self) -> None:
+        """Launch the network as one CUDA graph from here on. Raises CaptureRefused.
+
+        The network alone: it has most of the launches, it is the same for frames of any size, and the wait for the
+        other slot cannot be captured, since pycuda gives no handle of an event.
+        """
+        self.release()
+        # TensorRT's first run prepares what a capture could not; a black frame, so that no earlier answer is left
+        # which might pass for the graph's
+        self.send_inputs(np.zeros(self._shape, np.uint8))
+        self.run(after=None)
+        self._driver.synchronize(self._done)
+        self._graph = self._driver.capture(self._stream, lambda: self._context.enqueue(self._stream))
+
+    def release(self) -> None:
+        """Launch the network kernel by kernel again."""
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            self._driver.free_graph(graph)
 
     def fetch_inputs(self, count: int) -> Image:
         """Wait for the network's input of the first `count` frames sent, uint8 [count, C, H, W]; for checks."""

@@ -12,7 +12,7 @@ from edge.engine import Engine, Outputs, Pending
 from edge.engines.driver import Driver
 from edge.engines.kernel import NAME, SIGNATURE
 from edge.engines.slot import Context, Slot
-from edge.errors import DeviceError, EngineError
+from edge.errors import CaptureRefused, DeviceError, EngineError
 
 SLOTS = 2
 
@@ -69,6 +69,24 @@ class StreamEngine(Engine):
             slot.send_frames([frame])
             return np.array(slot.fetch_inputs(1)[0])
 
+    def capture(self) -> None:
+        """Launch the network as a CUDA graph from here on. Raises CaptureRefused; then it is launched as before.
+
+        Not while a batch is under way.
+        """
+        with self._on_device():
+            try:
+                for slot in self._all_idle():
+                    slot.capture()
+            except CaptureRefused:
+                self._release()
+                raise
+
+    def release(self) -> None:
+        """Launch the network kernel by kernel again; not while a batch is under way."""
+        with self._on_device():
+            self._release()
+
     def free_memory(self) -> int:
         """Bytes that are free on the device; on a Jetson, in the whole machine."""
         with self._on_device():
@@ -110,6 +128,15 @@ class StreamEngine(Engine):
         if not self._idle:
             raise EngineError(f"{self.description}: found {self.slots} batches under way, expected fewer; our fault")
         return self._idle[0]
+
+    def _release(self) -> None:
+        for slot in self._all_idle():
+            slot.release()
+
+    def _all_idle(self) -> list[Slot]:
+        if len(self._idle) != self.slots:
+            raise EngineError(f"{self.description}: found batches under way, expected none; our fault")
+        return list(self._idle)
 
     def _finish(self, slot: Slot, count: int) -> Outputs:
         try:

@@ -13,10 +13,11 @@ import pytest
 from bundle import InputSpec, Manifest, preprocess
 from edge.cuda import Cuda, ask_driver
 from edge.engines.stream import StreamEngine
-from edge.errors import DeviceError
+from edge.errors import CaptureRefused, DeviceError
 from tests.conftest import HEIGHT, WIDTH, tiny_manifest, tiny_outputs
 
 LIBCUDA = ctypes.CDLL("libcuda.so.1")
+HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 OUT_OF_MEMORY, LAUNCH_FAILED = 2, 719
 
 
@@ -28,6 +29,8 @@ class HostNetwork:
     def __init__(self, manifest: Manifest) -> None:
         self.spec = manifest.input
         self.address: dict[str, int] = {}
+        self.runs = 0
+        self._on_stream = HOST_FUNCTION(self._run)
 
     def make_context(self) -> "HostNetwork":
         return HostNetwork(tiny_manifest(input=self.spec))
@@ -36,7 +39,12 @@ class HostNetwork:
         self.address[tensor] = int(memory)
 
     def enqueue(self, stream: object) -> None:
-        assert stream.handle
+        failed = LIBCUDA.cuLaunchHostFunc(ctypes.c_void_p(stream.handle), self._on_stream, None)
+        if failed:
+            raise DeviceError("numpy: could not queue the network")
+
+    def _run(self, data: object) -> None:
+        self.runs += 1
         nbytes = self.batch * HEIGHT * WIDTH
         inputs = np.frombuffer(ctypes.string_at(self.address["frames"], nbytes), np.uint8)
         outputs = tiny_outputs(inputs.reshape(self.batch, 1, HEIGHT, WIDTH))
@@ -65,6 +73,12 @@ def answers_as_preprocess() -> None:
     assert np.abs(masks.astype(int) - expected[1]).max() <= 1
     assert np.abs(engine.prepare(frames[1]).astype(int) - preprocess(frames[1], spec)).max() <= 1
     engine.close()
+
+
+def tells_its_attributes() -> None:
+    device = Cuda()
+    assert device.attribute("MULTIPROCESSOR_COUNT") == 1016
+    device.close()
 
 
 def runs_and_closes_in_another_thread() -> None:
@@ -98,6 +112,70 @@ def failures_say_what_to_do() -> None:
         engine.close()
 
 
+def graphs_answer_the_same() -> None:
+    engine = opened()
+    frames = [np.random.default_rng(2).integers(0, 256, (50, 40), dtype=np.uint8) for _ in range(2)]
+    plain = engine.begin(frames)()
+    engine.capture()
+    for _ in range(3):
+        scores, masks = engine.begin(frames)()
+        assert np.array_equal(scores, plain[0])
+        assert np.array_equal(masks, plain[1])
+    engine.release()
+    assert np.array_equal(engine.begin(frames)()[0], plain[0])
+    engine.capture()
+    engine.close()
+
+
+def refused_captures_leave_the_engine_running() -> None:
+    frame = np.zeros((90, 90), np.uint8)
+    for call, code, error in (
+        ("cuStreamBeginCapture_v2", 900, CaptureRefused),
+        ("cuGraphInstantiateWithFlags", 801, CaptureRefused),
+        ("cuGraphInstantiateWithFlags", OUT_OF_MEMORY, DeviceError),
+        ("cuStreamBeginCapture_v2", LAUNCH_FAILED, DeviceError),
+    ):
+        engine = opened()
+        LIBCUDA.fake_fail(call.encode(), code)
+        with pytest.raises(error, match=f"error {code}, as asked") as caught:
+            engine.capture()
+        assert "\n" not in str(caught.value)
+        del caught
+        LIBCUDA.fake_fail(b"", 0)
+        if error is CaptureRefused:
+            assert engine.begin([frame])()[0].shape == (1, 2)
+        engine.close()
+
+
+def a_network_that_cannot_be_captured_leaves_the_capture() -> None:
+    class Stubborn(HostNetwork):
+        def make_context(self) -> "Stubborn":
+            return Stubborn(tiny_manifest(input=self.spec))
+
+        def enqueue(self, stream: object) -> None:
+            self.runs += 1
+            if self.runs == 2:  # the one within the capture
+                raise DeviceError("numpy: could not queue the network")
+
+    manifest = tiny_manifest()
+    engine = StreamEngine(manifest, Cuda(), lambda: Stubborn(manifest), b"\x7fELF")
+    with pytest.raises(CaptureRefused, match="could not queue the network"):
+        engine.capture()
+    assert engine.begin([np.zeros((9, 9), np.uint8)])()[0].shape == (1, 2)
+    engine.close()
+
+
+def a_graph_that_fails_puts_the_engine_down() -> None:
+    engine = opened()
+    engine.capture()
+    LIBCUDA.fake_fail(b"cuGraphLaunch", LAUNCH_FAILED)
+    with pytest.raises(DeviceError, match="could not launch a graph") as caught:
+        engine.begin([np.zeros((9, 9), np.uint8)])()
+    del caught
+    LIBCUDA.fake_fail(b"", 0)
+    engine.close()
+
+
 def leaves_nothing() -> None:
     gc.collect()
     live = LIBCUDA.fake_live()
@@ -105,7 +183,16 @@ def leaves_nothing() -> None:
 
 
 ask_driver()
-for check in (answers_as_preprocess, runs_and_closes_in_another_thread, failures_say_what_to_do):
+for check in (
+    answers_as_preprocess,
+    tells_its_attributes,
+    runs_and_closes_in_another_thread,
+    failures_say_what_to_do,
+    graphs_answer_the_same,
+    refused_captures_leave_the_engine_running,
+    a_network_that_cannot_be_captured_leaves_the_capture,
+    a_graph_that_fails_puts_the_engine_down,
+):
     check()
     leaves_nothing()
 LIBCUDA.fake_fail(b"cuDevicePrimaryCtxRetain", OUT_OF_MEMORY)

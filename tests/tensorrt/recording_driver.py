@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from bundle import Image, InputSpec, Manifest, preprocess
-from edge.errors import DeviceError
+from edge.errors import CaptureRefused, DeviceError
 from tests.conftest import tiny_outputs
 
 GAP = 1 << 20
@@ -21,10 +21,12 @@ class LazyStream:
         self.handle = handle
         self.queued: deque[Callable[[], None]] = deque()
         self.done = 0
+        self.captured: list[Callable[[], None]] | None = None
+        """What is queued while the stream is in a capture."""
 
     def put(self, work: Callable[[], None]) -> None:
-        """Queue work."""
-        self.queued.append(work)
+        """Queue work, or note it in a capture."""
+        (self.queued if self.captured is None else self.captured).append(work)
 
     def run_to(self, position: int) -> None:
         """Do the first `position` pieces of work, as far as they are not done yet."""
@@ -59,6 +61,8 @@ class RecordingDriver:
         self.calls: list[tuple[str, object]] = []
         self.memory: dict[int, Image] = {}
         self.pinned: dict[int, Image] = {}
+        self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.refuses_capture = False
         self.closed = False
         self._fail: tuple[str, int] | None = None
         self._depth = 0
@@ -149,7 +153,32 @@ class RecordingDriver:
 
     def synchronize(self, event: LazyEvent) -> None:
         self._note("synchronize", event.stream.handle if event.stream else 0)
+        assert event.stream is None or event.stream.captured is None, "synchronize within a capture"
         event.reach()
+
+    def capture(self, stream: LazyStream, work: Callable[[], None]) -> int:
+        self._note("capture", stream.handle)
+        if self.refuses_capture:
+            raise CaptureRefused(f"{self.name}: no capture (as asked)")
+        stream.captured = []
+        try:
+            work()
+        except DeviceError as error:
+            raise CaptureRefused(str(error)) from None
+        finally:
+            captured, stream.captured = stream.captured, None
+        graph = len(self.calls)
+        self.graphs[graph] = captured
+        return graph
+
+    def launch_graph(self, graph: int, stream: LazyStream) -> None:
+        self._note("launch_graph", stream.handle)
+        for work in self.graphs[graph]:
+            stream.put(work)
+
+    def free_graph(self, graph: int) -> None:
+        self._note("free_graph")
+        del self.graphs[graph]
 
     def free_memory(self) -> int:
         self._note("free_memory")

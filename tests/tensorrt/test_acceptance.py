@@ -4,9 +4,11 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("sklearn", reason="the comparison needs the extra: pip install '.[export]'")
@@ -14,8 +16,15 @@ pytest.importorskip("sklearn", reason="the comparison needs the extra: pip insta
 from bundle import Bundle, load_bundle
 from edge.engine import open_engine
 from edge.engines.stream import StreamEngine
-from export.acceptance import Accepted, accept, kernel_gap, sized, to_page
+from edge.errors import EngineError
+from export.acceptance import Accepted, accept, kernel_gap, sized
+from export.acceptance_network import SETTING, Setting, comparison_bundles, resized
+from export.acceptance_page import Findings, to_page
+from export.acceptance_rivals import Row, onnxruntime_cuda, row
+from export.acceptance_run import Acceptance, Machine
 from export.engine import Speed, advice, measure
+from export.engine_peak import Peak
+from export.engine_work import count_work
 from tests.tensorrt.recording_driver import RecordingDriver, TinyNetwork
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,11 +92,242 @@ def test_memory_that_grows_does_not_pass(bundle: Bundle, engine: StreamEngine) -
     assert not result.model_copy(update={"memory": leak}).passed
 
 
-def test_the_page_has_a_row_for_each_bundle(bundle: Bundle, engine: StreamEngine) -> None:
-    page = to_page({"device": "recording device"}, [accepted(bundle, engine)])
+def findings(accepted: list[Accepted], rows: list[Row], **changes: object) -> Findings:
+    content = {
+        "machine": {"device": "recording device"},
+        "answers": {"tensorrt 10.3.0": "yes"},
+        "stand_in": None,
+        "accepted": tuple(accepted),
+        "not_accepted": {},
+        "setting": "400x300",
+        "rows": tuple(rows),
+        "peak": "not known",
+        "seconds": 1.0,
+    }
+    return Findings(**{**content, **changes})
 
-    assert page.startswith("# Acceptance on recording device")
-    assert "| tiny | fp32 | yes | 2.000 | 2.000 |" in page
+
+def test_the_page_has_a_row_for_each_way_of_each_bundle(bundle: Bundle, engine: StreamEngine) -> None:
+    page = to_page(findings([accepted(bundle, engine)], []))
+
+    assert page.startswith("# Acceptance on recording device\n\nPassed.")
+    assert "| tiny | fp32 | yes | kernel by kernel | 2.000 | 2.000 | 1.00 |" in page
+    assert "| tiny | fp32 | yes | CUDA graph | 2.000 |" in page
+
+
+def test_the_page_says_what_is_missing_and_why(bundle: Bundle, engine: StreamEngine) -> None:
+    one = accepted(bundle, engine).model_copy(update={"runtime_over_bare": 0.5})
+    rows = [
+        Row(engine="torch", precision="int8", missing="no INT8"),
+        Row(engine="us", precision="fp16", p50_ms=1, p99_ms=2, frames_per_s=1000, layered_share=0.25),
+    ]
+    answers = {"tensorrt_rtx 1.7.1": "no: not for this GPU"}
+    found = findings([one], rows, answers=answers, stand_in="torch", not_accepted={"other": "it broke"})
+
+    page = to_page(found)
+
+    assert not found.passed
+    assert "**Not passed.**" in page
+    assert "- tensorrt_rtx 1.7.1: no: not for this GPU" in page
+    assert "torch takes its place" in page
+    assert "nothing of TensorRT" in page
+    assert "- tiny: runtime: 0.5 of the bare engine, at least 0.95" in page
+    assert "- other: not measured: it broke" in page
+    assert "| int8 | torch | not measured: no INT8 |" in page
+    assert "| fp16 | us | 1.000 | 2.000 | 1000 | 25.0% | unknown | unknown |" in page
+
+
+def test_a_run_passes_only_if_tensorrt_ran_every_bundle(bundle: Bundle, engine: StreamEngine) -> None:
+    one = accepted(bundle, engine)
+
+    assert findings([one], []).passed
+    assert not findings([one], [], stand_in="torch").passed
+    assert not findings([one], [], not_accepted={"other": "it broke"}).passed
+    assert not findings([], []).passed
+
+
+def test_every_table_row_has_as_many_columns_as_its_header(bundle: Bundle, engine: StreamEngine) -> None:
+    one = accepted(bundle, engine)
+    rows = [
+        Row(engine="a", precision="fp16", missing="gone"),
+        Row(engine="b", precision="fp16", p50_ms=1, p99_ms=1, frames_per_s=1),
+    ]
+    lines = to_page(findings([one, one.model_copy(update={"graph": None, "graph_refusal": "so"})], rows)).splitlines()
+
+    for first, second in itertools.pairwise(line for line in lines if line):
+        if first.startswith("|") and second.startswith("|"):
+            assert first.count("|") == second.count("|"), (first, second)
+
+
+def test_an_uneven_latency_does_not_pass(bundle: Bundle, engine: StreamEngine) -> None:
+    result = accepted(bundle, engine)
+    slow = replace(result.plain, p50_ms=1.0, p99_ms=1.3)
+
+    assert result.model_copy(update={"plain": slow, "graph": None}).objections == [
+        "latency: p99 1.30 times p50, at most 1.2"
+    ]
+
+
+def test_both_ways_to_launch_are_measured(bundle: Bundle, engine: StreamEngine) -> None:
+    result = accepted(bundle, engine)
+
+    assert result.graph is not None
+    assert result.speed == result.plain  # as fast, so nothing is gained
+    faster = replace(result.plain, p50_ms=result.plain.p50_ms / 2)
+    assert result.model_copy(update={"graph": faster}).speed == faster
+
+
+def test_a_refused_graph_leaves_the_rest_measured(bundle: Bundle) -> None:
+    driver = RecordingDriver()
+    driver.refuses_capture = True
+    engine = StreamEngine(bundle.manifest, driver, lambda: TinyNetwork(driver, bundle.manifest), b"cubin")
+
+    result = accepted(bundle, engine)
+
+    assert result.passed
+    assert (result.graph, result.graph_refusal) == (None, "recording device: no capture (as asked)")
+    engine.close()
+
+
+def test_memory_is_watched_as_long_as_there_is_time(bundle: Bundle, engine: StreamEngine) -> None:
+    reference = open_engine("onnxruntime", bundle, threads=1)
+    clock = ticks(0.001)
+
+    result = accept(bundle, engine, reference, frames=16, soak=40, clock=clock, until=0.0, runs=10)
+
+    assert result.memory.frames == 0
+
+
+# the whole run
+
+
+class Opened:
+    """Opens engines on doubles, and keeps count of those that are closed."""
+
+    def __init__(self) -> None:
+        self.drivers: list[RecordingDriver] = []
+
+    def __call__(self, bundle: Bundle) -> StreamEngine:
+        if bundle.manifest.name == "broken":
+            raise EngineError("broken: as asked")
+        driver = RecordingDriver()
+        self.drivers.append(driver)
+        return StreamEngine(bundle.manifest, driver, lambda: TinyNetwork(driver, bundle.manifest), b"cubin")
+
+
+def acceptance(rivals: dict[str, Callable[[Bundle], object]], deadline: float = 1e6) -> tuple[Acceptance, Opened]:
+    opens = Opened()
+    machine = Machine("us", opens, lambda bundle: 0.99, rivals, None)
+    return Acceptance(machine, 16, 20, deadline, lambda line: None, ticks(0.002), runs=20), opens
+
+
+def named(bundle: Bundle, name: str) -> Bundle:
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"name": name}))
+
+
+def test_a_bundle_that_cannot_be_opened_is_noted_and_the_others_go_on(make_bundle: Callable[..., Path]) -> None:
+    broken, fine = (named(load_bundle(make_bundle(name)), name) for name in ("broken", "fine"))
+    run, opens = acceptance({})
+
+    accepted = run.bundles([broken, fine])
+
+    assert [one.bundle for one in accepted] == ["fine"]
+    assert accepted[0].runtime_over_bare == 0.99
+    assert run.not_accepted == {"broken": "broken: as asked"}
+    assert all(driver.closed for driver in opens.drivers)
+
+
+def test_each_rival_has_its_row_or_its_reason(bundle: Bundle) -> None:
+    def gone(bundle: Bundle) -> object:
+        raise EngineError("gone: not installed")
+
+    def there(bundle: Bundle) -> object:
+        return open_engine("onnxruntime", bundle, threads=1).infer
+
+    run, opens = acceptance({"there": there, "gone": gone})
+
+    rows = run.comparison([bundle])
+
+    assert [(row.engine, row.missing) for row in rows] == [
+        *(("us", ""), ("us, CUDA graph", ""), ("there", ""), ("gone", "gone: not installed")),
+    ]
+    assert rows[2].p50_ms == pytest.approx(2.0)
+    assert rows[2].score_gap == pytest.approx(0, abs=1e-6)
+    assert all(driver.closed for driver in opens.drivers)
+
+
+def test_without_time_the_rivals_say_so(bundle: Bundle) -> None:
+    run, _ = acceptance({"there": lambda bundle: pytest.fail("it was opened")}, deadline=5.0)
+
+    assert run.comparison([bundle])[-1].missing == "the time was up; give it more --minutes"
+
+
+def test_shares_of_the_roofline_are_the_shortest_time_over_that_of_a_frame() -> None:
+    bundle = load_bundle(ROOT / "models" / "demo-tiles")
+    peak = Peak({"fp32": 1e12, "fp16": 2e12, "int8": 4e12}, bytes_per_s=1e15, source="")
+
+    found = row("us", bundle, Speed("demo", "fp32", 1.0, 1.0, 500.0), peak)
+
+    assert found.fused_share == pytest.approx(0.754e9 / 1e12 * 500, rel=0.01)  # 0.754 GMAC, counted by hand elsewhere
+    assert found.layered_share == pytest.approx(found.fused_share, rel=0.01)
+    assert row("us", bundle, Speed("demo", "fp32", 1.0, 1.0, 500.0), None).layered_share is None
+
+
+# the networks that are compared
+
+
+SMALL = Setting(height=80, width=60, pooling=2)
+"""The tests' own, since the real one takes a CPU seconds."""
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    sources = [load_bundle(ROOT / "models" / name) for name in ("demo-tiles", "demo-tiles-int8")]
+    made = comparison_bundles(sources, tmp_path_factory.mktemp("compared"), SMALL)
+    return {bundle.manifest.precision: bundle for bundle in made}
+
+
+def test_the_compared_networks_have_the_setting_in_every_precision(compared: dict[str, Bundle]) -> None:
+    assert set(compared) == {"fp32", "fp16", "int8"}
+    for bundle in compared.values():
+        spec, masks = bundle.manifest.input, bundle.manifest.masks
+        assert (spec.height, spec.width, masks.height, masks.width) == (80, 60, 40, 30)
+        bundle.check(open_engine("onnxruntime", bundle, threads=1).infer)
+
+
+def test_what_is_compared_by_default_is_400x300_with_pooling_2() -> None:
+    graph = resized(onnx.load(ROOT / "models" / "demo-tiles" / "model.onnx"), SETTING).graph
+
+    frames, masks = graph.input[0], graph.output[1]
+    sides = [[side.dim_value for side in value.type.tensor_type.shape.dim[2:]] for value in (frames, masks)]
+    assert sides == [[400, 300], [200, 150]]
+
+
+def test_the_int8_one_computes_every_layer_but_the_head_in_int8(compared: dict[str, Bundle]) -> None:
+    work = count_work(onnx.load(compared["int8"].model))
+
+    layers = [kernel for kernel in work.kernels if kernel.macs]
+    assert [kernel.precision for kernel in layers] == ["int8"] * 13 + ["fp16"]
+    assert work.macs == count_work(onnx.load(compared["fp16"].model)).macs
+
+
+def test_torch_plays_the_same_networks(compared: dict[str, Bundle]) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from tools.torch_network import open_torch
+
+    bundle = load_bundle(ROOT / "models" / "demo-tiles")
+    bundle.check(open_torch(bundle, device="cpu"))
+    compared["fp16"].check(open_torch(compared["fp16"], device="cpu"))
+    with pytest.raises(EngineError, match="no INT8 convolution"):
+        open_torch(compared["int8"], device="cpu")
+
+
+def test_what_is_not_here_says_why(bundle: Bundle) -> None:
+    if not no_gpu():
+        pytest.skip("there is a GPU")
+
+    with pytest.raises(EngineError, match="expected CUDAExecutionProvider; pip install onnxruntime-gpu"):
+        onnxruntime_cuda(bundle)
 
 
 def test_frames_are_tried_in_every_layout(engine: StreamEngine) -> None:
@@ -119,7 +359,7 @@ def test_the_fastest_is_named_and_a_slow_int8_explained() -> None:
 
 
 def test_without_a_driver_the_script_says_so_in_one_line(bundle: Bundle, tmp_path: Path) -> None:
-    if Path("/dev/nvidiactl").exists() or Path("/dev/nvhost-gpu").exists():
+    if not no_gpu():
         pytest.skip("there is a GPU")
     script = ROOT / "tools" / "gpu-acceptance"
     run = subprocess.run(
@@ -133,3 +373,7 @@ def test_without_a_driver_the_script_says_so_in_one_line(bundle: Bundle, tmp_pat
     assert run.stderr.startswith("gpu-acceptance: CUDA: found no driver")
     assert run.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def no_gpu() -> bool:
+    return not (Path("/dev/nvidiactl").exists() or Path("/dev/nvhost-gpu").exists())

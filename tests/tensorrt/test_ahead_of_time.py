@@ -9,7 +9,7 @@ import pytest
 
 from bundle import Bundle, load_bundle
 from edge.engines.key import Options
-from edge.engines.opening import build_ahead, workshop_ahead
+from edge.engines.opening import Workshop, build_ahead, workshop_ahead
 from edge.engines.plans import PlanCache
 from edge.errors import EngineError, PlanRefused
 from edge.trt import open_tensorrt
@@ -87,6 +87,19 @@ def test_a_graph_that_is_none_is_one_line(bundle: Bundle) -> None:
 def test_a_gpu_that_it_does_not_know_is_refused_with_those_it_does(bundle: Bundle) -> None:
     with pytest.raises(EngineError, match=r"found sm_87, expected one of .*sm_86"):
         build(bundle, "sm_87")
+
+
+@pytest.mark.usefixtures("rtx")
+def test_a_gpu_that_is_here_and_has_no_name_is_left_to_tensorrt(bundle: Bundle) -> None:
+    if not no_driver():
+        pytest.skip("there is a CUDA driver")
+    tensorrt = open_tensorrt("tensorrt_rtx")
+    workshop = Workshop(tensorrt, tensorrt.target("H200", "9.0"), say=lambda line: None)
+
+    with pytest.raises(EngineError, match=r"TensorRT cannot build it; .*generateForCurrent") as caught:
+        workshop.plan(bundle, 1)
+
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("rtx")

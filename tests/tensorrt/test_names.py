@@ -38,7 +38,12 @@ CLASSES = {
 }
 """The variables of `edge/trt.py` that hold TensorRT's objects."""
 
-RTX_ONLY = {"ComputeCapability", "IBuilderConfig.num_compute_capabilities", "IBuilderConfig.set_compute_capability"}
+RTX_ONLY = {
+    "ComputeCapability",
+    "ComputeCapability.CURRENT",
+    "IBuilderConfig.num_compute_capabilities",
+    "IBuilderConfig.set_compute_capability",
+}
 """Used behind the switch for TensorRT for RTX."""
 
 LIST = """

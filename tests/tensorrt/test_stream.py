@@ -11,7 +11,7 @@ from bundle import Bundle, Crop, FrameError, InputSpec, load_bundle
 from edge.engine import Engine, open_engine
 from edge.engines.reopening import ReopeningEngine
 from edge.engines.stream import StreamEngine
-from edge.errors import DeviceError, EngineError
+from edge.errors import CaptureRefused, DeviceError, EngineError
 from tests.conftest import HEIGHT, WIDTH, grey_frame, tiny_manifest, tiny_outputs
 from tests.tensorrt.recording_driver import RecordingDriver, TinyNetwork
 
@@ -282,3 +282,134 @@ def test_an_engine_opens_again_where_that_is_wanted(caplog: pytest.LogCaptureFix
     assert "opened again" in caplog.text
     engine.close()
     assert drivers[1].closed
+
+
+# the network as a CUDA graph
+
+
+def captured_stream(driver: RecordingDriver, batch: int = 1) -> StreamEngine:
+    engine = open_stream(driver, batch)
+    engine.capture()
+    return engine
+
+
+def test_a_capture_runs_the_network_once_before_and_takes_nothing_else_in() -> None:
+    driver = RecordingDriver()
+    engine = open_stream(driver)
+    made = len(driver.calls)
+
+    engine.capture()
+
+    run = ["upload", "enqueue", "record", "download", "download", "record", "synchronize"]
+    one = [*run, "capture", "enqueue"]
+    assert driver.names()[made:] == ["current", *one, *one]
+    assert [len(graph) for graph in driver.graphs.values()] == [1, 1]
+    engine.close()
+
+
+def test_a_second_capture_takes_the_place_of_the_first() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver)
+    first = set(driver.graphs)
+
+    engine.capture()
+
+    assert len(driver.graphs) == 2
+    assert not first & set(driver.graphs)
+    engine.close()
+
+
+def test_a_graph_takes_the_place_of_the_network_s_launches_alone() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver)
+    engine.begin([grey_frame()])()
+    made = len(driver.calls)
+
+    engine.begin([grey_frame()])()
+
+    assert driver.names()[made:] == [
+        *("current", "upload", "launch", "wait_for", "launch_graph", "record", "download", "download", "record"),
+        *("current", "synchronize"),
+    ]
+    engine.close()
+
+
+def test_frames_of_any_size_go_through_the_same_graph() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver, batch=2)
+    frames = [[noise(HEIGHT, WIDTH)], [noise(90, 70, 3), noise(40, 30)], [noise(200, 100)], [grey_frame()]]
+
+    answers = [engine.begin(several)()[0] for several in frames]
+
+    plain = open_stream(RecordingDriver(), batch=2)
+    assert all(
+        np.array_equal(answer, plain.begin(several)()[0]) for answer, several in zip(answers, frames, strict=True)
+    )
+    assert driver.names().count("capture") == 2  # once for each slot
+    engine.close()
+
+
+def test_released_it_launches_kernel_by_kernel_again() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver)
+    engine.release()
+    made = len(driver.calls)
+
+    answer = engine.begin([grey_frame(spot=255)])()
+
+    assert not driver.graphs
+    assert "launch_graph" not in driver.names()[made:]
+    assert answer[0][0, 0] == pytest.approx(1.0)
+    engine.close()
+
+
+def test_a_capture_that_is_refused_leaves_the_engine_as_it_was() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver)
+    driver.refuses_capture = True
+
+    with pytest.raises(CaptureRefused, match="no capture"):
+        engine.capture()
+
+    assert not driver.graphs
+    assert engine.begin([grey_frame(spot=255)])()[0][0, 0] == pytest.approx(1.0)
+    engine.close()
+
+
+def test_graphs_are_freed_with_the_engine() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver)
+    engine.begin([grey_frame()])
+    engine.close()
+
+    names = driver.names()
+    before = [names[place - 1] for place, name in enumerate(names) if name == "free_graph"]
+    assert before == ["synchronize", "synchronize"]  # a slot's launches are done before its graph goes
+    assert not driver.graphs
+    assert driver.closed
+
+
+def test_a_graph_that_cannot_be_launched_is_an_engine_error_and_the_engine_stays_down() -> None:
+    driver = RecordingDriver()
+    engine = captured_stream(driver)
+    driver.fail_from("launch_graph")
+
+    with pytest.raises(DeviceError, match="could not launch_graph"):
+        engine.begin([grey_frame()])
+
+    with pytest.raises(DeviceError, match="down since"):
+        engine.begin([grey_frame()])
+    engine.close()
+    assert not driver.graphs
+    assert not driver.memory
+
+
+def test_nothing_is_captured_while_a_batch_is_under_way() -> None:
+    engine = open_stream(RecordingDriver())
+    pending = engine.begin([grey_frame()])
+
+    with pytest.raises(EngineError, match="found batches under way"):
+        engine.capture()
+
+    pending()
+    engine.close()
