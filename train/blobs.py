@@ -1,14 +1,19 @@
 """One defect cut out of its image: a connected piece of the mask with the pixels under it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from train.samples import Image, Masks
 
 RING_PX = 5
 """Width of the ring that counts as a blob's surroundings."""
+
+
+Numbers = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,17 @@ class Blob:
 
 
 def find_blobs(image: Image, mask: Masks) -> list[Blob]:
-    """The 8-connected pieces of `mask`, bool [H, W], in `image`, uint8 [channels, H, W]."""
+    """The 8-connected pieces of `mask`, bool [H, W], in `image`, uint8 [channels, H, W]; they hold no view of it."""
     count, numbered, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return [_cut(image, numbered == number, stats[number]) for number in range(1, count)]
+    pieces, wide = np.asarray(numbered, dtype=np.int32), with_margin(image)
+    return [_cut(image, wide, pieces, number, np.asarray(stats[number])) for number in range(1, count)]
 
 
 def ring_mean(image: Image, mask: Masks, top: int, left: int) -> float:
     """Mean grey level of `image` in a ring around `mask` placed at (top, left)."""
     height, width = mask.shape
     rows, columns = image.shape[1:]
-    padded = np.pad(mask, RING_PX).astype(np.uint8)
+    padded = padded_mask(mask)
     ring = cv2.dilate(padded, np.ones((2 * RING_PX + 1,) * 2, np.uint8)) > padded
     y0, x0 = max(0, top - RING_PX), max(0, left - RING_PX)
     y1, x1 = min(rows, top + height + RING_PX), min(columns, left + width + RING_PX)
@@ -49,17 +55,24 @@ def ring_mean(image: Image, mask: Masks, top: int, left: int) -> float:
     return float(window[:, part].mean()) if part.any() else float(window.mean())
 
 
+def padded_mask(mask: Masks) -> Image:
+    """The mask with RING_PX zeros around it, uint8."""
+    padded = np.zeros([length + 2 * RING_PX for length in mask.shape], dtype=np.uint8)
+    padded[RING_PX:-RING_PX, RING_PX:-RING_PX] = mask
+    return padded
+
+
 def with_margin(image: Image) -> Image:
     """The image, uint8 [channels, H, W], with RING_PX repeated edge pixels around it."""
     return np.pad(image, ((0, 0), (RING_PX, RING_PX), (RING_PX, RING_PX)), mode="edge")
 
 
-def _cut(image: Image, piece: Masks, stats: "np.ndarray[tuple[int], np.dtype[np.int32]]") -> Blob:
+def _cut(image: Image, wide: Image, pieces: Numbers, number: int, stats: NDArray[Any]) -> Blob:
     left, top, width, height = (int(value) for value in stats[:4])
-    rows, columns = piece.shape
-    mask = piece[top : top + height, left : left + width]
+    rows, columns = pieces.shape
+    mask = pieces[top : top + height, left : left + width] == number
     return Blob(
-        context=with_margin(image)[:, top : top + height + 2 * RING_PX, left : left + width + 2 * RING_PX],
+        context=wide[:, top : top + height + 2 * RING_PX, left : left + width + 2 * RING_PX].copy(),
         mask=mask,
         surroundings=ring_mean(image, mask, top, left),
         edges=(top == 0, top + height == rows, left == 0, left + width == columns),

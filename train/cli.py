@@ -32,7 +32,7 @@ from train.world import World, joined_world, local_device
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-ThreadsOption = Annotated[int | None, typer.Option(help="Processor threads. [default: all cores]")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
 
 
 @app.callback(invoke_without_command=True)
@@ -41,8 +41,8 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Folder of labelled images.", show_default=False)] = None,
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "magnetic-tile",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; goes on where one is there.")] = None,
-    split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. [default: the recipe's]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. (default: the recipe's)")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's; of the split as well.")] = None,
     model: Annotated[str | None, typer.Option(help="can, or a peer: unet-resnet50, unet-densenet121, ...")] = None,
     pretrained: Annotated[bool | None, typer.Option(help="Start a peer from ImageNet weights.")] = None,
@@ -55,7 +55,8 @@ def train(
 ) -> None:
     """Train the network of a recipe on labelled images; leave best.pt, metrics.json and report.html in --out.
 
-    The same command goes on with an interrupted run. On several GPUs: torchrun --nproc-per-node N -m train.cli ...
+    The same command goes on with an interrupted run after its last whole epoch, and gives the very weights of a run
+    that was never interrupted. On several GPUs: torchrun --nproc-per-node N -m train.cli ...
     """
     if context.invoked_subcommand is not None:
         return
@@ -82,7 +83,7 @@ def train(
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a run.")],
     data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
-    split: Annotated[str | None, typer.Option(help="random, by-part or a file. [default: the checkpoint's]")] = None,
+    split: Annotated[str | None, typer.Option(help="random, by-part or a file. (default: the checkpoint's)")] = None,
     part: Annotated[Literal["train", "val", "test", "all"], typer.Option(help="Which side of the split.")] = "test",
     output: Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Write what it says of each image, for `pool`.")] = None,
@@ -162,7 +163,7 @@ def import_annotations(
     kind: Annotated[Literal["coco", "labelme"], typer.Argument(help="What wrote the annotations.")],
     annotations: Annotated[Path, typer.Argument(help="COCO: the JSON file. LabelMe: the folder of images and JSON.")],
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
-    images: Annotated[Path | None, typer.Option(help="COCO: folder of the images. [default: the file's]")] = None,
+    images: Annotated[Path | None, typer.Option(help="COCO: folder of the images. (default: the file's)")] = None,
 ) -> None:
     """Write COCO or LabelMe annotations as a folder that `train --data` reads."""
     if kind == "coco":
@@ -226,8 +227,9 @@ def _train(run: Run, tensorboard: bool) -> None:
     try:
         run.train(tensorboard=tensorboard)
     except KeyboardInterrupt:
-        where = f"the last whole epoch is in {run.last}" if run.last.exists() else "no epoch was finished"
-        run.console.print(f"interrupted; {where}. The same command goes on from there.", highlight=False)
+        done = f"epoch {run.journal.done} is the last whole one: the same command goes on from {run.last}"
+        none = "no epoch was finished: the same command begins anew"
+        run.console.print(f"interrupted; {done if run.journal.done else none}", highlight=False)
         raise typer.Exit(130) from None
 
 

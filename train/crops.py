@@ -4,9 +4,8 @@ The source document's five steps, as functions in their order: choose the defect
 paste them, change the whole. Only the images handed in are ever used, and those are the training part.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 
 from train.blobs import Blob, find_blobs
 from train.errors import DataError
-from train.images import ImageSet, pack
+from train.images import Bits, ImageSet, present
 from train.jitter import jittered
 from train.paste import paste
 from train.recipe import CropsRecipe
-from train.samples import Image, Masks
+from train.samples import Image
 
 MOST_DEFECTS = 3
 """The document: one to three defects an image."""
@@ -35,6 +34,13 @@ class Stock:
     """Per class, the indices of the images that have an outlined defect of it."""
     cooccurrence: NDArray[np.float64]
     """[C, C]: of the images that have class c, how many have class d; the diagonal counts them all."""
+    _blobs: dict[tuple[int, int], list[Blob]] = field(default_factory=dict)
+
+    def blobs(self, index: int, kind: int) -> list[Blob]:
+        """The blobs of a class in an image, cut out when they are first asked for."""
+        if (index, kind) not in self._blobs:
+            self._blobs[index, kind] = find_blobs(self.images.images[index], self.images.masks(index)[kind])
+        return self._blobs[index, kind]
 
 
 def take_stock(training: ImageSet) -> Stock:
@@ -63,23 +69,31 @@ def class_probabilities(losses: Sequence[float], stock: Stock) -> NDArray[np.flo
     return probabilities
 
 
-def make_crops(
-    stock: Stock, recipe: CropsRecipe, probabilities: NDArray[np.float64], seed: Sequence[int], workers: int = 1
-) -> ImageSet:
-    """A new set of `recipe.images` artificial images.
+@dataclass(frozen=True)
+class Crops:
+    """A set of artificial images, each made when it is asked for.
 
-    Each image has its own random stream, so the set depends on `seed` alone and not on the number of workers.
+    Each has its own random stream, so it depends on `seed` and its number alone, whichever others are made.
     """
-    streams = np.random.SeedSequence(list(seed)).spawn(recipe.images)
 
-    def make(stream: np.random.SeedSequence) -> tuple[Image, Masks]:
-        return _make_one(stock, recipe, probabilities, np.random.default_rng(stream))
+    stock: Stock
+    recipe: CropsRecipe
+    probabilities: NDArray[np.float64]
+    seed: Sequence[int]
 
-    with ThreadPoolExecutor(workers) as pool:
-        made = list(pool.map(make, streams))
-    labels = np.stack([masks.any(axis=(1, 2)) for _, masks in made])
-    images, bits = np.stack([image for image, _ in made]), np.stack([pack(masks) for _, masks in made])
-    return ImageSet(images, bits, labels, np.ones_like(labels))
+    def __len__(self) -> int:
+        return self.recipe.images
+
+    def make(self, numbers: Iterable[int]) -> ImageSet:
+        """The images of these numbers, at least one."""
+        made = [self._one(number) for number in numbers]
+        images, bits = np.stack([image for image, _ in made]), np.stack([bits for _, bits in made])
+        labels = np.stack([present(one, len(self.probabilities)) for one in bits])
+        return ImageSet(images, bits, labels, np.ones_like(labels))
+
+    def _one(self, number: int) -> tuple[Image, Bits]:
+        stream = np.random.SeedSequence(list(self.seed), spawn_key=(number,))
+        return _make_one(self.stock, self.recipe, self.probabilities, np.random.default_rng(stream))
 
 
 def choose_classes(stock: Stock, probabilities: NDArray[np.float64], generator: Generator) -> list[int]:
@@ -92,39 +106,38 @@ def choose_classes(stock: Stock, probabilities: NDArray[np.float64], generator: 
 
 def _make_one(
     stock: Stock, recipe: CropsRecipe, probabilities: NDArray[np.float64], generator: Generator
-) -> tuple[Image, Masks]:
+) -> tuple[Image, Bits]:
     classes = choose_classes(stock, probabilities, generator)
     image = stock.images.images[generator.choice(stock.bases)].copy()  # [channels, H, W]
-    masks = np.zeros((len(probabilities), *image.shape[1:]), dtype=np.bool_)
+    bits = np.zeros(stock.images.bits.shape[1:], dtype=np.uint8)  # [P, H, W]
     wraps = _may_wrap(image, axis=1), _may_wrap(image, axis=2)
     priority = {kind: generator.random() for kind in classes}
     for kind in sorted(classes, key=lambda kind: priority[kind]):  # the last one lies in front
         for blob in _take_blobs(stock, kind, generator):
             where = paste(image, blob, recipe, generator)
-            masks &= ~where
-            masks[kind] |= where
-    return _change_whole(image, masks, wraps, recipe, generator)
+            bits *= ~where
+            bits[kind // 8] |= where * np.uint8(1 << kind % 8)
+    return _change_whole(image, bits, wraps, recipe, generator)
 
 
 def _take_blobs(stock: Stock, kind: int, generator: Generator) -> list[Blob]:
     """Steps 2 and 3: some of the blobs of one training image that has the class; at least one."""
-    index = int(generator.choice(stock.sources[kind]))
-    blobs = find_blobs(stock.images.images[index], stock.images.masks(index)[kind])
+    blobs = stock.blobs(int(generator.choice(stock.sources[kind])), kind)
     count = int(generator.integers(1, len(blobs) + 1))
     return [blobs[number] for number in generator.permutation(len(blobs))[:count]]
 
 
 def _change_whole(
-    image: Image, masks: Masks, wraps: tuple[bool, bool], recipe: CropsRecipe, generator: Generator
-) -> tuple[Image, Masks]:
+    image: Image, bits: Bits, wraps: tuple[bool, bool], recipe: CropsRecipe, generator: Generator
+) -> tuple[Image, Bits]:
     """Step 5: flips, shifts where the base shows no border, colour jitter."""
     for axis in (1, 2):
         if generator.random() < 0.5:
-            image, masks = np.flip(image, axis), np.flip(masks, axis)
+            image, bits = np.flip(image, axis), np.flip(bits, axis)
         if recipe.shift and wraps[axis - 1]:
             distance = int(generator.integers(image.shape[axis]))
-            image, masks = np.roll(image, distance, axis), np.roll(masks, distance, axis)
-    return jittered(image, recipe.brightness, recipe.contrast, generator), np.ascontiguousarray(masks)
+            image, bits = np.roll(image, distance, axis), np.roll(bits, distance, axis)
+    return jittered(image, recipe.brightness, recipe.contrast, generator), np.ascontiguousarray(bits)
 
 
 def _may_wrap(image: Image, axis: int) -> bool:

@@ -42,30 +42,38 @@ class DeviceSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch costs the host work, which is better done while the network computes."""
+        return self.home.type == "cpu"
+
     def batch(self, index: Tensor) -> Batch:
         """The images of these indices, on the device."""
-        index = index.to(self.home)
+        index = index.to(self.home, non_blocking=True)  # else the host would wait for the device's last step
         fields = (self.images, self.bits, self.labels, self.outlined)
         return Batch(*(field[index].to(self.device, non_blocking=True) for field in fields))
-
-    def plus(self, images: ImageSet) -> "DeviceSet":
-        """This set with more images behind its own."""
-        more = DeviceSet(images, self.device)
-        both = object.__new__(DeviceSet)
-        both.device, both.home = self.device, self.home
-        for name in ("images", "bits", "labels", "outlined"):
-            setattr(both, name, torch.cat((getattr(self, name), getattr(more, name).to(self.home))))
-        return both
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """All images in their order, the last batch as large as it comes."""
         return (self.batch(index) for index in torch.split(torch.arange(len(self)), size))
 
-    def shuffled(self, size: int, generator: torch.Generator) -> list[Tensor]:
-        """Indices of full batches in random order; the rest sits this epoch out. A set below `size` is one batch."""
-        order = torch.randperm(len(self), generator=generator)
+    def shuffled(self, size: int, generator: torch.Generator, balanced: bool = False) -> list[Tensor]:
+        """Indices of full batches in random order; the rest sits this epoch out. A set below `size` is one batch.
+
+        Balanced, they are drawn with replacement, each with a chance of one over the root of how many images have
+        just its classes: the rare ones come more often than they are there, but not as often as the common ones.
+        """
+        if balanced:
+            order = torch.multinomial(self._chances(), len(self), replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(self), generator=generator)
         full = min(size, len(self))
         return [part for part in torch.split(order, full) if len(part) == full]
+
+    def _chances(self) -> Tensor:
+        _, kind, counts = torch.unique(self.labels.cpu(), dim=0, return_inverse=True, return_counts=True)
+        chances: Tensor = counts.float().rsqrt()[kind]
+        return chances
 
     def _stored(self, values: Tensor) -> Tensor:
         return values.pin_memory() if self.home != self.device else values.to(self.home)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from train.crops import class_probabilities, make_crops, take_stock
+from train.crops import Crops, class_probabilities, take_stock
 from train.data import DeviceSet
 from train.images import ImageSet, load_images
 from train.network import weight_count
@@ -18,6 +18,8 @@ from train.run import Run
 
 _VALIDATED = 16
 """Validation images that are timed."""
+_CROPS = 8
+"""Artificial images that are timed."""
 
 
 def dry_run(run: Run) -> list[str]:
@@ -59,9 +61,9 @@ def _crops_s(run: Run) -> float:
     defective = [sample for sample in run.samples["train"] if not sample.good][:8]
     good = [sample for sample in run.samples["train"] if sample.good][:8]
     stock = take_stock(load_images([*defective, *good], run.recipe.input, classes))
-    few = recipe.model_copy(update={"images": 8})
-    probabilities = class_probabilities(np.ones(classes).tolist(), stock)
-    return _timed(lambda: make_crops(stock, few, probabilities, seed=(0,))) / 8
+    crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
+    crops.make(range(_CROPS))  # finds the blobs
+    return _timed(lambda: crops.make(range(_CROPS))) / _CROPS
 
 
 def _checkpoint_bytes(run: Run) -> int:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from train.crops import class_probabilities, make_crops, take_stock
-from train.data import DeviceSet
+from train.crops import Crops, class_probabilities, take_stock
+from train.data import Batch, DeviceSet
 from train.images import ImageSet
 from train.recipe import Recipe
 
@@ -14,11 +15,58 @@ _STREAM = 1
 """Tells the random streams of the crops from other uses of the seed."""
 
 
-class TrainingData:
-    """Makes a new set of crops every few epochs from what the run has logged, so a resumed run makes the same."""
+class WithCrops(DeviceSet):
+    """A set with crops behind its own images, each made when a batch first holds it.
 
-    def __init__(self, training: ImageSet, recipe: Recipe, device: torch.device, workers: int):
-        self.recipe, self.workers = recipe, workers
+    So a new set costs no time of its own: its crops are made while the network computes on the batches before theirs.
+    """
+
+    def __init__(self, own: DeviceSet, crops: Crops):
+        self.device, self.home = own.device, own.home
+        self._own, self._crops = len(own), crops
+        self._missing = set(range(len(own), len(own) + len(crops)))
+        self.images, self.bits, self.labels, self.outlined = (
+            torch.cat((values, values.new_zeros((len(crops), *values.shape[1:]))))
+            for values in (own.images, own.bits, own.labels, own.outlined)
+        )
+
+    @property
+    def busy(self) -> bool:
+        """See DeviceSet."""
+        return super().busy or bool(self._missing)
+
+    def batch(self, index: Tensor) -> Batch:
+        """The images of these indices, on the device."""
+        self._make(self._missing.intersection(index.tolist()))
+        return super().batch(index)
+
+    def shuffled(self, size: int, generator: torch.Generator, balanced: bool = False) -> list[Tensor]:
+        """See DeviceSet. Balanced, all crops are made at once, for their classes decide."""
+        if balanced:
+            self._make(self._missing)
+        return super().shuffled(size, generator, balanced)
+
+    def _make(self, wanted: set[int]) -> None:
+        rows = sorted(wanted)
+        if rows:
+            self._take(self._crops.make(row - self._own for row in rows), torch.tensor(rows).to(self.home))
+            self._missing.difference_update(rows)
+
+    def _take(self, made: ImageSet, rows: Tensor) -> None:
+        for values, stored in (
+            (made.images, self.images),
+            (made.bits, self.bits),
+            (made.labels, self.labels),
+            (made.outlined, self.outlined),
+        ):
+            stored[rows] = torch.from_numpy(values).to(self.home, stored.dtype, non_blocking=True)
+
+
+class TrainingData:
+    """Has a new set of crops every few epochs, made from what the run has logged: a resumed run has the same."""
+
+    def __init__(self, training: ImageSet, recipe: Recipe, device: torch.device):
+        self.recipe = recipe
         self.probabilities: list[float] | None = None
         """Of the classes in the crops in use; None while there are none."""
         self._own = self._current = DeviceSet(training, device)
@@ -37,6 +85,6 @@ class TrainingData:
             return
         guide = losses if self.recipe.crops.guide == "loss" else [1.0] * len(losses)
         probabilities = class_probabilities(guide, self._stock)
-        seed = (self.recipe.seed, _STREAM, made)
-        self._current = self._own.plus(make_crops(self._stock, self.recipe.crops, probabilities, seed, self.workers))
+        crops = Crops(self._stock, self.recipe.crops, probabilities, seed=(self.recipe.seed, _STREAM, made))
+        self._current = WithCrops(self._own, crops)
         self._made, self.probabilities = made, probabilities.tolist()

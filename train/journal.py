@@ -10,8 +10,9 @@ from train.recipe import RunRecipe
 class Journal:
     """One row per epoch, of plain values.
 
-    loss, images, seconds: of the training; val_losses: per class; measures: of the validation part, by name;
-    crop_probabilities: per class, of the guided crops in use, or None.
+    loss, images, seconds: of the training; waited_s: how long its steps waited for their batches; val_losses: per
+    class; measures: of the validation part, by name; crop_probabilities: per class, of the guided crops in use, or
+    None.
     """
 
     def __init__(self, recipe: RunRecipe):

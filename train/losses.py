@@ -13,6 +13,9 @@ from torch.nn import functional
 from train.network import class_logits
 from train.recipe import LossRecipe, Schedule
 
+LARGEST_AREA_WEIGHT = 60.0
+"""That of 33 pixels in 400x300; smaller defects weigh no more."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -96,10 +99,26 @@ class Loss:
         Enlarging to the nearest repeats a logit over its cell, and cross-entropy is linear in the truth, so the mean
         over the cell's pixels is the cross-entropy against the share of them that are defect: exact.
         """
+        weights, mean = self._mask_weights(targets)
         losses = functional.binary_cross_entropy_with_logits(
-            logits, targets.fractions, pos_weight=self.mask_weights.view(1, -1, 1, 1), reduction="none"
+            logits, targets.fractions, pos_weight=weights, reduction="none"
         ).mean(dim=(2, 3))  # [B, C]
-        return (losses * targets.outlined).mean(dim=0)
+        return (losses / mean * targets.outlined).mean(dim=0)
+
+    def _mask_weights(self, targets: Targets) -> tuple[Tensor, Tensor]:
+        """The weight of defect cells, [1 or B, C, 1, 1], with what the pair's loss is divided by, [1 or B, C].
+
+        With area weights a defect that covers the share s of its image weighs the root of (1 - s) / s, so that a
+        blowhole of 150 pixels is a thirtieth of its mask's loss instead of a thousandth; the weighted mean keeps a
+        small defect's loss on the scale of a large one's.
+        """
+        weights = self.mask_weights.view(1, -1, 1, 1)
+        if not self.recipe.area_weights:
+            return weights, torch.ones_like(weights[..., 0, 0])
+        share = targets.fractions.mean(dim=(2, 3), keepdim=True)  # [B, C, 1, 1]
+        root = ((1 - share) / share.clamp(min=1e-6)).sqrt().clamp(max=LARGEST_AREA_WEIGHT)
+        weights = torch.where(share > 0, root, weights)
+        return weights, (1 + (weights - 1) * share)[..., 0, 0]
 
 
 def _dice(logits: Tensor, targets: Targets) -> Tensor:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from train.blobs import RING_PX, Blob, ring_mean, with_margin
+from train.blobs import RING_PX, Blob, padded_mask, ring_mean, with_margin
 from train.jitter import as_bytes, jittered
 from train.recipe import CropsRecipe
 from train.samples import Image, Masks
@@ -15,7 +15,11 @@ TRIES = 8
 """Places compared where the base's texture decides."""
 
 FEATHER_PX = 2
-"""Half-width of a feathered seam, inside the blob, so that the mask stays true."""
+"""Width of a feathered seam. It lies around the blob: inside, it would wash out a crack two pixels wide."""
+
+_RIM_PX = 4
+"""Width of the rim that is cloned with a blob. seamlessClone takes off three pixels of it (its source erodes the mask
+so); with none left, it loses the step on one side of the defect, and half the defect's contrast with it."""
 
 
 def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -> Masks:
@@ -28,7 +32,7 @@ def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -
     if recipe.blend == "poisson":
         _clone(image, blob, top, left)
     elif recipe.blend == "feather":
-        window[:] = _feathered(window, blob)
+        _feather(image, blob, top, left)
     else:
         window[:] = np.where(blob.mask, blob.pixels, window)
     where = np.zeros(image.shape[1:], dtype=np.bool_)
@@ -88,11 +92,17 @@ def _matched(image: Image, blob: Blob, top: int, left: int, recipe: CropsRecipe,
     return replace(blob, context=context)
 
 
-def _feathered(window: Image, blob: Blob) -> Image:
-    """The blob over the base, its outermost pixels mixed with it."""
-    depth = cv2.distanceTransform(np.pad(blob.mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    opacity = np.clip(depth / (FEATHER_PX + 1), 0, 1)
-    return as_bytes(opacity * blob.pixels + (1 - opacity) * window)
+def _feather(image: Image, blob: Blob, top: int, left: int) -> None:
+    """Put the blob over the base, with a rim of its surroundings that fades into it."""
+    away = cv2.distanceTransform(1 - padded_mask(blob.mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    opacity = np.clip(1 - away / (FEATHER_PX + 1), 0, 1)
+    rows, columns = blob.context.shape[1:]
+    y0, x0 = max(0, RING_PX - top), max(0, RING_PX - left)  # of the blob with its margin, where the image begins
+    y, x = top - RING_PX + y0, left - RING_PX + x0
+    window = image[:, y : top - RING_PX + rows, x : left - RING_PX + columns]
+    inside = slice(y0, y0 + window.shape[1]), slice(x0, x0 + window.shape[2])
+    share = opacity[inside]
+    window[:] = as_bytes(share * blob.context[:, inside[0], inside[1]] + (1 - share) * window)
 
 
 def _clone(image: Image, blob: Blob, top: int, left: int) -> None:
@@ -103,7 +113,7 @@ def _clone(image: Image, blob: Blob, top: int, left: int) -> None:
     wide = with_margin(image)
     rows, columns = blob.context.shape[1:]
     window = wide[:, top : top + rows, left : left + columns]
-    rim = cv2.dilate(np.pad(blob.mask, RING_PX).astype(np.uint8), np.ones((2 * RING_PX - 3,) * 2, np.uint8)) * 255
+    rim = cv2.dilate(padded_mask(blob.mask), np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) * 255
     ys, xs = np.flatnonzero(rim.any(axis=1)), np.flatnonzero(rim.any(axis=0))
     centre = int(xs[0] + xs[-1] + 1) // 2, int(ys[0] + ys[-1] + 1) // 2
     blended = cv2.seamlessClone(_in_colour(blob.context), _in_colour(window), rim, centre, cv2.NORMAL_CLONE)

@@ -59,6 +59,8 @@ class LossRecipe(Table):
     """Of classification in the whole, where the schedule is constant."""
     class_weights: tuple[float, ...] = ()
     mask_weights: tuple[float, ...] = ()
+    area_weights: bool = False
+    """Weigh the pixels of each defect by its own size in the place of `mask_weights`; see train/losses.py."""
     dice: float = Field(default=0.0, ge=0)
     union: float = Field(default=0.0, ge=0)
 
@@ -127,6 +129,8 @@ class RunRecipe(Table):
     """Images per step of the optimiser, over all devices."""
     accumulate: int = Field(default=1, ge=1)
     """Parts in which a device computes its share of a batch, one after another."""
+    draw: Literal["each", "balanced"] = "each"
+    """Every image once an epoch, or as many with the rare classes more often."""
     precision: Precision = "auto"
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay per step of the exponential moving average of the weights, which is then what is kept; 0 is off."""

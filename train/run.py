@@ -1,7 +1,6 @@
 """A whole training run in one folder: data, epochs, checkpoints, the test at the end."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
@@ -92,7 +91,7 @@ class Run:
             return
         train, val = self.load("train"), self.load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
-        training = TrainingData(train, self.recipe, self.compute.device, os.cpu_count() or 1)
+        training = TrainingData(train, self.recipe, self.compute.device)
         val_set = DeviceSet(val, self.compute.device)
         scalars = Scalars(self.out, self.journal.done) if tensorboard and self.world.leads else None
         with (
@@ -108,6 +107,7 @@ class Run:
                     "loss": loss,
                     "images": len(data),
                     "seconds": time.monotonic() - began,
+                    "waited_s": self.trainer.waited_s,
                     "crop_probabilities": training.probabilities,
                 }
                 progress.end(self._validate(row, val, val_set))

@@ -1,7 +1,8 @@
 """The network in training: one epoch, one validation, a state that can be put away and taken up again."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from train.ahead import ahead
 from train.curve import epoch_generator, learning_rate
 from train.data import Batch, DeviceSet, augment, draw, targets
 from train.device import Compute
@@ -56,6 +58,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
         self.average = _average(self.network, recipe.run.average)
         self._forward = _wrapped(self.network, recipe, self.world)
+        self.waited_s = 0.0
+        """How long the steps of the last epoch waited for their batches."""
 
     @property
     def kept(self) -> Inspector:
@@ -66,15 +70,17 @@ class Trainer:
         """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
         generator = epoch_generator(self.recipe.seed, epoch)
         self._train_mode()
-        batches = data.shuffled(self.recipe.run.batch, generator)
+        order = data.shuffled(self.recipe.run.batch, generator, self.recipe.run.draw == "balanced")
+        batches = (self._parts(data, index, draw(len(index), generator)) for index in order)
         total, shown = torch.zeros((), device=self.compute.device), 0.0
-        for number, index in enumerate(batches):
-            self._set_learning_rate(epoch + number / len(batches))
-            total += self._step(data, index, draw(len(index), generator), epoch)
-            if number % _SHOWN_EVERY == 0:
-                shown = float(total) / (number + 1)  # makes the host wait for the device
-            on_step(len(index), shown)
-        return self.world.mean(float(total) / len(batches))
+        with closing(ahead(batches) if data.busy else batches) as coming:
+            for number, parts in enumerate(self._awaited(coming)):
+                self._set_learning_rate(epoch + number / len(order))
+                total += self._step(parts, epoch)
+                if number % _SHOWN_EVERY == 0:
+                    shown = float(total) / (number + 1)  # makes the host wait for the device
+                on_step(len(order[number]), shown)
+        return self.world.mean(float(total) / len(order))
 
     @torch.inference_mode()
     def validate(self, data: DeviceSet, epoch: int) -> Validation:
@@ -106,13 +112,31 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 
-    def _step(self, data: DeviceSet, index: Tensor, drawn: Tensor, epoch: int) -> Tensor:
-        """One step of the optimiser on this process's share of the batch `index`; returns its mean loss."""
+    def _parts(self, data: DeviceSet, index: Tensor, drawn: Tensor) -> list[Batch]:
+        """This process's share of the batch `index`, augmented, in the parts that it computes one after another."""
+        share = self.world.share(torch.arange(len(index)))
+        return [
+            augment(data.batch(index[rows]), self.recipe.augment, drawn[rows])
+            for rows in torch.tensor_split(share, self.recipe.run.accumulate)
+        ]
+
+    def _awaited(self, coming: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
+        """The same, with the time that the host waits for them."""
+        self.waited_s = 0.0
+        while True:
+            began = time.monotonic()
+            parts = next(coming, None)
+            self.waited_s += time.monotonic() - began
+            if parts is None:
+                return
+            yield parts
+
+    def _step(self, parts: list[Batch], epoch: int) -> Tensor:
+        """One step of the optimiser; returns its mean loss."""
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.compute.device)
-        for rows, last in self._micro_batches(len(index)):
-            batch = augment(data.batch(index[rows]), self.recipe.augment, drawn[rows])
-            with nullcontext() if last else self._no_sync():
+        for number, batch in enumerate(parts, start=1):
+            with nullcontext() if number == len(parts) else self._no_sync():
                 _, terms = self._logits_and_terms(self._forward, batch)
                 loss = self.loss.total(terms, epoch, self.recipe.run.epochs) / self.recipe.run.accumulate
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -123,12 +147,6 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.network)
         return total
-
-    def _micro_batches(self, size: int) -> Iterator[tuple[Tensor, bool]]:
-        """Rows of a batch that this process computes at once, with whether they are its last."""
-        rows = self.world.share(torch.arange(size))
-        parts = torch.tensor_split(rows, self.recipe.run.accumulate)
-        return ((part, number == len(parts)) for number, part in enumerate(parts, start=1))
 
     def _logits_and_terms(self, network: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Any]:
         with self.compute.autocast():

@@ -55,6 +55,7 @@ def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_pa
         (["--set", "run.epoch=1"], "run.epoch: unknown key"),
         (["--split", "nofile.json"], "nofile.json: cannot be read"),
         (["--device", "cuda"], "found no CUDA device"),
+        (["--split", "bypart"], "bypart: cannot be read (No such file or directory); name a split file, random or"),
         (["--out", "/proc/run"], "/proc/run: No such file or directory; check the path"),
     ],
 )
@@ -65,6 +66,14 @@ def test_mistake_is_one_clear_line(
     found = capsys.readouterr().err
     assert message in found
     assert len(found.splitlines()) == 1
+
+
+def test_help_says_every_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("--help") == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default: all cores)" in told
+    assert "(default: the recipe's)" in told
+    assert "after its last whole epoch" in told
 
 
 def test_command_is_there() -> None:

@@ -7,11 +7,13 @@ import torch
 
 from tests.train.conftest import HEIGHT, WIDTH
 from train.blobs import RING_PX, Blob, find_blobs, with_margin
-from train.crops import choose_classes, class_probabilities, make_crops, take_stock
+from train.crops import Crops, Stock, choose_classes, class_probabilities, take_stock
+from train.data import DeviceSet
 from train.errors import DataError
-from train.guided import TrainingData
+from train.guided import TrainingData, WithCrops
 from train.images import ImageSet, load_images, outlined, pack
-from train.paste import paste
+from train.jitter import jittered
+from train.paste import FEATHER_PX, paste
 from train.readers import read_dataset
 from train.recipe import CropsRecipe
 from train.splits import make_split, sides_of
@@ -44,23 +46,28 @@ def even(classes: int = 3) -> np.ndarray:
     return np.full(classes, 1 / classes)
 
 
+def made_of(stock: Stock, recipe: CropsRecipe, probabilities: np.ndarray) -> ImageSet:
+    """Make a whole set."""
+    return Crops(stock, recipe, probabilities, seed=(0,)).make(range(recipe.images))
+
+
 def test_mask_is_where_the_pasted_pixels_are() -> None:
     recipe = CropsRecipe(images=60, **STILL)
-    made = make_crops(take_stock(marked_set()), recipe, even(), seed=(0,))
+    made = made_of(take_stock(marked_set()), recipe, even())
     for index in range(60):
         for kind in range(3):
             np.testing.assert_array_equal(made.masks(index)[kind], made.images[index, 0] == level(kind))
 
 
 def test_labels_are_the_classes_that_can_be_seen() -> None:
-    made = make_crops(take_stock(marked_set()), CropsRecipe(images=20), even(), seed=(0,))
+    made = made_of(take_stock(marked_set()), CropsRecipe(images=20), even())
     expected = [made.masks(index).any(axis=(1, 2)) for index in range(20)]
     np.testing.assert_array_equal(made.labels, expected)
     assert made.labels.any(axis=1).all()
 
 
 def test_base_is_a_good_image() -> None:
-    made = make_crops(take_stock(marked_set()), CropsRecipe(images=40, **STILL), even(), seed=(0,))
+    made = made_of(take_stock(marked_set()), CropsRecipe(images=40, **STILL), even())
     assert not np.any(made.images == 90)
     assert np.any(made.images == 50)
 
@@ -74,10 +81,19 @@ def test_no_class_is_always_in_front() -> None:
     training.labels[2:4, 1] = training.labels[4:6, 0] = False
     stock = take_stock(training)
     stock.cooccurrence[:] = 1
-    made = make_crops(stock, CropsRecipe(images=80, **STILL), even(2), seed=(0,))
+    made = made_of(stock, CropsRecipe(images=80, **STILL), even(2))
     single = made.labels.sum(axis=0)
     assert made.labels.sum(axis=1).max() == 1  # the one in front hides the other
     assert single.min() > 20
+
+
+def test_jitter_spreads_about_the_mean_and_moves_it() -> None:
+    pixels = np.random.default_rng(0).integers(60, 190, (2, 20, 10), dtype=np.uint8)
+    given = np.random.default_rng(1)
+    spread, moved = 1 + 0.3 * given.uniform(-1, 1), 255 * 0.1 * given.uniform(-1, 1)
+    found = jittered(pixels, brightness=0.1, contrast=0.3, generator=np.random.default_rng(1))
+    expected = (pixels - pixels.mean()) * spread + pixels.mean() + moved
+    np.testing.assert_array_equal(found, np.clip(np.rint(expected), 0, 255))
 
 
 def test_class_probabilities_follow_the_losses() -> None:
@@ -122,10 +138,10 @@ def test_only_the_training_part_is_used(tiles: Path, quick_recipe) -> None:
     recipe = quick_recipe(crops={"images": 30, "every": 2, **STILL})
     train = load_images(sides["train"], recipe.input, 5)
     low = ImageSet(train.images // 2, train.bits, train.labels, train.outlined)
-    data = TrainingData(low, recipe, torch.device("cpu"), workers=1)
+    data = TrainingData(low, recipe, torch.device("cpu"))
     history = [{"val_losses": [1.0, 2.0, 3.0, 4.0, 5.0]}] * 4
     assert len(data.of(1, history)) == len(train)
-    crops = data.of(2, history).images[len(train) :]
+    crops = data.of(2, history).batch(torch.arange(len(train), len(train) + 30)).frames
     assert len(crops) == 30
     assert crops.max() < 128
     known = {image.tobytes() for image in low.images}
@@ -134,21 +150,42 @@ def test_only_the_training_part_is_used(tiles: Path, quick_recipe) -> None:
 
 def test_sets_are_renewed_every_k_epochs(tiles: Path, quick_recipe) -> None:
     recipe = quick_recipe(crops={"images": 4, "every": 2})
-    data = TrainingData(marked_set(), recipe, torch.device("cpu"), workers=1)
+    data = TrainingData(marked_set(), recipe, torch.device("cpu"))
     history = [{"val_losses": [1.0, 1.0, float(epoch)]} for epoch in range(8)]
     own = len(marked_set())
-    sets = [data.of(epoch, history).images[own:].clone() for epoch in range(6)]
-    assert [len(one) for one in sets] == [0, 0, 4, 4, 4, 4]
+    assert [len(data.of(epoch, history)) - own for epoch in range(2)] == [0, 0]
+    sets = [data.of(epoch, history).batch(torch.arange(own, own + 4)).frames for epoch in range(6) if epoch > 1]
+    assert torch.equal(sets[0], sets[1])
     assert torch.equal(sets[2], sets[3])
-    assert torch.equal(sets[4], sets[5])
-    assert not torch.equal(sets[3], sets[4])
+    assert not torch.equal(sets[1], sets[2])
     assert data.probabilities == [0.2, 0.2, 0.6]  # of the losses after epoch 4, which is history[3]
 
 
-def test_set_does_not_depend_on_the_number_of_workers() -> None:
-    stock, recipe = take_stock(marked_set()), CropsRecipe(images=12)
-    one, four = (make_crops(stock, recipe, even(), seed=(3,), workers=workers) for workers in (1, 4))
-    np.testing.assert_array_equal(one.images, four.images)
+def test_crop_does_not_depend_on_those_made_before_it() -> None:
+    crops = Crops(take_stock(marked_set()), CropsRecipe(images=12), even(), seed=(3,))
+    whole, backwards = crops.make(range(12)), crops.make(range(11, -1, -1))
+    np.testing.assert_array_equal(whole.images, backwards.images[::-1])
+    np.testing.assert_array_equal(whole.bits, backwards.bits[::-1])
+
+
+@pytest.mark.parametrize("first", [[12, 0, 9], [9, 13, 2, 8]])
+def test_a_batch_holds_the_crops_of_its_indices(first: list[int]) -> None:
+    training = marked_set()  # images 0 to 7
+    crops = Crops(take_stock(training), CropsRecipe(images=6), even(), seed=(3,))
+    data = WithCrops(DeviceSet(training, torch.device("cpu")), crops)
+    data.batch(torch.tensor(first))
+    batch, made = data.batch(torch.arange(14)), crops.make(range(6))
+    for found, name in ((batch.frames, "images"), (batch.bits, "bits"), (batch.labels, "labels")):
+        np.testing.assert_array_equal(found, np.concatenate((getattr(training, name), getattr(made, name))))
+    assert batch.outlined.all()
+
+
+def test_a_balanced_draw_knows_the_classes_of_the_crops() -> None:
+    training = marked_set(classes=1)  # two good images and two with the defect
+    crops = Crops(take_stock(training), CropsRecipe(images=60), even(1), seed=(3,))
+    data = WithCrops(DeviceSet(training, torch.device("cpu")), crops)
+    drawn = torch.cat(data.shuffled(8, torch.Generator().manual_seed(0), balanced=True))
+    assert int((drawn < 2).sum()) >= 4  # 64 draws, of which two good images in 64 have a share of 0.15
 
 
 @pytest.mark.parametrize(("border", "moves"), [(None, True), ("left", False), ("right", False)])
@@ -157,7 +194,7 @@ def test_shift_only_where_no_border_would_wrap_into_the_middle(border: str | Non
     training.images[:2, 0, :, 50] = 60  # a line to follow the shift by
     if border is not None:
         training.images[:2, 0, :, slice(0, 4) if border == "left" else slice(96, 100)] = 5
-    made = make_crops(take_stock(training), CropsRecipe(images=30, **STILL), even(1), seed=(0,))
+    made = made_of(take_stock(training), CropsRecipe(images=30, **STILL), even(1))
     places = {int((image[0] == 60).sum(axis=0).argmax()) for image in made.images}
     assert (len(places) > 3) == moves
 
@@ -169,7 +206,7 @@ def one_blob(edges: tuple[bool, bool, bool, bool] = (False,) * 4) -> Blob:
     return Blob(with_margin(pixels), mask, surroundings=100.0, edges=edges)
 
 
-@pytest.mark.parametrize(("blend", "rim_px"), [("none", 0), ("feather", 0), ("poisson", RING_PX)])
+@pytest.mark.parametrize(("blend", "rim_px"), [("none", 0), ("feather", FEATHER_PX), ("poisson", RING_PX)])
 def test_nothing_changes_outside_the_mask_and_its_rim(blend: str, rim_px: int) -> None:
     image = np.full((1, HEIGHT, WIDTH), 100, np.uint8)
     where = paste(image, one_blob(), CropsRecipe(blend=blend, **STILL), np.random.default_rng(0))
@@ -187,11 +224,23 @@ def test_poisson_takes_the_light_of_the_base() -> None:
     assert image[:, where].min() < 130  # cut and pasted it would be 200
 
 
-def test_feather_softens_the_seam() -> None:
-    hard, soft = np.full((2, 1, HEIGHT, WIDTH), 100, np.uint8)
-    where = paste(hard, one_blob(), CropsRecipe(**STILL), np.random.default_rng(0))
-    paste(soft, one_blob(), CropsRecipe(blend="feather", **STILL), np.random.default_rng(0))
-    assert soft[:, where].min() < hard[:, where].min() == 200
+def test_feather_softens_the_seam_outside_the_defect() -> None:
+    soft = np.full((1, HEIGHT, WIDTH), 40, np.uint8)  # its own surroundings are 100
+    where = paste(soft, one_blob(), CropsRecipe(blend="feather", **STILL), np.random.default_rng(0))
+    far = cv2.distanceTransform((~where).astype(np.uint8), cv2.DIST_L2, 3)
+    near, further = (soft[0, (far > low) & (far < low + 0.9)] for low in (0.5, 1.5))
+    assert 40 < further.mean() < near.mean() < 100
+
+
+@pytest.mark.parametrize("blend", ["none", "feather", "poisson"])
+def test_a_crack_one_pixel_wide_can_still_be_seen(blend: str) -> None:
+    pixels = np.full((1, 20, 3), 100, np.uint8)
+    pixels[:, :, 1] = 40
+    wide = np.pad(pixels, ((0, 0), (RING_PX, RING_PX), (RING_PX - 1, RING_PX - 1)), constant_values=100)
+    crack = Blob(wide, np.ones((20, 1), bool), surroundings=100.0, edges=(False,) * 4)
+    image = np.full((1, HEIGHT, WIDTH), 100, np.uint8)
+    where = paste(image, crack, CropsRecipe(blend=blend, **STILL), np.random.default_rng(0))
+    assert 100 - image[:, where].mean() > 0.8 * (100 - 40)
 
 
 @pytest.mark.parametrize("edge", range(4))

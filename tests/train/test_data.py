@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.data import Batch, DeviceSet, augment, draw
+from train.data import Batch, DeviceSet, augment, draw, targets
 from train.images import ImageSet, outlined, pack, unpack
 from train.recipe import AugmentRecipe
 
@@ -62,6 +62,19 @@ def test_quarter_turn_keeps_the_proportions() -> None:
     assert (ys.max() - ys.min() + 1, xs.max() - xs.min() + 1) == (12, 4)
 
 
+@pytest.mark.parametrize("size", [(8, 6), (4, 2), (1, 1)])
+def test_targets_are_the_share_of_defect_in_each_cell(size: tuple[int, int]) -> None:
+    masks = np.random.default_rng(0).random((3, 9, 8, 6)) < 0.3  # nine classes fill a byte and begin another
+    bits, labels = np.stack([pack(one) for one in masks]), masks.any(axis=(2, 3))
+    images = ImageSet(np.zeros((3, 1, 8, 6), np.uint8), bits, labels, outlined(bits, labels))
+    found = targets(DeviceSet(images, torch.device("cpu")).batch(torch.arange(3)), size)
+    rows, columns = 8 // size[0], 6 // size[1]
+    whole = np.concatenate((masks, masks.any(axis=1, keepdims=True)), axis=1)
+    expected = whole.reshape(3, 10, size[0], rows, size[1], columns).mean(axis=(3, 5))
+    np.testing.assert_allclose(found.fractions, expected[:, :9], rtol=1e-6)
+    np.testing.assert_allclose(found.any_fraction, expected[:, 9], rtol=1e-6)
+
+
 def test_jitter_stays_within_its_limits() -> None:
     recipe = AugmentRecipe(brightness=0.1)
     before = whole_batch()
@@ -83,6 +96,15 @@ def test_shuffled_batches_are_full_and_hold_an_image_once() -> None:
     batches = data.shuffled(4, torch.Generator().manual_seed(0))
     assert [len(batch) for batch in batches] == [4, 4]
     assert len(torch.cat(batches).unique()) == 8
+
+
+def test_balanced_batches_hold_rare_kinds_more_often() -> None:
+    images = image_set(1000)
+    images.labels[:] = False
+    images.labels[:40, 0] = True  # 960 good images and 40 of a class: shares of 31.0 and 6.3 roots
+    order = torch.cat(DeviceSet(images, torch.device("cpu")).shuffled(4, torch.Generator().manual_seed(0), True))
+    assert len(order) == 1000
+    assert (order < 40).float().mean() == pytest.approx(6.32 / (6.32 + 30.98), abs=0.03)  # 2.5 standard deviations
 
 
 def test_set_below_the_batch_size_is_one_batch() -> None:

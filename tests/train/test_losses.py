@@ -44,6 +44,28 @@ def test_segmentation_is_the_cross_entropy_at_full_size_after_nearest_enlargemen
         assert terms.segmentation[channel].item() == pytest.approx(expected, rel=1e-5)  # float32
 
 
+def test_area_weights_are_a_weighted_mean_with_the_root_of_the_areas_ratio() -> None:
+    generator = np.random.default_rng(3)
+    batch, masks = make_batch(generator, classes=2)
+    logits = torch.from_numpy(generator.normal(size=(2, 2, 8, 6))).float()
+    terms = Loss(LossRecipe(area_weights=True), 2, CPU).terms(logits, targets(batch, (8, 6)))
+    expected = []
+    for mask, row in zip(masks[:, 0], logits[:, 0].numpy(), strict=True):
+        weight = math.sqrt((~mask).sum() / mask.sum())
+        losses = [plain_cross_entropy(z, y, weight) for z, y in zip(row.ravel(), mask.ravel(), strict=True)]
+        expected.append(sum(losses) / (weight * mask.sum() + (~mask).sum()))
+    assert terms.segmentation[0].item() == pytest.approx(np.mean(expected), rel=1e-5)  # float32
+
+
+def test_an_empty_mask_s_loss_does_not_change_with_area_weights() -> None:
+    generator = np.random.default_rng(1)
+    batch, _ = make_batch(generator)
+    batch.bits[:] = 0
+    logits = torch.from_numpy(generator.normal(size=(2, 3, 4, 3))).float()
+    losses = [Loss(LossRecipe(area_weights=area), 3, CPU).terms(logits, targets(batch, (4, 3))) for area in (0, 1)]
+    assert torch.equal(losses[0].segmentation, losses[1].segmentation)
+
+
 def test_classification_is_the_cross_entropy_of_the_maximum() -> None:
     generator = np.random.default_rng(1)
     batch, masks = make_batch(generator)

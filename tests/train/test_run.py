@@ -46,7 +46,7 @@ class InterruptedProgress(EpochProgress):
 
 def untimed(checkpoint: Checkpoint) -> list[dict[str, object]]:
     """The history without how long it took."""
-    return [row | {"seconds": 0} for row in checkpoint.training["history"]]
+    return [row | {"seconds": 0, "waited_s": 0} for row in checkpoint.training["history"]]
 
 
 @pytest.mark.parametrize(
