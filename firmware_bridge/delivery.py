@@ -17,6 +17,7 @@ _LONGEST_BACKOFF = 3  # doublings: 1, 2, 4, 8 times retry_s
 @dataclass
 class _Pending:
     message: Message
+    submitted: float
     deadline: float
     repeat_at: float = 0.0
     tries: int = 0
@@ -39,7 +40,7 @@ class Delivery:
         """Queue `message`; false where the queue is full."""
         if len(self._waiting) >= QUEUE_LIMIT:
             return False
-        self._waiting.append(_Pending(message, now + self.timing.deliver_s))
+        self._waiting.append(_Pending(message, now, now + self.timing.deliver_s))
         return True
 
     def acknowledge(self, number: int) -> Message | None:
@@ -89,4 +90,4 @@ class Delivery:
     def _sent(self, pending: _Pending, now: float) -> Message:
         pending.repeat_at = now + self.timing.retry_s * 2 ** min(pending.tries, _LONGEST_BACKOFF)
         pending.tries += 1
-        return pending.message
+        return pending.message.aged(now - pending.submitted)

@@ -6,6 +6,7 @@ from enum import IntEnum
 from firmware_bridge.frames import MAX_BODY
 from firmware_bridge.layout import Layout, Wire
 from firmware_bridge.messages import (
+    AGE_UNKNOWN,
     HEADER,
     KINDS,
     PROTOCOL_VERSION,
@@ -29,7 +30,12 @@ _REPACK_SIGNATURE = "bool ei_repack(uint8_t kind, const uint8_t *in, size_t size
 def header_text() -> str:
     """Give device/message.h."""
     longest = max(kind.LAYOUT.size for kind in KINDS.values() if kind.RELIABLE)
-    limits = [("PROTOCOL_VERSION", PROTOCOL_VERSION), ("MAX_BODY", MAX_BODY), ("MAX_RELIABLE", longest)]
+    limits = [
+        ("PROTOCOL_VERSION", PROTOCOL_VERSION),
+        ("MAX_BODY", MAX_BODY),
+        ("MAX_RELIABLE", longest),
+        ("AGE_UNKNOWN", AGE_UNKNOWN),
+    ]
     sizes = [(f"{name.upper()}_SIZE", layout.size) for name, layout in _LAYOUTS.items()]
     kinds = [(f"KIND_{kind.__name__.upper()}", number) for number, kind in sorted(KINDS.items())]
     blocks = [limits, sizes, kinds, *([(_member(enum, m.name), m.value) for m in enum] for enum in _ENUMS)]

@@ -57,6 +57,13 @@ def unsigned(code: str, least: int = 0) -> Wire:
     return Wire(code, f"{least} to {limit}", pack, unpack, f"value >= {least}" if least else "")
 
 
+def bits(code: str, names: dict[str, int]) -> Wire:
+    """Give an unsigned integer whose bits have names; a bit without one, of a later version, is let through."""
+    plain = unsigned(code)
+    places = sorted((bit.bit_length() - 1, name) for name, bit in names.items())
+    return Wire(code, "bit " + ", ".join(f"{place} {name}" for place, name in places), plain.pack, plain.unpack)
+
+
 def text(length: int) -> Wire:
     """Give printable ASCII of at most `length` characters, filled with NUL."""
 

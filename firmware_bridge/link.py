@@ -18,11 +18,15 @@ WRITE_TIMEOUT_S = 0.2
 REOPEN_S = (0.1, 2.0)
 """Shortest and longest pause before the port is tried again; it doubles from one to the other."""
 
-SCHEMES = {"serial": ("baud",), "modbus-rtu": ("baud", "parity", "unit", "role")}
+SCHEMES = {"serial": ("baud",), "modbus-rtu": ("baud", "parity", "unit", "role", "belt")}
 
 
 class Link(Protocol):
     """A line to the PLC. One thread polls; any thread sends."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages pass both ways at present."""
 
     def poll(self, timeout_s: float) -> list[Event]:
         """Read, keep the session alive, and give what has happened; returns after `timeout_s` at the latest.
@@ -48,14 +52,16 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     """Open the line at `address`.
 
     `serial:///dev/ttyTHS1?baud=115200` is the framed line, 8N1. `modbus-rtu:///dev/ttyUSB0?baud=115200&parity=E&unit=1`
-    serves the registers to a PLC that polls; with `&role=client` the PLC serves them and this end polls. These are the
-    defaults. Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
+    serves the registers to a PLC that polls; with `&role=client` the PLC serves them and this end polls, with `&belt=1`
+    the belt block too. These are the defaults. Raises a LinkError where the address or the port cannot be used now; a
+    port that fails later is an event.
     """
     parts = parse_address(address, SCHEMES)
     baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
     unit = whole_number(address, parts.options, "unit", UNIT, range(1, 248))
     parity = "N" if _way(address, parts) is Way.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
-    end = endpoint(_way(address, parts), hello, new_session_number(), clock(), baud, unit)
+    belt = bool(whole_number(address, parts.options, "belt", 0, range(2)))
+    end = endpoint(_way(address, parts), hello, new_session_number(), clock(), baud, unit, belt)
     # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
     stop_bits = 2 if parts.scheme == "modbus-rtu" and parity == "N" else 1
     return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S, parity, stop_bits), end, clock)
@@ -87,6 +93,11 @@ class SerialLink:
         self._reopen_at, self._pause_s = 0.0, REOPEN_S[0]
         self._port: Port | None = open_port()
         self._flush()
+
+    @property
+    def is_open(self) -> bool:
+        """See Link."""
+        return self._port is not None and self.session.is_open
 
     def poll(self, timeout_s: float) -> list[Event]:
         """See Link."""

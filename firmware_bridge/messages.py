@@ -3,7 +3,7 @@
 A frame's body is a header (`Header`), the payload of one message, and the checksum that frames.py adds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Annotated, Any, ClassVar
 
@@ -19,12 +19,17 @@ from firmware_bridge.layout import (
     Sha256,
     Text16,
     Text32,
+    bits,
     choice,
     choice_with_complement,
 )
 
 PROTOCOL_VERSION = 1
 """Goes up when an old peer would misread a new message; peers of different versions refuse each other."""
+
+
+AGE_UNKNOWN = 0xFFFF
+"""In a Trigger: its sender cannot tell how long ago the part came."""
 
 
 class Verdict(IntEnum):
@@ -62,7 +67,13 @@ class FaultCode(IntEnum):
     DISK = 4
     LINK = 5
     OUTPUT = 6
+    DRIFT = 7
     OTHER = 255
+
+    @property
+    def bit(self) -> int:
+        """Its place in a word of all kinds of fault: 1 << code, and bit 0 for OTHER."""
+        return 1 << (0 if self is FaultCode.OTHER else self.value)
 
 
 class OnSilence(IntEnum):
@@ -92,6 +103,10 @@ class Message:
     def __post_init__(self) -> None:
         """Refuse a value that has no place on the wire, where it was made."""
         self.LAYOUT.pack(self)
+
+    def aged(self, elapsed_s: float) -> "Message":
+        """Give what is to be sent so long after the message was made; only a Trigger says its age."""
+        return self
 
 
 KINDS: dict[int, type[Message]] = {}
@@ -127,10 +142,21 @@ class Heartbeat(Message, kind=3, reliable=False):
 
 @dataclass(frozen=True)
 class Trigger(Message, kind=4, reliable=True):
-    """A part is in front of the camera; the encoder count is that of the trigger edge."""
+    """A part is in front of the camera; the encoder count is that of the trigger edge.
+
+    `age_ms` is the time from that edge to the sending of just this frame, so that a repetition is not taken for the
+    trigger of the part that has come in the meantime; 65535 where the sender does not know it.
+    """
 
     part_id: U32
     encoder: U32
+    age_ms: U16 = 0
+
+    def aged(self, elapsed_s: float) -> "Trigger":
+        """See Message."""
+        if self.age_ms == AGE_UNKNOWN:
+            return self
+        return replace(self, age_ms=min(AGE_UNKNOWN - 1, self.age_ms + round(elapsed_s * 1e3)))
 
 
 @dataclass(frozen=True)
@@ -199,6 +225,30 @@ class Offline(Message, kind=10, reliable=True):
     """The sender leaves the line on purpose; no result will come until its next Hello."""
 
     reason: Text32
+
+
+@dataclass(frozen=True)
+class Belt(Message, kind=11, reliable=False):
+    """From the PLC, every now and then: where the belt is; the next one replaces it.
+
+    `arrived` counts the parts that a sensor has seen arrive in the reject bin since the start, and wraps; a line
+    without such a sensor leaves it at 0.
+    """
+
+    encoder: U32
+    arrived: U16 = 0
+
+
+@dataclass(frozen=True)
+class Alarms(Message, kind=12, reliable=False):
+    """From the edge, every second and with each change: what somebody has to look after; the next one replaces it."""
+
+    active: Annotated[int, bits("H", {code.name: code.bit for code in FaultCode})] = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The kinds that are in force."""
+        return [code.name for code in FaultCode if self.active & code.bit]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The Modbus register map: one table, from which code, documentation, and the CSV for PLC engineers are made.
 
 All are holding registers. A u32 takes two, the high word first. Whichever side is the server holds all of them; the PLC
-alone writes the control block, the station alone the result block, then the status block. The address that a PLC's
+alone writes control and belt block, the station alone the result block, then the status block. The address that a PLC's
 editor shows as 40001 is register 0 here.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.layout import SCORE_STEPS
-from firmware_bridge.messages import FaultCode, Result, Verdict
+from firmware_bridge.messages import Alarms, FaultCode, Result, Verdict
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,17 @@ CONTROL = Block(
         Register("trigger_sequence", 1, "goes up by one with each part, once `trigger_echo` is equal to it"),
     ),
 )
+BELT = Block(
+    "belt",
+    CONTROL.address + CONTROL.count,
+    "PLC",
+    (
+        Register("belt_encoder", 2, "belt position now; only for a station that times the ejector itself"),
+        Register(
+            "arrived", 1, "parts that a sensor has seen arrive in the reject bin, goes up and wraps; 0 = no sensor"
+        ),
+    ),
+)
 RESULT = Block(
     "result",
     100,
@@ -124,7 +135,13 @@ STATUS = Block(
         Register("result_sequence", 1, "changes when a new result stands in the result block; written last"),
     ),
 )
-BLOCKS = (CONTROL, RESULT, STATUS)
+ALARMS = Block(
+    "alarms",
+    STATUS.address + STATUS.count,
+    "station",
+    (Register("alarms", 1, f"alarms in force, by the faults' numbers: {Alarms.LAYOUT.fields['active'].range}"),),
+)
+BLOCKS = (CONTROL, BELT, RESULT, STATUS, ALARMS)
 
 
 def result_values(result: Result) -> dict[str, int]:

@@ -5,8 +5,8 @@ from collections import deque
 from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, Undelivered
 from firmware_bridge.handshake import ENABLED, READY, Pulse
-from firmware_bridge.messages import Changeover, Hello, Message, Role, Trigger
-from firmware_bridge.modbus_map import CONTROL, RESULT, STATUS, Block, read_result
+from firmware_bridge.messages import Alarms, Belt, Changeover, Hello, Message, Role, Trigger
+from firmware_bridge.modbus_map import ALARMS, BELT, CONTROL, RESULT, STATUS, Block, read_result
 from firmware_bridge.sequence import following
 from firmware_bridge.timing import Timing
 
@@ -16,8 +16,8 @@ _TRIGGERS_WAITING = 64
 class PlcHandshake:
     """See Handshake."""
 
-    mine: tuple[Block, ...] = (CONTROL,)
-    theirs: tuple[Block, ...] = (RESULT, STATUS)
+    mine: tuple[Block, ...] = (CONTROL, BELT)
+    theirs: tuple[Block, ...] = (RESULT, STATUS, ALARMS)
 
     def __init__(self, timing: Timing, now: float) -> None:
         """Begin disabled."""
@@ -27,6 +27,7 @@ class PlcHandshake:
         self._triggers: deque[tuple[float, Trigger]] = deque()
         self._trigger = Trigger(0, 0)
         self._sequence = self._ack = self._recipe = 0
+        self._belt, self._alarms = Belt(0), Alarms()
         self.malformed = 0
 
     @property
@@ -36,6 +37,8 @@ class PlcHandshake:
 
     def image(self, block: Block) -> list[int]:
         """See Handshake."""
+        if block is BELT:
+            return block.pack({"belt_encoder": self._belt.encoder, "arrived": self._belt.arrived})
         return block.pack(
             {
                 "plc_heartbeat": self._pulse.count,
@@ -56,7 +59,7 @@ class PlcHandshake:
             return self._close("the station has started anew")
         if not self._open:
             return self._rise(status["state"])
-        events = self._taken(values)
+        events = self._taken(values) + self._heard(values)
         if self._triggers and status["trigger_echo"] == self._sequence:
             self._announce()
         return events
@@ -83,6 +86,11 @@ class PlcHandshake:
         self._ack = values["status"]["result_sequence"]
         return [result]
 
+    def _heard(self, values: dict[str, dict[str, int]]) -> list[Event]:
+        alarms = Alarms(values.get("alarms", {"alarms": 0})["alarms"])
+        changed, self._alarms = alarms != self._alarms, alarms
+        return [alarms] if changed else []
+
     def _announce(self) -> None:
         _, self._trigger = self._triggers.popleft()
         self._sequence = following(self._sequence)
@@ -91,6 +99,8 @@ class PlcHandshake:
         """See Handshake."""
         if isinstance(message, Changeover):
             self._recipe = message.recipe
+        elif isinstance(message, Belt):
+            self._belt = message
         elif not isinstance(message, Trigger):
             return [Undelivered(message, "Modbus has no register for this message")]
         elif len(self._triggers) >= _TRIGGERS_WAITING or not self._open:

@@ -159,12 +159,18 @@ class RtuServer(_RtuEnd):
     def _write(self, request: ModbusPDU) -> ModbusPDU:
         words = list(request.registers)
         whole = len(words) == (request.count or 1)  # function 6 has no count
-        for block in self.handshake.theirs:
-            start = request.address - block.address
-            if whole and start >= 0 and start + len(words) <= block.count:
-                self._theirs[block.name][start : start + len(words)] = words
-                return self._written(request)
-        return ExceptionResponse(request.function_code, ExcCodes.ILLEGAL_ADDRESS)
+        places = {
+            block.address + place: (self._theirs[block.name], place)
+            for block in self.handshake.theirs
+            for place in range(block.count)
+        }
+        addresses = range(request.address, request.address + len(words))
+        if not whole or not all(address in places for address in addresses):
+            return ExceptionResponse(request.function_code, ExcCodes.ILLEGAL_ADDRESS)
+        for address, word in zip(addresses, words, strict=True):
+            values, place = places[address]
+            values[place] = word
+        return self._written(request)
 
     @staticmethod
     def _written(request: ModbusPDU) -> ModbusPDU:

@@ -20,6 +20,8 @@ from firmware_bridge.frames import FrameDecoder, encode_frame
 from firmware_bridge.messages import (
     PROTOCOL_VERSION,
     Ack,
+    Alarms,
+    Belt,
     Header,
     Heartbeat,
     Hello,
@@ -87,7 +89,14 @@ class Session:
         return self._peer.hears_us and not self._peer.lost
 
     def send(self, message: Message, now: float) -> list[Event]:
-        """Take a reliable message for delivery; give Undelivered at once where that is hopeless."""
+        """Take a reliable message for delivery; give Undelivered at once where that is hopeless.
+
+        Where the belt is, or which alarms are in force, is said once or, if nobody hears it, not at all.
+        """
+        if isinstance(message, (Alarms, Belt)):
+            if self.is_open:
+                self._put(message, now)
+            return []
         if not message.RELIABLE:
             raise ValueError(f"a {type(message).__name__} is sent by the session itself")
         if isinstance(message, Result):
@@ -160,6 +169,8 @@ class Session:
             self._transmit(now)
         elif message.RELIABLE:
             events += self._on_reliable(header.sequence, message, now)
+        elif isinstance(message, (Alarms, Belt)):
+            events.append(message)
         return events
 
     def _on_reliable(self, sequence: int, message: Message, now: float) -> list[Event]:

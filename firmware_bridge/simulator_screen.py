@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from firmware_bridge.messages import Verdict
-from firmware_bridge.parts import Decision, PartRecord, Report
+from firmware_bridge.parts import Decision, PartRecord
 from firmware_bridge.simulator import PlcSimulator
 from firmware_bridge.wiring import Way
 
@@ -30,8 +30,9 @@ def belt(records: list[PartRecord]) -> str:
     return f"encoder {records[-1].trigger.encoder:>10}  {signs}"
 
 
-def table(report: Report, wanted: int, records: list[PartRecord]) -> Group:
-    """Draw the sums of a line that is to have `wanted` parts, and its belt."""
+def table(simulator: PlcSimulator, wanted: int) -> Group:
+    """Draw the sums of a line that is to have `wanted` parts, the station's alarms, and the belt."""
+    report = simulator.report()
     lines = Table("PLC", "count", title=f"{report.parts} of {wanted} parts triggered")
     lines.columns[1].justify = "right"
     for verdict in sorted(report.verdicts):
@@ -43,7 +44,8 @@ def table(report: Report, wanted: int, records: list[PartRecord]) -> Group:
         cuts = quantiles(report.round_trips_s, n=100, method="inclusive")
         for percent in (50, 95, 99):
             lines.add_row(f"trigger to result, p{percent}", f"{1000 * cuts[percent - 1]:.2f} ms")
-    return Group(lines, belt(records))
+    alarms = ", ".join(simulator.alarms.names) or "none"
+    return Group(lines, f"alarms of the station: {alarms}", belt(simulator.records()))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"PLC at {simulator.address}, waiting for an inspection station", soft_wrap=True)
         with Live(console=console, transient=True) as live:
             while not simulator.wait(0.2):
-                live.update(table(simulator.report(), chosen.parts, simulator.records()))
+                live.update(table(simulator, chosen.parts))
         time.sleep(_LINGER_S)
-        console.print(table(simulator.report(), chosen.parts, simulator.records()))
+        console.print(table(simulator, chosen.parts))
         return int(simulator.report().unanswered > 0)

@@ -4,8 +4,21 @@ from collections import deque
 
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Undelivered
 from firmware_bridge.handshake import DISABLED, ENABLED, READY, Pulse
-from firmware_bridge.messages import Changeover, Fault, Hello, Message, Offline, Result, Role, Trigger, Verdict
-from firmware_bridge.modbus_map import CONTROL, RESULT, STATUS, Block, result_values
+from firmware_bridge.messages import (
+    AGE_UNKNOWN,
+    Alarms,
+    Belt,
+    Changeover,
+    Fault,
+    Hello,
+    Message,
+    Offline,
+    Result,
+    Role,
+    Trigger,
+    Verdict,
+)
+from firmware_bridge.modbus_map import ALARMS, BELT, CONTROL, RESULT, STATUS, Block, result_values
 from firmware_bridge.sequence import following
 from firmware_bridge.timing import Timing
 
@@ -18,11 +31,12 @@ _FORMER_PARTS = 1024
 class StationHandshake:
     """The inspection station's side."""
 
-    mine: tuple[Block, ...] = (RESULT, STATUS)
-    theirs: tuple[Block, ...] = (CONTROL,)
+    mine: tuple[Block, ...] = (RESULT, ALARMS, STATUS)
 
-    def __init__(self, hello: Hello, timing: Timing, now: float) -> None:
-        """Begin in state 0: the PLC must show that it has noticed."""
+    def __init__(self, hello: Hello, timing: Timing, now: float, belt: bool = True) -> None:
+        """Begin in state 0: the PLC must show that it has noticed. `belt`: whether the PLC has the belt block."""
+        self.theirs: tuple[Block, ...] = (CONTROL, BELT) if belt else (CONTROL,)
+        self._belt, self._belt_beat = Belt(0), 0
         self._pulse, self._timing = Pulse(timing, now), timing
         self._state, self._met = DISABLED, False
         self._results: deque[Result] = deque()  # the first one is shown
@@ -30,6 +44,7 @@ class StationHandshake:
         self._values = {"bundle": int(hello.bundle_id[:8] or "0", 16)}
         self._sequence = self._trigger_echo = self._recipe = 0
         self._overrun = self._offline = False
+        self._alarms = 0
         self._triggers = self._overruns = 0
         self._open_parts: dict[tuple[int, int], None] = {}
         self._former_parts: dict[tuple[int, int], None] = {}
@@ -43,6 +58,8 @@ class StationHandshake:
         """See Handshake."""
         if block is RESULT:
             return block.pack(result_values(self._results[0]) if self._results else {"verdict_inverted": 0xFFFF})
+        if block is ALARMS:
+            return block.pack({"alarms": self._alarms})
         return block.pack(
             self._values
             | {
@@ -85,7 +102,7 @@ class StationHandshake:
             return events
         if self._state == READY:
             return self._enable(control)
-        return self._at_work(control, now) if self.is_open else []
+        return self._at_work(control, now) + self._read_belt(values) if self.is_open else []
 
     def _enable(self, control: dict[str, int]) -> list[Event]:
         self._state, self._sequence = ENABLED, control["ack_sequence"]
@@ -100,7 +117,7 @@ class StationHandshake:
             self._trigger_echo = control["trigger_sequence"]
             self._triggers += 1
             self._open_parts[control["part_id"], control["encoder"]] = None
-            events.append(Trigger(control["part_id"], control["encoder"]))
+            events.append(Trigger(control["part_id"], control["encoder"], AGE_UNKNOWN))
         if control["recipe"] != self._recipe:
             self._recipe = control["recipe"]
             events.append(Changeover(self._recipe))
@@ -109,18 +126,27 @@ class StationHandshake:
             self._show(now)
         return events
 
+    def _read_belt(self, values: dict[str, dict[str, int]]) -> list[Event]:
+        """Tell where the belt is whenever the PLC shows that it lives, once it has written that at all."""
+        block, beat = values.get("belt", {"belt_encoder": 0, "arrived": 0}), values["control"]["plc_heartbeat"]
+        before = self._belt, self._belt_beat
+        self._belt, self._belt_beat = Belt(block["belt_encoder"], block["arrived"]), beat
+        return [self._belt] if self._belt != Belt(0) and (self._belt, beat) != before else []
+
     def _show(self, now: float) -> None:
         if self._results:
             self._sequence, self._shown_at = following(self._sequence), now
 
     def send(self, message: Message, now: float) -> list[Event]:
-        """See Handshake; faults, recipes and leaving the line become registers."""
+        """See Handshake; faults, alarms, recipes and leaving the line become registers."""
         if isinstance(message, Result):
             return self._send_result(message, now)
         if isinstance(message, Fault):
             self._values["fault"] = message.code
         elif isinstance(message, Changeover):
             self._values["recipe_active"] = message.recipe
+        elif isinstance(message, Alarms):
+            self._alarms = message.active
         elif isinstance(message, Offline):
             self._offline = True
             return self._disable("the station has gone off line")

@@ -22,10 +22,13 @@ class Way(Enum):
     MODBUS_CLIENT = "modbus-rtu client"
 
 
-def endpoint(way: Way, hello: Hello, number: int, now: float, baud: int, unit: int = UNIT) -> Endpoint:
+def endpoint(
+    way: Way, hello: Hello, number: int, now: float, baud: int, unit: int = UNIT, belt: bool = False
+) -> Endpoint:
     """Make the end of the line that `hello` introduces.
 
-    `number` is the session number; Modbus has none. pymodbus is needed only for the Modbus ways.
+    `number` is the session number; Modbus has none. `belt`: whether a PLC that serves the registers has the belt block
+    as well. pymodbus is needed only for the Modbus ways.
     """
     if way is Way.FRAMED:
         return Session(hello, number, now, Timing.for_baud(baud))
@@ -33,6 +36,10 @@ def endpoint(way: Way, hello: Hello, number: int, now: float, baud: int, unit: i
 
     timing = Timing.for_modbus(baud)
     is_station = hello.role is Role.EDGE
-    handshake: Handshake = StationHandshake(hello, timing, now) if is_station else PlcHandshake(timing, now)
+    handshake: Handshake = (
+        StationHandshake(hello, timing, now, belt or way is Way.MODBUS_SERVER)
+        if is_station
+        else PlcHandshake(timing, now)
+    )
     kind = RtuServer if is_station == (way is Way.MODBUS_SERVER) else RtuClient
     return kind(handshake, timing, unit, baud)

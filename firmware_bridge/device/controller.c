@@ -34,6 +34,9 @@ void ei_controller_start(struct ei_controller *controller, const struct ei_hal *
     controller->settings = *settings;
     controller->first_id = (uint32_t)number << 16;
     controller->counters_at = now + EI_COUNTERS_MS;
+    /* A Belt takes 20 bytes of 10 bits on the wire. */
+    controller->belt_ms = 16 * 200 * 1000 / baud > EI_BELT_MS ? 16 * 200 * 1000 / baud : EI_BELT_MS;
+    controller->belt_at = now;
     struct ei_session *session = &controller->session;
     session->hal = hal;
     session->timing = timing_for(baud);
@@ -93,10 +96,13 @@ static void on_message(void *user, uint8_t kind, const uint8_t *payload, size_t 
     struct ei_controller *controller = user;
     struct ei_result result;
     struct ei_settings settings;
+    struct ei_alarms alarms;
     if (kind == EI_KIND_RESULT && ei_unpack_result(payload, size, &result)) {
         on_result(controller, &result);
     } else if (kind == EI_KIND_SETTINGS && ei_unpack_settings(payload, size, &settings)) {
         controller->settings = settings;
+    } else if (kind == EI_KIND_ALARMS && ei_unpack_alarms(payload, size, &alarms)) {
+        controller->alarms = alarms.active;
     } else if (kind == EI_KIND_OFFLINE) {
         controller->offline_session = controller->session.peer.number;
     }
@@ -117,7 +123,7 @@ static void trigger(struct ei_controller *controller, uint32_t now, uint32_t enc
     struct ei_part part = {id, encoder, now, encoder, EI_VERDICT_NONE, false, false};
     *part_at(controller, controller->count++) = part;
     uint8_t payload[EI_TRIGGER_SIZE];
-    struct ei_trigger message = {id, encoder};
+    struct ei_trigger message = {id, encoder, 0};
     ei_pack_trigger(&message, payload);
     ei_session_send(&controller->session, EI_KIND_TRIGGER, payload, sizeof payload, now);
 }
@@ -205,8 +211,11 @@ static void take_inputs(struct ei_controller *controller, uint8_t inputs, uint32
     if (rising & EI_INPUT_PART) {
         trigger(controller, now, encoder);
     }
-    if ((rising & EI_INPUT_EJECTED) && controller->to_confirm > 0) {
-        controller->to_confirm--;
+    if (rising & EI_INPUT_EJECTED) {
+        controller->arrived++;
+        if (controller->to_confirm > 0) {
+            controller->to_confirm--;
+        }
     }
     if (rising & EI_INPUT_RESET) {
         controller->unconfirmed = false;
@@ -235,6 +244,18 @@ static void report_counters(struct ei_controller *controller, uint32_t now)
     ei_session_send(&controller->session, EI_KIND_COUNTERS, payload, sizeof payload, now);
 }
 
+static void report_belt(struct ei_controller *controller, uint32_t now, uint32_t encoder)
+{
+    if (!ei_session_is_open(&controller->session) || (int32_t)(now - controller->belt_at) < 0) {
+        return;
+    }
+    uint8_t payload[EI_BELT_SIZE];
+    struct ei_belt belt = {encoder, controller->arrived};
+    controller->belt_at = now + controller->belt_ms;
+    ei_pack_belt(&belt, payload);
+    ei_session_tell(&controller->session, EI_KIND_BELT, payload, sizeof payload, now);
+}
+
 static void set_outputs(const struct ei_controller *controller)
 {
     const struct ei_hal *hal = controller->session.hal;
@@ -243,6 +264,7 @@ static void set_outputs(const struct ei_controller *controller)
     bits |= controller->ejecting ? EI_OUTPUT_EJECT : 0;
     bits |= healthy || controller->settings.on_silence == EI_ON_SILENCE_REJECT_ALL ? EI_OUTPUT_RUN : 0;
     bits |= healthy ? EI_OUTPUT_HEALTHY : 0;
+    bits |= healthy && controller->alarms != 0 ? EI_OUTPUT_ALARM : 0;
     hal->outputs(hal->board, bits);
 }
 
@@ -255,6 +277,7 @@ void ei_controller_poll(struct ei_controller *controller, uint8_t inputs)
     watch_deadlines(controller, now);
     watch_ejector(controller, now, encoder);
     report_counters(controller, now);
+    report_belt(controller, now, encoder);
     set_outputs(controller);
 }
 

@@ -11,6 +11,7 @@ enum {
     EI_QUEUE = 64,          /* parts between sensor and ejector */
     EI_STREAK = 3,          /* so many late or foreign results in a row are a fault */
     EI_COUNTERS_MS = 10000, /* from one Counters message to the next */
+    EI_BELT_MS = 50,        /* from one Belt message to the next; longer on a slow line, which it takes 1/16 of */
 };
 
 /* Bits of the inputs that `ei_controller_poll` takes; each acts when it turns from 0 to 1. */
@@ -43,6 +44,9 @@ struct ei_controller {
     uint16_t to_confirm;
     uint8_t late_streak, foreign_streak;
     uint32_t counters_at, foreign;
+    uint32_t belt_at, belt_ms;
+    uint16_t alarms; /* bits by the numbers of the faults, as the inspection said last */
+    uint16_t arrived; /* parts that the sensor in the chute has seen */
     struct ei_counters counters;
 };
 

@@ -80,6 +80,7 @@ void ei_pack_trigger(const struct ei_trigger *message, uint8_t *out)
 {
     ei_put_u32(out + 0, message->part_id);
     ei_put_u32(out + 4, message->encoder);
+    ei_put_u16(out + 8, message->age_ms);
 }
 
 bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *message)
@@ -89,6 +90,7 @@ bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *messag
     }
     message->part_id = ei_get_u32(in + 0);
     message->encoder = ei_get_u32(in + 4);
+    message->age_ms = ei_get_u16(in + 8);
     return true;
 }
 
@@ -146,7 +148,7 @@ bool ei_unpack_fault(const uint8_t *in, size_t size, struct ei_fault *message)
         return false;
     }
     message->code = in[0];
-    if (!(message->code == 1 || message->code == 2 || message->code == 3 || message->code == 4 || message->code == 5 || message->code == 6 || message->code == 255)) {
+    if (!(message->code == 1 || message->code == 2 || message->code == 3 || message->code == 4 || message->code == 5 || message->code == 6 || message->code == 7 || message->code == 255)) {
         return false;
     }
     message->part_id = ei_get_u32(in + 1);
@@ -244,6 +246,36 @@ bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *messag
     return true;
 }
 
+void ei_pack_belt(const struct ei_belt *message, uint8_t *out)
+{
+    ei_put_u32(out + 0, message->encoder);
+    ei_put_u16(out + 4, message->arrived);
+}
+
+bool ei_unpack_belt(const uint8_t *in, size_t size, struct ei_belt *message)
+{
+    if (size != EI_BELT_SIZE) {
+        return false;
+    }
+    message->encoder = ei_get_u32(in + 0);
+    message->arrived = ei_get_u16(in + 4);
+    return true;
+}
+
+void ei_pack_alarms(const struct ei_alarms *message, uint8_t *out)
+{
+    ei_put_u16(out + 0, message->active);
+}
+
+bool ei_unpack_alarms(const uint8_t *in, size_t size, struct ei_alarms *message)
+{
+    if (size != EI_ALARMS_SIZE) {
+        return false;
+    }
+    message->active = ei_get_u16(in + 0);
+    return true;
+}
+
 union any_message {
     struct ei_hello hello;
     struct ei_heartbeat heartbeat;
@@ -254,6 +286,8 @@ union any_message {
     struct ei_settings settings;
     struct ei_counters counters;
     struct ei_offline offline;
+    struct ei_belt belt;
+    struct ei_alarms alarms;
 };
 
 bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)
@@ -280,6 +314,10 @@ bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)
         return ei_unpack_counters(in, size, &any.counters);
     case EI_KIND_OFFLINE:
         return ei_unpack_offline(in, size, &any.offline);
+    case EI_KIND_BELT:
+        return ei_unpack_belt(in, size, &any.belt);
+    case EI_KIND_ALARMS:
+        return ei_unpack_alarms(in, size, &any.alarms);
     default:
         return false;
     }
@@ -344,6 +382,18 @@ bool ei_repack(uint8_t kind, const uint8_t *in, size_t size, uint8_t *out)
             return false;
         }
         ei_pack_offline(&any.offline, out);
+        return true;
+    case EI_KIND_BELT:
+        if (!ei_unpack_belt(in, size, &any.belt)) {
+            return false;
+        }
+        ei_pack_belt(&any.belt, out);
+        return true;
+    case EI_KIND_ALARMS:
+        if (!ei_unpack_alarms(in, size, &any.alarms)) {
+            return false;
+        }
+        ei_pack_alarms(&any.alarms, out);
         return true;
     default:
         return false;

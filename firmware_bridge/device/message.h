@@ -11,19 +11,22 @@ enum {
     EI_PROTOCOL_VERSION = 1,
     EI_MAX_BODY = 128,
     EI_MAX_RELIABLE = 37,
+    EI_AGE_UNKNOWN = 65535,
 };
 
 enum {
     EI_HEADER_SIZE = 7,
     EI_HELLO_SIZE = 66,
     EI_HEARTBEAT_SIZE = 3,
-    EI_TRIGGER_SIZE = 8,
+    EI_TRIGGER_SIZE = 10,
     EI_RESULT_SIZE = 29,
     EI_FAULT_SIZE = 37,
     EI_CHANGEOVER_SIZE = 34,
     EI_SETTINGS_SIZE = 15,
     EI_COUNTERS_SIZE = 28,
     EI_OFFLINE_SIZE = 32,
+    EI_BELT_SIZE = 6,
+    EI_ALARMS_SIZE = 2,
 };
 
 enum {
@@ -37,6 +40,8 @@ enum {
     EI_KIND_SETTINGS = 8,
     EI_KIND_COUNTERS = 9,
     EI_KIND_OFFLINE = 10,
+    EI_KIND_BELT = 11,
+    EI_KIND_ALARMS = 12,
 };
 
 enum {
@@ -66,6 +71,7 @@ enum {
     EI_FAULT_CODE_DISK = 4,
     EI_FAULT_CODE_LINK = 5,
     EI_FAULT_CODE_OUTPUT = 6,
+    EI_FAULT_CODE_DRIFT = 7,
     EI_FAULT_CODE_OTHER = 255,
 };
 
@@ -103,6 +109,7 @@ bool ei_unpack_heartbeat(const uint8_t *in, size_t size, struct ei_heartbeat *me
 struct ei_trigger {
     uint32_t part_id;
     uint32_t encoder;
+    uint16_t age_ms;
 };
 void ei_pack_trigger(const struct ei_trigger *message, uint8_t *out);
 bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *message);
@@ -162,6 +169,19 @@ struct ei_offline {
 };
 void ei_pack_offline(const struct ei_offline *message, uint8_t *out);
 bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *message);
+
+struct ei_belt {
+    uint32_t encoder;
+    uint16_t arrived;
+};
+void ei_pack_belt(const struct ei_belt *message, uint8_t *out);
+bool ei_unpack_belt(const uint8_t *in, size_t size, struct ei_belt *message);
+
+struct ei_alarms {
+    uint16_t active;
+};
+void ei_pack_alarms(const struct ei_alarms *message, uint8_t *out);
+bool ei_unpack_alarms(const uint8_t *in, size_t size, struct ei_alarms *message);
 
 /* Whether the payload is a message of this kind. */
 bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size);

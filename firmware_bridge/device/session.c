@@ -66,11 +66,24 @@ static struct ei_pending *free_slot(struct ei_session *session)
     return found;
 }
 
+/* Says in a trigger how long ago its part came. */
+static void age_trigger(struct ei_pending *one, uint32_t elapsed_ms)
+{
+    struct ei_trigger trigger;
+    if (ei_unpack_trigger(one->payload, one->size, &trigger)) {
+        trigger.age_ms = elapsed_ms < EI_AGE_UNKNOWN ? (uint16_t)elapsed_ms : EI_AGE_UNKNOWN - 1;
+        ei_pack_trigger(&trigger, one->payload);
+    }
+}
+
 static void transmit_one(struct ei_session *session, struct ei_pending *one, uint32_t now)
 {
     uint8_t doublings = one->tries < 3 ? one->tries : 3;
     one->repeat_at = now + (session->timing.retry_ms << doublings);
     one->tries++;
+    if (one->kind == EI_KIND_TRIGGER) {
+        age_trigger(one, now - (one->deadline - session->timing.deliver_ms));
+    }
     put(session, one->kind, one->payload, one->size, one->sequence, now);
 }
 
@@ -232,7 +245,9 @@ static void on_frame(struct ei_session *session, const struct ei_header *header,
     if (header->kind == EI_KIND_ACK) {
         acknowledged(session, header->sequence);
         transmit(session, now);
-    } else if (header->kind != EI_KIND_HEARTBEAT) {
+    } else if (header->kind == EI_KIND_ALARMS) {
+        session->on_message(session->user, header->kind, payload, size);
+    } else if (header->kind != EI_KIND_HEARTBEAT && header->kind != EI_KIND_BELT) {
         put(session, EI_KIND_ACK, payload, 0, header->sequence, now);
         if (first_time(&session->peer, header->sequence)) {
             session->on_message(session->user, header->kind, payload, size);
@@ -254,6 +269,13 @@ static void on_body(struct ei_session *session, const uint8_t *body, size_t size
         on_hello(session, &header, &hello, now);
     } else {
         on_frame(session, &header, body + EI_HEADER_SIZE, size - EI_HEADER_SIZE, now);
+    }
+}
+
+void ei_session_tell(struct ei_session *session, uint8_t kind, const uint8_t *payload, size_t size, uint32_t now)
+{
+    if (ei_session_is_open(session)) {
+        put(session, kind, payload, size, 0, now);
     }
 }
 

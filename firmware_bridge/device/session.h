@@ -65,6 +65,9 @@ void ei_session_start(struct ei_session *session, uint32_t now);
 /* Takes a reliable message for delivery; false where too many wait. */
 bool ei_session_send(struct ei_session *session, uint8_t kind, const uint8_t *payload, size_t size, uint32_t now);
 
+/* Says a message that is not reliable once, if the line is open. */
+void ei_session_tell(struct ei_session *session, uint8_t kind, const uint8_t *payload, size_t size, uint32_t now);
+
 void ei_session_receive(struct ei_session *session, const uint8_t *bytes, size_t size, uint32_t now);
 
 /* Repeats, beats, gives up and notices silence; to be called every few milliseconds. */

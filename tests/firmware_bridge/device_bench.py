@@ -13,7 +13,7 @@ from firmware_bridge.messages import Counters, Settings, Verdict
 
 DEVICE = Path(__file__).resolve().parents[2] / "firmware_bridge" / "device"
 PART, EJECTED, RESET = 1, 2, 4
-EJECT, RUN, HEALTHY = 1, 2, 4
+EJECT, RUN, HEALTHY, ALARM = 1, 2, 4, 8
 
 
 def build(target: str, folder: Path) -> Path:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,8 @@ from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.frames import FrameDecoder, encode_frame
 from firmware_bridge.messages import (
+    Alarms,
+    Belt,
     Changeover,
     Counters,
     Fault,
@@ -35,7 +38,19 @@ from firmware_bridge.messages import (
 from firmware_bridge.random_frames import random_stream
 from firmware_bridge.session import Session
 from firmware_bridge.wire import Faults, FaultyWire
-from tests.firmware_bridge.device_bench import DEVICE, EJECT, EJECTED, HEALTHY, PART, RESET, RUN, Bench, Decided, build
+from tests.firmware_bridge.device_bench import (
+    ALARM,
+    DEVICE,
+    EJECT,
+    EJECTED,
+    HEALTHY,
+    PART,
+    RESET,
+    RUN,
+    Bench,
+    Decided,
+    build,
+)
 from tests.firmware_bridge.test_protocol_document import EXAMPLES, read
 
 SETTINGS = Settings(
@@ -108,6 +123,16 @@ def test_a_good_part_passes(line: Line) -> None:
     assert Acknowledged(Result(part.part_id, part.encoder, Verdict.OK)) in line.events
 
 
+def test_a_repeated_trigger_says_how_old_it_is(line: Line) -> None:
+    assert line.part().age_ms == 0
+    line.connected = False
+    line.pass_ms(1, PART)
+    line.connected = True
+    line.pass_ms(100)
+    *_, repeated = (event for event in line.events if isinstance(event, Trigger))
+    assert repeated.age_ms == pytest.approx(60, abs=2)  # the retry time at 115200 baud
+
+
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.OK])
 def test_anything_but_ok_is_ejected_at_its_place(line: Line, verdict: Verdict) -> None:
     part = line.part()
@@ -118,6 +143,36 @@ def test_anything_but_ok_is_ejected_at_its_place(line: Line, verdict: Verdict) -
     line.pass_until_ejecting(False)
     assert line.encoder - start == SETTINGS.eject_length
     assert not line.bench.decided()[0].passed
+
+
+def test_the_station_hears_where_the_belt_is_and_what_has_arrived(line: Line) -> None:
+    line.pass_ms(1, EJECTED)
+    line.pass_ms(100)
+    line.pass_ms(1, EJECTED)
+    line.pass_ms(100)
+    belts = [event for event in line.events if isinstance(event, Belt)]
+    assert [belt.arrived for belt in belts] == [0, 1, 1, 2, 2]
+    steps = [after.encoder - before.encoder for before, after in pairwise(belts)]
+    assert steps == [50 * COUNTS_PER_MS] * 4
+    assert line.edge.tally.malformed == line.bench.counters().frame_errors == 0
+
+
+def test_the_alarm_lamp_is_lit_while_the_station_says_so(line: Line) -> None:
+    line.edge.send(Alarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
+    line.pass_ms(5)
+    assert line.outputs == RUN | HEALTHY | ALARM
+    line.edge.send(Alarms(), line.now_ms / 1000)
+    line.pass_ms(5)
+    assert line.outputs == RUN | HEALTHY
+    assert line.edge.tally.malformed == line.bench.counters().frame_errors == line.edge.tally.duplicates == 0
+
+
+def test_the_alarm_lamp_of_a_station_that_is_gone_is_dark(line: Line) -> None:
+    line.edge.send(Alarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
+    line.pass_ms(5)
+    line.connected = False
+    line.pass_ms(1500)
+    assert line.outputs & (ALARM | HEALTHY) == 0
 
 
 def test_a_part_without_an_answer_is_ejected(line: Line) -> None:

@@ -12,6 +12,8 @@ from firmware_bridge.messages import (
     HEADER,
     KINDS,
     Ack,
+    Alarms,
+    Belt,
     Changeover,
     Counters,
     Fault,
@@ -43,6 +45,8 @@ EXAMPLES: list[Message] = [
     Settings(5000, 250, 100, 300, OnSilence.STOP_LINE),
     Counters(10, 8, 2, 1, 0, 0, 4),
     Offline("stopped by the operator"),
+    Belt(4294967295, 65535),
+    Alarms(FaultCode.DRIFT.bit | FaultCode.OTHER.bit),
 ]
 
 
@@ -124,3 +128,8 @@ def test_a_changed_byte_gives_a_message_or_is_malformed(message: Message, data: 
         decode(bytes(body))
     except MessageMalformed:
         return
+
+
+def test_every_fault_has_a_bit_of_its_own() -> None:
+    assert sorted(code.bit for code in FaultCode) == [1 << place for place in range(len(FaultCode))]
+    assert FaultCode.DRIFT.bit == 1 << FaultCode.DRIFT

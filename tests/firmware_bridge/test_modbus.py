@@ -17,22 +17,23 @@ from pymodbus.pdu.register_message import (
 
 from firmware_bridge import generate
 from firmware_bridge.errors import MessageMalformed
-from firmware_bridge.events import (
-    Refused,
-)
+from firmware_bridge.events import Event, Refused
 from firmware_bridge.messages import (
+    Alarms,
+    Belt,
+    FaultCode,
     Hello,
     Result,
     Role,
     Verdict,
 )
-from firmware_bridge.modbus_map import BLOCKS, CONTROL, RESULT, STATUS, read_result, result_values
+from firmware_bridge.modbus_map import ALARMS, BELT, BLOCKS, CONTROL, RESULT, STATUS, read_result, result_values
 from firmware_bridge.rehearsal import Rehearsal
 from firmware_bridge.rtu import RtuClient, RtuServer
 from firmware_bridge.station_handshake import StationHandshake
 from firmware_bridge.timing import MODBUS_CYCLE_BYTES, Timing
 from firmware_bridge.wire import Faults
-from firmware_bridge.wiring import Way
+from firmware_bridge.wiring import Way, endpoint
 
 TIMING = Timing.for_modbus(115_200)
 RESULT_OF_7 = Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125)
@@ -48,9 +49,11 @@ def test_a_block_comes_back_as_it_was(block) -> None:
     assert len(block.pack(values)) == block.count
 
 
-def test_blocks_do_not_overlap_and_the_stations_lie_side_by_side() -> None:
-    assert CONTROL.address + CONTROL.count <= RESULT.address
+def test_blocks_do_not_overlap_and_those_of_one_side_lie_side_by_side() -> None:
+    assert CONTROL.address + CONTROL.count == BELT.address
+    assert BELT.address + BELT.count <= RESULT.address
     assert RESULT.address + RESULT.count == STATUS.address
+    assert STATUS.address + STATUS.count == ALARMS.address
 
 
 def test_the_sequence_stands_behind_all_that_it_announces() -> None:
@@ -80,7 +83,8 @@ def test_the_structured_text_uses_the_registers_of_the_map() -> None:
 
 
 def test_a_polling_cycle_is_no_longer_than_its_timing_assumes() -> None:
-    read, writes = 8 + 5 + 2 * CONTROL.count, [9 + 2 * block.count + 8 for block in (RESULT, STATUS)]
+    read = 8 + 5 + 2 * (CONTROL.count + BELT.count)
+    writes = [9 + 2 * block.count + 8 for block in (RESULT, ALARMS, STATUS)]
     assert 100 < read + sum(writes) <= MODBUS_CYCLE_BYTES
 
 
@@ -108,20 +112,20 @@ class Client:
 
 
 def test_all_registers_can_be_read_in_one_request() -> None:
-    count = RESULT.count + STATUS.count
+    count = RESULT.count + STATUS.count + ALARMS.count
     reply = Client().ask(ReadHoldingRegistersRequest(address=RESULT.address, count=count))
     assert reply is not None
     assert len(reply.registers) == count
 
 
-@pytest.mark.parametrize(("address", "count"), [(10, 1), (0, 11), (99, 2), (129, 1), (65535, 1), (128, 125)])
+@pytest.mark.parametrize(("address", "count"), [(13, 1), (0, 14), (99, 2), (130, 1), (65535, 1), (128, 125)])
 def test_reading_outside_of_the_map_is_exception_2(address: int, count: int) -> None:
     reply = Client().ask(ReadHoldingRegistersRequest(address=address, count=count))
     assert reply is not None
     assert reply.exception_code == 2
 
 
-@pytest.mark.parametrize("address", [100, 128, 9])
+@pytest.mark.parametrize("address", [100, 128, 129, 12])
 def test_writing_what_is_not_the_plcs_is_exception_2(address: int) -> None:
     reply = Client().ask(WriteMultipleRegistersRequest(address=address, registers=[1, 2]))
     assert reply is not None
@@ -134,6 +138,70 @@ def test_one_register_may_be_written_and_read_back() -> None:
     reply = client.ask(ReadHoldingRegistersRequest(address=6, count=1))
     assert reply is not None
     assert list(reply.registers) == [12]
+
+
+def test_one_write_may_cover_both_blocks_of_the_plc() -> None:
+    client = Client()
+    assert client.ask(WriteMultipleRegistersRequest(address=0, registers=list(range(1, 14)))) is not None
+    reply = client.ask(ReadHoldingRegistersRequest(address=0, count=13))
+    assert reply is not None
+    assert list(reply.registers) == list(range(1, 14))
+
+
+def belts(*written: tuple[int, int, int]) -> list[Belt]:
+    """Give what the station hears of a PLC that writes heartbeat, belt and arrived, one cycle after the other."""
+    station = StationHandshake(Hello(), TIMING, 0.0)
+    heard = []
+    for enable, (beat, encoder, arrived) in enumerate([(0, 0, 0), (1, 0, 0), *written]):
+        control = CONTROL.unpack([0] * CONTROL.count) | {"enable": min(1, enable), "plc_heartbeat": beat}
+        heard += station.take({"control": control, "belt": {"belt_encoder": encoder, "arrived": arrived}}, 0.1 * enable)
+    return [event for event in heard if isinstance(event, Belt)]
+
+
+def test_the_station_hears_of_the_belt_with_each_sign_of_life() -> None:
+    written = [(1, 0, 0), (2, 70_000, 0), (2, 70_000, 0), (3, 70_000, 0), (3, 70_000, 1)]
+    assert belts(*written) == [Belt(70_000), Belt(70_000), Belt(70_000, 1)]
+
+
+def test_a_plc_that_never_writes_the_belt_says_nothing_of_it() -> None:
+    assert belts((1, 0, 0), (2, 0, 0), (3, 0, 0)) == []
+
+
+@pytest.mark.parametrize(("way", "belt", "heard"), [
+    (Way.MODBUS_SERVER, False, True), (Way.MODBUS_CLIENT, True, True), (Way.MODBUS_CLIENT, False, False),
+])  # fmt: skip
+def test_the_belt_passes_either_way_to_speak(way: Way, belt: bool, heard: bool) -> None:
+    station = endpoint(way, Hello(Role.EDGE), 1, 0.0, 115_200, belt=belt)
+    plc = endpoint(way, Hello(Role.PLC), 1, 0.0, 115_200)
+    events: list[Event] = []
+    for step in range(400):
+        now = step * 0.005
+        if plc.is_open:
+            plc.send(Belt(5_000_000, 7), now)
+        for end, other in ((station, plc), (plc, station)):
+            if data := other.outgoing():
+                events += end.receive(data, now)
+            events += end.tick(now)
+    assert (Belt(5_000_000, 7) in events) is heard
+    assert station.is_open
+
+
+@pytest.mark.parametrize("way", Way)
+def test_the_plc_hears_of_an_alarm_and_of_its_end(way: Way) -> None:
+    station = endpoint(way, Hello(Role.EDGE), 1, 0.0, 115_200)
+    plc = endpoint(way, Hello(Role.PLC), 2, 0.0, 115_200)
+    heard: list[Event] = []
+    said: Alarms | None = None
+    for step in range(400):
+        now = step * 0.005
+        alarms = Alarms(FaultCode.DRIFT.bit if step < 200 else 0)
+        if station.is_open and alarms != said:
+            station.send(alarms, now)
+            said = alarms
+        for end, other in ((station, plc), (plc, station)):
+            events = end.receive(other.outgoing(), now) + end.tick(now)
+            heard += [event for event in events if isinstance(event, Alarms)]
+    assert heard == [Alarms(FaultCode.DRIFT.bit), Alarms(0)]
 
 
 def test_another_function_is_exception_1() -> None:

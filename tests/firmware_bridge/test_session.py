@@ -16,6 +16,7 @@ from firmware_bridge.events import (
 )
 from firmware_bridge.frames import FrameDecoder, encode_frame
 from firmware_bridge.messages import (
+    AGE_UNKNOWN,
     Ack,
     Header,
     Hello,
@@ -118,6 +119,18 @@ def test_a_lost_result_is_repeated(pair: Pair) -> None:
     assert pair.at_edge == [Acknowledged(OK)]
 
 
+@pytest.mark.parametrize(("said", "heard"), [(0, 60), (5, 65), (65_530, 65_534), (AGE_UNKNOWN, AGE_UNKNOWN)])
+def test_a_repeated_trigger_says_how_old_it_is(pair: Pair, said: int, heard: int) -> None:
+    pair.lost = frozenset({"to_edge"})
+    pair.plc.send(Trigger(1, 1000, said), pair.now)
+    pair.exchange()
+    pair.lost = frozenset()
+    pair.pass_time(0.1)
+
+    assert pair.at_edge == [Trigger(1, 1000, heard)]
+    assert pair.at_plc == [Acknowledged(Trigger(1, 1000, said))]
+
+
 def test_a_lost_acknowledgement_gives_no_second_result(pair: Pair) -> None:
     pair.lost = frozenset({"to_edge"})
     pair.edge.send(OK, pair.now)
@@ -202,8 +215,7 @@ def test_a_restarted_peer_is_no_duplicate(pair: Pair) -> None:
     pair.plc = Session(Hello(Role.PLC), 203, pair.now, TIMING)
     pair.plc.send(Trigger(1, 1000), pair.now)
     pair.pass_time(0.1)
-    assert HelloReceived(Hello(Role.PLC), restarted=True) in pair.at_edge
-    assert Trigger(1, 1000) in pair.at_edge
+    assert pair.at_edge == [HelloReceived(Hello(Role.PLC), restarted=True), Trigger(1, 1000, age_ms=60)]
     assert pair.edge.tally.duplicates == 0
 
 
