@@ -138,11 +138,13 @@ def _defects(
 def _blobs(mask: NDArray[np.uint8], threshold: Threshold, geometry: Geometry) -> Sequence[tuple[float, Box]]:
     """Areas in input pixels and boxes in mask cells of the blobs that count."""
     cell_area = geometry.input_height * geometry.input_width / mask.size
-    binary = (mask >= threshold.level).astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
+    binary = (mask >= threshold.level).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(binary)  # most masks are empty but for a few cells
+    within = binary[top : top + height, left : left + width]
+    stats = cv2.connectedComponentsWithStats(within, connectivity=8)[2][1:] if within.size else ()
     blobs = [
-        (float(count * cell_area), (int(x), int(y), int(width), int(height)))
-        for x, y, width, height, count in stats[1:]
+        (float(count * cell_area), (left + int(x), top + int(y), int(columns), int(rows)))
+        for x, y, columns, rows, count in stats
         if count * cell_area >= threshold.min_area_px
     ]
     if not blobs and threshold.min_area_px == 0:

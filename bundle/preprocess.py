@@ -53,7 +53,7 @@ def preprocess(frame: Image, spec: InputSpec) -> Image:
     part = _channels(cropped(frame, spec.crop), spec.channels)
     part = resize(part, spec.height, spec.width)
     planes = part[np.newaxis] if part.ndim == 2 else part.transpose(2, 0, 1)  # [C, H, W]
-    return np.array(planes, order="C", copy=True)
+    return planes.copy() if np.may_share_memory(planes, frame) else np.ascontiguousarray(planes)
 
 
 def resize(image: Image, height: int, width: int) -> Image:

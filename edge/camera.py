@@ -58,14 +58,22 @@ class Camera(ABC):
         self.health = Health()
         self._exposures = 0
 
-    def expose(self) -> int:
+    def expose(self, age_s: float | None = 0.0) -> int:
         """Take one picture now. Returns the number that its frame will carry.
 
+        age_s: for how long its part has been there already; None if nobody knows.
         Never blocks or fails: what goes wrong shows when that frame is grabbed.
         """
         self._exposures += 1
-        self._expose(self._exposures)
+        self._expose(self._exposures, age_s)
         return self._exposures
+
+    def announce(self) -> None:
+        """Let every frame that comes be an exposure of its own from now on, in place of `expose`.
+
+        Numbers that are left out are frames that were lost. Raises CameraError where the camera waits to be triggered.
+        """
+        self._announce()
 
     def grab(self, timeout_s: float) -> Frame:
         """Hand over the next exposure's frame, waiting at most `timeout_s` seconds.
@@ -90,8 +98,12 @@ class Camera(ABC):
         return False
 
     @abstractmethod
-    def _expose(self, exposure: int) -> None:
-        """Start exposure number `exposure`."""
+    def _expose(self, exposure: int, age_s: float | None) -> None:
+        """Start exposure number `exposure`, of a part that has been there for `age_s`."""
+
+    @abstractmethod
+    def _announce(self) -> None:
+        """Number the frames as they come."""
 
     @abstractmethod
     def _grab(self, timeout_s: float) -> Frame:

@@ -7,10 +7,11 @@ from pathlib import Path
 from shutil import disk_usage
 
 from bundle import Verdict
+from edge.database import reading
 from edge.errors import CheckFailed
 from edge.line import Line
 from edge.part import Outcome, Part
-from edge.records import Records, reading
+from edge.records import Records
 from edge.report import percentiles_ms
 
 RESOLUTION_S = 1e-3

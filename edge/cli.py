@@ -1,5 +1,6 @@
 """The console script `edge-inspect`."""
 
+import json
 import logging
 import sys
 from enum import Enum
@@ -36,8 +37,8 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
 
     SIGHUP reads the configuration again and changes over to its bundle without losing a part.
     """
+    from edge.database import next_number
     from edge.line import load_line
-    from edge.records import next_number
     from edge.report import latency_table, verdict_table
     from edge.service import serve
     from edge.station import open_station
@@ -57,12 +58,13 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other parts.")] = 2026,
     bundle: Annotated[Path, typer.Option(help="The bundle to inspect with.")] = SHIPPED,
     out: Annotated[Path, typer.Option(help="Folder for the records and the contact sheet.")] = Path("demo-output"),
+    page: Annotated[bool, typer.Option("--page", help="Show the operator's page, and go slowly.")] = False,
 ) -> None:
     """Run a virtual line: drawn tiles, the shipped bundle, a simulated PLC that triggers each part."""
     from edge.demo import run_demo
 
     out.mkdir(parents=True, exist_ok=True)
-    if not run_demo(bundle, out, parts, seed, console):
+    if not run_demo(bundle, out, parts, seed, console, page):
         raise StationError("the demo's PLC did not acknowledge every part; see the table above")
 
 
@@ -70,15 +72,24 @@ def demo(
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     engine: Annotated[str, typer.Option(help="What runs the network.")] = "onnxruntime",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine.")] = None,
-    parts: Annotated[int, typer.Option(min=10, help="Parts in each of the five rounds.")] = 100,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: it chooses)")] = None,
+    parts: Annotated[int, typer.Option(min=10, help="Parts in each round of each way to run.")] = 50,
+    output: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
-    """Measure the latency by stage, and the runtime's throughput beside the bare engine's on the same frames."""
-    from edge.bench import measure
+    """Measure what the runtime costs over the bare engine on the same frames, and the latency by stage.
 
-    measured = measure(load_bundle(bundle), engine, threads, parts)
-    console.print(measured.engine, measured.latencies)
-    console.print(f"bare engine {measured.bare:.1f}/s, runtime {measured.runtime:.1f}/s, ratio {measured.ratio:.3f}")
+    Five rounds, in each of them the bare engine, then the runtime without and with pictures being kept: with four parts
+    open at a time for the throughput, and with one for the latency.
+    """
+    from edge.bench import measure
+    from edge.bench_report import overhead_table, stage_tables, throughput_table
+
+    if output is not None:
+        output.touch()  # what cannot be written is said before the minutes are spent
+    found = measure(load_bundle(bundle), engine, threads, parts)
+    console.print(found.engine, throughput_table(found), overhead_table(found), *stage_tables(found))
+    if output is not None:
+        output.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
 @app.command()
@@ -101,6 +112,62 @@ def export(
     console.print(f"{out}: {write(records, out, table.value)} rows", soft_wrap=True)
 
 
+@app.command("calibrate-scale")
+def calibrate_scale(
+    source: Annotated[Path, typer.Argument(help="A picture of a chessboard, or line.toml to take one.")],
+    square_mm: Annotated[float, typer.Option(min=0.01, max=1000, help="Edge of a square in millimetres.")],
+    camera: Annotated[str | None, typer.Option(help="Name of the camera, where the line has several.")] = None,
+    pattern: Annotated[str, typer.Option(help="Inner corners, columns x rows.")] = "9x6",
+) -> None:
+    """Measure millimetres per pixel on a chessboard that lies where the parts pass; writes nothing."""
+    from edge.scale_command import calibrate
+
+    for line in calibrate(source, camera, pattern, square_mm):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command()
+def unit(
+    line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")],
+    user: Annotated[str, typer.Option(help="Who the station runs as; not root.")] = "edge-inspect",
+) -> None:
+    """Print a systemd unit that runs this line from boot on; docs/operation.md says where it goes."""
+    from edge.unit import unit_text
+
+    typer.echo(unit_text(line, user), nl=False)
+
+
+@app.command()
+def challenge(
+    line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
+    who: Annotated[str, typer.Option(help="Who asks, for the records.")] = "",
+) -> None:
+    """Have the running station find known bad parts: start this, then put them on the line."""
+    from getpass import getuser
+
+    from edge.line import load_line
+    from edge.orders import challenge as ask
+
+    settings = load_line(line)
+    found = ask(settings.records, settings.challenge, who or getuser(), console.print)
+    console.print(f"passed: {found}")
+
+
+@app.command()
+def acknowledge(
+    line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
+    who: Annotated[str, typer.Option(help="Who has looked after the alarms, for the records.")] = "",
+) -> None:
+    """End the running station's alarms about what has happened: a part that escaped, a failed challenge."""
+    from getpass import getuser
+
+    from edge.line import load_line
+    from edge.orders import acknowledge as ask
+
+    ended = ask(load_line(line).records, who or getuser())
+    console.print(f"ended: {ended}" if ended else "there was no such alarm")
+
+
 @app.command()
 def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
     """Check this machine for a line that is not running: each check says fine, or what to do."""
@@ -118,7 +185,7 @@ def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, 
 @app.command()
 def config(
     explain: Annotated[bool, typer.Option("--explain", help="Describe every key of line.toml.")] = False,
-    example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras or shadow.")] = "",
+    example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras, web or shadow.")] = "",
 ) -> None:
     """Print what may stand in line.toml, or a file to start from."""
     from edge import explain as texts

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from bundle import Verdict, encode_png, load_bundle
 from bundle.tiles import choose_kind
-from edge.line import CameraSettings, Line
+from edge.line import Line
 from edge.part import Part
 from edge.report import latency_table
+from edge.settings import CameraSettings, PageSettings
 from edge.sheet import Picture, draw_sheet
 from edge.station import open_station
 from firmware_bridge.parts import Report
@@ -22,6 +23,8 @@ DEFECTIVE_SHARE = 0.3
 DEADLINE_S = 2.0
 """Generous, so that the demo judges the network and not the laptop."""
 ON_SHEET = 40
+PAGE_RATE_HZ = 1.5
+"""Parts a second when somebody watches."""
 
 
 @dataclass
@@ -52,15 +55,16 @@ class Tally:
             self.rejected.append(Picture(view.frame.pixels, view.masks, view.defects, _caption(part, truth)))
 
 
-def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Console) -> bool:
+def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Console, page: bool = False) -> bool:
     """Inspect `parts` drawn parts, print the tables, write the contact sheet; true if the PLC acknowledged each part.
 
-    Raises BundleError, StationError or LinkError.
+    With the page, parts come slowly enough to be looked at. Raises BundleError, StationError or LinkError.
     """
     tally = Tally(seed)
     records = out / "records.sqlite"
     records.unlink(missing_ok=True)
-    with PlcSimulator(parts, max_open=2, deadline_s=2 * DEADLINE_S) as plc:
+    rate_hz = PAGE_RATE_HZ if page else None
+    with PlcSimulator(parts, rate_hz=rate_hz, max_open=2, deadline_s=2 * DEADLINE_S) as plc:
         line = Line(
             bundle=bundle_folder,
             camera=(CameraSettings(address=f"synthetic://?seed={seed}&defective={DEFECTIVE_SHARE}"),),
@@ -68,6 +72,7 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
             records=records,
             deadline_ms=DEADLINE_S * 1e3,
             grab_timeout_ms=DEADLINE_S * 1e3,
+            page=PageSettings(title="A virtual line") if page else None,
         )
         console.print(f"A virtual line: {parts} drawn tiles, {bundle_folder.name} on the CPU, a PLC at {plc.address}")
         with open_station(line, tally.add) as runtime:

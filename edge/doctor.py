@@ -17,8 +17,9 @@ from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
 from edge.camera import open_camera
 from edge.checks import check_clock, check_commits, check_records, check_space, check_wall_clock, existing
 from edge.errors import CheckFailed, StationError
-from edge.line import CameraSettings, Line, load_line
+from edge.line import Line, load_line
 from edge.report import percentiles_ms
+from edge.settings import CameraSettings
 from edge.station import introduction, open_inspector
 from firmware_bridge.errors import LinkError
 from firmware_bridge.events import Acknowledged, HelloReceived, Refused

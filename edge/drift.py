@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from bundle import Manifest
+from edge.alarms import Alarms, Area
 from edge.baseline import EDGES, Baseline, Learner, Norm, Spread, baseline_path, read_baseline, store_baseline
 from edge.errors import DriftError
-from edge.line import DriftSettings
 from edge.part import Part
+from edge.settings import DriftSettings
 from edge.signals import INSPECTED, REJECTS, Signals, measure
 
 log = logging.getLogger(__name__)
@@ -129,10 +130,13 @@ class Drift:
     `add` is called by one thread with every settled part. Baselines lie beside the records, one for each bundle.
     """
 
-    def __init__(self, settings: DriftSettings, records: Path, manifest: Callable[[], Manifest]) -> None:
+    def __init__(
+        self, settings: DriftSettings, records: Path, manifest: Callable[[], Manifest], alarms: Alarms | None = None
+    ) -> None:
         """`records` is the database's path, `manifest` gives that of the bundle in use."""
         self.alarms: dict[str, str] = {}
         """By signal, what is off at present."""
+        self._station = alarms or Alarms()
         self._settings, self._records, self._manifest = settings, records, manifest
         self._bundle_id = ""
         self._learner: Learner | None = None
@@ -153,7 +157,9 @@ class Drift:
             self._watch(signals)
 
     def _begin(self, manifest: Manifest, signals: Signals) -> None:
-        self._bundle_id, self._learner, self.alarms = manifest.id, None, {}
+        self._bundle_id, self._learner = manifest.id, None
+        for name in tuple(self.alarms):
+            self._end(name)
         path = baseline_path(self._records, manifest.id)
         try:
             baseline = read_baseline(path)
@@ -200,12 +206,12 @@ class Drift:
             self._judge(f"score {name}", self._distributions[name])
 
     def _judge(self, name: str, chart: Chart) -> None:
-        if name in self.alarms:
-            if chart.excess < END:
-                del self.alarms[name]
-                log.warning("drift: %s is normal again", name)
-            else:
-                self.alarms[name] = chart.say()
-        elif chart.excess > 1:
+        if chart.excess > 1 or (name in self.alarms and chart.excess >= END):
             self.alarms[name] = chart.say()
-            log.error("drift: %s: %s", name, self.alarms[name])
+            self._station.raise_(f"drift {name}", self.alarms[name], Area.DRIFT)
+        elif name in self.alarms:
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        del self.alarms[name]
+        self._station.clear(f"drift {name}")

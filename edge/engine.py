@@ -33,7 +33,8 @@ class Engine(ABC):
         The frames are read before this returns. Batches are done in the order of beginning; the outputs belong to the
         caller. Raises FrameError as `preprocess`; EngineError, as does what is returned.
         """
-        inputs = np.stack([preprocess(frame, self.manifest.input) for frame in frames])
+        made = [preprocess(frame, self.manifest.input) for frame in frames]
+        inputs = made[0][np.newaxis] if len(made) == 1 else np.stack(made)
         return lambda: self.infer(inputs)
 
     def infer(self, inputs: Image) -> Outputs:

@@ -9,7 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from edge.errors import LineConfigError
-from edge.line import Line, Table
+from edge.line import Line
+from edge.settings import Table, table_in
 
 EXAMPLES = Path(__file__).with_name("examples")
 """Folder of working files, one per kind of line."""
@@ -24,7 +25,7 @@ def explain(table: type[Table] = Line, header: str = "") -> str:
     lines = [*wrap(header, WIDTH), *wrap(_words(table.__doc__), WIDTH), ""]
     within: list[tuple[type[Table], str]] = []  # with its header
     for name, field in table.model_fields.items():
-        inner = _table_in(field.annotation)
+        inner = table_in(field.annotation)
         if inner is None:
             lines += [f"{name}: {', '.join(_facts(field))}", *_indented(field.description), ""]
         else:
@@ -73,14 +74,9 @@ def _value(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (str, Path)):
         return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(_value(one) for one in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _table_in(annotation: Any) -> type[Table] | None:
-    """The table that a key holds, once or repeated; None for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, Table):
-        return annotation
-    return next((found for found in map(_table_in, get_args(annotation)) if found is not None), None)
 
 
 def _indented(text: str | None) -> list[str]:

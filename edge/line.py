@@ -1,62 +1,16 @@
 """A line's configuration: one TOML file."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bundle import first_problem
 from bundle.toml_text import parse_toml
+from edge.challenge import ChallengeSettings
+from edge.ejector.settings import ConfirmationSettings, EjectorSettings
 from edge.errors import LineConfigError
-
-
-class Table(BaseModel):
-    """A frozen table of the file; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class CameraSettings(Table):
-    """One camera, a `[[camera]]` of the file."""
-
-    address: str
-    """Such as `file:///pictures` or `synthetic://?seed=7`."""
-    name: str = Field(default="camera", min_length=1)
-    """Its name in records and messages; cameras of one line have different ones."""
-    ignore: Path | None = None
-    """Picture of the size of the camera's frames, white where nothing counts."""
-    mm_per_px: float | None = Field(default=None, gt=0, le=100)
-    """Millimetres on the part for one pixel of the frame; with it the records have areas in square millimetres."""
-
-
-class PictureSettings(Table):
-    """Which pictures are kept for how long, the table `[pictures]`. Rows are kept for ever, whatever stands here."""
-
-    folder: Path = Path("pictures")
-    """Where the pictures go, in a folder for each UTC day; made if it does not exist."""
-    rejects: bool = True
-    """Keep every view of parts that are NG, TIMEOUT or FAULT, as far as there are frames."""
-    unsure: bool = True
-    """Keep every view of parts that are UNSURE."""
-    one_in_good: int = Field(default=0, ge=0, le=1_000_000)
-    """Keep every view of one in so many good parts; 1 is all of them, 0 is none."""
-    keep_days: int = Field(default=90, ge=1, le=36_500)
-    """Pictures of earlier days than so many are removed."""
-    keep_gib: float = Field(default=20, gt=0, le=100_000)
-    """What is beyond so many GiB is removed: the oldest good ones first, then unsure ones, rejects last."""
-    leave_free_gib: float = Field(default=1, ge=0, le=100_000)
-    """Pictures never take the disk's last GiB, so that the rows always find room."""
-    queue: int = Field(default=16, ge=1, le=1000)
-    """Parts that may wait in memory for the disk; the pictures of one more are not kept, which the log says."""
-
-
-class DriftSettings(Table):
-    """The watch over brightness, sharpness, scores and rejects, the table `[drift]`."""
-
-    baseline_parts: int = Field(default=500, ge=50, le=1_000_000)
-    """The first so many parts of a bundle are what the later ones are compared with."""
-    span_parts: int = Field(default=200, ge=10, le=100_000)
-    """About so many of the latest parts are looked at: fewer notice sooner, more are surer."""
+from edge.settings import CameraSettings, DriftSettings, PageSettings, PictureSettings, Table
 
 
 class Line(Table):
@@ -70,6 +24,12 @@ class Line(Table):
     """Address of the PLC or reject controller, such as `serial:///dev/ttyTHS1?baud=115200`."""
     records: Path = Path("records.sqlite")
     """Database of the verdicts; made if it does not exist."""
+    without_disk: Literal["fault", "memory"] = "fault"
+    """What becomes of parts while the disk refuses rows: FAULT, because a verdict without a row would be lost with the
+    power; or they go on, with their rows in memory. Pictures stop first, either way."""
+    entries_in_memory: int = Field(default=20_000, ge=100, le=10_000_000)
+    """Rows, and later notes on them, that may wait in memory for the disk, two or three of about a kilobyte for each
+    part; when there is room for no more, every part is FAULT and has no row."""
     engine: str = "onnxruntime"
     """What runs the network; there is no falling back to another."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
@@ -87,18 +47,47 @@ class Line(Table):
     unsure_margin: float = Field(default=0, ge=0, le=1)
     """A class whose score is below its threshold by at most this makes the part UNSURE."""
 
+    trigger: Literal["plc", "camera", "free"] = "plc"
+    """Who tells of the parts: "plc", its triggers; "camera", a camera on a sensor's wire, each frame of which is a
+    part; "free", a camera that runs freely over a web or belt, each frame of which is a part as well, and whose silence
+    is a FAULT. Without the PLC's triggers a part's id is its row in the records, and there is one camera."""
+    every_counts: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Frames nearer to the last part than so many encoder counts are passed over, so that a web that stands or creeps
+    is not inspected again and again; needs a PLC that sends Belt messages. 0 is off. Not for trigger = "plc"."""
+    report: Literal["all", "rejects"] = "all"
+    """Which results the PLC is sent; with "rejects" it has to take silence for good. Not for trigger = "plc"."""
+
     shadow: bool = False
     """For commissioning: verdicts are recorded, but the PLC is told OK for every part. Nothing is rejected."""
     alarm_after_rejects: int = Field(default=0, ge=0, le=10_000)
     """So many rejects in a row are an alarm in the log and a Fault message to the PLC; 0 is off."""
 
-    recipes: dict[int, Path] = {}
+    recipes: dict[int, Path] = Field(default={})
     """Bundles by the PLC's recipe number, the table `[recipes]`: `2 = "models/other"`. A number that is not here is
     refused."""
     pictures: PictureSettings | None = None
     """Which pictures are kept; without this table none are."""
     drift: DriftSettings = DriftSettings()
     """When a change of parts or pictures is an alarm."""
+    ejector: EjectorSettings | None = None
+    """How rejected parts are thrown out; without this table the PLC does that."""
+    confirmation: ConfirmationSettings | None = None
+    """When a rejected part is missed in the bin; without this table nobody looks, unless a reject controller does."""
+    challenge: ChallengeSettings = ChallengeSettings()
+    """When the station asks for a known bad part."""
+    page: PageSettings | None = None
+    """What a browser sees of the running station; without this table there is no page."""
+
+    @model_validator(mode="after")
+    def _fits_the_trigger(self) -> "Line":
+        if self.trigger == "plc" and (self.every_counts or self.report != "all"):
+            raise ValueError(
+                'found every_counts or report with trigger = "plc", expected them with another trigger only'
+            )
+        if self.trigger != "plc" and len(self.camera) > 1:
+            found = f"found {len(self.camera)} cameras with trigger = {self.trigger!r}"
+            raise ValueError(f"{found}, expected one; run a station for each")
+        return self
 
     @field_validator("camera")
     @classmethod
@@ -125,7 +114,7 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
     try:
         line = Line.model_validate(content)
     except ValidationError as error:
-        allowed = ", ".join(Line.model_fields)
+        allowed = ", ".join(Line.table_at(error.errors()[0]["loc"]).model_fields)
         raise LineConfigError(f"{path}: {first_problem(error)}; the keys are: {allowed}") from None
     folder = path.parent
     cameras = tuple(

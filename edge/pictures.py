@@ -5,19 +5,19 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
 
-from bundle import Image, Manifest, Verdict, cropped, encode_png
+from bundle import Image, Manifest, Verdict, encode_png
+from edge.alarms import Alarms, Area
 from edge.camera import Clock
-from edge.line import PictureSettings
 from edge.part import Part, View
 from edge.records import Records
 from edge.retention import DRAFT, Retention, free_bytes
-from edge.sheet import Picture, outline
+from edge.settings import PictureSettings
+from edge.sheet import inspected
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ SAY_S = 60.0
 CLOSE_S = 5.0
 """How long a stopping station waits for the pictures that are left."""
 GIB = 2**30
+ALARM = "pictures"
+"""Name of the alarm that the disk takes none."""
 
 Order = tuple[Part, str, Manifest]
 """A part, the rank of its pictures, the bundle in use."""
@@ -45,12 +47,13 @@ class Pictures:
         settings: PictureSettings,
         records: Records,
         manifest: Callable[[], Manifest],
+        alarms: Alarms | None = None,
         *,
         utc: Callable[[], datetime] | None = None,
         clock: Clock = monotonic,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
-        """Look at what is there and start; `manifest` gives that of the bundle in use."""
+        """Look at what is there and start; `manifest` gives that of the bundle in use. A full disk is an alarm."""
         self.kept = 0
         """Parts whose pictures are on disk."""
         self.skipped = 0
@@ -60,6 +63,7 @@ class Pictures:
         self.refusal = ""
         """Why the disk refuses pictures at present; empty while it takes them."""
         self._settings, self._records, self._manifest = settings, records, manifest
+        self._alarms = alarms or Alarms()
         self._utc, self._clock = utc or (lambda: datetime.now(timezone.utc)), clock
         self._good = 0
         self._said, self._say_at, self._retry_at = 0, clock(), clock()
@@ -161,27 +165,18 @@ class Pictures:
                 "pictures %s: the disk takes them again, %d parts have none so far", self._settings.folder, self.lost
             )
             self.refusal = ""
+            self._alarms.clear(ALARM)
 
     def _refused(self, error: OSError) -> None:
         self.lost += 1
         self._retry_at = self._clock() + RETRY_S
-        if not self.refusal:
-            log.error(
-                "pictures %s: none are kept until the disk takes them (%s); free some space, check the permissions",
-                self._settings.folder, error.strerror or error,
-            )  # fmt: skip
         self.refusal = error.strerror or str(error)
+        found = (
+            f"{self._settings.folder}: {self.refusal}; none are kept, parts go on: free some space, check permissions"
+        )
+        self._alarms.raise_(ALARM, found, Area.DISK)
 
 
 def overlay(view: View, manifest: Manifest) -> Image | None:
     """Draw the defects into the part of the frame that was inspected, RGB; None where there is nothing to draw."""
-    if view.frame is None or view.masks is None or not view.defects:
-        return None
-    crop = manifest.input.crop
-    left, top = (crop.x, crop.y) if crop else (0, 0)
-    moved = tuple(
-        replace(found, box=(found.box[0] - left, found.box[1] - top, *found.box[2:])) for found in view.defects
-    )
-    seen = cropped(view.frame.pixels, crop)
-    thresholds = list(manifest.thresholds.values())
-    return outline(Picture(seen, view.masks, moved, ""), thresholds, (seen.shape[1], seen.shape[0]))
+    return inspected(view, manifest) if view.masks is not None and view.defects else None

@@ -1,7 +1,8 @@
 """The records: one row per trigger in SQLite, on disk before its result is sent.
 
 One thread owns the connection. A row that the disk does not take stays in memory and is tried again until it does;
-meanwhile every part is FAULT, because a verdict without a record would be lost with the power.
+meanwhile every part is FAULT, because a verdict without a record would be lost with the power, or, where the line wants
+that, goes on. There is room for so many rows; beyond that every part is FAULT, and its row is lost, counted and said.
 """
 
 import logging
@@ -9,23 +10,24 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bundle import Verdict
-from edge.errors import RecordsError
+from edge.database import connect, last_number
 from edge.part import Outcome, Part, View
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
 RETRY_S = 0.25
 """A disk that refused a row is tried again with each new row, and at least this often."""
+ENTRIES_IN_MEMORY = 20_000
+"""One is about a kilobyte; a part has two or three, its row and what became of its result, its picture, itself."""
 STAGES = ("frame", "prepared", "inferred", "decided", "recorded", "sent", "acknowledged")
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -39,6 +41,10 @@ class Kept(Enum):
     """Not yet on disk; it will be written as soon as the disk answers."""
     REFUSED = "refused"
     """The disk refuses rows; the part's verdict is now FAULT, and its row waits in memory."""
+    IN_MEMORY = "in memory"
+    """The disk refuses rows; the row waits in memory, and the verdict stands."""
+    LOST = "lost"
+    """Memory is full of rows that wait; the part's verdict is now FAULT, and it has no row."""
 
 
 @dataclass
@@ -46,8 +52,8 @@ class _Entry:
     """Statements that belong in one transaction, with who waits for them."""
 
     statements: list[Statement]
-    as_fault: list[Statement] | None = None
-    """The same row with the verdict FAULT, in case the disk refuses and somebody still waits."""
+    as_fault: Callable[[], list[Statement]] | None = None
+    """Makes the same row with the verdict FAULT, in case the disk refuses and somebody still waits."""
     kept: Kept | None = None
     done: threading.Event = field(default_factory=threading.Event)
     deciding: threading.Lock = field(default_factory=threading.Lock)
@@ -58,90 +64,122 @@ class _Entry:
             if self.kept is None:
                 self.kept = kept
                 if kept is Kept.REFUSED and self.as_fault is not None:
-                    self.statements = self.as_fault
+                    self.statements = self.as_fault()
             return self.kept
 
 
 class Records:
     """An open database of verdicts. Safe to use from several threads."""
 
-    def __init__(self, path: Path, utc: Callable[[], datetime] | None = None) -> None:
-        """Open the database at `path`, made if it does not exist; raises RecordsError if it cannot be used."""
+    def __init__(
+        self,
+        path: Path,
+        utc: Callable[[], datetime] | None = None,
+        *,
+        goes_on: bool = False,
+        entries_in_memory: int = ENTRIES_IN_MEMORY,
+    ) -> None:
+        """Open the database at `path`, made if it does not exist; raises RecordsError if it cannot be used.
+
+        goes_on: whether verdicts stand while the disk refuses their rows. entries_in_memory: room for so many rows and
+        later notes on them.
+        """
         self.path = path
+        self.lost = 0
+        """Rows and notes for which memory had no room."""
         self.late = 0
         """Rows that reached the disk after their result was sent."""
         self.refusal = ""
         """Why the disk refuses rows at present; empty while it takes them."""
         self._utc = utc or (lambda: datetime.now(timezone.utc))
-        self._connection = _connect(path)
-        self.last_number = _last_number(self._connection)
+        self._without_disk = Kept.IN_MEMORY if goes_on else Kept.REFUSED
+        self._entries_in_memory, self._full = entries_in_memory, False
+        self._room = threading.BoundedSemaphore(entries_in_memory)
+        self._connection = connect(path)
+        self.last_number = last_number(self._connection)
         """Row of the latest trigger; whoever takes a trigger counts it up."""
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._backlog: deque[_Entry] = deque()
         self._thread = threading.Thread(target=self._write_all, name="records")
         self._thread.start()
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the disk, and what that means for the parts; empty while all is well."""
+        found = self.refusal or "the disk is too slow, or hangs"
+        if self._full:
+            return f"{found}; memory has room for no more, {self.lost} entries are lost, every part is FAULT"
+        if self.refusal and self._without_disk is Kept.IN_MEMORY:
+            return f"{found}; parts go on, {self.waiting} entries wait in memory and would be lost with the power"
+        return f"{found}; every part is FAULT, {self.waiting} entries wait in memory" if self.refusal else ""
+
+    @property
+    def waiting(self) -> int:
+        """Rows, and later notes on them, that wait for the disk."""
+        return self._entries.qsize() + len(self._backlog)
+
     def keep(self, part: Part, wait_s: float) -> Kept:
         """Hand over the row of a settled part and wait at most `wait_s` seconds for the disk.
 
-        If the disk refuses rows, the part's outcome becomes FAULT, and so does its row.
+        If the disk refuses rows, the part's outcome becomes FAULT, and so does its row, unless the line goes on.
         """
         fault = Outcome(Verdict.FAULT, fault=f"{self.path}: {self.refusal or 'the disk refuses rows'}")
         time = self._utc().isoformat(timespec="milliseconds")
-        entry = _Entry(self._row(part, part.outcome, time), self._row(part, fault, time))
+        entry = _Entry(_row(part, part.outcome, time), partial(_row, part, fault, time))
         if self.refusal:
-            entry.conclude(Kept.REFUSED)
-        self._entries.put(entry)
-        entry.done.wait(wait_s)
-        kept = entry.conclude(Kept.LATE)
-        if kept is Kept.REFUSED:
+            entry.conclude(self._without_disk)
+        if self._hand_over(entry):
+            entry.done.wait(wait_s)
+            kept = entry.conclude(Kept.LATE)
+        else:
+            kept = Kept.LOST
+        if kept in (Kept.REFUSED, Kept.LOST):
             part.outcome = fault
         return kept
+
+    def _hand_over(self, entry: _Entry) -> bool:
+        if self._room.acquire(blocking=False):
+            self._entries.put(entry)
+            return True
+        self.lost += 1
+        if not self._full:
+            self._full = True
+            log.error("records %s: %s", self.path, self.trouble)
+        return False
 
     def note_delivery(self, part: Part, link: str) -> None:
         """Add what became of the result on the wire ('acknowledged' or 'undelivered'), without waiting."""
         statement = "UPDATE parts SET link = ?, sent_us = ?, acknowledged_us = ? WHERE number = ?"
         times = part.since_trigger_us("sent"), part.since_trigger_us("acknowledged")
-        self._entries.put(_Entry([(statement, (link, *times, part.number))]))
+        self._hand_over(_Entry([(statement, (link, *times, part.number))]))
 
     def note_picture(self, part_number: int, camera: str, picture: str) -> None:
         """Add where a view's picture has been kept, without waiting."""
         statement = "UPDATE views SET picture = ? WHERE part = ? AND camera = ?"
-        self._entries.put(_Entry([(statement, (picture, part_number, camera))]))
+        self._hand_over(_Entry([(statement, (picture, part_number, camera))]))
+
+    def note_ejection(self, part_number: int, ejection: str) -> None:
+        """Add what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed'), without waiting."""
+        self._hand_over(_Entry([("UPDATE parts SET ejection = ? WHERE number = ?", (ejection, part_number))]))
+
+    def note_challenged(self, part_number: int, challenge: int) -> None:
+        """Add that a part is a known bad one, without waiting."""
+        self._hand_over(_Entry([("UPDATE parts SET challenge = ? WHERE number = ?", (challenge, part_number))]))
+
+    def note_challenge(self, challenge: int, result: str, found: str, ended: str) -> None:
+        """Add how a challenge ended, without waiting."""
+        statement = "UPDATE challenges SET result = ?, found = ?, ended = ? WHERE number = ?"
+        self._hand_over(_Entry([(statement, (result, found, ended, challenge))]))
 
     def close(self) -> int:
-        """Write what is left and close; returns the number of entries that the disk still refused."""
+        """Write what is left and close; returns the number of entries that the disk still refused.
+
+        Those for which memory had no room are not among them; see `lost`.
+        """
         self._entries.put(None)
         self._thread.join()
         self._connection.close()
         return len(self._backlog)
-
-    def _row(self, part: Part, outcome: Outcome | None, time: str) -> list[Statement]:
-        if outcome is None:
-            raise ValueError(f"part {part.number} has no verdict yet")
-        worst = outcome.defects[0] if outcome.defects else None
-        strongest = (worst.class_name, worst.score, worst.area_px) if worst else (None, None, None)
-        stamps = {f"{stage}_us": part.since_trigger_us(stage) for stage in STAGES}
-        columns = (
-            "number",
-            "time",
-            "part_id",
-            "encoder",
-            "verdict",
-            "told",
-            "class",
-            "score",
-            "area_px",
-            "fault",
-            "bundle_id",
-        )
-        told = part.told or outcome.verdict
-        identity = (part.number, time, part.part_id, part.encoder, int(outcome.verdict), int(told))
-        values = (*identity, *strongest, outcome.fault, part.bundle_id, *stamps.values())
-        statements = [_insert("parts", (*columns, *stamps), values)]
-        for view in part.views:
-            statements += _view_rows(part.number, view, with_defects=bool(outcome.defects))
-        return statements
 
     def _write_all(self) -> None:
         open_end = True
@@ -149,6 +187,7 @@ class Records:
             open_end = self._take(RETRY_S if self._backlog else None)
             while self._backlog and self._write(self._backlog[0]):
                 self._backlog.popleft()
+                self._room.release()
 
     def _take(self, timeout_s: float | None) -> bool:
         """Move what was handed over into the backlog; false once the records are being closed."""
@@ -159,7 +198,7 @@ class Records:
         if entry is not None:
             self._backlog.append(entry)
             if self.refusal:
-                entry.conclude(Kept.REFUSED)
+                entry.conclude(self._without_disk)
                 entry.done.set()
         return entry is not None
 
@@ -176,97 +215,55 @@ class Records:
             self.late += 1
         entry.done.set()
         if self.refusal:
-            log.warning("records %s: the disk takes rows again, %d were waiting", self.path, len(self._backlog))
+            log.warning("records %s: the disk takes rows again, %d entries were waiting", self.path, self.waiting)
             self.refusal = ""
+        if self._full and self.waiting <= self._entries_in_memory // 2:
+            log.warning("records %s: memory has room again, %d entries have been lost so far", self.path, self.lost)
+            self._full = False
         return True
 
     def _refused(self, entry: _Entry, error: sqlite3.Error) -> None:
-        if not self.refusal:
-            log.error(
-                "records %s: %s; every part is FAULT until the disk takes rows: free some space", self.path, error
-            )
-        self.refusal = str(error)
-        entry.conclude(Kept.REFUSED)
+        before, self.refusal = self.refusal, str(error)
+        if not before:
+            log.error("records %s: %s; free some space", self.path, self.trouble)
+        entry.conclude(self._without_disk)
         entry.done.set()
 
 
-def next_number(path: Path) -> int:
-    """Return the row that the next trigger will get; 1 if there is no database yet."""
-    if not path.exists():
-        return 1
-    connection = _connect(path)
-    try:
-        return _last_number(connection) + 1
-    finally:
-        connection.close()
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database of verdicts for reading only, while a station may be writing it; raises RecordsError."""
-    if not path.is_file():
-        raise RecordsError(f"records {path}: found no such file, expected a database of verdicts; check the path")
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            _check_version(connection, path)
-            yield connection
-    except sqlite3.Error as error:
-        raise RecordsError(f"records {path}: cannot be read ({error}); name a database of verdicts") from None
-
-
-def _last_number(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(number), 0) FROM parts").fetchone()[0])
+def _row(part: Part, outcome: Outcome | None, time: str) -> list[Statement]:
+    if outcome is None:
+        raise ValueError(f"part {part.number} has no verdict yet")
+    worst = outcome.defects[0] if outcome.defects else None
+    strongest = (worst.class_name, worst.score, worst.area_px) if worst else (None, None, None)
+    told = part.told or outcome.verdict
+    identity = part.number, time, part.part_id, part.encoder, int(outcome.verdict), int(told)
+    stamps = (part.since_trigger_us(stage) for stage in STAGES)
+    statements: list[Statement] = [(_INTO_PARTS, (*identity, *strongest, outcome.fault, part.bundle_id, *stamps))]
+    for view in part.views:
+        statements += _view_rows(part.number, view, with_defects=bool(outcome.defects))
+    return statements
 
 
 def _view_rows(part: int, view: View, with_defects: bool) -> list[Statement]:
     if view.frame is None:
         return []
     height, width = view.frame.pixels.shape[:2]
-    seen = (part, view.camera, view.exposure, view.frame.source, width, height)
-    rows = [_insert("views", ("part", "camera", "exposure", "source", "width", "height"), seen)]
-    names = ("part", "camera", "class", "score", "area_px", "area_mm2", "x", "y", "width", "height")
+    rows: list[Statement] = [(_INTO_VIEWS, (part, view.camera, view.exposure, view.frame.source, width, height))]
     for found in view.defects if with_defects else ():
         area_mm2 = None if view.mm2_per_px is None else found.area_px * view.mm2_per_px
-        defect = (part, view.camera, found.class_name, found.score, found.area_px, area_mm2, *found.box)
-        rows.append(_insert("defects", names, defect))
+        defect = part, view.camera, found.class_name, found.score, found.area_px, area_mm2, *found.box
+        rows.append((_INTO_DEFECTS, defect))
     return rows
 
 
-def _insert(table: str, columns: tuple[str, ...], values: tuple[Any, ...]) -> Statement:
-    marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", values
+def _insert(table: str, columns: str) -> str:
+    return f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' for _ in columns.split(', '))})"
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise RecordsError(f"records {path}: cannot be opened ({error}); check the path and permissions") from None
-    try:
-        _prepare(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise RecordsError(f"records {path}: cannot be used ({error}); free some space or name another file") from None
-    except RecordsError:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-        schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-        connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-    _check_version(connection, path)
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION:
-        raise RecordsError(
-            f"records {path}: found version {version}, expected {VERSION}; "
-            "name another file, or use the edge-inspect that wrote this one"
-        )
+_INTO_PARTS = _insert(
+    "parts",
+    "number, time, part_id, encoder, verdict, told, class, score, area_px, fault, bundle_id, "
+    + ", ".join(f"{stage}_us" for stage in STAGES),
+)
+_INTO_VIEWS = _insert("views", "part, camera, exposure, source, width, height")
+_INTO_DEFECTS = _insert("defects", "part, camera, class, score, area_px, area_mm2, x, y, width, height")

@@ -1,13 +1,13 @@
 """What the records say, as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from bundle import Verdict
-from edge.records import reading
+from edge.database import reading
 
 SPANS = (
     ("trigger to frame", None, "frame_us"),
@@ -16,9 +16,11 @@ SPANS = (
     ("decide", "inferred_us", "decided_us"),
     ("row and send", "decided_us", "sent_us"),
     ("wire and back", "sent_us", "acknowledged_us"),
+    ("frame to result", "frame_us", "sent_us"),
     ("frame to acknowledgement", "frame_us", "acknowledged_us"),
 )
 """Stages of a part: name, the stamp before, the stamp after."""
+PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "worst": 100}
 
 
 def verdict_table(path: Path, first: int = 1) -> Table:
@@ -31,19 +33,32 @@ def verdict_table(path: Path, first: int = 1) -> Table:
 
 
 def latency_table(path: Path, first: int = 1) -> Table:
-    """Percentiles of each stage's time in milliseconds, over the parts that went through it."""
-    table = Table("stage", *(f"{name} ms" for name in ("p50", "p95", "p99", "worst")))
+    """Percentiles of each stage's time, over the parts that went through it, from row `first` on."""
+    return percentile_table("stage", latencies_ms(path, first).items())
+
+
+def percentile_table(heading: str, rows: Iterable[tuple[str, Sequence[float]]]) -> Table:
+    """Tabulate percentiles in milliseconds; see `percentiles_ms`."""
+    table = Table(heading, *(f"{name} ms" for name in PERCENTILES))
+    for name, values in rows:
+        table.add_row(name, *(f"{value:.2f}" for value in values))
+    return table
+
+
+def latencies_ms(path: Path, first: int = 1) -> dict[str, tuple[float, ...]]:
+    """The percentiles of `latency_table`, by stage; see `percentiles_ms`."""
+    found: dict[str, tuple[float, ...]] = {}
     for name, before, after in SPANS:
         spent = f"{after} - {before}" if before else after
         times = _select(path, f"SELECT {spent} FROM parts WHERE number >= ? AND {spent} IS NOT NULL", first)
         if times:
-            table.add_row(name, *(f"{value:.1f}" for value in percentiles_ms([row[0] for row in times])))
-    return table
+            found[name] = percentiles_ms([row[0] for row in times])
+    return found
 
 
 def percentiles_ms(times_us: Sequence[float]) -> tuple[float, ...]:
     """Median, 95th, 99th percentile and worst of times in microseconds, in milliseconds."""
-    return tuple(float(value) for value in np.percentile(times_us, (50, 95, 99, 100)) / 1e3)
+    return tuple(float(value) for value in np.percentile(times_us, tuple(PERCENTILES.values())) / 1e3)
 
 
 def _select(path: Path, query: str, first: int) -> list[tuple]:  # type: ignore[type-arg]

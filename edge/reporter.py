@@ -8,15 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bundle import Verdict
+from edge.alarms import Alarms
 from edge.camera import Clock
+from edge.ejector.rejects import Rejects
 from edge.part import Part
 from edge.records import Records
 from edge.settle import settle_late
 from edge.wire import to_result
 from firmware_bridge.link import Link
-from firmware_bridge.messages import Fault, FaultCode, Message, Result
+from firmware_bridge.messages import Message, Result
 
 log = logging.getLogger(__name__)
+
+REJECTS = "rejects in a row"
+"""Name of the alarm that a good part ends."""
 
 
 @dataclass
@@ -43,6 +48,9 @@ class Reporter:
         record_wait_s: float,
         shadow: bool,
         alarm_after_rejects: int,
+        reports_all: bool,
+        alarms: Alarms,
+        rejects: Rejects,
     ) -> None:
         self.parts: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self.tally = Tally()
@@ -50,7 +58,8 @@ class Reporter:
         """Who looks at each part once its result is sent; quick, or it delays the next result."""
         self._records, self._link, self._clock = records, link, clock
         self._record_wait_s, self._shadow = record_wait_s, shadow
-        self._alarm_after_rejects, self._rejects_in_a_row = alarm_after_rejects, 0
+        self._alarms, self._alarm_after_rejects, self._rejects_in_a_row = alarms, alarm_after_rejects, 0
+        self._rejects, self._reports_all = rejects, reports_all
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
 
@@ -90,14 +99,19 @@ class Reporter:
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         part.told = part.told or part.outcome.verdict
-        with self._in_flight_lock:
-            self._in_flight.append(part)
+        self._rejects.reported(part, part.told is Verdict.OK)
         self.tally.verdicts[part.outcome.verdict] += 1
-        self._link.send(to_result(part, self._clock()))
-        part.stamps["sent"] = self._clock()
+        if self._reports_all or part.told is not Verdict.OK:
+            self._send(part)
         self._watch_rejects(part, part.outcome.verdict)
         for watcher in tuple(self.watchers):
             self._show(part, watcher)
+
+    def _send(self, part: Part) -> None:
+        with self._in_flight_lock:
+            self._in_flight.append(part)
+        self._link.send(to_result(part, self._clock()))
+        part.stamps["sent"] = self._clock()
 
     def _show(self, part: Part, watcher: Callable[[Part], None]) -> None:
         try:
@@ -110,6 +124,8 @@ class Reporter:
         """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""
         self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
         if self._rejects_in_a_row and self._rejects_in_a_row == self._alarm_after_rejects:
-            log.error("alarm: %d parts in a row were rejected, the last one %d", self._rejects_in_a_row, part.part_id)
-            self._link.send(Fault(FaultCode.OTHER, part.part_id, f"{self._rejects_in_a_row} rejects in a row"))
+            found = f"found {self._rejects_in_a_row} up to part {part.part_id}; look at the parts, lamp and camera"
+            self._alarms.raise_(REJECTS, found, part_id=part.part_id)
             self._rejects_in_a_row = 0
+        elif verdict is Verdict.OK:
+            self._alarms.clear(REJECTS)

@@ -14,7 +14,10 @@ from functools import partial
 from typing import Any
 
 from bundle import Bundle, Verdict
+from edge.alarms import Alarm, Alarms
+from edge.announcer import Announcer
 from edge.camera import Camera, Clock, Frame
+from edge.ejector.rejects import Rejects
 from edge.grabber import Grabber
 from edge.inspector import Inspector
 from edge.judge import Judge
@@ -22,9 +25,11 @@ from edge.part import Part, View
 from edge.records import Records
 from edge.reporter import Reporter, Tally
 from edge.settle import settle_as, settle_error
-from firmware_bridge.events import Acknowledged, Event, Undelivered
+from edge.watchman import Watchman
+from edge.wire import to_alarms, to_fault
+from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
 from firmware_bridge.link import Link
-from firmware_bridge.messages import Changeover, Fault, FaultCode, Message, Trigger
+from firmware_bridge.messages import AGE_UNKNOWN, Belt, Changeover, Fault, FaultCode, Message, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +37,8 @@ POLL_S = 0.02
 """How long the line thread waits for the PLC before it looks whether to stop."""
 DELIVERY_S = 3.0
 """How long a stopping station waits for the last acknowledgements."""
+ALARMS_S = 1.0
+"""The PLC is told which alarms are in force at least this often, as one word may be lost."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,9 @@ class Rules:
     record_wait_s: float = 0.005
     shadow: bool = False
     alarm_after_rejects: int = 0
+    trigger: str = "plc"
+    every_counts: int = 0
+    report: str = "all"
 
 
 class Runtime:
@@ -57,7 +67,11 @@ class Runtime:
         link: Link,
         rules: Rules,
         clock: Clock,
+        alarms: Alarms | None = None,
+        rejects: Rejects | None = None,
     ) -> None:
+        self.alarms = alarms or Alarms()
+        """What is wrong at present; the PLC is told of each as a Fault."""
         self.triggers = 0
         """Parts that the PLC has triggered since the start."""
         self.overruns = 0
@@ -69,25 +83,38 @@ class Runtime:
         self.clock = clock
         self._cameras, self._records, self._link, self._rules = cameras, records, link, rules
         self._judge = Judge(inspector, clock, self._changed_over)
-        self._reporter = Reporter(records, link, clock, rules.record_wait_s, rules.shadow, rules.alarm_after_rejects)
-        self._grabbers = [
-            Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in enumerate(cameras.values())
-        ]
+        self._rejects = rejects or Rejects(records, self.alarms, clock)
+        habits = rules.record_wait_s, rules.shadow, rules.alarm_after_rejects, rules.report == "all"
+        self._reporter = Reporter(records, link, clock, *habits, self.alarms, self._rejects)
+        self._watchman = Watchman(self.alarms, cameras, records)
+        self.alarms.listeners.append(self._tell_plc)
+        self._alarms_told, self._alarms_at = to_alarms(()), clock()
+        numbered = enumerate(cameras.values() if rules.trigger == "plc" else ())
+        self._grabbers = [Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in numbered]
+        self._numbering = threading.Lock()  # part numbers are given by whichever thread hears of parts
         self._changing = False  # from the PLC's wish for another recipe until it is in force or refused
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Recipe numbers that the PLC wants; whoever takes one answers by `use` or `refuse_changeover`."""
         self._stopping = threading.Event()
-        grab_loops = {
-            f"grab {name}": partial(grabber.run, self.finished.set)
-            for name, grabber in zip(cameras, self._grabbers, strict=True)
+        loops: dict[str, Callable[[], None]] = {
+            "line": self._line,
+            **self._grab_loops(),
+            "infer": self._judge.run,
+            "report": self._reporter.run,
         }
-        loops = {"line": self._line, **grab_loops, "infer": self._judge.run, "report": self._reporter.run}
-        self._threads = [threading.Thread(target=self._guard, args=(loop,), name=name) for name, loop in loops.items()]
+        self._threads = [self._thread(name, loop) for name, loop in loops.items()]
+        ejector = self._rejects.ejector
+        self._ejecting = [self._thread("eject", ejector.run)] if ejector else []
+
+    @property
+    def inspector(self) -> Inspector:
+        """Bundle and engine that judge at present."""
+        return self._judge.inspector
 
     @property
     def bundle(self) -> Bundle:
         """The bundle that judges at present."""
-        return self._judge.inspector.bundle
+        return self.inspector.bundle
 
     def watch(self, watcher: Callable[[Part], None]) -> None:
         """Show every part to `watcher` once its result is sent, in the reporting thread."""
@@ -105,7 +132,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the threads; from here on every trigger gets its verdict."""
-        for thread in self._threads:
+        for thread in (*self._threads, *self._ejecting):
             thread.start()
 
     def stop(self) -> None:
@@ -114,13 +141,16 @@ class Runtime:
         line, *chain = self._threads
         line.join()
         inboxes: list[queue.SimpleQueue[Any]] = [
-            *(grabber.parts for grabber in self._grabbers),
+            *([grabber.parts for grabber in self._grabbers] or [queue.SimpleQueue()]),
             self._judge.inbox,
             self._reporter.parts,
         ]
         for inbox, thread in zip(inboxes, chain, strict=True):
             inbox.put(None)
             thread.join()
+        if self._rejects.ejector is not None:
+            self._rejects.ejector.stop()
+            self._ejecting[0].join()
 
     def use(self, inspector: Inspector, recipe: int = 0) -> None:
         """Judge by another bundle or engine from the next part on; the one before is closed and the PLC is told.
@@ -146,7 +176,10 @@ class Runtime:
     @property
     def alive(self) -> bool:
         """Whether every thread of the loop runs."""
-        return self.failure is None and all(thread.is_alive() for thread in self._threads)
+        return self.failure is None and all(thread.is_alive() for thread in (*self._threads, *self._ejecting))
+
+    def _thread(self, name: str, loop: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._guard, args=(loop,), name=name)
 
     def _guard(self, loop: Callable[[], None]) -> None:
         try:
@@ -170,12 +203,34 @@ class Runtime:
         self._link.poll(POLL_S)
 
     def _serve(self) -> None:
+        self._watchman.look()
+        self._rejects.look()
+        self._tell_alarms()
         for event in self._link.poll(POLL_S):
             self._hear(event)
 
+    def _tell_alarms(self) -> None:
+        alarms, now = to_alarms(self.alarms.active), self.clock()
+        if alarms != self._alarms_told or now >= self._alarms_at:
+            self._alarms_told, self._alarms_at = alarms, now + ALARMS_S
+            self._link.send(alarms)
+
+    def _tell_plc(self, alarm: Alarm, raised: bool) -> None:
+        if raised:
+            self._link.send(to_fault(alarm))
+
     def _hear(self, event: Event) -> None:
+        self._watchman.hear(event)
         if isinstance(event, Trigger):
             self._triggered(event)
+        elif isinstance(event, Belt):
+            self._rejects.belt_at(event.encoder, event.arrived)
+        elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
+            self._rejects.connected(isinstance(event, (HelloReceived, PeerBack)), isinstance(event, HelloReceived))
+            log.info("line: %s", event)
+        elif isinstance(event, Fault):
+            if event.code is FaultCode.OUTPUT:
+                self._rejects.unconfirmed(event.part_id)
         elif isinstance(event, Changeover):
             self._changing = True
             self.changeovers.put(event.recipe)
@@ -185,26 +240,69 @@ class Runtime:
             log.info("line: %s", event)
 
     def _triggered(self, trigger: Trigger) -> None:
-        now = self.clock()
-        self.triggers += 1
-        self._records.last_number += 1
-        views = tuple(View(name, camera.expose()) for name, camera in self._cameras.items())
-        deadline = now + self._rules.deadline_s
-        part = Part(self._records.last_number, trigger.part_id, trigger.encoder, now, deadline, views)
+        age_s = None if trigger.age_ms == AGE_UNKNOWN else trigger.age_ms / 1e3
+        views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
+        part = self._begin(trigger.part_id, trigger.encoder, self.clock() - (age_s or 0.0), views)
+        if not self._grabbers:
+            found = f"found a trigger of the PLC's, expected none with trigger = {self._rules.trigger!r}"
+            settle_as(part, Verdict.FAULT, found)
+        for grabber in self._grabbers if not part.settled else ():
+            grabber.parts.put(part)
+        self._reporter.parts.put(part)
+
+    def _begin(self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...]) -> Part:
+        """Make the next part, settled already where it cannot be inspected; without an id it gets its number as one."""
+        with self._numbering:
+            self.triggers += 1
+            self._records.last_number += 1
+            number, open_parts = self._records.last_number, self.triggers - self.tally.reported
+        deadline = triggered + self._rules.deadline_s
+        part = Part(number, number % 2**32 if part_id is None else part_id, encoder, triggered, deadline, views)
         part.bundle_id = self.bundle.id
+        self._rejects.triggered(part)
         if self._stopping.is_set():
             settle_as(part, Verdict.FAULT, "the station is stopping")
         elif self._changing:
             settle_as(part, Verdict.FAULT, "the station is changing over to another recipe")
-        elif self.triggers - self.tally.reported > self._rules.open_parts:
+        elif open_parts > self._rules.open_parts:
             self.overruns += 1
             settle_as(part, Verdict.TIMEOUT, f"{self._rules.open_parts} parts wait for their verdicts already")
-        else:
-            for grabber in self._grabbers:
-                grabber.parts.put(part)
-        self._reporter.parts.put(part)
+        return part
 
     # grab
+
+    def _grab_loops(self) -> dict[str, Callable[[], None]]:
+        if not self._grabbers:
+            return {"grab": partial(self._announcer().run, self._stopping, self.finished.set)}
+        return {
+            f"grab {name}": partial(grabber.run, self.finished.set)
+            for name, grabber in zip(self._cameras, self._grabbers, strict=True)
+        }
+
+    def _announcer(self) -> Announcer:
+        (camera,) = self._cameras.values()
+        camera.announce()
+        return Announcer(
+            camera,
+            self._rules.grab_timeout_s,
+            self,
+            steady=self._rules.trigger == "free",
+            every_counts=self._rules.every_counts,
+            belt=self._rejects.encoder,
+        )
+
+    def announced(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
+        """Make a part of a frame that came by itself, or of one that did not come."""
+        if self._stopping.is_set():
+            return  # from here on nothing is a part any more
+        (name,) = self._cameras
+        now = self.clock() if frame is None else frame.arrived
+        part = self._begin(None, self._rejects.encoder(now) or 0, now, (View(name, exposure),))
+        self._reporter.parts.put(part)
+        if error is not None:
+            settle_error(part, error)
+        if frame is not None and not part.settled:
+            self.frame_arrived(part, 0, frame)
 
     def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
         """Pass a part on to the engine once all its frames are there."""

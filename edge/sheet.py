@@ -1,19 +1,22 @@
 """A contact sheet: pictures side by side with the defects drawn in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Defect, Image, Threshold
+from bundle import Defect, Image, Manifest, Threshold, cropped
+from edge.part import View
 
 CELL_PX = 220
 """Longer side of a picture on the sheet."""
 CAPTION_PX = 22
 GAP_PX = 6
 COLUMNS = 8
+LINE_SHARE = 320
+"""A picture of so many pixels, or less, has lines one pixel wide; a larger one wider lines."""
 PALETTE = ((230, 75, 60), (60, 160, 240), (250, 200, 40), (90, 210, 110), (200, 110, 230))
 """RGB, one per class in channel order; used again from the start where there are more."""
 
@@ -44,8 +47,29 @@ def draw_sheet(pictures: Sequence[Picture], thresholds: Sequence[Threshold]) -> 
     return sheet
 
 
+def inspected(view: View, manifest: Manifest, longest_px: int | None = None) -> Image | None:
+    """Draw the part of a view's frame that was inspected, with its defects; RGB, None where there is no frame.
+
+    It has the frame's own size, or is shrunk until its longer side is `longest_px`.
+    """
+    if view.frame is None:
+        return None
+    crop = manifest.input.crop
+    left, top = (crop.x, crop.y) if crop else (0, 0)
+    moved = tuple(
+        replace(found, box=(found.box[0] - left, found.box[1] - top, *found.box[2:])) for found in view.defects
+    )
+    seen = cropped(view.frame.pixels, crop)
+    masks = view.masks if view.masks is not None else np.zeros((len(manifest.classes), 1, 1), np.uint8)
+    height, width = seen.shape[:2]
+    scale = min(1.0, longest_px / max(height, width)) if longest_px else 1.0
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return outline(Picture(seen, masks, moved, ""), list(manifest.thresholds.values()), size)
+
+
 def outline(picture: Picture, thresholds: Sequence[Threshold], size: tuple[int, int]) -> Image:
     """Draw one picture with its defects at this size (width, height); RGB, uint8 [H, W, 3]."""
+    thick = max(1, max(size) // LINE_SHARE)
     image = picture.pixels if picture.pixels.ndim == 3 else cv2.cvtColor(picture.pixels, cv2.COLOR_GRAY2RGB)
     image = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     found = {defect.class_index for defect in picture.defects}
@@ -53,12 +77,12 @@ def outline(picture: Picture, thresholds: Sequence[Threshold], size: tuple[int, 
         level = (picture.masks[channel] >= thresholds[channel].level).astype(np.uint8)
         enlarged = cv2.resize(level, size, interpolation=cv2.INTER_NEAREST_EXACT)
         contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(image, contours, -1, PALETTE[channel % len(PALETTE)], 1, cv2.LINE_AA)
+        cv2.drawContours(image, contours, -1, PALETTE[channel % len(PALETTE)], thick, cv2.LINE_AA)
     scale_x, scale_y = size[0] / picture.pixels.shape[1], size[1] / picture.pixels.shape[0]
     for defect in picture.defects:
         x, y, width, height = defect.box
         corners = (int(x * scale_x), int(y * scale_y)), (int((x + width) * scale_x), int((y + height) * scale_y))
-        cv2.rectangle(image, *corners, PALETTE[defect.class_index % len(PALETTE)], 1)
+        cv2.rectangle(image, *corners, PALETTE[defect.class_index % len(PALETTE)], thick)
     return image
 
 

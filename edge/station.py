@@ -1,31 +1,62 @@
 """One line put together: everything that `line.toml` names, opened, checked, logged, and closed again."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from time import monotonic
 
 from bundle import Bundle, Manifest, load_bundle
+from edge.alarms import Alarms
+from edge.attendant import Attendant
 from edge.camera import Camera, Clock, open_camera
 from edge.cameras.address import shown
 from edge.drift import Drift
-from edge.engine import open_engine
+from edge.ejector.ejector import Ejector
+from edge.ejector.output import Output, open_output
+from edge.ejector.rejects import Rejects
+from edge.engine import Engine, open_engine
+from edge.errors import LineConfigError
 from edge.ignore import load_ignore
 from edge.inspector import Inspector, Sight
-from edge.line import CameraSettings, Line
+from edge.line import Line
+from edge.page.board import Board
+from edge.page.feed import Feed
+from edge.page.glance import Glance
+from edge.page.state import Welcome
 from edge.part import Part
 from edge.pictures import Pictures
 from edge.records import Records
 from edge.runtime import Rules, Runtime
+from edge.settings import CameraSettings, PageSettings
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
 log = logging.getLogger(__name__)
 
+ATTEND_S = 2.0
+"""How long a stopping station waits for a look at its orders to end."""
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """How a station comes by its cameras, engine and ejector; a trial puts in some that fail on command."""
+
+    open_camera: Callable[[str, Clock], Camera] = open_camera
+    open_engine: Callable[[str, Bundle, int | None, int, bool], Engine] = open_engine
+    open_output: Callable[[str], Output] = open_output
+
+
+REAL = Equipment()
+"""What a line's addresses name."""
+
 
 @contextmanager
-def open_station(line: Line, *watchers: Callable[[Part], None], clock: Clock = monotonic) -> Iterator[Runtime]:
+def open_station(
+    line: Line, *watchers: Callable[[Part], None], clock: Clock = monotonic, equipment: Equipment = REAL
+) -> Iterator[Runtime]:
     """Open a line and run it until the `with` block ends; then every open part gets its verdict.
 
     The order is that of trust: the bundle with its golden frames first, the PLC last, so that no trigger is taken
@@ -33,25 +64,71 @@ def open_station(line: Line, *watchers: Callable[[Part], None], clock: Clock = m
     Raises BundleError, StationError or LinkError with nothing left open.
     """
     with ExitStack() as opened:
-        inspector = open_inspector(line, clock)
-        records = Records(line.records)
+        inspector = open_inspector(line, clock, equipment)
+        goes_on = line.without_disk == "memory"
+        _check_challenge(line, inspector)
+        records = Records(line.records, goes_on=goes_on, entries_in_memory=line.entries_in_memory)
         opened.callback(_close_records, records)
         cameras: dict[str, Camera] = {}
         for settings in line.camera:
-            cameras[settings.name] = open_camera(settings.address, clock)
+            cameras[settings.name] = equipment.open_camera(settings.address, clock)
             opened.callback(cameras[settings.name].close)
+        alarms = Alarms()
+        rejects = _open_rejects(line, records, alarms, clock, equipment, opened)
         link = open_link(line.plc, introduction(inspector.bundle), clock)
         opened.callback(link.close)
         _log_choices(line, inspector)
-        runtime = assemble(line, inspector, cameras, records, link, clock)
+        runtime = assemble(line, inspector, cameras, records, link, clock, alarms, rejects)
         opened.callback(runtime.close_inspector)
         for watcher in (*watchers, *_own_watchers(line, runtime, records, opened)):
             runtime.watch(watcher)
+        attendant = Attendant(line.challenge, records, alarms)
+        runtime.watch(attendant.add)
+        if line.page is not None:
+            state = Glance(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: attendant.challenge)
+            _open_page(line.page, runtime, records, state, opened)
         runtime.start()
+        opened.enter_context(_attended(attendant))
         try:
             yield runtime
         finally:
             runtime.stop()
+
+
+def _check_challenge(line: Line, inspector: Inspector) -> None:
+    expected, classes = line.challenge.expected, inspector.bundle.manifest.classes
+    if expected is not None and expected not in classes:
+        inspector.engine.close()
+        raise LineConfigError(f"challenge.expected: found {expected!r}, expected one of {', '.join(classes)}")
+
+
+@contextmanager
+def _attended(attendant: Attendant) -> Iterator[None]:
+    stopping = threading.Event()
+    # A daemon, because a disk that hangs must not keep the station from ending.
+    thread = threading.Thread(target=attendant.run, args=(stopping,), name="attend", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(ATTEND_S)
+
+
+def _open_rejects(
+    line: Line, records: Records, alarms: Alarms, clock: Clock, equipment: Equipment, opened: ExitStack
+) -> Rejects:
+    rejects = Rejects(records, alarms, clock, line.confirmation)
+    if line.ejector is None:
+        return rejects
+    if line.shadow:
+        log.warning("shadow mode: the ejector %s is left alone", line.ejector.output)
+        return rejects
+    output = equipment.open_output(line.ejector.output)
+    opened.callback(output.close)
+    rejects.ejector = Ejector(line.ejector, output, alarms, clock, rejects.settled, needs_plc=line.trigger == "plc")
+    log.info("ejector %s: a part without a verdict there: %s", line.ejector.output, line.ejector.default)
+    return rejects
 
 
 def _own_watchers(
@@ -60,23 +137,38 @@ def _own_watchers(
     def manifest() -> Manifest:
         return runtime.bundle.manifest
 
-    yield Drift(line.drift, line.records, manifest).add
+    yield Drift(line.drift, line.records, manifest, runtime.alarms).add
     if line.pictures is not None:
-        pictures = Pictures(line.pictures, records, manifest)
+        pictures = Pictures(line.pictures, records, manifest, runtime.alarms)
         opened.callback(pictures.close)
         yield pictures.offer
 
 
-def open_inspector(line: Line, clock: Clock) -> Inspector:
+def _open_page(settings: PageSettings, runtime: Runtime, records: Records, state: Glance, opened: ExitStack) -> None:
+    def welcome() -> Welcome:
+        asked = settings.model_dump(include={"title", "token", "shift_starts"})
+        return Welcome(**asked, records=str(records.path), next_number=records.last_number + 1)
+
+    board = Board()
+    runtime.watch(board.add)
+    feed = Feed(settings, board, state, lambda: runtime.bundle.manifest, welcome)
+    opened.callback(feed.close)
+
+
+def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Inspector:
     """Open the line's bundle on its engine, with its golden frames checked, and warm it up.
 
     Raises BundleError or StationError.
     """
     bundle = load_bundle(line.bundle)
-    engine = open_engine(line.engine, bundle, line.engine_threads, len(line.camera), line.engine_reopens)
-    sights = [_sight(camera, bundle.manifest) for camera in line.camera]
-    inspector = Inspector(bundle, engine, clock, line.unsure_margin, sights)
-    inspector.warm_up(len(line.camera))
+    engine = equipment.open_engine(line.engine, bundle, line.engine_threads, len(line.camera), line.engine_reopens)
+    try:
+        sights = [_sight(camera, bundle.manifest) for camera in line.camera]
+        inspector = Inspector(bundle, engine, clock, line.unsure_margin, sights)
+        inspector.warm_up(len(line.camera))
+    except BaseException:
+        engine.close()
+        raise
     return inspector
 
 
@@ -92,6 +184,8 @@ def assemble(
     records: Records,
     link: Link,
     clock: Clock,
+    alarms: Alarms | None = None,
+    rejects: Rejects | None = None,
 ) -> Runtime:
     """Make the loop over opened things with the rules that the line sets."""
     rules = Rules(
@@ -99,10 +193,13 @@ def assemble(
         grab_timeout_s=line.grab_timeout_ms / 1e3,
         open_parts=line.open_parts,
         record_wait_s=line.record_wait_ms / 1e3,
+        trigger=line.trigger,
+        every_counts=line.every_counts,
+        report=line.report,
         shadow=line.shadow,
         alarm_after_rejects=line.alarm_after_rejects,
     )
-    return Runtime(inspector, cameras, records, link, rules, clock)
+    return Runtime(inspector, cameras, records, link, rules, clock, alarms, rejects)
 
 
 def introduction(bundle: Bundle) -> Hello:
@@ -111,7 +208,7 @@ def introduction(bundle: Bundle) -> Hello:
 
 
 def _close_records(records: Records) -> None:
-    left = records.close()
+    left = records.close() + records.lost
     if left:
         log.error("records %s: %d entries never reached the disk; free some space", records.path, left)
 

@@ -2,6 +2,9 @@
 
 import os
 import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 def notify(state: str) -> None:
@@ -14,3 +17,22 @@ def notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.connect(address)
         supervisor.send(state.encode())
+
+
+@contextmanager
+def watchdog_fed(alive: Callable[[], bool], every_s: float) -> Iterator[None]:
+    """Tell the supervisor's watchdog that we live, from a thread of its own, as long as `alive` says so."""
+    ended = threading.Event()
+
+    def feed() -> None:
+        while not ended.wait(every_s):
+            if alive():
+                notify("WATCHDOG=1")
+
+    thread = threading.Thread(target=feed, name="watchdog")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

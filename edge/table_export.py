@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bundle import Verdict
+from edge.database import reading, version_of
 from edge.errors import RecordsError
-from edge.records import reading
 
 CHUNK = 10_000
 """Rows in memory at a time."""
+_SINCE_VERSION_2 = ", ejection, challenge"
 
 _NAMED = "CASE {0} " + " ".join(f"WHEN {verdict.value} THEN '{verdict.name}'" for verdict in Verdict) + " END AS {0}"
 TABLES = {
@@ -20,7 +21,8 @@ TABLES = {
         SELECT parts.number, time, part_id, encoder, {_NAMED.format("verdict")}, {_NAMED.format("told")},
                parts.class, parts.score, parts.area_px, worst.area_mm2, worst.camera, worst.x, worst.y, worst.width,
                worst.height, fault, bundle_id,
-               frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us, link,
+               frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us,
+               link{{since_version_2}},
                coalesce((SELECT picture FROM views WHERE part = parts.number AND views.camera = worst.camera),
                         (SELECT max(picture) FROM views WHERE part = parts.number)) AS picture
         FROM parts LEFT JOIN defects AS worst ON worst.rowid =
@@ -54,7 +56,8 @@ def export(records: Path, out: Path, table: str = "parts") -> int:
 
     try:
         with reading(records) as connection:
-            connection.execute(f"CREATE TEMP VIEW exported AS {TABLES[table]}")
+            since_2 = _SINCE_VERSION_2 if version_of(connection) >= 2 else ""
+            connection.execute(f"CREATE TEMP VIEW exported AS {TABLES[table].format(since_version_2=since_2)}")
             columns = [
                 (name, kind or "TEXT") for _, name, kind, *_ in connection.execute("PRAGMA table_info(exported)")
             ]

@@ -1,9 +1,14 @@
-"""A part's outcome as the PLC hears it."""
+"""What the station has to say, as the PLC hears it."""
+
+from collections.abc import Iterable
 
 from bundle import Box
+from edge.alarms import Alarm
 from edge.part import Part
-from firmware_bridge.messages import Result, Verdict
+from firmware_bridge.messages import Alarms, Fault, FaultCode, Result, Verdict
 
+TEXT = 32
+"""Characters of text on the wire."""
 U16 = 0xFFFF
 U32 = 0xFFFF_FFFF
 
@@ -30,6 +35,20 @@ def to_result(part: Part, now: float) -> Result:
         box=_clipped(worst.box),
         latency_us=latency_us,
     )
+
+
+def to_fault(alarm: Alarm) -> Fault:
+    """Make the `Fault` of an alarm: its name, cut to the wire's length, with `?` for what is not ASCII."""
+    ascii_only = "".join(char if char.isascii() and char.isprintable() else "?" for char in alarm.name)
+    return Fault(FaultCode[alarm.area.name], alarm.part_id, ascii_only[:TEXT])
+
+
+def to_alarms(active: Iterable[Alarm]) -> Alarms:
+    """Make the word that says which kinds of alarm are in force."""
+    bits = 0
+    for alarm in active:
+        bits |= FaultCode[alarm.area.name].bit
+    return Alarms(bits)
 
 
 def _clipped(box: Box) -> Box:

@@ -12,6 +12,7 @@ ASSEMBLY = {
     "edge/station.py",
     "edge/runtime.py",
     "edge/reporter.py",
+    "edge/watchman.py",
     "edge/wire.py",
     "edge/demo.py",
     "edge/bench.py",
@@ -40,7 +41,8 @@ NEVER = {
 }
 ONE_FILE = {
     "torch": {"export": CHECKPOINT_STEP},
-    "serial": {"firmware_bridge": "firmware_bridge/port.py"},
+    "serial": {"firmware_bridge": "firmware_bridge/port.py", "edge": "edge/ejector/modem_line.py"},
+    "gpiod": {"edge": "edge/ejector/gpio.py"},
     "onnxruntime": {"edge": "edge/ort.py"},
     "tensorrt": {"edge": "edge/trt.py"},
     "pycuda": {"edge": "edge/cuda.py"},
@@ -48,6 +50,9 @@ ONE_FILE = {
     "harvesters": {"edge": "edge/cameras/gentl.py"},
     "genicam": {"edge": "edge/cameras/gentl.py"},
     "pyarrow": {"edge": "edge/table_export.py"},
+    "fastapi": {"edge": "edge/page/app.py"},
+    "uvicorn": {"edge": "edge/page/server.py"},
+    "prometheus_client": {"edge": "edge/page/metrics.py"},
 }
 
 

@@ -36,12 +36,20 @@ def shown(address: str) -> str:
 
 def read_options(address: str, model: type[Chosen]) -> Chosen:
     """Read what stands behind the `?`; raises CameraError with option, found and expected."""
+    try:
+        return parse_options(address, model)
+    except ValueError as error:
+        raise CameraError(f"camera {shown(address)}: {error}") from None
+
+
+def parse_options(address: str, model: type[Chosen]) -> Chosen:
+    """Read what stands behind the `?` of any address; raises ValueError with option, found and expected."""
     given = parse_qsl(address.partition("?")[2], keep_blank_values=True)
     twice = {key for key, _ in given if [name for name, _ in given].count(key) > 1}
     if twice:
-        raise CameraError(f"camera {shown(address)}: option {min(twice)}: found twice, expected once; remove one")
+        raise ValueError(f"option {min(twice)}: found twice, expected once; remove one")
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
         problem = f"option {first_problem(error)}; the options are: {', '.join(model.model_fields)}"
-        raise CameraError(f"camera {shown(address)}: {problem}") from None
+        raise ValueError(problem) from None

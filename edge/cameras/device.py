@@ -25,6 +25,8 @@ class Received:
     """When it was exposed, in seconds of the device's own clock, if the device says so."""
     problem: str = ""
     """Why there are no pixels: found and expected."""
+    number: int | None = None
+    """The device's own count of it, which shows where frames were lost; None if it has none."""
 
 
 class Device(ABC):
@@ -62,7 +64,15 @@ class DeviceOptions(Options):
         gt=0,
         le=10_000,
         description="hardware trigger: how far a frame's beginning and the PLC's message may lie apart, less than half "
-        "of the shortest time between two parts; software trigger: one that cannot be sent so soon is not sent at all",
+        "of the shortest time between two parts; software trigger: one that cannot be sent so soon is not sent at all; "
+        "free run: a message that comes later than this gets no frame",
+    )
+    late_ms: float = Field(
+        default=1000,
+        ge=0,
+        le=60_000,
+        description="hardware trigger, a PLC whose messages do not say how old they are (Modbus): how late one can be "
+        "that had to be repeated; for so long after a frame without a message no part is believed to have its own",
     )
     latency_ms: float = Field(
         default=100,

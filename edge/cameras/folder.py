@@ -7,7 +7,7 @@ from pydantic import Field
 from bundle import SUFFIXES, FrameError, read_image
 from edge.camera import Clock, Frame
 from edge.cameras.address import Options, place_of, read_options
-from edge.cameras.exposures import OnDemandCamera
+from edge.cameras.exposures import RATE_HZ, OnDemandCamera
 from edge.cameras.kinds import Kind
 from edge.errors import CameraError, CameraFinished, FrameDamaged
 
@@ -16,13 +16,14 @@ class FolderOptions(Options):
     """Options of `file:///folder` and `file:///list.txt`."""
 
     loop: bool = Field(default=False, description="1: start again after the last picture")
+    rate_hz: float = Field(default=RATE_HZ, gt=0, le=1000, description="frames a second where no PLC triggers them")
 
 
 class FolderCamera(OnDemandCamera):
     """Plays files in order; with `loop` it starts again after the last one."""
 
-    def __init__(self, address: str, files: list[Path], loop: bool, clock: Clock) -> None:
-        super().__init__(address, clock)
+    def __init__(self, address: str, files: list[Path], loop: bool, clock: Clock, rate_hz: float) -> None:
+        super().__init__(address, clock, rate_hz)
         self.files = files
         self.loop = loop
         self._grabbed = 0
@@ -60,7 +61,7 @@ def open_folder(address: str, clock: Clock) -> FolderCamera:
         raise CameraError(f"camera {path}: found no such folder or list, expected one of pictures; check the path")
     if not files:
         raise CameraError(f"camera {path}: found no picture, expected files of {sorted(SUFFIXES)}")
-    return FolderCamera(address, files, options.loop, clock)
+    return FolderCamera(address, files, options.loop, clock, options.rate_hz)
 
 
 KIND = Kind(FolderOptions, open_folder)

@@ -91,20 +91,23 @@ class AravisDevice(Device):
         self._lost = True
 
     def _received(self, buffer: Any) -> Received:
-        stamp = buffer.get_timestamp() / 1e9 or None
+        stamp, number = buffer.get_timestamp() / 1e9 or None, buffer.get_frame_id()
         status = buffer.get_status()
         if status != self._aravis.BufferStatus.SUCCESS:
             found = status.value_nick
-            return Received(None, stamp, f"found it incomplete ({found}), expected every packet; check the network")
+            return Received(
+                None, stamp, f"found it incomplete ({found}), expected every packet; check the network", number
+            )
         if buffer.get_image_pixel_format() != self._format_number:
             found = hex(buffer.get_image_pixel_format())
-            return Received(None, stamp, f"found pixel format {found}, expected {self._format} as announced on opening")
+            problem = f"found pixel format {found}, expected {self._format} as announced on opening"
+            return Received(None, stamp, problem, number)
         data = np.frombuffer(buffer.get_data(), np.uint8)
         try:
             pixels = to_image(data, self._format, buffer.get_image_height(), buffer.get_image_width())
         except ValueError as error:
-            return Received(None, stamp, str(error))
-        return Received(pixels, stamp)
+            return Received(None, stamp, str(error), number)
+        return Received(pixels, stamp, number=number)
 
 
 def configure(aravis: Any, camera: Any, options: GenicamOptions) -> None:

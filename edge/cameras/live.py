@@ -10,6 +10,7 @@ from edge.camera import Camera, Clock, Frame
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.pairing import Answer, Picture, choose_pairing
 from edge.cameras.stamps import Stamps
+from edge.cameras.unasked import Unasked
 from edge.cameras.watch import Watch
 from edge.errors import CameraError, CameraLost, CameraTimeout, FrameDamaged
 
@@ -63,13 +64,22 @@ class LiveCamera(Camera):
         if self.running:
             log.error("camera %s: found its driver busy after %.0f s; it is left behind", self.address, CLOSE_S)
 
-    def _expose(self, exposure: int) -> None:
+    def _expose(self, exposure: int, age_s: float | None) -> None:
         with self._changed:
             if self.health.connected:
-                self._pairing.expose(exposure, self.clock())
+                self._pairing.expose(exposure, self.clock(), age_s)
             else:
                 self._outcomes.append(self._lost(exposure))
             self._changed.notify_all()
+
+    def _announce(self) -> None:
+        if self._options.trigger == "software":
+            raise CameraError(
+                f"camera {self.address}: option trigger: found software, expected free or hardware, because no PLC "
+                "tells of the parts; change it"
+            )
+        with self._changed:
+            self._pairing = Unasked(self._options.frame_timeout_ms / 1e3, steady=self._options.trigger == "free")
 
     def _grab(self, timeout_s: float) -> Frame:
         with self._changed:
@@ -167,7 +177,7 @@ class LiveCamera(Camera):
             problem = f"found {describe(pixels.shape)}, expected {describe(self._shape)} as announced on opening"
         elif pixels is not None:
             problem = watch.look(pixels)
-        return Picture(pixels, began, arrived, problem)
+        return Picture(pixels, began, arrived, problem, received.number)
 
     def _settle(self, picture: Picture | None, now: float) -> None:
         with self._changed:

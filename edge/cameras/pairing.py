@@ -23,6 +23,8 @@ class Picture:
     """When its exposure began, in seconds of the camera's clock; see `Stamps`."""
     arrived: float = 0.0
     problem: str = ""
+    number: int | None = None
+    """The device's own count of it, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Claim:
 
     exposure: int
     at: float
-    """When it was asked for."""
+    """When its part came, as far as that is known."""
+    age_s: float | None = 0.0
+    """For how long it was there when the exposure was asked for; None if nobody knows."""
 
 
 Answer = tuple[int, Picture]
@@ -49,9 +53,9 @@ class Pairing(ABC):
         self._claims: deque[Claim] = deque()
         self._pictures: deque[Picture] = deque()
 
-    def expose(self, exposure: int, at: float) -> None:
-        """Note an exposure."""
-        self._claims.append(Claim(exposure, at))
+    def expose(self, exposure: int, at: float, age_s: float | None = 0.0) -> None:
+        """Note an exposure that is asked for now, `at`, of a part that has been there for `age_s`."""
+        self._claims.append(Claim(exposure, at - (age_s or 0.0), age_s))
 
     def add(self, picture: Picture) -> None:
         """Note a frame."""
@@ -90,7 +94,14 @@ class Pairing(ABC):
 
 
 class FreeRun(Pairing):
-    """The first frame whose exposure began after the exposure was asked for; no frame serves twice."""
+    """The first frame whose exposure began after the exposure was asked for; no frame serves twice.
+
+    A part that had been there for longer than `late_s` has moved on and gets none.
+    """
+
+    def __init__(self, timeout_s: float, late_s: float) -> None:
+        super().__init__(timeout_s)
+        self._late_s = late_s
 
     def settle(self, now: float) -> list[Answer]:
         """Answer the exposures that are decided."""
@@ -99,7 +110,9 @@ class FreeRun(Pairing):
             claim = self._claims[0]
             while self._pictures and self._pictures[0].began < claim.at:
                 self._pictures.popleft()
-            if self._pictures:
+            if claim.age_s and claim.age_s > self._late_s:
+                answers.append((claim.exposure, self._too_late(claim.age_s)))
+            elif self._pictures:
                 answers.append((claim.exposure, self._pictures.popleft()))
             elif self._missed(claim, now):
                 answers.append((claim.exposure, self._missing()))
@@ -109,23 +122,36 @@ class FreeRun(Pairing):
         self._pictures.clear()
         return answers
 
+    def _too_late(self, age_s: float) -> Picture:
+        late = f"found its message {age_s * 1e3:.0f} ms late, expected at most {self._late_s * 1e3:.0f} ms"
+        return Picture(None, problem=f"{late}; check the wire to the PLC and window_ms")
+
 
 class HardwareTrigger(Pairing):
     """The one frame that began within `window_s` of the PLC's message, if it is nobody else's.
 
-    It is handed over when its window is past, so that no later message can claim it.
+    It is handed over when its window is past, so that no later message can claim it. A frame without a message is a
+    sign that its message is late; late by just the time between two parts, it would claim the next part's frame. So no
+    message is believed for a while after such a frame, or after the device was opened again, as frames were missed:
+    for `late_s`, in which the line may repeat what was damaged, where messages do not say how old they are, else for
+    `timeout_s`, as they may still have been held up in this computer.
     """
 
-    def __init__(self, timeout_s: float, window_s: float) -> None:
+    def __init__(self, timeout_s: float, window_s: float, late_s: float) -> None:
         super().__init__(timeout_s)
-        self._window_s = window_s
+        self._window_s, self._late_s = window_s, late_s
+        self._doubtful_from = float("-inf")
+        self._reopened = False
         self._last_at = float("-inf")
         self._stray: Picture | None = None
         self._misses = 0
 
     def settle(self, now: float) -> list[Answer]:
         """Answer the exposures that are decided."""
+        if self._reopened:
+            self._reopened, self._doubtful_from = False, now
         answers = []
+        self._drop_strays(now)
         while self._claims and (answer := self._answer(self._claims[0], now)):
             claim = self._claims.popleft()
             self._last_at = claim.at
@@ -135,7 +161,7 @@ class HardwareTrigger(Pairing):
 
     def abandon(self) -> list[int]:
         """Forget all frames, return the exposures that got none; the device is about to be restarted."""
-        self._misses = 0
+        self._misses, self._reopened = 0, True
         return super().abandon()
 
     def _answer(self, claim: Claim, now: float) -> Picture | None:
@@ -150,6 +176,9 @@ class HardwareTrigger(Pairing):
         if shared or len(mine) > 1:
             return Picture(None, problem=self._doubt(len(mine)))
         self._pictures.remove(mine[0])
+        late_s = self._late_s if claim.age_s is None else self._timeout_s
+        if claim.at - self._doubtful_from < late_s:
+            return Picture(None, problem=self._perhaps_late(claim, late_s))
         return mine[0]
 
     def _within(self, picture: Picture, at: float) -> bool:
@@ -161,8 +190,15 @@ class HardwareTrigger(Pairing):
             "expected one of its own; set window_ms to less than half of the shortest time between two parts"
         )
 
+    def _perhaps_late(self, claim: Claim, late_s: float) -> str:
+        before_ms, late_ms = (claim.at - self._doubtful_from) * 1e3, late_s * 1e3
+        return (
+            f"found a frame without a message {before_ms:.0f} ms before its message, which may be that one's, come "
+            f"late; expected a message for each frame for {late_ms:.0f} ms; check the wire to the PLC"
+        )
+
     def _miss(self, claim: Claim) -> Picture:
-        self._misses += 1
+        self._misses += (claim.age_s or 0.0) <= self._window_s  # a late message is not the camera's fault
         if self._misses >= MISSES:
             self.fault = f"found no frame for {MISSES} triggers in a row, expected one for each"
         apart = "none at all" if self._stray is None else f"the last one {(self._stray.began - claim.at) * 1e3:+.0f} ms"
@@ -180,6 +216,7 @@ class HardwareTrigger(Pairing):
             if wanted or now <= picture.began + self._window_s:
                 return
             self._stray = self._pictures.popleft()
+            self._doubtful_from = self._stray.began
             self.unclaimed += 1
 
 
@@ -202,7 +239,7 @@ class SoftwareTrigger(Pairing):
 
     def due(self) -> bool:
         """Whether a trigger is to be sent now."""
-        return bool(self._claims) and self._sent is None
+        return bool(self._claims) and self._sent is None and (self._claims[0].age_s or 0.0) <= self._late_s
 
     def sent(self, at: float) -> None:
         """Note that the trigger has been sent."""
@@ -220,7 +257,10 @@ class SoftwareTrigger(Pairing):
         """Answer the exposures that are decided; those that wait for too long to be triggered are."""
         answers = self._settle_sent(now)
         while self._sent is None and self._claims and now - self._claims[0].at > self._late_s:
-            late = f"could not be triggered within {self._late_s * 1e3:.0f} ms, the one before was not finished"
+            late = (
+                f"could not be triggered within {self._late_s * 1e3:.0f} ms: its message came late, or the exposure "
+                "before was not finished"
+            )
             answers.append((self._claims.popleft().exposure, Picture(None, problem=late)))
         return answers
 
@@ -245,9 +285,9 @@ class SoftwareTrigger(Pairing):
 
 def choose_pairing(options: DeviceOptions) -> Pairing:
     """Choose the rule for the way a camera is triggered."""
-    timeout_s, window_s = options.frame_timeout_ms / 1e3, options.window_ms / 1e3
+    timeout_s, window_s, late_s = options.frame_timeout_ms / 1e3, options.window_ms / 1e3, options.late_ms / 1e3
     if options.trigger == "software":
         return SoftwareTrigger(timeout_s, window_s)
     if options.trigger == "hardware":
-        return HardwareTrigger(timeout_s, window_s)
-    return FreeRun(timeout_s)
+        return HardwareTrigger(timeout_s, window_s, late_s)
+    return FreeRun(timeout_s, window_s)

@@ -7,7 +7,7 @@ from pydantic import Field
 from bundle.tiles import Tile, draw_part
 from edge.camera import Clock, Frame
 from edge.cameras.address import Options, read_options
-from edge.cameras.exposures import OnDemandCamera
+from edge.cameras.exposures import RATE_HZ, OnDemandCamera
 from edge.cameras.kinds import Kind
 
 
@@ -16,13 +16,14 @@ class SyntheticOptions(Options):
 
     seed: int = Field(default=1, ge=0, description="which parts are drawn")
     defective: float = Field(default=0.3, ge=0, le=1, description="share of the parts that have a defect")
+    rate_hz: float = Field(default=RATE_HZ, gt=0, le=1000, description="frames a second where no PLC triggers them")
 
 
 class SyntheticCamera(OnDemandCamera):
     """Draws part number k for exposure k."""
 
-    def __init__(self, address: str, seed: int, defective_share: float, clock: Clock) -> None:
-        super().__init__(address, clock)
+    def __init__(self, address: str, seed: int, defective_share: float, clock: Clock, rate_hz: float) -> None:
+        super().__init__(address, clock, rate_hz)
         self.seed = seed
         self.defective_share = defective_share
 
@@ -44,7 +45,7 @@ def _drawn(seed: int, exposure: int, defective_share: float) -> Tile:
 def open_synthetic(address: str, clock: Clock) -> SyntheticCamera:
     """Open `synthetic://?seed=7&defective=0.3`."""
     options = read_options(address, SyntheticOptions)
-    return SyntheticCamera(address, options.seed, options.defective, clock)
+    return SyntheticCamera(address, options.seed, options.defective, clock, options.rate_hz)
 
 
 KIND = Kind(SyntheticOptions, open_synthetic)

@@ -13,7 +13,7 @@ from edge.cameras.exposures import OnDemandCamera
 from edge.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
 from firmware_bridge.events import Acknowledged, Event
-from firmware_bridge.messages import Message, Offline, Result, Trigger
+from firmware_bridge.messages import Alarms, Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs
 
 
@@ -24,6 +24,8 @@ class HandPlc:
         self.results: list[Result] = []
         self.others: list[Message] = []
         """Whatever else was sent."""
+        self.alarms: list[Alarms] = []
+        """Each word of alarms; there is one at least every second."""
         self.offline: list[str] = []
         self._acknowledge = acknowledge
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -38,6 +40,11 @@ class HandPlc:
         """Let the link report something."""
         self._events.put(event)
 
+    @property
+    def is_open(self) -> bool:
+        """It is there all the time."""
+        return True
+
     def poll(self, timeout_s: float) -> list[Event]:
         """Hand over the next event."""
         try:
@@ -50,6 +57,10 @@ class HandPlc:
         with self._arrived:
             if isinstance(message, Result):
                 self.results.append(message)
+            elif isinstance(message, Alarms):
+                self.alarms.append(message)
+                self._arrived.notify_all()
+                return
             else:
                 self.others.append(message)
             self._arrived.notify_all()
@@ -68,6 +79,11 @@ class HandPlc:
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.results) >= count, timeout_s), f"only {self.results}"
         return self.results
+
+    def wait_for_alarms(self, word: Alarms, timeout_s: float = 10.0) -> None:
+        """Wait until this word is the last."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: self.alarms[-1:] == [word], timeout_s), f"only {self.alarms}"
 
     def wait_for_other(self, count: int, timeout_s: float = 10.0) -> list[Message]:
         """Wait until so many messages have arrived that are no results."""
@@ -105,13 +121,30 @@ class DamagedCamera(ListCamera):
         return frame
 
 
+class AgeCamera(ListCamera):
+    """Like `ListCamera`, and keeps how old each exposure's trigger was."""
+
+    def __init__(self, frames: Sequence[Image | None]) -> None:
+        super().__init__(frames)
+        self.ages_s: list[float | None] = []
+
+    def _expose(self, exposure: int, age_s: float | None) -> None:
+        self.ages_s.append(age_s)
+        super()._expose(exposure, age_s)
+
+
 class NumpyEngine(Engine):
     """Computes the tiny model in numpy; fails on the inputs named, and waits at the gate if there is one."""
 
     def __init__(self, manifest: Manifest, fail_on: int | None = None, gate: threading.Event | None = None) -> None:
         super().__init__(manifest, "numpy")
         self.calls = 0
+        self.closed = False
         self._fail_on, self._gate = fail_on, gate
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
 
     def _infer(self, inputs: Image) -> Outputs:
         self.calls += 1

@@ -12,8 +12,9 @@ from edge.checks import check_commits, check_records, check_space, check_wall_cl
 from edge.cli import main
 from edge.doctor import check_engine, check_plc, check_versions, examine, find
 from edge.errors import CheckFailed, RecordsError
-from edge.line import CameraSettings, Line, PictureSettings
+from edge.line import Line
 from edge.records import Records
+from edge.settings import CameraSettings, PictureSettings
 from firmware_bridge.messages import Hello, Role
 from firmware_bridge.pseudo_terminal import PseudoTerminal
 from firmware_bridge.simulator import PlcSimulator

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from bundle import Image, Verdict
+from edge.alarms import Alarms, Area
 from edge.baseline import Baseline, baseline_path
 from edge.drift import Drift
-from edge.line import DriftSettings
+from edge.settings import DriftSettings
 from edge.signals import brightness, sharpness
 from tests.conftest import tiny_manifest
 from tests.edge.part_doubles import judged
@@ -83,7 +84,7 @@ def test_what_has_changed_is_named_once(
     production.run(300, **change)  # type: ignore[arg-type]
 
     assert name in drift.alarms
-    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"drift: {name}")]
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"alarm: drift {name}")]
     assert len(said) == 1
     for part in ("found", "expected", words):
         assert part in said[0]
@@ -104,7 +105,7 @@ def test_an_alarm_ends_when_things_are_as_before(drift: Drift, caplog: pytest.Lo
     production.run(300)
 
     assert drift.alarms == {}
-    assert "drift: brightness camera0 is normal again" in [record.getMessage() for record in caplog.records]
+    assert "alarm over: drift brightness camera0" in [record.getMessage() for record in caplog.records]
 
 
 def test_the_baseline_outlives_the_station(drift: Drift, tmp_path: Path) -> None:
@@ -196,3 +197,16 @@ def test_sharpness_is_the_variance_of_the_laplacian() -> None:
     expected = np.log1p(cv2.Laplacian(grey, cv2.CV_64F).var())
 
     assert sharpness(grey) == pytest.approx(expected, abs=1e-9)  # the same sum in another order
+
+
+def test_the_station_s_alarms_have_it_until_it_is_over(tmp_path: Path) -> None:
+    alarms = Alarms()
+    drift = Drift(SETTINGS, tmp_path / "records.sqlite", lambda: MANIFEST, alarms)
+    line = Production(drift)
+    line.run(400)
+    line.run(100, brighter)
+    raised = alarms.active
+    line.run(400)
+
+    assert ("drift brightness camera0", Area.DRIFT) in [(alarm.name, alarm.area) for alarm in raised]
+    assert alarms.active == ()

@@ -4,14 +4,28 @@ from pathlib import Path
 
 import pytest
 
+from edge.challenge import ChallengeSettings
 from edge.cli import main
+from edge.ejector.settings import ConfirmationSettings, EjectorSettings
 from edge.explain import EXAMPLES, example, explain
-from edge.line import CameraSettings, DriftSettings, Line, PictureSettings, load_line
+from edge.line import Line, load_line
+from edge.settings import CameraSettings, DriftSettings, PictureSettings
 
-KINDS = ("several-cameras", "shadow", "triggered")
+KINDS = ("several-cameras", "shadow", "triggered", "web")
 
 
-@pytest.mark.parametrize("table", [Line, CameraSettings, PictureSettings, DriftSettings])
+TABLES = [
+    Line,
+    CameraSettings,
+    PictureSettings,
+    DriftSettings,
+    EjectorSettings,
+    ConfirmationSettings,
+    ChallengeSettings,
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_every_key_is_there_with_its_meaning(table: type[Line]) -> None:
     text = " ".join(explain().split())
 
@@ -45,6 +59,7 @@ def test_each_example_is_a_working_file(kind: str, tmp_path: Path) -> None:
 
     assert line.shadow is (kind == "shadow")
     assert (len(line.camera) > 1) is (kind == "several-cameras")
+    assert (line.trigger == "free") is (kind == "web")
 
 
 def test_there_is_no_other_example() -> None:
@@ -64,7 +79,7 @@ def test_the_command_prints_an_example_as_it_is(capsys: pytest.CaptureFixture[st
     [
         (["config"], "expected one of them"),
         (["config", "--explain", "--example", "shadow"], "expected one of them"),
-        (["config", "--example", "web"], "found 'web', expected one of several-cameras, shadow, triggered"),
+        (["config", "--example", "roll"], "found 'roll', expected one of several-cameras, shadow, triggered, web"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(arguments: list[str], problem: str) -> None:

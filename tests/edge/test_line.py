@@ -32,6 +32,19 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (SMALLEST.replace("}]", "}, { address = 'x' }]"), "not all different"),
         (SMALLEST.replace('{ address = "synthetic://" }', ""), "camera: found"),
         ("bundle = \n", "is not TOML"),
+        (
+            SMALLEST + "[ejector]\noutput = 'simulated://'\ndistance_mm = 5\n",
+            "ejector.distance_mm: .*keys are: output, dist",
+        ),
+        (
+            SMALLEST + "[ejector]\noutput = 'simulated://'\ndelay_ms = 5\n",
+            "ejector: found neither, expected length_counts",
+        ),
+        (SMALLEST + "[confirmation]\n", "confirmation: found both or neither"),
+        (SMALLEST + "[challenge]\nat = ['6:61']\n", "challenge.at: found '6:61', expected a time of day"),
+        (SMALLEST + "every_counts = 5\n", 'with trigger = "plc"'),
+        (SMALLEST.replace("}]", "}, { name = 'b', address = 'x' }]") + "trigger = 'free'\n", "found 2 cameras .* one"),
+        (SMALLEST + "trigger = 'sensor'\n", "trigger: found 'sensor', expected"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, problem: str) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bundle import Crop, InputSpec, Verdict, read_image
-from edge.line import PictureSettings
 from edge.pictures import RETRY_S, SAY_S, Pictures, overlay
 from edge.records import Records
+from edge.settings import PictureSettings
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
 
@@ -171,8 +171,9 @@ def test_a_disk_that_refuses_is_said_once_and_tried_again(
     pictures.offer(judged(4, Verdict.NG, [grey_frame()], MANIFEST))
     pictures.close()
 
-    refused, again = (record.getMessage() for record in caplog.records)
-    assert "none are kept until the disk takes them (File exists)" in refused
+    refused, again, over = (record.getMessage() for record in caplog.records)
+    assert "File exists; none are kept, parts go on" in refused
+    assert over == "alarm over: pictures"
     assert "3 parts have none" in again
     assert kept(tmp_path) == ["2026-05-04/reject/123015-4-camera0.png"]
 

@@ -1,19 +1,27 @@
 """Rows are on disk before their results are sent, and a disk that refuses them loses none."""
 
+import os
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from bundle import Defect, Verdict
+from edge import database
+from edge.database import next_number, reading, version_of
 from edge.errors import RecordsError
 from edge.part import Outcome, Part
-from edge.records import Kept, Records, next_number
+from edge.records import Kept, Records
 
 PATIENCE_S = 10.0
+VERSION_1 = "36ee3abcc16d96f1682c39f737b217eee8390483cc0b66d18241c0d12abb2dd8"
+"""Of the schema that the first edge-inspect wrote."""
 NOON = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
 
 
@@ -99,6 +107,73 @@ def test_no_row_is_lost_when_the_disk_takes_rows_again(records: Records) -> None
     assert rows(records, "SELECT count(*) FROM parts") == [(third.number,)]
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one mebibyte."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"this machine lets nobody mount: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take every byte that is left."""
+    ballast = disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+    return ballast
+
+
+@pytest.mark.parametrize(("goes_on", "kept", "verdict"), [(False, Kept.REFUSED, 5), (True, Kept.IN_MEMORY, 1)])
+def test_a_disk_that_is_really_full_loses_no_row(small_disk: Path, goes_on: bool, kept: Kept, verdict: int) -> None:
+    records = Records(small_disk / "records.sqlite", goes_on=goes_on)
+    records.keep(settled(1), PATIENCE_S)
+    ballast, number = fill(small_disk), 1
+    found = Kept.WRITTEN
+    while found is Kept.WRITTEN:  # the file has some room within its pages
+        number += 1
+        found = records.keep(settled(number), PATIENCE_S)
+    trouble = records.trouble
+    for _ in range(5):
+        number += 1
+        assert records.keep(settled(number), PATIENCE_S) is kept
+    ballast.unlink()
+    left = records.close()
+
+    assert (found, left, records.lost) == (kept, 0, 0)
+    assert ("every part is FAULT" in trouble, "parts go on" in trouble) == (not goes_on, goes_on)
+    assert rows(records, f"SELECT number, verdict FROM parts WHERE number > {number - 6}") == [
+        (number - place, verdict) for place in reversed(range(6))
+    ]
+    assert rows(records, "SELECT count(*) FROM parts") == [(number,)]
+
+
+def test_memory_has_room_for_so_many_rows_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    records = Records(tmp_path / "records.sqlite", goes_on=True, entries_in_memory=100)
+    with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the disk hangs
+        found = [records.keep(settled(number), wait_s=0) for number in range(1, 121)]
+        beyond = settled(121)
+        records.keep(beyond, wait_s=0)
+        trouble = records.trouble
+        other.execute("COMMIT")
+    left = records.close()
+
+    assert found == [Kept.LATE] * 100 + [Kept.LOST] * 20
+    assert beyond.outcome is not None
+    assert beyond.outcome.verdict is Verdict.FAULT
+    assert "room for no more" in trouble
+    assert (left, records.lost, records.trouble) == (0, 21, "")
+    assert rows(records, "SELECT count(*), min(verdict), max(verdict) FROM parts") == [(100, 1, 1)]
+    assert len([said for said in caplog.messages if "room for no more" in said]) == 1
+
+
 def test_rows_that_never_reached_the_disk_are_counted_at_the_end(records: Records) -> None:
     fill_disk(records)
     keep_until_refused(records)
@@ -139,13 +214,77 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -
     assert path.read_bytes() == content
 
 
-def test_records_of_another_version_are_refused(tmp_path: Path) -> None:
+def test_records_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(RecordsError, match="found version 99, expected 1"):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 2"):
         Records(path)
+    with pytest.raises(RecordsError, match="found version 99, expected at most 2"), reading(path):
+        pytest.fail("read")
+
+
+@pytest.fixture
+def of_version_1(tmp_path: Path) -> Path:
+    """A database as the first edge-inspect wrote it, with a good and a bad part."""
+    path = tmp_path / "records.sqlite"
+    schema = (Path(database.__file__).parent / "schema" / "1.sql").read_text()
+    assert sha256(schema.encode()).hexdigest() == VERSION_1, "schema/1.sql is history; write a new version instead"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(schema)
+        for number, verdict in ((1, 1), (2, 2)):
+            row = (number, "2026-05-04T12:00:00.000+00:00", number, 7, verdict, verdict, "", "id")
+            connection.execute(
+                "INSERT INTO parts (number, time, part_id, encoder, verdict, told, fault, bundle_id)"
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+        connection.execute("INSERT INTO views VALUES (2, 'top', 5, 'top#5', 12, 16, NULL)")
+        connection.execute("INSERT INTO defects VALUES (2, 'top', 'Dark', 0.9, 16, NULL, 1, 2, 3, 4)")
+        connection.commit()
+    return path
+
+
+def test_records_of_version_1_are_brought_up_to_date_with_all_their_rows(of_version_1: Path) -> None:
+    opened = Records(of_version_1, lambda: NOON)
+    opened.keep(settled(3, Verdict.NG), PATIENCE_S)
+    opened.note_ejection(3, "ejected")
+    opened.close()
+
+    assert rows(opened, "PRAGMA user_version") == [(2,)]
+    assert rows(opened, "SELECT number, verdict, ejection, challenge FROM parts") == [
+        (1, 1, None, None),
+        (2, 2, None, None),
+        (3, 2, "ejected", None),
+    ]
+    assert rows(opened, "SELECT class FROM defects") == [("Dark",)]
+    assert rows(opened, "SELECT * FROM challenges") == []
+
+
+def test_records_brought_up_to_date_have_the_tables_of_new_ones(of_version_1: Path, tmp_path: Path) -> None:
+    old, new = Records(of_version_1), Records(tmp_path / "new.sqlite")
+    old.close()
+    new.close()
+
+    query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    assert rows(old, query) == rows(new, query)
+
+
+def test_reading_changes_no_version(of_version_1: Path) -> None:
+    with reading(of_version_1) as connection:
+        assert version_of(connection) == 1
+
+
+def test_a_step_that_fails_leaves_the_version_before(of_version_1: Path) -> None:
+    with closing(sqlite3.connect(of_version_1)) as connection:
+        connection.execute("CREATE TABLE challenges (somebody_else TEXT)")
+
+    with pytest.raises(RecordsError, match="cannot be used"):
+        Records(of_version_1)
+    with reading(of_version_1) as connection:
+        assert version_of(connection) == 1
+        assert connection.execute("SELECT count(*) FROM parts").fetchone() == (2,)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

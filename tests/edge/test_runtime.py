@@ -1,27 +1,32 @@
 """One verdict for every trigger, whatever goes wrong."""
 
+import gc
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic
+from weakref import ref
 
 import cv2
 import pytest
 
-from bundle import Threshold, Verdict, load_bundle
+from bundle import Image, Threshold, Verdict, load_bundle
+from edge.alarms import Area
 from edge.camera import Camera, Frame
+from edge.cameras.exposures import OnDemandCamera
 from edge.engine import Engine, open_engine
+from edge.errors import CameraFinished, FrameDamaged
 from edge.inspector import Inspector, Sight
 from edge.part import Part, View
 from edge.records import Records
 from edge.runtime import Rules, Runtime
 from firmware_bridge.events import Undelivered
-from firmware_bridge.messages import Changeover, Fault, FaultCode, Result
+from firmware_bridge.messages import AGE_UNKNOWN, Alarms, Belt, Changeover, Fault, FaultCode, Result, Trigger
 from firmware_bridge.messages import Verdict as WireVerdict
 from tests.conftest import CLASSES, grey_frame
-from tests.edge.line_doubles import DamagedCamera, HandPlc, ListCamera, NumpyEngine
+from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine
 
 GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
 
@@ -34,13 +39,14 @@ def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
     bundle = load_bundle(make_bundle())
     with ExitStack() as stack:
 
-        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **rules: float | int) -> Runtime:
+        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **rules: float | int | str) -> Runtime:
             records = Records(tmp_path / "records.sqlite")
             stack.callback(records.close)
             inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
             named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
-            asked = Rules(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **rules})
+            asked = Rules(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **rules})  # type: ignore[arg-type]
             runtime = Runtime(inspector, named, records, plc, asked, monotonic)
+            stack.callback(runtime.close_inspector)
             stack.callback(runtime.stop)
             runtime.start()
             return runtime
@@ -67,6 +73,39 @@ def test_verdicts_have_the_same_numbers_on_the_wire_and_in_the_records() -> None
     }
 
 
+def test_a_deadline_runs_from_the_part_s_coming_not_from_its_message_s(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), deadline_s=5.0)
+    plc.tell(Trigger(1, 10, age_ms=6000))
+    plc.tell(Trigger(2, 20, age_ms=1000))
+
+    late, in_time = plc.wait_for(2)
+    assert verdicts([late, in_time]) == ["TIMEOUT", "OK"]
+    assert late.latency_us >= 6_000_000
+
+
+def test_a_part_that_is_done_lets_its_frame_go(station: Run) -> None:
+    plc, frames = HandPlc(), []
+    runtime = station(plc, ListCamera([GOOD, DARK]))
+    runtime.watch(lambda part: frames.append(ref(part.views[0].frame)))
+    for part_id in range(1, 9):  # the threads may hold the last ones in their hands
+        plc.trigger(part_id)
+        plc.wait_for(part_id)
+    gc.collect()
+
+    assert [frame() for frame in frames[:4]] == [None] * 4
+
+
+def test_a_camera_is_told_how_old_a_trigger_is(station: Run) -> None:
+    plc, camera = HandPlc(), AgeCamera([GOOD])
+    station(plc, camera)
+    plc.tell(Trigger(1, 10, age_ms=62))
+    plc.tell(Trigger(2, 20, age_ms=AGE_UNKNOWN))
+    plc.wait_for(2)
+
+    assert camera.ages_s == [0.062, None]
+
+
 def test_good_and_bad_parts_get_their_verdicts_in_order(station: Run) -> None:
     plc = HandPlc()
     station(plc, ListCamera([GOOD, BRIGHT, DARK]))
@@ -85,7 +124,8 @@ def test_each_part_has_its_row_before_its_result(station: Run, tmp_path: Path) -
         """Looks into the records when a result arrives."""
 
         def send(self, message):  # type: ignore[no-untyped-def]
-            seen.append(rows(tmp_path, f"SELECT verdict FROM parts WHERE part_id = {message.part_id}"))
+            if isinstance(message, Result):
+                seen.append(rows(tmp_path, f"SELECT verdict FROM parts WHERE part_id = {message.part_id}"))
             super().send(message)
 
     seen: list[list[tuple[object, ...]]] = []
@@ -278,7 +318,21 @@ def test_rejects_in_a_row_raise_an_alarm(station: Run) -> None:
     plc.wait_for(5)
     runtime.stop()
 
-    assert plc.others == [Fault(FaultCode.OTHER, 4, "2 rejects in a row")]
+    assert plc.others == [Fault(FaultCode.OTHER, 4, "rejects in a row")]
+
+
+def test_the_plc_is_told_which_alarms_are_in_force_and_of_their_end(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    runtime.alarms.raise_("drift brightness top", "check lamp", Area.DRIFT)
+    plc.wait_for_alarms(Alarms(FaultCode.DRIFT.bit))
+    runtime.alarms.raise_("camera top", "lost", Area.CAMERA)
+    plc.wait_for_alarms(Alarms(FaultCode.DRIFT.bit | FaultCode.CAMERA.bit))
+    runtime.alarms.clear("drift brightness top")
+    runtime.alarms.clear("camera top")
+    plc.wait_for_alarms(Alarms(0))
+
+    assert plc.wait_for_other(2)[0] == Fault(FaultCode.DRIFT, 0, "drift brightness top")
 
 
 def test_another_bundle_takes_over_between_two_parts(station: Run, make_bundle: Callable[..., Path]) -> None:
@@ -353,3 +407,90 @@ def test_a_watcher_that_fails_does_not_stop_the_line(station: Run) -> None:
     assert verdicts(plc.wait_for(2)) == ["OK", "OK"]
     assert runtime.failure is None
     assert seen == [1]
+
+
+class Film(OnDemandCamera):
+    """Takes pictures by itself as fast as they are fetched, ends with the last one; None is a frame that was lost."""
+
+    def __init__(self, frames: Sequence[Image | None], damaged: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        super().__init__("film", monotonic, rate_hz=1000)
+        self._frames, self._damaged = frames, damaged
+
+    def _grab(self, timeout_s: float) -> Frame:
+        exposure = self._next_exposure(timeout_s)
+        while exposure <= len(self._frames) and self._frames[exposure - 1] is None:
+            exposure = self._next_exposure(timeout_s)
+        if exposure > len(self._frames):
+            raise CameraFinished("film: the end")
+        if exposure in self._damaged:
+            raise FrameDamaged(f"film#{exposure}: damaged", exposure)
+        pixels = self._frames[exposure - 1]
+        assert pixels is not None
+        return Frame(pixels, exposure, self.clock(), f"film#{exposure}")
+
+
+@pytest.mark.parametrize("trigger", ["camera", "free"])
+def test_without_triggers_every_frame_is_a_part_and_so_is_every_lost_one(
+    station: Run, tmp_path: Path, trigger: str
+) -> None:
+    plc = HandPlc()
+    runtime = station(
+        plc, Film([GOOD, BRIGHT, None, None, GOOD, DARK, GOOD], damaged={6}), trigger=trigger, open_parts=100
+    )
+    results = plc.wait_for(7)
+    assert runtime.finished.wait(10.0)
+    runtime.stop()
+    runtime._records.close()
+
+    assert [result.part_id for result in results] == [1, 2, 3, 4, 5, 6, 7]
+    assert verdicts(results) == ["OK", "NG", "FAULT", "FAULT", "OK", "FAULT", "OK"]
+    assert [number for (number,) in rows(tmp_path, "SELECT number FROM parts")] == [1, 2, 3, 4, 5, 6, 7]
+    assert rows(tmp_path, "SELECT fault FROM parts WHERE number = 3") == [("camera film: frame 3 was lost on its way",)]
+
+
+def test_of_a_web_only_the_rejects_may_be_reported_and_all_are_on_record(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, Film([GOOD, BRIGHT, GOOD, DARK]), trigger="free", report="rejects", open_parts=100)
+    results = plc.wait_for(2)
+    assert runtime.finished.wait(10.0)
+    runtime.stop()
+    runtime._records.close()
+
+    assert [(result.part_id, result.verdict.name) for result in results] == [(2, "NG"), (4, "NG")]
+    query = "SELECT verdict, link, sent_us IS NULL FROM parts"
+    assert rows(tmp_path, query) == [(1, "open", 1), (2, "acknowledged", 0), (1, "open", 1), (2, "acknowledged", 0)]
+
+
+def test_the_results_of_a_web_say_where_it_was(station: Run) -> None:
+    plc, gate = HandPlc(), threading.Event()
+
+    class Waiting(Film):
+        """Begins when the station has heard where the web is."""
+
+        def _grab(self, timeout_s: float) -> Frame:
+            assert gate.wait(10.0)
+            return super()._grab(timeout_s)
+
+    runtime = station(plc, Waiting([GOOD, GOOD]), trigger="free", open_parts=100)
+    plc.tell(Belt(5000))
+    while runtime._rejects.encoder(monotonic()) is None:
+        assert runtime.failure is None
+    gate.set()
+
+    assert [result.encoder for result in plc.wait_for(2)] == [5000, 5000]
+
+
+def test_a_silent_camera_over_a_web_is_a_fault_each_time(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, Film([None] * 10_000), trigger="free", grab_timeout_s=0.0)
+
+    assert set(verdicts(plc.wait_for(3))) <= {"FAULT", "TIMEOUT"}
+
+
+def test_a_trigger_on_a_line_without_triggers_is_answered_all_the_same(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, Film([]), trigger="camera", open_parts=100)
+    plc.trigger(7)
+    (result,) = plc.wait_for(1)
+
+    assert (result.part_id, result.verdict.name) == (7, "FAULT")

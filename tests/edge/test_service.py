@@ -3,17 +3,24 @@
 import logging
 import queue
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from bundle import Threshold, load_bundle
+from bundle import Bundle, Threshold, load_bundle
+from edge.engine import Engine, open_engine
+from edge.errors import EngineError
 from edge.inspector import Inspector
 from edge.line import load_line
 from edge.service import change_over, reload
-from edge.systemd import notify
+from edge.station import Equipment, open_inspector
+from edge.systemd import notify, watchdog_fed
 from tests.conftest import CLASSES
+from tests.edge.line_doubles import NumpyEngine
 
 Make = Callable[..., Path]
 
@@ -72,6 +79,49 @@ def test_a_bad_reload_changes_nothing(
     assert "the station goes on as before" in caplog.text
 
 
+def break_down(*_: object) -> Engine:
+    """Fail in a way that no engine announces."""
+    raise MemoryError("no room for the engine")
+
+
+def test_an_error_that_nobody_expected_does_not_stop_the_line(
+    make_bundle: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, runtime = write_line(tmp_path, make_bundle("a"), '[recipes]\n3 = "a"\n'), Taker()
+    line, equipment = load_line(path), Equipment(open_engine=break_down)
+    runtime.changeovers.put(3)
+
+    assert reload(path, line, runtime, equipment) == line  # type: ignore[arg-type]
+    assert "the station goes on as before: MemoryError: no room for the engine" in caplog.text
+    assert change_over(line, runtime, equipment) == line  # type: ignore[arg-type]
+    assert (runtime.taken, runtime.refused) == ([], [3])
+
+
+def test_an_engine_that_cannot_be_warmed_up_is_closed(make_bundle: Make, tmp_path: Path) -> None:
+    bundle = load_bundle(make_bundle("a"))
+    engine = NumpyEngine(bundle.manifest, fail_on=1)
+
+    line, equipment = load_line(write_line(tmp_path, bundle.folder)), Equipment(open_engine=lambda *_: engine)
+
+    with pytest.raises(EngineError):
+        open_inspector(line, monotonic, equipment)
+    assert engine.closed
+
+
+def test_a_reload_keeps_to_the_cameras_that_are_open(make_bundle: Make, tmp_path: Path) -> None:
+    path, runtime = write_line(tmp_path, make_bundle("a")), Taker()
+    line, batches = load_line(path), []
+
+    def open_one(name: str, bundle: Bundle, threads: int | None, batch: int, reopens: bool) -> Engine:
+        batches.append(batch)
+        return open_engine(name, bundle, threads, batch, reopens)
+
+    path.write_text(path.read_text().replace("camera = [", 'camera = [{ address = "synthetic://", name = "second" }, '))
+    reload(path, line, runtime, Equipment(open_engine=open_one))  # type: ignore[arg-type]
+
+    assert batches == [1]
+
+
 def test_what_needs_a_restart_is_said(make_bundle: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path, runtime = write_line(tmp_path, make_bundle("a")), Taker()
     line = load_line(path)
@@ -91,6 +141,37 @@ def test_the_supervisor_hears_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         notify("READY=1")
 
         assert supervisor.recv(100) == b"READY=1"
+
+
+def test_the_watchdog_is_fed_while_the_line_lives_whatever_else_takes_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        asked = threading.Semaphore(0)
+
+        def is_alive() -> bool:
+            asked.release()
+            return alive
+
+        with watchdog_fed(is_alive, 0.001):
+            heard = {supervisor.recv(100) for _ in range(3)}  # this thread does nothing but wait
+            alive = False
+            for _ in range(50):
+                assert asked.acquire(timeout=10)
+            supervisor.settimeout(0.0)
+            with suppress(BlockingIOError):  # what was said before
+                while True:
+                    supervisor.recv(100)
+            for _ in range(10):
+                assert asked.acquire(timeout=10)
+            with pytest.raises(BlockingIOError):
+                supervisor.recv(100)
+
+    assert heard == {b"WATCHDOG=1"}
 
 
 def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,13 @@ import pytest
 
 from bundle import GoldenMismatch, MaskSize, load_bundle, write_bundle
 from edge.cli import main
+from edge.ejector.settings import EjectorSettings
+from edge.ejector.simulated import SimulatedOutput
 from edge.engine import open_engine
 from edge.errors import EngineError
-from edge.line import CameraSettings, Line
-from edge.station import open_station
+from edge.line import Line
+from edge.settings import CameraSettings
+from edge.station import Equipment, open_station
 from firmware_bridge.errors import LinkError
 from firmware_bridge.simulator import PlcSimulator
 from tests.conftest import grey_frame, tiny_files, tiny_manifest
@@ -85,6 +88,59 @@ def test_pictures_of_rejects_are_kept_and_on_record(make_bundle: Make, tmp_path:
         (good, bad) = connection.execute("SELECT picture FROM views ORDER BY part").fetchall()
     assert good == (None,)
     assert cv2.imread(str(tmp_path / "kept" / bad[0]), cv2.IMREAD_GRAYSCALE).tolist() == grey_frame(255).tolist()
+
+
+def write_frames(folder: Path, *spots: int | None) -> Path:
+    folder.mkdir()
+    for number, spot in enumerate(spots):
+        cv2.imwrite(str(folder / f"{number}.png"), grey_frame(spot))
+    return folder
+
+
+def test_the_station_s_own_ejector_fires_for_the_rejects_only(make_bundle: Make, tmp_path: Path) -> None:
+    output = SimulatedOutput()
+    frames = write_frames(tmp_path / "frames", None, 255, None, 0)
+    with PlcSimulator(4, rate_hz=2, max_open=4, deadline_s=PATIENCE_S, belt_speed=10_000) as plc:
+        line = Line(
+            bundle=make_bundle(), camera=(CameraSettings(address=f"file://{frames}?loop=1"),), plc=plc.address,
+            records=tmp_path / "r.sqlite", deadline_ms=20_000, grab_timeout_ms=20_000, record_wait_ms=1000,
+            ejector=EjectorSettings(
+                output="simulated://", distance_counts=20_000, length_counts=1000, default="pass", fail_safe="off"
+            ),
+        )  # fmt: skip
+        with open_station(line, equipment=Equipment(open_output=lambda _: output)) as runtime:
+            assert plc.wait(PATIENCE_S)
+            while runtime.alive and (output.on or output.pulses < 2):
+                runtime.finished.wait(0.01)
+        triggered = [record.triggered_s for record in plc.records()]
+
+    with closing(sqlite3.connect(line.records)) as connection:
+        fates = connection.execute("SELECT verdict, ejection FROM parts ORDER BY number").fetchall()
+    assert fates == [(1, None), (2, "ejected"), (1, None), (2, "ejected")]
+    fired = [at for at, on in output.switched if on]
+    for at, trigger in zip(fired, (triggered[1], triggered[3]), strict=True):
+        assert at - trigger == pytest.approx(2.0, abs=0.2)  # 20,000 counts at 10,000 a second, on a loaded machine
+    assert output.closed
+
+
+def test_a_challenge_for_a_class_that_the_bundle_does_not_know_is_refused(make_bundle: Make, tmp_path: Path) -> None:
+    line = write_line(tmp_path, make_bundle(), "synthetic://", "serial:///dev/none", "[challenge]\nexpected = 'Rust'\n")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(line)])
+    assert "challenge.expected: found 'Rust', expected one of Bright, Dark" in str(ended.value.code)
+
+
+def test_in_shadow_mode_the_ejector_is_left_alone(make_bundle: Make, tmp_path: Path) -> None:
+    with PlcSimulator(1, deadline_s=PATIENCE_S) as plc:
+        line = Line(
+            bundle=make_bundle(), camera=ONE, plc=plc.address, records=tmp_path / "r.sqlite", shadow=True,
+            ejector=EjectorSettings(output="gpio:///dev/none?line=1", delay_ms=10, length_ms=10),
+        )  # fmt: skip
+        with open_station(line) as runtime:
+            assert plc.wait(PATIENCE_S)
+
+    assert runtime.failure is None
 
 
 def test_the_demo_says_what_happened(make_bundle: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from tests.edge.cameras.doubles import grey
 
 TIMEOUT_S = 1.0
 WINDOW_S = 0.02
+LATE_S = 0.5
 LATENCY_S = 0.05
 
 
@@ -27,8 +28,18 @@ def exposures(answers: list[tuple[int, Picture]]) -> list[tuple[int, float | Non
 # free run
 
 
+def test_a_free_running_camera_takes_no_picture_for_a_message_that_comes_late() -> None:
+    pairing = FreeRun(TIMEOUT_S, WINDOW_S)
+    pairing.expose(1, 10.0, 0.06)  # repeated by the line; by now the next part may be there
+    pairing.add(picture(10.02))
+    ((exposure, found),) = pairing.settle(10.03)
+
+    assert (exposure, found.pixels) == (1, None)
+    assert "found its message 60 ms late" in found.problem
+
+
 def test_a_free_running_camera_gives_the_first_frame_begun_after_the_exposure() -> None:
-    pairing = FreeRun(TIMEOUT_S)
+    pairing = FreeRun(TIMEOUT_S, WINDOW_S)
     pairing.expose(1, 10.0)
     pairing.add(picture(9.99))
     assert pairing.settle(10.1) == []
@@ -39,7 +50,7 @@ def test_a_free_running_camera_gives_the_first_frame_begun_after_the_exposure() 
 
 
 def test_two_triggers_within_one_frame_get_a_frame_each() -> None:
-    pairing = FreeRun(TIMEOUT_S)
+    pairing = FreeRun(TIMEOUT_S, WINDOW_S)
     pairing.expose(1, 10.0)
     pairing.expose(2, 10.01)
     pairing.add(picture(10.02))
@@ -49,7 +60,7 @@ def test_two_triggers_within_one_frame_get_a_frame_each() -> None:
 
 
 def test_an_exposure_without_a_frame_is_answered_in_time() -> None:
-    pairing = FreeRun(TIMEOUT_S)
+    pairing = FreeRun(TIMEOUT_S, WINDOW_S)
     pairing.expose(1, 10.0)
     assert pairing.settle(10.99) == []
     ((exposure, found),) = pairing.settle(11.0)
@@ -85,7 +96,7 @@ def test_no_exposure_gets_a_frame_begun_before_it_even_if_frames_are_held_up(
     sent: list[Sent], triggers: list[float], device_clock: float
 ) -> None:
     """The claim that matters: whatever is late, a part never gets the picture of the part before it."""
-    pairing, stamps = FreeRun(TIMEOUT_S), Stamps(LATENCY_S)
+    pairing, stamps = FreeRun(TIMEOUT_S, WINDOW_S), Stamps(LATENCY_S)
     arrivals: list[tuple[float, float]] = []  # (arrived, truly begun)
     began = arrived = 0.0
     for frame in sent:
@@ -132,7 +143,7 @@ def test_a_device_clock_that_drifts_is_followed() -> None:
 
 
 def hardware() -> HardwareTrigger:
-    return HardwareTrigger(TIMEOUT_S, WINDOW_S)
+    return HardwareTrigger(TIMEOUT_S, WINDOW_S, LATE_S)
 
 
 def test_a_sensor_s_frame_may_come_before_the_plc_s_message() -> None:
@@ -215,12 +226,90 @@ def test_a_sensor_that_never_leads_to_a_frame_has_the_camera_restarted() -> None
     assert not pairing.fault
 
 
+def test_a_message_that_comes_late_does_not_get_the_next_part_s_frame() -> None:
+    pairing = hardware()
+    pairing.add(picture(10.0))  # its message is damaged, and repeated
+    pairing.add(picture(10.1))
+    pairing.expose(1, 10.1, None)  # of the first part, just when the second one's is lost
+
+    ((exposure, found),) = pairing.settle(10.13)
+    assert (exposure, found.pixels) == (1, None)
+    assert "found a frame without a message 100 ms before" in found.problem
+
+
+def test_a_message_that_was_held_up_here_does_not_get_the_next_part_s_frame() -> None:
+    pairing = hardware()
+    pairing.add(picture(10.0))
+    pairing.settle(10.03)
+    pairing.expose(1, 10.04)  # this computer was busy
+    pairing.add(picture(10.05))
+
+    assert exposures(pairing.settle(10.08)) == [(1, None)]
+
+
+def test_messages_are_believed_again_when_no_late_one_can_come() -> None:
+    pairing = hardware()
+    pairing.add(picture(10.0))
+    pairing.settle(10.03)
+    pairing.expose(1, 10.6, None)
+    pairing.add(picture(10.6))
+
+    assert exposures(pairing.settle(10.63)) == [(1, 10.6)]
+
+
+def test_a_message_may_be_of_a_frame_that_came_while_the_camera_was_lost() -> None:
+    pairing = hardware()
+    pairing.abandon()
+    pairing.settle(10.0)  # opened again
+    pairing.expose(1, 10.1, None)
+    pairing.add(picture(10.1))
+    pairing.expose(2, 10.6, None)
+    pairing.add(picture(10.6))
+
+    assert exposures(pairing.settle(10.7)) == [(1, None), (2, 10.6)]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.041, 0.3), st.floats(-0.019, 0.019), st.one_of(st.just(0.0), st.floats(0.02, LATE_S))),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_no_part_gets_another_s_frame_however_late_a_message_that_says_so_is(
+    parts: list[tuple[float, float, float]],
+) -> None:
+    pairing, at = hardware(), 0.0
+    events: list[tuple[float, int, bool]] = []
+    lateness = [late for _, _, late in parts]
+    for number, (gap, shift, late) in enumerate(parts):
+        at += gap
+        events += [(at + shift, number, False), (at + late, number, True)]
+    truth: dict[int, int] = {}
+    said: list[int] = []
+    answered: list[tuple[int, Picture]] = []
+    for now, number, is_message in sorted(events):
+        if is_message:
+            said.append(number)
+            pairing.expose(len(said), now, lateness[number])
+        else:
+            found = picture(now)
+            truth[id(found)] = number
+            pairing.add(found)
+        answered += pairing.settle(now)
+    answered += pairing.settle(1e9)
+
+    assert [exposure for exposure, _ in answered] == list(range(1, len(parts) + 1))
+    assert all(found.pixels is None or truth[id(found)] == said[exposure - 1] for exposure, found in answered)
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.05, 0.5), st.booleans(), st.floats(-0.019, 0.019)), min_size=1, max_size=30))
 def test_parts_further_apart_than_two_windows_always_get_their_own_frame(
     parts: list[tuple[float, bool, float]],
 ) -> None:
-    pairing = HardwareTrigger(TIMEOUT_S, WINDOW_S)
+    pairing = HardwareTrigger(TIMEOUT_S, WINDOW_S, LATE_S)
     at = 0.0
     events: list[tuple[float, int, bool]] = []
     for number, (gap, present, shift) in enumerate(parts, start=1):
@@ -251,6 +340,14 @@ def test_parts_further_apart_than_two_windows_always_get_their_own_frame(
 
 def software() -> SoftwareTrigger:
     return SoftwareTrigger(TIMEOUT_S, WINDOW_S)
+
+
+def test_a_message_that_comes_late_does_not_trigger_the_camera() -> None:
+    pairing = software()
+    pairing.expose(1, 10.0, 0.06)  # repeated by the line; by now the next part may be there
+    ((exposure, found),) = pairing.settle(10.0)
+
+    assert (exposure, found.pixels, pairing.due()) == (1, None, False)
 
 
 def test_a_software_trigger_gets_the_frame_that_follows_it() -> None:

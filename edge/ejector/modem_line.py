@@ -1,0 +1,50 @@
+"""A control line of a serial port, RTS or DTR: a cheap output; the only file of this room that touches pyserial."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from edge.cameras.address import place_of
+from edge.ejector.output import Output, OutputOptions, read_options
+from edge.errors import OutputError
+
+
+class ModemLineOptions(OutputOptions):
+    """Options of `serial://`; at RS-232 levels, high is +3 to +15 V, on an adapter's logic pins it is the low one."""
+
+    pin: Literal["rts", "dtr"] = Field(default="rts", description="the control line")
+
+
+class ModemLineOutput(Output):
+    """One control line of a port that is used for nothing else."""
+
+    def __init__(self, address: str, port: Any, options: ModemLineOptions) -> None:
+        """`port` is a serial.Serial that is not open yet, so that neither line moves before it is told to."""
+        super().__init__(address)
+        self._port, self._pin, self._low = port, options.pin, options.active == "low"
+        port.rts = port.dtr = self._low
+        try:
+            port.open()
+            self._set(False)
+        except OSError as error:
+            port.close()
+            raise OutputError(
+                f"ejector {address}: {error}; expected a serial port with control lines, which `ls /dev/tty*` shows"
+            ) from None
+
+    def _set(self, on: bool) -> None:
+        setattr(self._port, self._pin, on is not self._low)
+
+    def close(self) -> None:
+        """Close the port; the driver then lowers both lines."""
+        self._port.close()
+
+
+def open_here(address: str) -> ModemLineOutput:
+    """Open `serial:///dev/ttyUSB1?pin=rts`; raises OutputError."""
+    import serial
+
+    options = read_options(address, ModemLineOptions)
+    port = serial.Serial(exclusive=True)
+    port.port = place_of(address)
+    return ModemLineOutput(address, port, options)

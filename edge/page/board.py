@@ -1,0 +1,70 @@
+"""What the page will be told next: noted by the thread that reports, in no time, and taken away by the feed."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from bundle import Verdict
+from edge.page.state import DefectState, PartState
+from edge.part import Part
+
+PARTS_WAITING = 2000
+"""Beyond so many parts the oldest are not told; they stand in the records all the same."""
+REJECTS_WAITING = 4
+"""Frames of so many rejects wait to be drawn; of more, the oldest are not drawn."""
+DEFECTS_TOLD = 20
+
+
+class Board:
+    """Holds what is new until it is taken; `add` is for the thread that reports and costs it some microseconds."""
+
+    def __init__(self, utc: Callable[[], datetime] | None = None) -> None:
+        self._utc = utc or (lambda: datetime.now(timezone.utc))
+        self._lock = threading.Lock()
+        self._parts: deque[PartState] = deque(maxlen=PARTS_WAITING)  # without frames, which are large
+        self._rejects: deque[Part] = deque(maxlen=REJECTS_WAITING)
+        self._latest: Part | None = None
+
+    def add(self, part: Part) -> None:
+        """Note a reported part."""
+        told = describe(part, self._utc())
+        with self._lock:
+            self._parts.append(told)
+            self._latest = part
+            if told.verdict != Verdict.OK.name:
+                self._rejects.append(part)
+
+    def take(self) -> tuple[tuple[PartState, ...], tuple[Part, ...]]:
+        """Give the parts since the last call, and those of them that are worth drawing: rejects and the latest."""
+        with self._lock:
+            told, pictured = tuple(self._parts), [*self._rejects]
+            if self._latest is not None and self._latest not in pictured:
+                pictured.append(self._latest)
+            self._parts.clear()
+            self._rejects.clear()
+            self._latest = None
+        return told, tuple(pictured)
+
+
+def describe(part: Part, at: datetime) -> PartState:
+    """Say what a reader wants to know of a settled part."""
+    if part.outcome is None:
+        raise ValueError(f"part {part.number} has no verdict yet")
+    found = [(view.camera, defect) for view in part.views for defect in view.defects] if part.outcome.defects else []
+    strongest = sorted(found, key=lambda pair: -pair[1].score)[:DEFECTS_TOLD]
+    sent_us = part.since_trigger_us("sent")
+    return PartState(
+        number=part.number,
+        time=at,
+        part_id=part.part_id,
+        verdict=part.outcome.verdict.name,
+        told=(part.told or part.outcome.verdict).name,
+        defects=tuple(
+            DefectState(class_name=defect.class_name, score=defect.score, area_px=defect.area_px, camera=camera)
+            for camera, defect in strongest
+        ),
+        fault=part.outcome.fault,
+        latency_ms=None if sent_us is None else sent_us / 1e3,
+        bundle_id=part.bundle_id,
+    )

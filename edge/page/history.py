@@ -1,0 +1,131 @@
+"""What the page remembers: verdicts by the minute for a day, the latest parts, their pictures."""
+
+import sqlite3
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import datetime, time, timedelta, timezone
+from math import ceil
+from pathlib import Path
+
+from bundle import Verdict
+from edge.page.state import Bucket, Count, Latency, PartState
+
+MINUTE_S = 60
+KEPT_MINUTES = 25 * 60
+"""A day, with an hour to spare when clocks change."""
+LATENCIES = 1000
+REJECTS = 12
+PICTURED = REJECTS + 8
+"""Parts whose pictures are kept: the rejects that are shown, and the latest ones."""
+GOOD = Verdict.OK.name
+
+
+class History:
+    """A day of verdicts, in memory that does not grow. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.last: PartState | None = None
+        self.rejects: deque[PartState] = deque(maxlen=REJECTS)
+        """The latest ones, the newest last."""
+        self._minutes: OrderedDict[int, Counter[str]] = OrderedDict()
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._pictures: OrderedDict[int, dict[str, bytes]] = OrderedDict()
+
+    def add(self, parts: Iterable[PartState]) -> None:
+        """Take in reported parts, in their order."""
+        for part in parts:
+            self.count(part.time, part.verdict)
+            self.last = part
+            if part.verdict != GOOD:
+                self.rejects.append(part)
+            if part.latency_ms is not None:
+                self._latencies.append(part.latency_ms)
+
+    def count(self, at: datetime, verdict: str, parts: int = 1) -> None:
+        """Take in so many verdicts of one minute."""
+        minute = int(at.timestamp()) // MINUTE_S
+        self._minutes.setdefault(minute, Counter())[verdict] += parts
+        while len(self._minutes) > KEPT_MINUTES:
+            self._minutes.popitem(last=False)
+
+    def picture(self, number: int, camera: str) -> bytes | None:
+        """Give the picture of a view, None if it is not, or no longer, there."""
+        return self._pictures.get(number, {}).get(camera)
+
+    def keep_picture(self, number: int, camera: str, content: bytes) -> None:
+        """Keep the picture of a view; those that nobody sees any more go first."""
+        self._pictures.setdefault(number, {})[camera] = content
+        while len(self._pictures) > PICTURED:
+            shown = {part.number for part in self.rejects}
+            del self._pictures[next(known for known in self._pictures if known not in shown)]
+
+    def cameras(self, number: int) -> tuple[str, ...]:
+        """The cameras of whose views there are pictures."""
+        return tuple(self._pictures.get(number, ()))
+
+    def since(self, start: datetime) -> Count:
+        """Count what has been reported since `start`, a whole minute."""
+        first = int(start.timestamp()) // MINUTE_S
+        verdicts: Counter[str] = Counter()
+        for minute, counts in self._minutes.items():
+            if minute >= first:
+                verdicts.update(counts)
+        parts, passed = verdicts.total(), verdicts[GOOD]
+        yield_percent = 100 * passed / parts if parts else None
+        return Count(since=start, parts=parts, passed=passed, verdicts=dict(verdicts), yield_percent=yield_percent)
+
+    def buckets(self, now: datetime, minutes: int, bars: int) -> list[Bucket]:
+        """Count parts and rejects of the last `minutes` in `bars` bars of whole minutes each, the oldest first."""
+        width = max(1, ceil(minutes / bars))
+        last = int(now.timestamp()) // MINUTE_S // width
+        summed: dict[int, Counter[str]] = {bar: Counter() for bar in range(last - minutes // width + 1, last + 1)}
+        for minute, counts in self._minutes.items():
+            if minute // width in summed:
+                summed[minute // width].update(counts)
+        return [
+            Bucket(
+                time=datetime.fromtimestamp(bar * width * MINUTE_S, timezone.utc),
+                parts=counts.total(),
+                rejects=counts.total() - counts[GOOD],
+            )
+            for bar, counts in summed.items()
+        ]
+
+    def latency(self) -> Latency | None:
+        """Give percentiles over the latest parts; None before the first."""
+        times = sorted(self._latencies)
+        if not times:
+            return None
+
+        def percentile(share: float) -> float:
+            return times[min(len(times) - 1, ceil(share * len(times)) - 1)]
+
+        return Latency(parts=len(times), p50_ms=percentile(0.5), p99_ms=percentile(0.99), worst_ms=times[-1])
+
+
+def recall(history: History, records: Path, next_number: int, now: datetime) -> None:
+    """Take in the verdicts of the day before from the records, so that a page that starts anew still has them.
+
+    Raises sqlite3.Error.
+    """
+    since = (now - timedelta(minutes=KEPT_MINUTES)).isoformat(timespec="milliseconds")
+    query = """
+        SELECT substr(time, 1, 16), verdict, count(*) FROM parts
+        WHERE number < ?
+          AND number > coalesce((SELECT number FROM parts WHERE time < ? ORDER BY number DESC LIMIT 1), 0)
+        GROUP BY 1, 2 ORDER BY 1"""
+    if not records.is_file():
+        return
+    with closing(sqlite3.connect(f"{records.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        for minute, verdict, parts in connection.execute(query, (next_number, since)):
+            history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
+
+
+def shift_start(now: datetime, starts: Iterable[str], zone: Callable[[datetime], datetime] | None = None) -> datetime:
+    """Give the latest of the day's shift starts, local times such as `06:00`, that is not after `now`."""
+    local = (zone or (lambda at: at.astimezone()))(now)
+    times = [time.fromisoformat(start) for start in starts]
+    days = (local.date() - timedelta(days=1), local.date())
+    begun = [datetime.combine(day, start, local.tzinfo) for day in days for start in times]
+    return max(start for start in begun if start <= local)

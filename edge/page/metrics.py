@@ -1,0 +1,96 @@
+"""The station's figures for Prometheus; the only file that imports its client."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.page.desk import Desk
+from edge.page.state import VERDICTS, PageState, StationState
+
+COUNTERS = {
+    "triggers": "Parts that the PLC has triggered since the start",
+    "overruns": "Triggers that came while too many parts were open",
+    "acknowledged": "Results that the PLC has acknowledged",
+    "undelivered": "Results that were given up",
+    "rows_late": "Rows that reached the disk after their result was sent",
+}
+"""By their names in StationState."""
+CAMERA_COUNTERS = {
+    "frames": "Frames handed over",
+    "damaged": "Exposures without a usable frame",
+    "lost": "How often the connection was given up",
+}
+"""By their names in CameraState."""
+
+
+class _Station(Collector):
+    """Reads the desk each time that it is asked."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every figure of now."""
+        state = self._desk.state()
+        yield _gauge("up", "1 while parts are being inspected", self._desk.health().healthy)
+        yield _gauge("silent_seconds", "For how long the station has said nothing", state.silent_s)
+        if state.station is not None:
+            yield from _of_station(state.station)
+        yield from _of_parts(state)
+
+
+def _of_station(station: StationState) -> Iterator[Metric]:
+    info = GaugeMetricFamily(
+        "edge_inspect_info", "What is at work; always 1", labels=["software", "bundle", "bundle_id", "engine"]
+    )
+    info.add_metric([station.software, station.bundle_name, station.bundle_id, station.engine], 1)
+    yield info
+    yield _gauge(
+        "started_time_seconds", "When the station was started, seconds since 1970", station.started.timestamp()
+    )
+    yield _gauge("link_open", "1 while messages pass between station and PLC", station.link_open)
+    yield _gauge("shadow", "1 where nothing is rejected", station.shadow)
+    yield _gauge("disk_refuses_rows", "1 while rows wait in memory", bool(station.disk_refuses))
+    yield _gauge("alarms", "Active alarms", len(station.alarms))
+    active = GaugeMetricFamily("edge_inspect_alarm_active", "1 for each active alarm", labels=["name"])
+    for alarm in station.alarms:
+        active.add_metric([alarm.name], 1)
+    yield active
+    for name, words in COUNTERS.items():
+        yield CounterMetricFamily(f"edge_inspect_{name}", words, value=getattr(station, name))
+    connected = GaugeMetricFamily("edge_inspect_camera_connected", "1 while the camera is there", labels=["camera"])
+    for camera in station.cameras:
+        connected.add_metric([camera.name], camera.connected)
+    yield connected
+    for name, words in CAMERA_COUNTERS.items():
+        family = CounterMetricFamily(f"edge_inspect_camera_{name}", words, labels=["camera"])
+        for camera in station.cameras:
+            family.add_metric([camera.name], getattr(camera, name))
+        yield family
+
+
+def _of_parts(state: PageState) -> Iterator[Metric]:
+    shift = GaugeMetricFamily("edge_inspect_shift_parts", "Parts of this shift by verdict", labels=["verdict"])
+    for verdict in VERDICTS:
+        shift.add_metric([verdict], state.shift.verdicts.get(verdict, 0))
+    yield shift
+    if state.latency is not None:
+        latency = GaugeMetricFamily(
+            "edge_inspect_latency_seconds", "Trigger to sent result, over the latest parts", labels=["quantile"]
+        )
+        for quantile, value_ms in (("0.5", state.latency.p50_ms), ("0.99", state.latency.p99_ms)):
+            latency.add_metric([quantile], value_ms / 1e3)
+        yield latency
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"edge_inspect_{name}", words, value=float(value))
+
+
+def metrics_text(desk: Desk) -> bytes:
+    """Give all figures in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Station(desk))
+    return generate_latest(registry)

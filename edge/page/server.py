@@ -1,0 +1,66 @@
+"""The page's process: `python -m edge.page.server SOCKET`, started by the station with a pipe as standard input.
+
+It ends when the pipe does, that is with the station, however that ends.
+"""
+
+import asyncio
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from sqlite3 import Error as SqliteError
+from time import monotonic
+
+import uvicorn
+
+from edge.page.app import make_app
+from edge.page.channel import read_messages
+from edge.page.desk import Desk
+from edge.page.history import recall
+from edge.page.state import Told, Welcome
+
+CONNECTIONS = 64
+"""More at a time are answered with 503."""
+
+
+def main(arguments: list[str]) -> None:
+    """Serve on the socket of this number until standard input ends."""
+    (number,) = arguments
+    messages = read_messages(sys.stdin.buffer)
+    welcome, _ = next(messages, (None, b""))
+    if not isinstance(welcome, Welcome):
+        return  # the station has ended already
+    desk = Desk(welcome, monotonic)
+    with suppress(SqliteError):  # a page without yesterday is better than none
+        recall(desk.history, Path(welcome.records), welcome.next_number, datetime.now(timezone.utc))
+    with socket.socket(fileno=int(number)) as listening:
+        asyncio.run(_serve(desk, listening, messages))
+
+
+async def _serve(desk: Desk, listening: socket.socket, messages: Iterator[tuple[Told, bytes]]) -> None:
+    config = uvicorn.Config(
+        make_app(desk),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+
+    def listen_to_station() -> None:
+        for message, content in messages:
+            desk.take(message, content)
+        desk.end()
+        server.should_exit = True
+
+    threading.Thread(target=listen_to_station, name="station", daemon=True).start()
+    await server.serve([listening])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

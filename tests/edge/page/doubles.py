@@ -1,0 +1,44 @@
+"""What a station tells its page, made by hand."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+from edge.page.desk import Desk
+from edge.page.state import CameraState, PartState, StationState, Welcome
+
+NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)
+
+Serve = Callable[[Desk], str]
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def station(**changes: object) -> StationState:
+    """The state of a station that is well."""
+    camera = CameraState(name="top", connected=True, frames=7, damaged=1, lost=0, last_error="")
+    content = {
+        "time": NOON, "started": NOON, "software": "0.1.0", "bundle_name": "tiny", "bundle_id": "ab" * 32,
+        "engine": "numpy", "shadow": False, "alive": True, "link_open": True, "cameras": (camera,), "alarms": (),
+        "triggers": 9, "overruns": 0, "acknowledged": 8, "undelivered": 0, "rows_late": 0, "disk_refuses": "",
+    }  # fmt: skip
+    return StationState.model_validate({**content, **changes})
+
+
+def part(number: int, verdict: str = "OK", ago_s: float = 0.0, **more: object) -> PartState:
+    """A part that was reported so many seconds before noon."""
+    content = {"number": number, "time": NOON - timedelta(seconds=ago_s), "part_id": number + 100}
+    return PartState.model_validate({**content, "verdict": verdict, "told": verdict, "latency_ms": number, **more})
+
+
+def welcome(**changes: object) -> Welcome:
+    """The beginning of a page."""
+    content = {"title": "Line 3", "token": None, "shift_starts": ("06:00",), "records": "none", "next_number": 1}
+    return Welcome.model_validate({**content, **changes})

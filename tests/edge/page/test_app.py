@@ -1,0 +1,188 @@
+"""Everything that the page's addresses answer, over HTTP."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from bundle import Verdict
+from edge.page.desk import Desk
+from edge.page.state import Drawn, Update
+from edge.records import Records
+from tests.conftest import grey_frame, tiny_manifest
+from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome
+from tests.edge.part_doubles import DARK, judged
+
+PATIENCE_S = 20.0
+
+
+def get(address: str, **headers: str) -> tuple[int, str]:
+    """Ask for an address; the answer's status and text."""
+    try:
+        with urlopen(Request(address, headers=headers), timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode("utf-8", "replace")
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_the_state_has_the_last_part_and_its_picture(desk: Desk, serve: Serve) -> None:
+    at = serve(desk)
+    desk.take(Drawn(number=2, camera="top left"), b"a picture")
+    desk.take(Update(station=station(), parts=(part(1), part(2, "NG"))), b"")
+
+    state = json.loads(get(f"{at}/api/state")[1])
+
+    assert (state["condition"], state["title"]) == ("running", "Line 3")
+    assert (state["last"]["verdict"], state["last"]["part_id"]) == ("NG", 102)
+    assert [reject["number"] for reject in state["rejects"]] == [2]
+    assert get(f"{at}/{state['last']['pictures']['top left']}") == (200, "a picture")
+
+
+def test_a_picture_that_is_gone_is_not_found(desk: Desk, serve: Serve) -> None:
+    status, words = get(f"{serve(desk)}/api/pictures/7/top")
+
+    assert status == 404
+    assert "row 7" in words
+
+
+def test_the_page_asks_nobody_but_the_station(desk: Desk, serve: Serve) -> None:
+    at = serve(desk)
+    page = get(f"{at}/")[1]
+    texts = [page, *(get(f"{at}/static/{name}")[1] for name in ("page.css", "page.js"))]
+
+    assert [status for status, _ in (get(f"{at}/{name}") for name in re.findall(r'(?:src|href)="([^"]+)"', page))] == [
+        200, 200, 200,
+    ]  # fmt: skip
+    addresses = [found for text in texts for found in re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text)]
+    assert addresses == ["http://www.w3.org"]  # the name of SVG, which nobody fetches
+
+
+def test_a_browser_is_told_of_each_change(desk: Desk, serve: Serve) -> None:
+    at = serve(desk)
+    with urlopen(f"{at}/api/events", timeout=PATIENCE_S) as events:
+        first = json.loads(events.readline().removeprefix(b"data: "))
+        desk.take(Update(station=station(), parts=(part(1, "NG"),)), b"")
+        told: dict[str, object] = {}
+        while not told.get("last"):
+            told = json.loads(events.readline().removeprefix(b"data: ") or b"{}" if events.readline() else b"{}")
+
+    assert first["condition"] == "silent"
+    assert told["condition"] == "running"
+
+
+def test_too_many_browsers_are_told_to_ask(desk: Desk, serve: Serve) -> None:
+    at = serve(desk)
+    open_ones = []
+    try:
+        for _ in range(32):
+            open_ones.append(urlopen(f"{at}/api/events", timeout=PATIENCE_S))
+            open_ones[-1].readline()
+        status, words = get(f"{at}/api/events")
+    finally:
+        for one in open_ones:
+            one.close()
+
+    assert status == 503
+    assert "/api/state" in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "silent_s", "status", "reason"),
+    [
+        ({}, 0, 200, "[]"),
+        ({"link_open": False}, 0, 503, "the PLC is not there"),
+        ({"alive": False}, 0, 503, "a thread of the station has failed"),
+        ({"disk_refuses": "full"}, 0, 503, "the disk refuses rows: full"),
+        ({}, 60, 503, "the station has said nothing for 60 s"),
+    ],
+)
+def test_health_says_what_is_in_the_way(
+    desk: Desk, clock: Clock, serve: Serve, changes: dict[str, object], silent_s: float, status: int, reason: str
+) -> None:
+    at = serve(desk)
+    desk.take(Update(station=station(**changes)), b"")
+    clock.now += silent_s
+
+    found, words = get(f"{at}/health")
+
+    assert found == status
+    assert reason in words
+
+
+def test_alarms_alone_are_healthy(desk: Desk, serve: Serve) -> None:
+    at = serve(desk)
+    alarm = {"name": "drift brightness top", "text": "check lamp", "since": NOON, "part_id": 0}
+    desk.take(Update(station=station(alarms=(alarm,))), b"")
+
+    status, words = get(f"{at}/health")
+
+    assert status == 200
+    assert json.loads(words)["alarms"] == ["drift brightness top"]
+    assert json.loads(get(f"{at}/api/state")[1])["condition"] == "alarm"
+
+
+def test_prometheus_reads_the_metrics(desk: Desk, serve: Serve) -> None:
+    at = serve(desk)
+    from prometheus_client.parser import text_string_to_metric_families
+
+    desk.take(Update(station=station(), parts=(part(1), part(2, "NG"))), b"")
+
+    families = text_string_to_metric_families(get(f"{at}/metrics")[1])
+    values = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+    assert values[("edge_inspect_up",)] == 1
+    assert values[("edge_inspect_triggers_total",)] == 9
+    assert values[("edge_inspect_camera_frames_total", "top")] == 7
+    assert values[("edge_inspect_shift_parts", "NG")] == 1
+    assert values[("edge_inspect_latency_seconds", "0.99")] == pytest.approx(0.002)
+
+
+def test_without_the_token_nothing_is_shown(clock: Clock, serve: Serve) -> None:
+    at = serve(Desk(welcome(token="a-long-token"), clock, lambda: NOON))
+    for place in ("", "api/state", "api/events", "api/parts", "health", "metrics", "static/page.js"):
+        status, words = get(f"{at}/{place}")
+
+        assert (place, status) == (place, 401)
+        assert "line.toml" in words
+    assert get(f"{at}/api/state?token=another")[0] == 401
+    assert get(f"{at}/api/state?token=a-long-token")[0] == 200
+    assert get(f"{at}/api/state", Authorization="Bearer a-long-token")[0] == 200
+    assert get(f"{at}/api/state", Cookie="edge-inspect-token=a-long-token")[0] == 200
+
+
+def test_the_parts_of_the_records_are_there_newest_first(tmp_path: Path, clock: Clock, serve: Serve) -> None:
+    path = tmp_path / "r.sqlite"
+    records = Records(path, lambda: NOON)
+    for number, verdict in enumerate((Verdict.OK, Verdict.NG, Verdict.OK), start=1):
+        defects = (DARK,) if verdict is Verdict.NG else ()
+        records.keep(judged(number, verdict, [grey_frame()], tiny_manifest().sealed(), defects), 10.0)
+    records.close()
+    at = serve(Desk(welcome(records=str(path)), clock, lambda: NOON))
+
+    def numbers(query: str) -> list[int]:
+        return [found["number"] for found in json.loads(get(f"{at}/api/parts{query}")[1])]
+
+    assert numbers("") == [3, 2, 1]
+    assert numbers("?before=3&limit=1") == [2]
+    assert numbers("?verdict=NG") == [2]
+    assert json.loads(get(f"{at}/api/parts?verdict=NG")[1])[0]["defects"][0]["class_name"] == "Dark"
+    assert get(f"{at}/api/parts?limit=100000")[0] == 422
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    assert get(f"{at}/api/parts")[0] == 503
+
+
+def test_every_address_is_documented(desk: Desk, serve: Serve) -> None:
+    described = json.loads(get(f"{serve(desk)}/openapi.json")[1])
+
+    assert set(described["paths"]) == {
+        "/api/state", "/api/history", "/api/parts", "/api/pictures/{number}/{camera}", "/api/events", "/health",
+        "/metrics",
+    }  # fmt: skip
+    assert all(set(methods) == {"get"} for methods in described["paths"].values())  # it reads, it changes nothing

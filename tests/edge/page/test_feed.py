@@ -1,0 +1,174 @@
+"""The page hangs off the side: nothing that happens to it is felt by the line."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from bundle import Verdict
+from edge.errors import LineConfigError, PageError
+from edge.line import parse_line
+from edge.page.board import PARTS_WAITING, REJECTS_WAITING, Board
+from edge.page.channel import read_messages, write_message
+from edge.page.feed import Feed, listening
+from edge.page.state import Drawn, Update
+from edge.settings import PageSettings
+from tests.conftest import grey_frame, tiny_manifest
+from tests.edge.page.doubles import NOON, part, station, welcome
+from tests.edge.part_doubles import DARK, judged
+
+MANIFEST = tiny_manifest().sealed()
+PATIENCE = 400
+"""Tries; each waits as long as the page takes to refuse or answer."""
+
+Open = Callable[..., Feed]
+
+
+@pytest.fixture
+def open_feed() -> Iterator[Open]:
+    pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
+    feeds: list[Feed] = []
+
+    def opened(board: Board, listen: str = "127.0.0.1:0", retry_s: float = 0.05) -> Feed:
+        feeds.append(Feed(PageSettings(listen=listen), board, station, lambda: MANIFEST, welcome, retry_s))
+        return feeds[-1]
+
+    yield opened
+    for feed in feeds:
+        feed.close()
+
+
+def state_of(feed: Feed, wanted: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+    """Ask the page until it says what is wanted."""
+    state: dict[str, object] = {}
+    for _ in range(PATIENCE):
+        try:
+            with urlopen(f"{feed.address}/api/state", timeout=20) as answer:
+                state = json.load(answer)
+        except (OSError, ValueError):  # not up yet, or being started again
+            threading.Event().wait(0.05)
+            continue
+        if wanted(state):
+            return state
+        threading.Event().wait(0.05)
+    pytest.fail(f"the page never said so: {state}")
+
+
+def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
+    board = Board(lambda: NOON)
+    feed = open_feed(board)
+    state_of(feed, lambda state: state["condition"] == "running")
+    board.add(judged(7, Verdict.NG, [grey_frame(0)], MANIFEST, (DARK,)))
+
+    last = state_of(feed, lambda state: state["last"] is not None)["last"]
+
+    assert (last["number"], last["verdict"], last["defects"][0]["class_name"]) == (7, "NG", "Dark")
+    with urlopen(f"{feed.address}/{last['pictures']['camera0']}", timeout=20) as answer:
+        assert answer.read(3) == b"\xff\xd8\xff"  # JPEG
+
+
+def test_a_page_that_dies_comes_back_and_is_said_once(open_feed: Open, caplog: pytest.LogCaptureFixture) -> None:
+    board = Board(lambda: NOON)
+    feed = open_feed(board)
+    state_of(feed, lambda state: state["condition"] == "running")
+    before = feed.process
+    os.kill(before, signal.SIGKILL)
+    while feed.process == before:
+        threading.Event().wait(0.05)
+    state_of(feed, lambda state: state["condition"] == "running")
+
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(said) == 1
+    assert "ended with status -9; the line goes on without it" in said[0]
+
+
+def test_a_port_that_is_taken_is_said_once_and_tried_again(open_feed: Open, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        feed = open_feed(Board(), listen)
+        while feed.tries < 3:
+            threading.Event().wait(0.01)
+    state_of(feed, lambda state: state["condition"] == "running")
+
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(said) == 1
+    assert f"page {listen}: cannot listen there (Address already in use)" in said[0]
+
+
+def test_the_page_ends_with_the_station(open_feed: Open) -> None:
+    feed = open_feed(Board())
+    state_of(feed, lambda state: state["condition"] == "running")
+    address = feed.address
+    feed.close()
+
+    with pytest.raises(URLError):
+        urlopen(f"{address}/health", timeout=20)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(PageError, match="cannot listen there"):
+        listening("192.0.2.1", 0)  # RFC 5737: nobody's
+
+
+def test_a_board_that_nobody_reads_does_not_grow() -> None:
+    board = Board(lambda: NOON)
+    for number in range(1, PARTS_WAITING + 100):
+        board.add(judged(number, Verdict.NG if number % 2 else Verdict.OK, [grey_frame()], MANIFEST))
+
+    told, pictured = board.take()
+
+    assert [one.number for one in told] == list(range(100, PARTS_WAITING + 100))
+    assert [one.number for one in pictured] == [2093, 2095, 2097, 2099]
+    assert len(pictured) == REJECTS_WAITING
+    assert board.take() == ((), ())
+
+
+def test_what_is_written_is_read() -> None:
+    pipe = BytesIO()
+    update, drawn = Update(station=station(), parts=(part(1, "NG"),)), Drawn(number=1, camera="top\nleft")
+    write_message(pipe, drawn, b"picture\nwith a line")
+    write_message(pipe, update)
+
+    assert [*read_messages(BytesIO(pipe.getvalue()))] == [(drawn, b"picture\nwith a line"), (update, b"")]
+
+
+@pytest.mark.parametrize("cut", [1, 30, 80, -1])
+def test_a_message_that_is_cut_off_is_not_given(cut: int) -> None:
+    pipe = BytesIO()
+    write_message(pipe, Drawn(number=1, camera="top"), b"x" * 100)
+
+    assert [*read_messages(BytesIO(pipe.getvalue()[:cut]))] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"listen": "8080"}, "'8080' is not an address with a port"),
+        ({"listen": "localhost:http"}, "'localhost:http' is not an address with a port"),
+        ({"listen": "localhost:70000"}, "is not an address with a port"),
+        ({"token": "short"}, "page.token"),
+        ({"shift_starts": ["6 o'clock"]}, '"6 o\'clock" is not a time of day'),
+        ({"port": 8080}, "page.port: unknown key"),
+    ],
+)
+def test_a_wrong_table_is_one_clear_line(table: dict[str, object], problem: str) -> None:
+    content = {"bundle": "b", "plc": "serial:///dev/x", "camera": [{"address": "synthetic://"}], "page": table}
+
+    with pytest.raises(LineConfigError) as refused:
+        parse_line(content, Path("line.toml"))
+    assert problem in str(refused.value)
+
+
+def test_it_listens_to_this_machine_alone_unless_told_otherwise() -> None:
+    assert PageSettings().host_and_port == ("127.0.0.1", 8080)
+    assert PageSettings(listen="[::1]:80").host_and_port == ("::1", 80)

@@ -1,0 +1,104 @@
+"""The page remembers a day, in memory that does not grow."""
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from bundle import Verdict
+from edge.page.history import KEPT_MINUTES, PICTURED, REJECTS, History, recall, shift_start
+from edge.records import Records
+from tests.conftest import tiny_manifest
+from tests.edge.page.doubles import NOON, part
+from tests.edge.part_doubles import judged
+
+
+def test_counts_begin_where_they_are_asked_to() -> None:
+    history = History()
+    history.add([part(1, "NG", ago_s=7200), part(2, "OK", ago_s=60), part(3, "OK", ago_s=30), part(4, "TIMEOUT")])
+
+    hour = history.since(NOON.replace(minute=0, second=0))
+
+    assert (hour.parts, hour.passed, hour.verdicts) == (3, 2, {"OK": 2, "TIMEOUT": 1})
+    assert hour.yield_percent == pytest.approx(200 / 3)
+    assert history.since(NOON - timedelta(days=1)).parts == 4
+
+
+def test_without_a_part_there_is_no_yield() -> None:
+    assert History().since(NOON).yield_percent is None
+    assert History().latency() is None
+
+
+def test_bars_add_up_to_what_was_reported() -> None:
+    history = History()
+    history.add(part(number, "NG" if number % 4 == 0 else "OK", ago_s=60 * (number % 100)) for number in range(400))
+
+    bars = history.buckets(NOON, minutes=120, bars=24)
+
+    assert len(bars) == 24
+    assert bars[-1].time <= NOON < bars[-1].time + timedelta(minutes=5)
+    assert sum(bar.parts for bar in bars) == 400
+    assert sum(bar.rejects for bar in bars) == 100
+
+
+def test_the_past_goes_when_there_is_more_than_a_day_of_it() -> None:
+    history = History()
+    history.add(part(number, ago_s=60 * (3 * KEPT_MINUTES - number)) for number in range(3 * KEPT_MINUTES))
+
+    assert history.since(NOON - timedelta(days=9)).parts == KEPT_MINUTES
+
+
+def test_percentiles_are_those_of_the_latest_parts() -> None:
+    history = History()
+    history.add(part(number) for number in range(1, 1501))  # 501 to 1500 ms are left
+
+    latency = history.latency()
+
+    assert latency is not None
+    assert (latency.parts, latency.p50_ms, latency.p99_ms, latency.worst_ms) == (1000, 1000, 1490, 1500)
+
+
+def test_pictures_of_the_rejects_shown_outlive_those_of_good_parts() -> None:
+    history = History()
+    for number in range(1, 200):
+        history.keep_picture(number, "top", b"picture")
+        history.add([part(number, "NG" if number <= 5 else "OK")])
+
+    assert [number for number in range(1, 200) if history.picture(number, "top")] == [
+        1, 2, 3, 4, 5, *range(200 - (PICTURED - 5), 200),
+    ]  # fmt: skip
+    assert PICTURED > REJECTS
+
+
+def test_a_page_that_starts_anew_has_the_day_from_the_records(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    at = NOON - timedelta(days=3)
+    records = Records(path, lambda: at)
+    records.keep(judged(1, Verdict.NG, [], tiny_manifest().sealed()), 10.0)
+    at = NOON - timedelta(hours=2)
+    records.keep(judged(2, Verdict.OK, [], tiny_manifest().sealed()), 10.0)
+    records.keep(judged(3, Verdict.NG, [], tiny_manifest().sealed()), 10.0)
+    records.close()
+
+    history = History()
+    recall(history, path, next_number=3, now=NOON)  # the page will be told of part 3
+
+    assert history.since(NOON - timedelta(days=9)).verdicts == {"OK": 1}
+
+
+def test_records_that_do_not_exist_yet_are_no_past(tmp_path: Path) -> None:
+    recall(History(), tmp_path / "none.sqlite", 1, NOON)
+
+
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [("05:59", "22:00"), ("06:00", "06:00"), ("13:59", "06:00"), ("21:00", "14:00"), ("23:30", "22:00")],
+)
+def test_a_shift_begins_at_its_local_time(now: str, start: str) -> None:
+    zone = timezone(timedelta(hours=5, minutes=30))
+    local = datetime.fromisoformat(f"2026-05-04T{now}:00+05:30")
+
+    found = shift_start(local.astimezone(timezone.utc), ("06:00", "14:00", "22:00"), lambda at: at.astimezone(zone))
+
+    assert found.strftime("%H:%M") == start
+    assert timedelta(0) <= local - found < timedelta(days=1)

@@ -1,0 +1,123 @@
+"""Alarms are raised once, cleared once, and whoever listens hears of both."""
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from edge.alarms import Alarm, Alarms, Area
+from edge.cameras.synthetic import open_synthetic
+from edge.records import Records
+from edge.watchman import PLC, REPORTED, Watchman
+from edge.wire import to_fault
+from firmware_bridge.events import HelloReceived, PeerBack, PeerLost, PortLost
+from firmware_bridge.messages import Fault, FaultCode, Hello, Role
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def heard() -> list[tuple[str, str, int, bool]]:
+    return []
+
+
+@pytest.fixture
+def alarms(heard: list[tuple[str, str, int, bool]]) -> Alarms:
+    minutes = iter(range(100))
+    made = Alarms(lambda: NOON + timedelta(minutes=next(minutes)))
+    made.listeners.append(lambda alarm, raised: heard.append((alarm.name, alarm.text, alarm.part_id, raised)))
+    return made
+
+
+def test_an_alarm_is_heard_once_until_it_is_over(alarms: Alarms, heard: list[tuple[str, str, int, bool]]) -> None:
+    alarms.raise_("lamp", "dark")
+    alarms.raise_("lamp", "darker")
+    alarms.clear("lamp")
+    alarms.clear("lamp")
+
+    assert heard == [("lamp", "dark", 0, True), ("lamp", "darker", 0, False)]
+    assert alarms.active == ()
+
+
+def test_an_alarm_in_force_takes_the_new_text_and_keeps_its_time(alarms: Alarms) -> None:
+    alarms.raise_("lamp", "dark")
+    alarms.raise_("belt", "stands")
+    alarms.raise_("lamp", "darker")
+
+    assert [(alarm.name, alarm.text, alarm.since) for alarm in alarms.active] == [
+        ("lamp", "darker", NOON),
+        ("belt", "stands", NOON + timedelta(minutes=1)),
+    ]
+
+
+def test_another_part_is_told_again(alarms: Alarms, heard: list[tuple[str, str, int, bool]]) -> None:
+    alarms.raise_("escaped", "one", part_id=1)
+    alarms.raise_("escaped", "two", part_id=2)
+
+    assert [part_id for _, _, part_id, _ in heard] == [1, 2]
+
+
+def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
+    alarms: Alarms, heard: list[tuple[str, str, int, bool]]
+) -> None:
+    def failing(alarm: Alarm, raised: bool) -> None:
+        raise OSError("no bell")
+
+    alarms.listeners.insert(0, failing)
+    alarms.raise_("lamp", "dark")
+
+    assert [name for name, *_ in heard] == ["lamp"]
+
+
+def test_the_plc_is_told_the_name_in_ascii_of_the_wire_s_length() -> None:
+    alarm = Alarm("camera über dem Förderband, linke Seite", "lost", Area.CAMERA, 7, NOON)
+
+    assert to_fault(alarm) == Fault(FaultCode.CAMERA, 7, "camera ?ber dem F?rderband, link")
+
+
+@pytest.mark.parametrize("area", list(Area))
+def test_each_area_has_its_code_on_the_wire(area: Area) -> None:
+    assert to_fault(Alarm("x", "", area, 0, NOON)).code.name == area.name
+
+
+def test_a_lost_camera_and_a_full_disk_are_alarms_while_they_last(alarms: Alarms, tmp_path: Path) -> None:
+    camera, records = open_synthetic("synthetic://", lambda: 0.0), Records(tmp_path / "r.sqlite")
+    watchman = Watchman(alarms, {"top": camera}, records)
+    camera.health.connected, records.refusal = False, "disk full"
+    watchman.look()
+    names = [(alarm.name, alarm.area) for alarm in alarms.active]
+    camera.health.connected, records.refusal = True, ""
+    watchman.look()
+    records.close()
+
+    assert names == [("camera top", Area.CAMERA), ("records", Area.DISK)]
+    assert alarms.active == ()
+
+
+@pytest.mark.parametrize("lost", [PeerLost(1.0), PortLost("gone")])
+@pytest.mark.parametrize("back", [PeerBack(), HelloReceived(Hello(Role.PLC), restarted=False)])
+def test_a_silent_plc_is_an_alarm_until_it_answers(
+    alarms: Alarms, tmp_path: Path, lost: PeerLost | PortLost, back: PeerBack | HelloReceived
+) -> None:
+    records = Records(tmp_path / "r.sqlite")
+    watchman = Watchman(alarms, {}, records)
+    watchman.hear(lost)
+    names = [alarm.name for alarm in alarms.active]
+    watchman.hear(back)
+    records.close()
+
+    assert names == [PLC]
+    assert alarms.active == ()
+
+
+def test_the_plc_s_own_fault_is_an_alarm_until_it_starts_anew(alarms: Alarms, tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.sqlite")
+    watchman = Watchman(alarms, {}, records)
+    watchman.hear(Fault(FaultCode.OUTPUT, 7, "eject not confirmed"))
+    (alarm,) = alarms.active
+    watchman.hear(HelloReceived(Hello(Role.PLC), restarted=True))
+    records.close()
+
+    assert (alarm.name, alarm.area, alarm.part_id) == (REPORTED, Area.OUTPUT, 7)
+    assert "eject not confirmed" in alarm.text
+    assert alarms.active == ()

@@ -1,0 +1,63 @@
+"""When which fault strikes, drawn before the trial starts: the same seed, the same trial."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+SETTLE_S = 10.0
+"""No fault in the first and last seconds: a trial starts and ends well."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way in which a place can fail; `lasts_s` is the shortest and longest time of it."""
+
+    name: str
+    lasts_s: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where faults strike: one at a time there, the pause before each drawn from an exponential distribution."""
+
+    name: str
+    every_s: float
+    """Mean pause."""
+    kinds: tuple[Kind, ...]
+
+
+PLACES = (
+    Place("camera", 60, (Kind("camera lost", (0.2, 5)), Kind("camera frozen", (0.2, 3)))),
+    Place("engine", 60, (Kind("engine error", (0.05, 1)), Kind("engine crash", (0.05, 1)))),
+    Place("disk", 60, (Kind("slow disk", (0.1, 3)), Kind("full disk", (0.5, 8)))),
+    Place("wire", 30, (Kind("link cut", (0.05, 3)), Kind("link unplugged", (0.2, 3)), Kind("noise", (0.2, 5)))),
+    Place("reload", 45, (Kind("good bundle", (0, 0)), Kind("bad bundle", (0, 0)))),
+)
+"""Long enough to be noticed and recovered from, short enough that all of them meet in an hour."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault, in seconds from the start of the trial."""
+
+    begins_s: float
+    ends_s: float
+    place: str
+    kind: str
+
+
+def draw_plan(seed: int, length_s: float, density: float = 1.0, places: tuple[Place, ...] = PLACES) -> list[Fault]:
+    """Draw the faults of a trial in the order of their beginnings; a density of 2 halves the pauses."""
+    plan = [fault for place in places for fault in _strike(Random(f"{seed} {place.name}"), length_s, density, place)]
+    return sorted(plan, key=lambda fault: fault.begins_s)
+
+
+def _strike(random: Random, length_s: float, density: float, place: Place) -> Iterator[Fault]:
+    end_s = SETTLE_S
+    while True:
+        begin_s = end_s + random.expovariate(density / place.every_s)
+        kind = random.choice(place.kinds)
+        end_s = begin_s + random.uniform(*kind.lasts_s)
+        if end_s > length_s - SETTLE_S:
+            return
+        yield Fault(begin_s, end_s, place.name, kind.name)

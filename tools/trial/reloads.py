@@ -1,0 +1,78 @@
+"""SIGHUPs with good and bad bundles, one after the other, each with what the station made of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TOLD_TO_FAIL = ("told to fail", "no engine announces")
+"""Words of the trial's engine; a good bundle whose engine is failing just then is refused, and rightly so."""
+
+
+@dataclass
+class Reload:
+    """One SIGHUP."""
+
+    content: str
+    """Of line.toml."""
+    good: bool
+    outcome: str = ""
+    """The station's word on it in the log."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the station took the bundle over."""
+        return "reload: bundle" in self.outcome
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the outcome; empty if nothing is."""
+        if not self.outcome:
+            return "a SIGHUP was never answered"
+        excused = any(words in self.outcome for words in TOLD_TO_FAIL)
+        if self.accepted == self.good or (self.good and excused):
+            return ""
+        return f"a {'good' if self.good else 'bad'} bundle: {self.outcome}"
+
+
+class Reloads:
+    """Sends the next one when the station has answered the one before."""
+
+    def __init__(self, line: Path, log: Path, signal: Callable[[], None]) -> None:
+        self.sent: list[Reload] = []
+        self._line, self._log, self._signal = line, log, signal
+        self._waiting: list[Reload] = []
+        self._read = 0
+
+    def ask(self, content: str, good: bool) -> None:
+        """Have line.toml replaced by this, and the station told."""
+        self._waiting.append(Reload(content, good))
+
+    def tick(self) -> None:
+        """Look for the answer to the last one, send the next one."""
+        self._hear()
+        if self._waiting and (not self.sent or self.sent[-1].outcome):
+            self.sent.append(self._waiting.pop(0))
+            self._line.write_text(self.sent[-1].content, encoding="utf-8")
+            self._signal()
+
+    def counts(self) -> dict[str, int]:
+        """Count the good and bad ones by their outcome."""
+        names = {(True, True): "good, taken over", (True, False): "good, refused as the engine was failing just then"}
+        names |= {(False, False): "bad, refused", (False, True): "bad, taken over"}
+        found = [names[reload.good, reload.accepted] for reload in self.sent if reload.outcome]
+        return {name: found.count(name) for name in names.values()}
+
+    def problems(self) -> Sequence[str]:
+        """List what is wrong."""
+        return [reload.problem for reload in self.sent if reload.problem]
+
+    def _hear(self) -> None:
+        with self._log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._read)
+            for line in iter(log.readline, ""):
+                if not line.endswith("\n"):
+                    break  # the rest comes with the next tick
+                self._read = log.tell()
+                said = "reload: bundle" in line or "reload refused" in line
+                if said and self.sent and not self.sent[-1].outcome:
+                    self.sent[-1].outcome = line.strip()

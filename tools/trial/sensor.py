@@ -1,0 +1,65 @@
+"""The wire from the sensor at the belt to the camera's trigger input: a named pipe that carries one edge a part."""
+
+import os
+import select
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from firmware_bridge.messages import Trigger
+
+EDGE = struct.Struct("<Id")
+"""The part in front of the camera, with the moment in seconds of the monotonic clock, one for all processes."""
+
+
+class Sensor:
+    """The sensor's end, made by whoever triggers."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        os.mkfifo(path)
+        self._clock = clock
+        # Open for both ways, so that it opens without a camera and does not end when the camera is gone.
+        self._wire = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def edge(self, trigger: Trigger) -> None:
+        """Show that a part has arrived; lost where no camera reads and the pipe is full."""
+        with suppress(BlockingIOError):
+            os.write(self._wire, EDGE.pack(trigger.part_id, self._clock()))
+
+    def close(self) -> None:
+        """Let the wire go."""
+        os.close(self._wire)
+
+    def __enter__(self) -> "Sensor":
+        """Give itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class TriggerInput:
+    """The camera's end; edges that came before it was opened are gone."""
+
+    def __init__(self, path: Path) -> None:
+        self._wire = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while os.read(self._wire, 64 * 1024):
+                pass
+
+    def wait(self, timeout_s: float) -> tuple[int, float] | None:
+        """Give the next edge, part and moment; None if there is none within `timeout_s`."""
+        readable, _, _ = select.select([self._wire], [], [], timeout_s)
+        if not readable:
+            return None
+        data = os.read(self._wire, EDGE.size)
+        return EDGE.unpack(data) if data else None
+
+    def close(self) -> None:
+        """Let the wire go."""
+        os.close(self._wire)
