@@ -16,6 +16,7 @@ from pathlib import Path
 from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
 from edge.camera import open_camera
 from edge.checks import check_clock, check_commits, check_records, check_space, check_wall_clock, existing
+from edge.ejector.output import open_output
 from edge.errors import CheckFailed, StationError
 from edge.line import Line, load_line
 from edge.report import percentiles_ms
@@ -58,6 +59,8 @@ def examine(path: Path) -> Iterator[Finding]:
     for camera in line.camera:
         yield find(f"camera {camera.name}", partial(check_camera, camera, line.grab_timeout_ms / 1e3, bundle))
     yield find("PLC", partial(check_plc, line.plc, introduction(bundle) if bundle else Hello()))
+    if line.ejector is not None:
+        yield find("ejector", partial(check_output, line.ejector.output))
     yield find("wall clock", partial(check_wall_clock, line, time.time()))
     yield find("permissions", partial(check_permissions, line))
     yield find("disk", partial(check_space, line))
@@ -168,6 +171,12 @@ def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callab
             "check that the PLC runs, its baud rate, and that TX goes to RX"
         )
     return f"{address}, {peer.name} {peer.software} answers as {peer.role.name}".replace("  ", " ")
+
+
+def check_output(address: str) -> str:
+    """Open the ejector's output, which stays off."""
+    open_output(address).close()
+    return f"{address} can be opened; whether it fires, only a known bad part shows"
 
 
 def _listen(link: Link, clock: Callable[[], float], until: float) -> Hello | None:

@@ -1,5 +1,6 @@
 """Frames that announce their parts: numbered, none lost in silence, none inspected twice."""
 
+import threading
 from collections.abc import Sequence
 from time import monotonic
 
@@ -15,6 +16,7 @@ from tests.conftest import grey_frame
 from tests.edge.cameras.doubles import HandDevice, Plug, grey, live
 
 GRAB_S = 5.0
+END = 10**6
 
 
 class Script(OnDemandCamera):
@@ -47,11 +49,10 @@ def announce(
     events: Sequence[int | Exception], places: Sequence[int | None] = (), **asked: object
 ) -> tuple[list[int], Announcer]:
     notebook, at = Notebook(), iter(places)
-    settings = {"steady": True, "every_counts": 0} | asked
-    announcer = Announcer(Script(events), 1.0, notebook, belt=lambda _: next(at), **settings)  # type: ignore[arg-type]
-    with pytest.raises(CameraFinished):
-        while True:
-            announcer._next()
+    chosen = {"steady": True, "every_counts": 0} | asked
+    announcer = Announcer(Script(events), 1.0, notebook, belt=lambda _: next(at), **chosen)  # type: ignore[arg-type]
+    announcer.run(threading.Event(), lambda: notebook.seen.append(END))
+    assert notebook.seen.pop() == END
     return notebook.seen, announcer
 
 

@@ -63,6 +63,9 @@ def test_a_line_that_is_well_is_fine_and_stays_as_it_is(make_bundle: Make, tmp_p
     assert content(tmp_path) == before
 
 
+EJECTOR = '[ejector]\noutput = "serial:///dev/none"\ndelay_ms = 5\nlength_ms = 5\n'
+
+
 @pytest.mark.parametrize(
     ("before", "after", "name", "words"),
     [
@@ -71,6 +74,7 @@ def test_a_line_that_is_well_is_fine_and_stays_as_it_is(make_bundle: Make, tmp_p
         ('"synthetic://"', '"film://"', "camera top", "found the kind 'film'"),
         ("deadline_ms", 'engine = "abacus"\ndeadline_ms', "engine", "found 'abacus'"),
         ("[pictures]", '[recipes]\n2 = "none"\n[pictures]', "recipe 2", "none/manifest.json: found no such file"),
+        ("[pictures]", f"{EJECTOR}[pictures]", "ejector", "could not open port /dev/none"),
     ],
 )
 def test_what_is_wrong_is_found(

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import cv2
 import pytest
@@ -110,7 +111,8 @@ def test_the_station_s_own_ejector_fires_for_the_rejects_only(make_bundle: Make,
         )  # fmt: skip
         with open_station(line, equipment=Equipment(open_output=lambda _: output)) as runtime:
             assert plc.wait(PATIENCE_S)
-            while runtime.alive and (output.on or output.pulses < 2):
+            patience = monotonic() + PATIENCE_S
+            while runtime.alive and (output.on or output.pulses < 2) and monotonic() < patience:
                 runtime.finished.wait(0.01)
         triggered = [record.triggered_s for record in plc.records()]
 
@@ -119,7 +121,7 @@ def test_the_station_s_own_ejector_fires_for_the_rejects_only(make_bundle: Make,
     assert fates == [(1, None), (2, "ejected"), (1, None), (2, "ejected")]
     fired = [at for at, on in output.switched if on]
     for at, trigger in zip(fired, (triggered[1], triggered[3]), strict=True):
-        assert at - trigger == pytest.approx(2.0, abs=0.2)  # 20,000 counts at 10,000 a second, on a loaded machine
+        assert 1.95 < at - trigger < 3  # 20,000 counts at 10,000 a second; a loaded machine is late
     assert output.closed
 
 

@@ -13,6 +13,7 @@ from firmware_bridge.events import (
     Undelivered,
 )
 from firmware_bridge.messages import (
+    AGE_UNKNOWN,
     Changeover,
     Fault,
     FaultCode,
@@ -89,7 +90,7 @@ def test_both_sides_come_to_work() -> None:
 def test_a_trigger_becomes_a_result_becomes_an_acknowledgement(pair: Pair) -> None:
     pair.plc.send(Trigger(7, 7000), pair.now)
     pair.cycle(2)
-    assert pair.at_station == [Trigger(7, 7000)]
+    assert pair.at_station == [Trigger(7, 7000, AGE_UNKNOWN)]
     pair.station.send(RESULT_OF_7, pair.now)
     pair.cycle(3)
     assert pair.at_plc == [RESULT_OF_7]

@@ -20,10 +20,10 @@ PATIENCE_S = 5.0
 class Line:
     """A PLC's end and the relay, whose port `station` opens."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, baud: int = BAUD) -> None:
         self.plc, self.port = PseudoTerminal(), folder / "port"
-        self.relay = Relay(self.plc.path, self.port, BAUD, Random(1), monotonic)
-        self.station = SerialPort(str(self.port), BAUD, 1.0)
+        self.relay = Relay(self.plc.path, self.port, baud, Random(1), monotonic)
+        self.station = SerialPort(str(self.port), baud, 1.0)
 
     def to_station(self, length: int = len(SAID)) -> bytes:
         """Have the PLC speak, and give what the station hears first."""
@@ -79,6 +79,15 @@ def test_a_port_that_is_unplugged_comes_back_at_the_same_place(line: Line) -> No
     line.station.close()
     line.station = SerialPort(str(line.port), BAUD, 1.0)
     assert line.to_station() == SAID
+
+
+def test_a_plc_that_does_not_read_loses_bytes_and_the_wire_goes_on(tmp_path: Path) -> None:
+    line = Line(tmp_path, baud=4_000_000)
+    for _ in range(400):  # 100 KiB; a pseudo-terminal with its buffers holds less
+        line.station.write(SAID)
+    assert line.to_station() == SAID
+    assert line.relay.alive
+    line.close()
 
 
 def test_noise_makes_bytes_up(line: Line) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -10,6 +11,8 @@ from firmware_bridge.port import SerialPort
 from firmware_bridge.pseudo_terminal import PseudoTerminal
 from firmware_bridge.wire import Faults, FaultyWire
 
+WRITE_TIMEOUT_S = 0.05
+"""A wire does not wait for who listens."""
 STEP_S = 0.002
 """How long it listens to one end before it looks after the other."""
 WHOLE = Faults()
@@ -25,7 +28,7 @@ class Relay:
     def __init__(self, plc: Path, port: Path, baud: int, random: Random, clock: Callable[[], float]) -> None:
         """Open `port`, a symbolic link that the station opens like any other, and start."""
         self._port, self._random, self._clock = port, random, clock
-        self._plc = SerialPort(str(plc), baud, write_timeout_s=1.0)
+        self._plc = SerialPort(str(plc), baud, WRITE_TIMEOUT_S)
         self._station: PseudoTerminal | None = PseudoTerminal(port)
         self._wires = [FaultyWire(WHOLE, random, baud) for _ in range(2)]  # to the station, to the PLC
         self._unplugged, self._noisy = threading.Event(), threading.Event()
@@ -45,6 +48,11 @@ class Relay:
     def disturb(self, on: bool) -> None:
         """Damage what passes, and make bytes up."""
         _set(self._noisy, on)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it carries anything at all."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Stop, and take the port away."""
@@ -73,7 +81,8 @@ class Relay:
                 self._carry(self._station.read(0), to_plc)
             self._strike()
             now = self._clock()
-            self._plc.write(to_plc.take(now))
+            with suppress(TimeoutError):  # a PLC that does not read loses bytes, as on a wire
+                self._plc.write(to_plc.take(now))
             arrived = to_station.take(now)
             if self._station:
                 self._station.write(arrived)

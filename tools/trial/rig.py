@@ -62,6 +62,12 @@ class Rig:
             good = fault == "good bundle"
             self.reloads.ask(self.line.good() if good else self.line.bad(), good)
 
+    @property
+    def broken(self) -> str:
+        """What of it has come to an end by itself; empty if nothing has."""
+        gone = {"the station": self.station.alive, "the wire between PLC and station": self._relay.alive}
+        return " and ".join(name for name, alive in gone.items() if not alive)
+
     def tick(self) -> None:
         """Do what a fault asks for while it lasts; to be called many times a second."""
         if self._full:

@@ -80,9 +80,9 @@ def _strike(rig: Rig, settings: Settings, places: Places, stop: threading.Event,
     with places.samples.open("w") as samples, places.faults.open("w") as faults:
         while (now := time.monotonic() - course.started) < length_s and not stop.wait(TICK_S):
             course.length_s = now
-            if not rig.station.alive:
-                course.problems.append(f"the station ended by itself after {now:.0f} s; its log says why")
-                return
+            if rig.broken:
+                course.problems.append(f"{rig.broken} ended by itself after {now:.0f} s; the log says why")
+                break
             while due and due[0][0] <= now:
                 _, on, fault = due.pop(0)
                 rig.throw(fault.kind, on)

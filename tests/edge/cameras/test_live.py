@@ -62,6 +62,15 @@ def test_a_frame_that_is_not_as_announced_is_one_damaged_frame(pixels: np.ndarra
     assert problem in camera.health.last_error
 
 
+def test_a_trigger_that_came_late_gets_no_frame() -> None:
+    device = HandDevice()
+    camera = live(Plug(device))
+    camera.expose(age_s=0.5)
+    with pytest.raises(FrameDamaged, match="found its message 500 ms late"):
+        camera.grab(GRAB_S)
+    camera.close()
+
+
 def test_a_frozen_frame_is_a_fault_of_its_part() -> None:
     device = HandDevice()
     camera = live(Plug(device))

@@ -121,6 +121,17 @@ def test_a_belt_that_leaps_past_a_place_has_carried_the_part_away() -> None:
     assert made.on
 
 
+def test_a_belt_that_creeps_back_behind_a_pulse_does_not_begin_it_again() -> None:
+    made = track()
+    made.add(1, 0)
+    on = []
+    for at in (DISTANCE, DISTANCE + LENGTH, DISTANCE + LENGTH - 5):
+        made.advance(at, 0.0)
+        on.append(made.on)
+
+    assert on == [True, False, False]
+
+
 def test_a_place_that_was_guessed_too_far_spoils_nothing_that_follows() -> None:
     made = track()
     made.add(1, 0)
