@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any
 
 from rich.table import Table
@@ -18,6 +19,8 @@ from tools.trial.witness import read_evidence
 
 WARM_UP = 1 / 6
 """Share of a trial that is left out of the slopes: caches fill, code is met for the first time."""
+LEAKS_SHOW_S = 1800.0
+"""In a shorter trial caches still fill, and a slope says nothing of a leak; it is shown, not judged."""
 CALM_S = 6.0
 """So long after a fault its consequences may last: a lost camera is sought every few seconds."""
 
@@ -48,8 +51,8 @@ class Summary:
             "faults": Counter(fault.kind for fault in self.course.struck),
             "reloads": self.course.reloads,
             "counts": self.account.counts,
-            "memory": asdict(self.memory),
-            "files": asdict(self.files),
+            "memory": _known(self.memory),
+            "files": _known(self.files),
             "problems": self.account.problems,
         }
         return json.dumps(facts, indent=2)
@@ -89,11 +92,19 @@ def sum_up(settings: Settings, course: Course, places: Places, limits: Limits) -
     warm = [one for one in course.samples if one.at_s >= WARM_UP * course.length_s]
     times = [one.at_s for one in warm]
     memory, files = fit(times, [one.memory_mib for one in warm]), fit(times, [one.files for one in warm])
-    if memory.rises > limits.memory_mib:
-        account.problems.append(f"memory rises by at least {memory.rises:.1f} MiB an hour")
-    if files.rises > limits.files:
-        account.problems.append(f"open files rise by at least {files.rises:.1f} an hour")
+    if course.length_s >= LEAKS_SHOW_S:
+        account.problems += leaks(memory, files, limits)
     return Summary(settings, course, account, memory, files)
+
+
+def leaks(memory: Slope, files: Slope, limits: Limits) -> list[str]:
+    """Say what rises faster than it may, for sure."""
+    found = []
+    if memory.rises > limits.memory_mib:
+        found.append(f"memory rises by at least {memory.rises:.1f} MiB an hour")
+    if files.rises > limits.files:
+        found.append(f"open files rise by at least {files.rises:.1f} an hour")
+    return found
 
 
 def _calm_counts(course: Course) -> dict[str, int]:
@@ -108,9 +119,15 @@ def _calm_counts(course: Course) -> dict[str, int]:
     return {"triggered far from any fault": len(calm), "of these, not judged": len(calm) - judged}
 
 
+def _known(slope: Slope) -> dict[str, float] | None:
+    return None if isnan(slope.per_hour) else asdict(slope)
+
+
 def _spread(values: list[float] | list[int], unit: str) -> str:
     return f"{min(values):.0f} to {max(values):.0f} {unit}" if values else "never measured"
 
 
 def _slope(slope: Slope, unit: str) -> str:
+    if isnan(slope.per_hour):
+        return "too short to tell"
     return f"{slope.per_hour:+.2f} ± {slope.uncertainty:.2f} {unit} an hour"
