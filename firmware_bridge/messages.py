@@ -24,7 +24,7 @@ from firmware_bridge.layout import (
     choice_with_complement,
 )
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Goes up when an old peer would misread a new message; peers of different versions refuse each other."""
 
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    EI_PROTOCOL_VERSION = 1,
+    EI_PROTOCOL_VERSION = 2,
     EI_MAX_BODY = 128,
     EI_MAX_RELIABLE = 37,
     EI_AGE_UNKNOWN = 65535,
