@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from statistics import quantiles
 
@@ -14,9 +15,10 @@ from firmware_bridge.parts import Decision, PartRecord
 from firmware_bridge.simulator import PlcSimulator
 from firmware_bridge.wiring import Way
 
+_SHOWN_S = 0.2
+"""Between two pictures of the counts."""
 _LINGER_S = 0.5
 """The port stays this long after the last part, so that the station reads its last acknowledgement."""
-
 
 _SIGNS = {Decision.WAITING: "[yellow]?[/]", Decision.PASSED: "[green]o[/]", Decision.REJECTED: "[red]x[/]"}
 _BELT_PARTS = 40
@@ -51,10 +53,11 @@ def table(simulator: PlcSimulator, wanted: int) -> Group:
 def main(arguments: list[str] | None = None) -> int:
     """Run a line; give 1 if any part had no result before its deadline."""
     parser = argparse.ArgumentParser(description="A simulated line with its PLC at the far end of a pseudo-terminal.")
-    parser.add_argument("--parts", type=int, default=200, help="parts to trigger (%(default)s)")
+    parser.add_argument("--parts", type=int, default=200, help="parts to trigger (%(default)s); 0 until Ctrl-C")
     parser.add_argument("--rate", type=float, help="parts per second; as fast as they are answered where not given")
     parser.add_argument("--max-open", type=int, default=4, help="unanswered parts at a time (%(default)s)")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds until a part is rejected (%(default)s)")
+    parser.add_argument("--belt-speed", type=int, default=0, help="encoder counts per second, told to the station")
     parser.add_argument(
         "--way",
         choices=[way.value for way in Way],
@@ -71,11 +74,21 @@ def main(arguments: list[str] | None = None) -> int:
         deadline_s=chosen.deadline,
         way=Way(chosen.way),
         link_path=chosen.link,
+        belt_speed=chosen.belt_speed,
     ) as simulator:
         console.print(f"PLC at {simulator.address}, waiting for an inspection station", soft_wrap=True)
-        with Live(console=console, transient=True) as live:
-            while not simulator.wait(0.2):
+        ended_by_hand = suppress(KeyboardInterrupt) if chosen.parts == 0 else nullcontext()
+        with Live(console=console, transient=True) as live, ended_by_hand:
+            while not _over(simulator, chosen.parts):
                 live.update(table(simulator, chosen.parts))
         time.sleep(_LINGER_S)
         console.print(table(simulator, chosen.parts))
         return int(simulator.report().unanswered > 0)
+
+
+def _over(simulator: PlcSimulator, parts: int) -> bool:
+    """Wait a moment for the last part; without parts there is none."""
+    if parts:
+        return simulator.wait(_SHOWN_S)
+    time.sleep(_SHOWN_S)
+    return False
