@@ -86,7 +86,7 @@ def _touch_batches(trainer: Trainer, data: DeviceSet) -> None:
     """All that a step does before the network: pick, augment, bring the truth to the pooled size."""
     generator = torch.Generator().manual_seed(0)
     recipe = trainer.recipe
-    size = recipe.input.height // recipe.network.pooling, recipe.input.width // recipe.network.pooling
+    size = recipe.input.height // recipe.network.mask_px, recipe.input.width // recipe.network.mask_px
     for index in data.shuffled(recipe.run.batch, generator):
         targets(augment(data.batch(index), recipe.augment, draw(len(index), generator)), size)
 

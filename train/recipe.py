@@ -18,6 +18,8 @@ Model = Literal["can", "can-fine", "unet-resnet50", "unet-densenet121", "hrnet",
 
 FINE_CELL_PX = 4
 """Of the network "can-fine": two convolutions of stride 2."""
+FINE_MASK_PX = 2
+"""Its head works at half the input size."""
 
 
 class Table(BaseModel):
@@ -49,6 +51,11 @@ class NetworkRecipe(Table):
     def cell_px(self) -> int:
         """Input pixels along each side for one cell of the network's own grid; a peer pads its input itself."""
         return {"can": self.pooling, "can-fine": FINE_CELL_PX}.get(self.model, 1)
+
+    @property
+    def mask_px(self) -> int:
+        """Input pixels along each side for one pixel of the masks."""
+        return {"can": self.pooling, "can-fine": FINE_MASK_PX}.get(self.model, 1)
 
 
 class LossRecipe(Table):

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from train.fine import FineContext
+from train.models import make_network
 from train.network import DILATIONS, ContextAggregation, Inspector, class_logits, weight_count
+from train.recipe import NetworkRecipe
 
 
 @pytest.mark.parametrize(("width", "count"), [(64, 630_085), (32, 158_373)])
@@ -60,6 +62,13 @@ def test_fine_logits_come_at_half_the_input_size() -> None:
     network = FineContext(in_channels=1, classes=3, width=8, prior=0.02)
     assert network(torch.zeros(2, 1, 20, 12)).shape == (2, 3, 10, 6)
     assert torch.sigmoid(network.head.bias).tolist() == [pytest.approx(0.02)] * 3
+
+
+@pytest.mark.parametrize(("model", "pooling"), [("can", 4), ("can-fine", 2)])
+def test_the_recipe_knows_the_size_of_the_masks(model: str, pooling: int) -> None:
+    recipe = NetworkRecipe(model=model, width=4, pooling=pooling)
+    masks = make_network(recipe, in_channels=1, classes=2)(torch.zeros(1, 1, 24, 16))
+    assert masks.shape[2:] == (24 // recipe.mask_px, 16 // recipe.mask_px)
 
 
 def test_a_single_pixel_reaches_the_fine_masks_beside_it() -> None:
