@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from train.augment import augment, draw
 from train.crops import Crops, class_probabilities, take_stock
-from train.data import DeviceSet, augment, draw, targets
+from train.data import DeviceSet, targets
 from train.device import Compute
 from train.guided import WithCrops
 from train.images import ImageSet, outlined, pack
@@ -88,7 +89,7 @@ def _touch_batches(trainer: Trainer, data: DeviceSet) -> None:
     recipe = trainer.recipe
     size = recipe.input.height // recipe.network.mask_px, recipe.input.width // recipe.network.mask_px
     for index in data.shuffled(recipe.run.batch, generator):
-        targets(augment(data.batch(index), recipe.augment, draw(len(index), generator)), size)
+        targets(augment(data.batch(index), recipe.augment, draw(len(index), recipe.augment, generator)), size)
 
 
 def _timed(work: Callable[[], object], compute: Compute) -> float:

@@ -40,11 +40,13 @@ class WithCrops(DeviceSet):
         self._make(self._missing.intersection(index.tolist()))
         return super().batch(index)
 
-    def shuffled(self, size: int, generator: torch.Generator, balanced: bool = False) -> list[Tensor]:
+    def shuffled(
+        self, size: int, generator: torch.Generator, balanced: bool = False, most: int | None = None
+    ) -> list[Tensor]:
         """See DeviceSet. Balanced, all crops are made at once, for their classes decide."""
         if balanced:
             self._make(self._missing)
-        return super().shuffled(size, generator, balanced)
+        return super().shuffled(size, generator, balanced, most)
 
     def _make(self, wanted: set[int]) -> None:
         rows = sorted(wanted)
@@ -70,21 +72,23 @@ class TrainingData:
         self.probabilities: list[float] | None = None
         """Of the classes in the crops in use; None while there are none."""
         self._own = self._current = DeviceSet(training, device)
-        self._made = 0
+        self._made: int | None = None  # after how many epochs the set in use was made
         self._stock = take_stock(training) if recipe.crops.images else None
 
     def of(self, epoch: int, history: Sequence[Mapping[str, Any]]) -> DeviceSet:
         """The data of epoch `epoch`, counted from 0; `history` has a row with `val_losses` per epoch before it."""
-        made = epoch // self.recipe.crops.every * self.recipe.crops.every
-        if made and made != self._made:
-            self._renew(made, history[made - 1]["val_losses"])
+        crops = self.recipe.crops
+        made = epoch // crops.every * crops.every
+        if made != self._made and (made or crops.at_once):
+            self._renew(made, history[made - 1]["val_losses"] if made else None)
         return self._current
 
-    def _renew(self, made: int, losses: Sequence[float]) -> None:
+    def _renew(self, made: int, losses: Sequence[float] | None) -> None:
         if self._stock is None:
             return
-        guide = losses if self.recipe.crops.guide == "loss" else [1.0] * len(losses)
-        probabilities = class_probabilities(guide, self._stock)
+        if losses is None or self.recipe.crops.guide == "uniform":
+            losses = [1.0] * len(self._stock.sources)
+        probabilities = class_probabilities(losses, self._stock)
         crops = Crops(self._stock, self.recipe.crops, probabilities, seed=(self.recipe.seed, _STREAM, made))
         self._current = WithCrops(self._own, crops)
         self._made, self.probabilities = made, probabilities.tolist()

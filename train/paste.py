@@ -10,6 +10,7 @@ from train.blobs import RING_PX, Blob, padded_mask, ring_mean, with_margin
 from train.jitter import as_bytes, jittered
 from train.recipe import CropsRecipe
 from train.samples import Image, Masks
+from train.warp import warped
 
 TRIES = 8
 """Places compared where the base's texture decides."""
@@ -24,7 +25,7 @@ so); with none left, it loses the step on one side of the defect, and half the d
 
 def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -> Masks:
     """Paste a blob into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
-    blob = _turned(blob, recipe.rotate_degrees, image.shape[1:], generator)
+    blob = warped(blob, recipe, (image.shape[1], image.shape[2]), generator)
     top, left = _place(image, blob, recipe, generator)
     blob = _matched(image, blob, top, left, recipe, generator)
     height, width = blob.mask.shape
@@ -38,31 +39,6 @@ def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -
     where = np.zeros(image.shape[1:], dtype=np.bool_)
     where[top : top + height, left : left + width] = blob.mask
     return where
-
-
-def _turned(blob: Blob, most: float, room: tuple[int, ...], generator: Generator) -> Blob:
-    """Turn a blob by up to `most` degrees; one that would not fit into the room, or touches an edge, stays."""
-    if not most or any(blob.edges):
-        return blob
-    height, width = blob.mask.shape
-    angle = generator.uniform(-most, most)
-    cosine, sine = abs(np.cos(np.radians(angle))), abs(np.sin(np.radians(angle)))
-    columns, rows = int(width * cosine + height * sine) + 1, int(width * sine + height * cosine) + 1
-    if rows > room[0] or columns > room[1]:
-        return blob
-    mask = _rotated(blob.mask.astype(np.uint8), angle, rows, columns, cv2.INTER_NEAREST) > 0
-    planes = [_rotated(one, angle, rows + 2 * RING_PX, columns + 2 * RING_PX, cv2.INTER_LINEAR) for one in blob.context]
-    return replace(blob, mask=mask, context=np.stack(planes)) if mask.any() else blob
-
-
-def _rotated(plane: Image, angle: float, rows: int, columns: int, interpolation: int) -> Image:
-    """Turn [h, w] about its centre into [rows, columns]; outside lie zeros for a mask, edge pixels for a picture."""
-    height, width = plane.shape
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-    matrix[:, 2] += (columns - width) / 2, (rows - height) / 2
-    border = cv2.BORDER_CONSTANT if interpolation == cv2.INTER_NEAREST else cv2.BORDER_REPLICATE
-    turned = cv2.warpAffine(plane, matrix, (columns, rows), flags=interpolation, borderMode=border)
-    return np.asarray(turned, dtype=np.uint8)
 
 
 def _place(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -> tuple[int, int]:

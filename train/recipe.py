@@ -96,7 +96,9 @@ class AugmentRecipe(Table):
     scale: float = Field(default=0.0, ge=0, lt=1)
     """Largest relative change of size."""
     shift: float = Field(default=0.0, ge=0, lt=1)
-    """Largest shift along each axis, as a share of the side; what comes in is mirrored."""
+    """Largest shift along each axis, as a share of the side; what comes in repeats the edge."""
+    elastic: float = Field(default=0.0, ge=0, le=0.1)
+    """Largest bend, as a share of each side; smooth over a fifth of it."""
     brightness: float = Field(default=0.0, ge=0, le=1)
     """Largest change of the mean, as a share of full scale."""
     contrast: float = Field(default=0.0, ge=0, lt=1)
@@ -110,6 +112,8 @@ class CropsRecipe(Table):
     """Images of a set; 0 makes none."""
     every: int = Field(default=15, ge=1)
     """Epochs between sets; the first set comes after as many."""
+    at_once: bool = False
+    """Make a set before the first epoch as well, of all classes alike, as no loss is known yet."""
     guide: Literal["loss", "uniform"] = "loss"
     """Draw classes in proportion to their validation loss, or all alike."""
     blob_brightness: float = Field(default=0.1, ge=0, le=1)
@@ -119,6 +123,10 @@ class CropsRecipe(Table):
     shift: bool = True
     rotate_degrees: float = Field(default=0.0, ge=0, le=180)
     """Largest turn of a blob that touches no edge."""
+    blob_scale: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of a blob's size."""
+    elastic: float = Field(default=0.0, ge=0, le=0.5)
+    """Largest bend of a blob, as a share of the distance over which it is smooth."""
     blend: Literal["none", "feather", "poisson"] = "none"
     keep_edges: bool = False
     """A defect that touches an edge of its image is pasted at that edge."""
@@ -132,6 +140,8 @@ class RunRecipe(Table):
     """Length, batches, precision, and what counts as best."""
 
     epochs: int = Field(default=100, ge=1)
+    epoch_images: int | None = Field(default=None, ge=1)
+    """Images of an epoch, drawn anew for each; all of them where it is not set. For large sets, and slow networks."""
     batch: int = Field(default=16, ge=1)
     """Images per step of the optimiser, over all devices."""
     accumulate: int = Field(default=1, ge=1)

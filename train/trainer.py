@@ -12,8 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from train.ahead import ahead
+from train.augment import augment, draw
 from train.curve import epoch_generator, learning_rate
-from train.data import Batch, DeviceSet, augment, draw, targets
+from train.data import Batch, DeviceSet, targets
 from train.device import Compute
 from train.errors import RecipeError
 from train.losses import Loss
@@ -70,8 +71,9 @@ class Trainer:
         """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
         generator = epoch_generator(self.recipe.seed, epoch)
         self._train_mode()
-        order = data.shuffled(self.recipe.run.batch, generator, self.recipe.run.draw == "balanced")
-        batches = (self._parts(data, index, draw(len(index), generator)) for index in order)
+        run = self.recipe.run
+        order = data.shuffled(run.batch, generator, run.draw == "balanced", run.epoch_images)
+        batches = (self._parts(data, index, draw(len(index), self.recipe.augment, generator)) for index in order)
         total, shown = torch.zeros((), device=self.compute.device), 0.0
         with closing(ahead(batches) if data.busy else batches) as coming:
             for number, parts in enumerate(self._awaited(coming)):

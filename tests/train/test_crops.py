@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from bundle import InputSpec
 from tests.train.conftest import HEIGHT, WIDTH
 from train.blobs import RING_PX, Blob, find_blobs, with_margin
 from train.crops import Crops, Stock, choose_classes, class_probabilities, take_stock
@@ -15,7 +16,7 @@ from train.images import ImageSet, load_images, outlined, pack
 from train.jitter import jittered
 from train.paste import FEATHER_PX, paste
 from train.readers import read_dataset
-from train.recipe import CropsRecipe
+from train.recipe import CropsRecipe, Recipe
 from train.splits import make_split, sides_of
 
 STILL = {"blob_brightness": 0, "blob_contrast": 0, "brightness": 0, "contrast": 0}
@@ -291,3 +292,17 @@ def test_training_part_without_good_images_is_refused() -> None:
     defective = ImageSet(training.images[2:], training.bits[2:], training.labels[2:], training.outlined[2:])
     with pytest.raises(DataError, match="found 0 good images and 6 with outlined defects"):
         take_stock(defective)
+
+
+def test_a_set_before_the_first_epoch_has_all_classes_alike() -> None:
+    recipe = Recipe(
+        name="r", input=InputSpec(height=40, width=30, channels=1), crops={"images": 9, "every": 2, **STILL}
+    )
+    at_once = recipe.model_copy(update={"crops": recipe.crops.model_copy(update={"at_once": True})})
+    later, early = (TrainingData(marked_set(), one, torch.device("cpu")) for one in (recipe, at_once))
+    history = [{"val_losses": [0.0, 0.0, 1.0]}] * 2
+    assert len(later.of(1, history)) == 8
+    assert len(early.of(0, [])) == len(early.of(1, history)) == 17
+    assert early.probabilities == [1 / 3] * 3
+    assert len(early.of(2, history)) == 17
+    assert early.probabilities == [0, 0, 1]

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from train.data import Batch, DeviceSet, augment, draw, targets
+from train.data import Batch, DeviceSet, targets
 from train.images import ImageSet, outlined, pack, unpack
-from train.recipe import AugmentRecipe
 
 
 def image_set(count: int = 10) -> ImageSet:
@@ -27,41 +26,6 @@ def test_packed_masks_come_back() -> None:
     np.testing.assert_array_equal(unpack(pack(masks), 11), masks)
 
 
-def test_masks_follow_the_flips() -> None:
-    recipe = AugmentRecipe(flip_horizontal=True, flip_vertical=True)
-    batch = augment(whole_batch(), recipe, draw(10, torch.Generator().manual_seed(0)))
-    assert torch.equal(batch.frames > 100, batch.bits > 0)
-    assert not torch.equal(batch.frames, whole_batch().frames.float())
-
-
-@pytest.mark.parametrize("change", [{"rotate_degrees": 30}, {"scale": 0.3}, {"shift": 0.3}])
-def test_masks_follow_when_the_image_is_moved(change: dict[str, float]) -> None:
-    masks = np.zeros((10, 1, 40, 30), bool)
-    masks[:, 0, 8:24, 10:22] = True
-    bits = np.stack([pack(one) for one in masks])
-    labels = masks.any(axis=(2, 3))
-    images = ImageSet(np.where(masks, 200, 50).astype(np.uint8), bits, labels, outlined(bits, labels))
-    whole = DeviceSet(images, torch.device("cpu")).batch(torch.arange(10))
-    moved = augment(whole, AugmentRecipe(**change), draw(10, torch.Generator().manual_seed(0)))
-    agree = ((moved.frames > 125) == (moved.bits > 0)).float().mean()
-    assert agree > 0.98  # pixels on the block's edge may round to the other side
-    assert not torch.equal(moved.bits, whole.bits)
-
-
-def test_quarter_turn_keeps_the_proportions() -> None:
-    masks = np.zeros((1, 1, 40, 40), bool)
-    masks[0, 0, 18:22, 14:26] = True  # a bar, 12 wide and 4 high, in the middle
-    bits = np.stack([pack(one) for one in masks])
-    labels = masks.any(axis=(2, 3))
-    images = ImageSet(np.where(masks, 200, 50).astype(np.uint8), bits, labels, outlined(bits, labels))
-    whole = DeviceSet(images, torch.device("cpu")).batch(torch.arange(1))
-    drawn = torch.full((1, 8), 0.5)
-    drawn[0, 2] = 1.0
-    turned = augment(whole, AugmentRecipe(rotate_degrees=90), drawn).bits[0, 0]
-    ys, xs = torch.nonzero(turned, as_tuple=True)
-    assert (ys.max() - ys.min() + 1, xs.max() - xs.min() + 1) == (12, 4)
-
-
 @pytest.mark.parametrize("size", [(8, 6), (4, 2), (1, 1)])
 def test_targets_are_the_share_of_defect_in_each_cell(size: tuple[int, int]) -> None:
     masks = np.random.default_rng(0).random((3, 9, 8, 6)) < 0.3  # nine classes fill a byte and begin another
@@ -73,22 +37,6 @@ def test_targets_are_the_share_of_defect_in_each_cell(size: tuple[int, int]) -> 
     expected = whole.reshape(3, 10, size[0], rows, size[1], columns).mean(axis=(3, 5))
     np.testing.assert_allclose(found.fractions, expected[:, :9], rtol=1e-6)
     np.testing.assert_allclose(found.any_fraction, expected[:, 9], rtol=1e-6)
-
-
-def test_jitter_stays_within_its_limits() -> None:
-    recipe = AugmentRecipe(brightness=0.1)
-    before = whole_batch()
-    moved = augment(before, recipe, draw(10, torch.Generator().manual_seed(0))).frames - before.frames
-    assert moved.abs().max() <= 25.5
-    assert len(moved.flatten(1).mean(dim=1).unique()) == 10
-
-
-def test_a_share_of_the_batch_is_augmented_as_in_the_whole() -> None:
-    recipe = AugmentRecipe(flip_horizontal=True, brightness=0.1, contrast=0.1)
-    data, drawn = DeviceSet(image_set(), torch.device("cpu")), draw(10, torch.Generator().manual_seed(7))
-    whole = augment(data.batch(torch.arange(10)), recipe, drawn).frames
-    share = torch.arange(1, 10, 2)
-    assert torch.equal(augment(data.batch(share), recipe, drawn[share]).frames, whole[share])
 
 
 def test_shuffled_batches_are_full_and_hold_an_image_once() -> None:
@@ -110,3 +58,11 @@ def test_balanced_batches_hold_rare_kinds_more_often() -> None:
 def test_set_below_the_batch_size_is_one_batch() -> None:
     data = DeviceSet(image_set(3), torch.device("cpu"))
     assert [len(batch) for batch in data.shuffled(4, torch.Generator())] == [3]
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_short_epoch_draws_other_images_each_time(balanced: bool) -> None:
+    data = DeviceSet(image_set(), torch.device("cpu"))
+    epochs = [data.shuffled(2, torch.Generator().manual_seed(seed), balanced, most=5) for seed in range(20)]
+    assert {len(torch.cat(epoch)) for epoch in epochs} == {4}
+    assert len(torch.cat([torch.cat(epoch) for epoch in epochs]).unique()) == 10
