@@ -14,7 +14,9 @@ from rich.console import Console
 
 from train.annotations import import_coco, import_labelme
 from train.checkpoint import load_checkpoint
+from train.comparing import document_grid, load_measures, measures_grid
 from train.device import choose_compute
+from train.document import TABLE_I
 from train.dryrun import dry_run
 from train.errors import TrainError
 from train.evaluation import evaluate_checkpoint
@@ -26,7 +28,7 @@ from train.recipe import Recipe, load_recipe
 from train.run import Run
 from train.samples import Dataset
 from train.splits import SIDES, Kind, Side, Split, load_split, make_split, save_split, write_lists
-from train.tables import metrics_table
+from train.tables import metrics_table, text_table
 from train.world import World, joined_world, local_device
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -128,6 +130,23 @@ def pool_runs(
     console.print(spread_table(made))
     if output is not None:
         output.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their metrics.json.")],
+    part: Annotated[Literal["val", "test"], typer.Option(help="Which side of the split.")] = "test",
+    document: Annotated[bool, typer.Option("--document", help="Put the source document's Table I above.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")] = False,
+) -> None:
+    """Print several runs beside each other, a row each."""
+    names = [run.name if run.is_dir() else run.parent.name for run in runs]
+    measured = {name: load_measures(run, part) for name, run in zip(names, runs, strict=True)}
+    for grid in (document_grid(measured, TABLE_I if document else None), measures_grid(measured)):
+        if markdown:
+            typer.echo(grid.markdown())
+        else:
+            _console(World()).print(text_table(grid.columns, grid.rows))
 
 
 @app.command("split")

@@ -1,5 +1,7 @@
 """Metrics as tables and sentences, for the terminal and the report."""
 
+from collections.abc import Iterable
+
 from rich.table import Table
 
 from train.metrics import Metrics, Rate
@@ -31,6 +33,16 @@ def metrics_table(metrics: Metrics, title: str) -> Table:
         table.add_row(*row, end_section=number == len(metrics.classes))
     table.caption = "\n".join(sentences(metrics))
     table.caption_justify = "left"
+    return table
+
+
+def text_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """Plain rows for the terminal, numbers to the right."""
+    table = Table()
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
