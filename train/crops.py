@@ -4,7 +4,7 @@ The source document's five steps, as functions in their order: choose the defect
 paste them, change the whole. Only the images handed in are ever used, and those are the training part.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from train.blobs import Blob, find_blobs
+from train.drawn import ARTISTS, Artist, draw_defect
 from train.errors import DataError
 from train.images import Bits, ImageSet, present
 from train.jitter import jittered
 from train.paste import paste
 from train.recipe import CropsRecipe
-from train.samples import Image
+from train.samples import Image, Masks
 
 MOST_DEFECTS = 3
 """The document: one to three defects an image."""
@@ -34,6 +35,8 @@ class Stock:
     """Per class, the indices of the images that have an outlined defect of it."""
     cooccurrence: NDArray[np.float64]
     """[C, C]: of the images that have class c, how many have class d; the diagonal counts them all."""
+    artists: tuple[Artist | None, ...]
+    """Per class, who can draw its defects."""
     _blobs: dict[tuple[int, int], list[Blob]] = field(default_factory=dict)
 
     def blobs(self, index: int, kind: int) -> list[Blob]:
@@ -43,8 +46,11 @@ class Stock:
         return self._blobs[index, kind]
 
 
-def take_stock(training: ImageSet) -> Stock:
-    """Search the training part. Raises DataError if it has no good image or no outlined defect."""
+def take_stock(training: ImageSet, classes: Sequence[str] = ()) -> Stock:
+    """Search the training part. Raises DataError if it has no good image or no outlined defect.
+
+    classes: the classes' names, by which an artist is found for those of Magnetic Tile.
+    """
     drawn = training.labels & training.outlined
     bases = np.flatnonzero(~training.labels.any(axis=1))
     sources = tuple(tuple(np.flatnonzero(column).tolist()) for column in drawn.T)
@@ -54,7 +60,8 @@ def take_stock(training: ImageSet) -> Stock:
             "the training part, expected both; add some, or switch them off with --set crops.images=0"
         )
     counted = drawn.astype(np.float64)
-    return Stock(training, bases, sources, counted.T @ counted)
+    names = classes or [""] * len(sources)
+    return Stock(training, bases, sources, counted.T @ counted, tuple(ARTISTS.get(name) for name in names))
 
 
 def class_probabilities(losses: Sequence[float], stock: Stock) -> NDArray[np.float64]:
@@ -112,12 +119,24 @@ def _make_one(
     bits = np.zeros(stock.images.bits.shape[1:], dtype=np.uint8)  # [P, H, W]
     wraps = _may_wrap(image, axis=1), _may_wrap(image, axis=2)
     priority = {kind: generator.random() for kind in classes}
+    drawn = recipe.drawn > 0 and generator.random() < recipe.drawn
     for kind in sorted(classes, key=lambda kind: priority[kind]):  # the last one lies in front
-        for blob in _take_blobs(stock, kind, generator):
-            where = paste(image, blob, recipe, generator)
+        for where in _defects(image, stock, kind, recipe, generator, drawn):
             bits *= ~where
             bits[kind // 8] |= where * np.uint8(1 << kind % 8)
     return _change_whole(image, bits, wraps, recipe, generator)
+
+
+def _defects(
+    image: Image, stock: Stock, kind: int, recipe: CropsRecipe, generator: Generator, drawn: bool
+) -> Iterator[Masks]:
+    """Put defects of a class into `image`, in place: one that is drawn, or some that are cut out; yields where."""
+    artist = stock.artists[kind] if drawn else None
+    if artist is not None:
+        yield draw_defect(image, artist, generator)
+        return
+    for blob in _take_blobs(stock, kind, generator):
+        yield paste(image, blob, recipe, generator)
 
 
 def _take_blobs(stock: Stock, kind: int, generator: Generator) -> list[Blob]:

@@ -60,7 +60,8 @@ def _crops_s(run: Run) -> float:
     classes = len(run.dataset.classes)
     defective = [sample for sample in run.samples["train"] if not sample.good][:8]
     good = [sample for sample in run.samples["train"] if sample.good][:8]
-    stock = take_stock(load_images([*defective, *good], run.recipe.input, classes))
+    images = load_images([*defective, *good], run.recipe.input, classes)
+    stock = take_stock(images, run.dataset.classes)
     crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
     crops.make(range(_CROPS))  # finds the blobs
     return _timed(lambda: crops.make(range(_CROPS))) / _CROPS

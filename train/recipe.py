@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bundle import InputSpec, first_problem
 from bundle.toml_text import TomlError, parse_toml
+from train.drawn import ARTISTS
 from train.errors import RecipeError
 from train.splits import Kind
 
@@ -116,6 +117,8 @@ class CropsRecipe(Table):
     """Make a set before the first epoch as well, of all classes alike, as no loss is known yet."""
     guide: Literal["loss", "uniform"] = "loss"
     """Draw classes in proportion to their validation loss, or all alike."""
+    drawn: float = Field(default=0.0, ge=0, le=1)
+    """Share of the images whose defects are drawn instead of cut out; see train/drawn.py for which classes."""
     blob_brightness: float = Field(default=0.1, ge=0, le=1)
     blob_contrast: float = Field(default=0.2, ge=0, lt=1)
     brightness: float = Field(default=0.1, ge=0, le=1)
@@ -140,10 +143,10 @@ class RunRecipe(Table):
     """Length, batches, precision, and what counts as best."""
 
     epochs: int = Field(default=100, ge=1)
-    epoch_images: int | None = Field(default=None, ge=1)
-    """Images of an epoch, drawn anew for each; all of them where it is not set. For large sets, and slow networks."""
     batch: int = Field(default=16, ge=1)
     """Images per step of the optimiser, over all devices."""
+    epoch_images: int | None = Field(default=None, ge=1)
+    """Images of an epoch, drawn anew for each; all of them where it is not set. For large sets, and slow networks."""
     accumulate: int = Field(default=1, ge=1)
     """Parts in which a device computes its share of a batch, one after another."""
     draw: Literal["each", "balanced"] = "each"
@@ -206,7 +209,7 @@ class Recipe(Table):
         return self
 
     def check_classes(self, classes: tuple[str, ...]) -> None:
-        """Raise RecipeError unless the positive weights are one per class."""
+        """Raise RecipeError unless the positive weights are one per class, and what is to be drawn can be."""
         for key in ("class_weights", "mask_weights"):
             weights = getattr(self.loss, key)
             if weights and len(weights) != len(classes):
@@ -214,6 +217,11 @@ class Recipe(Table):
                     f"recipe {self.name}: loss.{key}: found {len(weights)} weights, expected {len(classes)}, "
                     f"one per class {', '.join(classes)}; override it with --set loss.{key}=[...]"
                 )
+        if self.crops.drawn and not set(classes) & set(ARTISTS):
+            raise RecipeError(
+                f"recipe {self.name}: crops.drawn: found the classes {', '.join(classes)}, expected one of those that "
+                f"can be drawn, {', '.join(ARTISTS)}; switch it off with --set crops.drawn=0"
+            )
 
 
 def first_difference(there: Recipe, here: Recipe) -> str:

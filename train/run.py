@@ -91,7 +91,7 @@ class Run:
             return
         train, val = self.load("train"), self.load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
-        training = TrainingData(train, self.recipe, self.compute.device)
+        training = TrainingData(train, self.recipe, self.compute.device, self.dataset.classes)
         val_set = DeviceSet(val, self.compute.device)
         scalars = Scalars(self.out, self.journal.done) if tensorboard and self.world.leads else None
         with (

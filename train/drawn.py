@@ -1,0 +1,49 @@
+"""Defects drawn onto a good image by the artist of the virtual camera, where too few real ones can be cut out.
+
+The artist's defects are reflectances relative to a surface, so a photograph of a good part will do as that surface.
+Their sizes are those of Magnetic Tile at 300 x 400 pixels.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from bundle.defects import DEFECTS, Defect
+from bundle.surface import Plane, Surface
+from train.jitter import as_bytes
+from train.samples import Image, Masks
+
+Artist = Callable[[Generator, Surface], Defect]
+
+ARTISTS: dict[str, Artist] = dict(DEFECTS)
+"""By the name of the class."""
+
+_OPACITY = (0.4, 1.0)
+_SHADE_PX = (4, 20)
+"""Across and along the marks of grinding: what is finer counts as grain."""
+_DARK = 0.45
+"""Of the median brightness; what is darker is not the part, but what lies beside it."""
+_GRAIN = 0.6
+"""Largest relative brightness of a mark that a defect's own texture repeats."""
+
+
+def draw_defect(image: Image, artist: Artist, generator: Generator) -> Masks:
+    """Draw a defect into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
+    grey: Plane = image.mean(axis=0, dtype=np.float32) + 1  # never 0
+    surface = _surface(grey)
+    defect = artist(generator, surface)
+    cover = defect.cover * surface.part
+    change = 1 + generator.uniform(*_OPACITY) * cover * (defect.reflectance / grey - 1)
+    image[:] = as_bytes(image * change)
+    where: Masks = cover >= 0.5
+    return where
+
+
+def _surface(grey: Plane) -> Surface:
+    """What a photograph of a good part shows of its surface, in grey levels."""
+    shade = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigmaX=_SHADE_PX[0], sigmaY=_SHADE_PX[1]), dtype=np.float32)
+    lit = (shade > _DARK * np.median(shade)).astype(np.float32)
+    part = np.asarray(cv2.GaussianBlur(lit, (0, 0), 1), dtype=np.float32)
+    return Surface(shade=shade, grain=np.clip(grey / shade - 1, -_GRAIN, _GRAIN), part=part)
