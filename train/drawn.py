@@ -1,7 +1,7 @@
 """Defects drawn onto a good image by the artist of the virtual camera, where too few real ones can be cut out.
 
 The artist's defects are reflectances relative to a surface, so a photograph of a good part will do as that surface.
-Their sizes are those of Magnetic Tile at 300 x 400 pixels.
+Their sizes are those of Magnetic Tile, whose parts are about 400 pixels high, and shrink or grow with the image.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,8 @@ Artist = Callable[[Generator, Surface], Defect]
 ARTISTS: dict[str, Artist] = dict(DEFECTS)
 """By the name of the class."""
 
+_HEIGHT_PX = 400
+"""At which height the artist draws."""
 _OPACITY = (0.4, 1.0)
 _SHADE_PX = (4, 20)
 """Across and along the marks of grinding: what is finer counts as grain."""
@@ -32,13 +34,22 @@ _GRAIN = 0.6
 def draw_defect(image: Image, artist: Artist, generator: Generator) -> Masks:
     """Draw a defect into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
     grey: Plane = image.mean(axis=0, dtype=np.float32) + 1  # never 0
-    surface = _surface(grey)
+    height, width = grey.shape
+    large = _resized(grey, (_HEIGHT_PX, round(width * _HEIGHT_PX / height)))
+    surface = _surface(large)
     defect = artist(generator, surface)
     cover = defect.cover * surface.part
-    change = 1 + generator.uniform(*_OPACITY) * cover * (defect.reflectance / grey - 1)
-    image[:] = as_bytes(image * change)
-    where: Masks = cover >= 0.5
+    change = generator.uniform(*_OPACITY) * cover * (defect.reflectance / large - 1)
+    image[:] = as_bytes(image * (1 + _resized(change, grey.shape)))
+    where: Masks = _resized(cover, grey.shape) >= 0.5
     return where
+
+
+def _resized(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    if plane.shape == shape:
+        return plane
+    how = cv2.INTER_AREA if shape[0] < plane.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, shape[::-1], interpolation=how), dtype=np.float32)
 
 
 def _surface(grey: Plane) -> Surface:

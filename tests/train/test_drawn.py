@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -37,6 +38,13 @@ def test_colours_keep_their_proportions() -> None:
     image[2] = image[2] // 2
     where = draw_defect(image, ARTISTS["Blowhole"], np.random.default_rng(0))
     np.testing.assert_allclose(image[0][where], 2.0 * image[2][where], atol=3)
+
+
+def test_sizes_follow_the_images() -> None:
+    large = good_tile()
+    small = cv2.resize(large[0], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)[np.newaxis]
+    areas = [draw_defect(image, ARTISTS["Uneven"], np.random.default_rng(3)).sum() for image in (large, small)]
+    assert areas[0] == pytest.approx(4 * areas[1], rel=0.05)
 
 
 def test_nothing_is_drawn_beside_the_part() -> None:
