@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from train.metrics import Metrics, Rate
+from train.metrics import Metrics, Rate, rate
 
 COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "F1", "AP", "IoU pooled", "IoU positives")
 
@@ -54,9 +54,11 @@ def percent(value: float | None) -> str:
 def sentences(metrics: Metrics) -> list[str]:
     """The measures over all classes, in words."""
     nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
+    share = metrics.false_rejects_at_no_escape
+    at_no_escape = "-" if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
     return [
-        f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}; "
-        f"false rejects at no escape {percent(metrics.false_rejects_at_no_escape)} %",
+        f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}",
+        f"false rejects at no escape {at_no_escape}",
         f"accuracy over image x class pairs {percent(metrics.accuracy_pairs)} %; "
         f"mean IoU over pairs {percent(metrics.mean_iou_pairs)} % (predicting nothing: {nothing} %)",
     ]
