@@ -26,7 +26,8 @@ OutOption = Annotated[Path, typer.Option(help="Folder of the new bundle.")]
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
 DataOption = Annotated[Path, typer.Option(help="Folder of labelled images.")]
 SplitOption = Annotated[
-    str | None, typer.Option(help="A split file, random or by-part. (default: the bundle's own split)")
+    str | None,
+    typer.Option(help="A split file, random or by-part; or a part of the bundle's own. (default: the bundle's own)"),
 ]
 PartOption = Annotated[Part, typer.Option(help="Which part of the split; all needs no split.")]
 ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such parts, 0 to 1.")]
@@ -67,7 +68,7 @@ def bundle(
 def evaluate(
     bundle: BundleArgument,
     data: DataOption,
-    json: Annotated[Path, typer.Option(help="File for every measure.")],
+    json: Annotated[Path | None, typer.Option(help="File for every measure.")] = None,
     split: SplitOption = None,
     part: PartOption = "all",
     protocol: Annotated[Path | None, typer.Option(help="HTML file of an acceptance protocol to be signed.")] = None,
@@ -82,10 +83,11 @@ def evaluate(
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
     result = run_evaluation(loaded, labelled, threads)
-    json.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if json is not None:
+        json.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if protocol is not None:
         protocol.write_text(protocol_page(result, _now()), encoding="utf-8")
-    what = f"{result.metrics.images} images of {result.dataset}, part {part}"
+    what = f"{result.metrics.images} images of {result.dataset}, part {labelled.part}"
     console.print(metrics_table(result.metrics, f"{result.bundle} ({result.bundle_id[:12]}) on {what}"))
 
 

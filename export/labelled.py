@@ -10,7 +10,7 @@ from bundle import Bundle, first_problem
 from export.errors import LabelsError
 from train.readers import read_dataset
 from train.samples import Dataset, Sample
-from train.splits import Kind, Split, load_split, make_split, sides_of
+from train.splits import SIDES, Kind, Split, load_split, make_split, sides_of
 
 Part = Literal["train", "val", "test", "all"]
 
@@ -44,9 +44,13 @@ class Labelled:
 def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "all") -> Labelled:
     """Read the data set in `data` and take a part of it.
 
-    split: a split file, `random`, `by-part`, or None for the split the bundle was trained with.
+    split: a split file, `random`, `by-part`, or None for the split the bundle was trained with; the name of a part
+    instead (`test`) is that part of the bundle's own split.
     Raises LabelsError for other classes than the bundle's or an empty selection, DataError and SplitError as `train`.
     """
+    for side in SIDES:
+        if split == side:
+            split, part = None, side
     dataset = read_dataset(data)
     if dataset.classes != bundle.manifest.classes:
         raise LabelsError(

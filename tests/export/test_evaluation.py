@@ -100,6 +100,17 @@ def test_without_a_split_the_parts_are_the_bundles_own(trained_bundle, squares, 
     assert "warning" not in printed
 
 
+def test_a_part_may_be_named_in_the_place_of_a_split(trained_bundle, squares, tmp_path):
+    named, printed = evaluate(trained_bundle, squares, tmp_path, "--split", "test")
+    assert named == evaluate(trained_bundle, squares, tmp_path, "--part", "test")[0]
+    assert "part test" in printed
+
+
+def test_the_figures_need_no_file(trained_bundle, squares):
+    command = ["evaluate", str(trained_bundle), "--data", str(squares), "--split", "test", "--threads", "1"]
+    assert "part test" in CliRunner().invoke(app, command, catch_exceptions=False).output
+
+
 def test_a_split_file_is_used(trained_bundle, squares, tmp_path):
     bundle, dataset = load_bundle(trained_bundle), read_dataset(squares)
     split = make_split(dataset, "random", seed=9)
