@@ -23,7 +23,8 @@ from edge.part import Part
 from edge.pictures import Pictures
 from edge.records import Records
 from edge.report import latencies_ms
-from edge.runtime import Rules, Runtime
+from edge.rules import Rules
+from edge.runtime import Runtime
 from edge.settings import PictureSettings
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Message, Result, Trigger

@@ -1,10 +1,12 @@
 """One part on its way from trigger to verdict."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bundle import Defect, Image, Verdict
 from edge.camera import Frame
+from edge.moment import Moment
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Part:
     deadline: float
     views: tuple[View, ...] = ()
     """One per camera."""
+    time: str = ""
+    """Of the trigger, UTC, ISO 8601; empty where nobody noted it, then its row has the time of its own making."""
     stamps: dict[str, float] = field(default_factory=dict)
     """When each stage was done: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
     outcome: Outcome | None = None
@@ -57,21 +61,24 @@ class Part:
     """What the PLC is told: the verdict, or OK for every part in shadow mode."""
     bundle_id: str = ""
     """Of the bundle that judged the part, or would have."""
-    _settling: threading.Condition = field(default_factory=threading.Condition, repr=False)
+    when_settled: Callable[["Part"], None] = field(default=lambda part: None, repr=False)
+    """Called by whoever settles the part, before anybody who waits for that wakes up."""
+    _settled: Moment = field(default_factory=Moment, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def settle(self, outcome: Outcome) -> bool:
         """Give the part its verdict; false if it already has one, which then stands."""
-        with self._settling:
+        with self._lock:
             if self.outcome is not None:
                 return False
             self.outcome = outcome
-            self._settling.notify_all()
-            return True
+            self.when_settled(self)
+        self._settled.come()
+        return True
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the verdict; false if there is none after `timeout_s`."""
-        with self._settling:
-            return self._settling.wait_for(lambda: self.outcome is not None, max(0.0, timeout_s))
+        return self._settled.wait(timeout_s)
 
     @property
     def settled(self) -> bool:
@@ -80,7 +87,7 @@ class Part:
 
     def add_frame(self, camera: int, frame: Frame) -> bool:
         """Take the frame of camera number `camera`; true if it was the last one missing."""
-        with self._settling:
+        with self._lock:
             self.views[camera].frame = frame
             self.stamps["frame"] = max(frame.arrived, self.stamps.get("frame", frame.arrived))
             return all(view.frame is not None for view in self.views)

@@ -11,16 +11,14 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from enum import Enum
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bundle import Verdict
 from edge.database import connect, last_number
-from edge.part import Outcome, Part, View
+from edge.entry import Entry, Kept
+from edge.part import Outcome, Part
+from edge.rows import statements_of
 
 log = logging.getLogger(__name__)
 
@@ -28,44 +26,6 @@ RETRY_S = 0.25
 """A disk that refused a row is tried again with each new row, and at least this often."""
 ENTRIES_IN_MEMORY = 20_000
 """One is about a kilobyte; a part has two or three, its row and what became of its result, its picture, itself."""
-STAGES = ("frame", "prepared", "inferred", "decided", "recorded", "sent", "acknowledged")
-
-Statement = tuple[str, tuple[Any, ...]]
-
-
-class Kept(Enum):
-    """What became of a row within the time allowed."""
-
-    WRITTEN = "written"
-    LATE = "late"
-    """Not yet on disk; it will be written as soon as the disk answers."""
-    REFUSED = "refused"
-    """The disk refuses rows; the part's verdict is now FAULT, and its row waits in memory."""
-    IN_MEMORY = "in memory"
-    """The disk refuses rows; the row waits in memory, and the verdict stands."""
-    LOST = "lost"
-    """Memory is full of rows that wait; the part's verdict is now FAULT, and it has no row."""
-
-
-@dataclass
-class _Entry:
-    """Statements that belong in one transaction, with who waits for them."""
-
-    statements: list[Statement]
-    as_fault: Callable[[], list[Statement]] | None = None
-    """Makes the same row with the verdict FAULT, in case the disk refuses and somebody still waits."""
-    kept: Kept | None = None
-    done: threading.Event = field(default_factory=threading.Event)
-    deciding: threading.Lock = field(default_factory=threading.Lock)
-
-    def conclude(self, kept: Kept) -> Kept:
-        """Fix what became of the row; the first to say so is right."""
-        with self.deciding:
-            if self.kept is None:
-                self.kept = kept
-                if kept is Kept.REFUSED and self.as_fault is not None:
-                    self.statements = self.as_fault()
-            return self.kept
 
 
 class Records:
@@ -94,12 +54,11 @@ class Records:
         self._utc = utc or (lambda: datetime.now(timezone.utc))
         self._without_disk = Kept.IN_MEMORY if goes_on else Kept.REFUSED
         self._entries_in_memory, self._full = entries_in_memory, False
-        self._room = threading.BoundedSemaphore(entries_in_memory)
         self._connection = connect(path)
         self.last_number = last_number(self._connection)
         """Row of the latest trigger; whoever takes a trigger counts it up."""
-        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._backlog: deque[_Entry] = deque()
+        self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._backlog: deque[Entry] = deque()
         self._thread = threading.Thread(target=self._write_all, name="records")
         self._thread.start()
 
@@ -118,58 +77,60 @@ class Records:
         """Rows, and later notes on them, that wait for the disk."""
         return self._entries.qsize() + len(self._backlog)
 
-    def keep(self, part: Part, wait_s: float) -> Kept:
-        """Hand over the row of a settled part and wait at most `wait_s` seconds for the disk.
+    def now(self) -> str:
+        """Return the time of day as rows have it."""
+        return self._utc().isoformat(timespec="milliseconds")
+
+    def begin(self, part: Part) -> Entry:
+        """Hand over the row of a settled part; what is returned can be waited for.
 
         If the disk refuses rows, the part's outcome becomes FAULT, and so does its row, unless the line goes on.
         """
+        part.time = part.time or self.now()
         fault = Outcome(Verdict.FAULT, fault=f"{self.path}: {self.refusal or 'the disk refuses rows'}")
-        time = self._utc().isoformat(timespec="milliseconds")
-        entry = _Entry(_row(part, part.outcome, time), partial(_row, part, fault, time))
-        if self.refusal:
-            entry.conclude(self._without_disk)
-        if self._hand_over(entry):
-            entry.done.wait(wait_s)
-            kept = entry.conclude(Kept.LATE)
-        else:
-            kept = Kept.LOST
-        if kept in (Kept.REFUSED, Kept.LOST):
-            part.outcome = fault
-        return kept
+        row = Entry(statements_of(part), part, fault)
+        self._hand_over(row)
+        return row
 
-    def _hand_over(self, entry: _Entry) -> bool:
-        if self._room.acquire(blocking=False):
+    def keep(self, part: Part, wait_s: float) -> Kept:
+        """Hand over the row of a settled part and wait at most `wait_s` seconds for the disk; see `begin`."""
+        return self.begin(part).wait(wait_s)
+
+    def _hand_over(self, entry: Entry) -> None:
+        if self.waiting < self._entries_in_memory:
+            if self.refusal:
+                entry.conclude(self._without_disk)
             self._entries.put(entry)
-            return True
+            return
         self.lost += 1
+        entry.conclude(Kept.LOST)
         if not self._full:
             self._full = True
             log.error("records %s: %s", self.path, self.trouble)
-        return False
 
     def note_delivery(self, part: Part, link: str) -> None:
         """Add what became of the result on the wire ('acknowledged' or 'undelivered'), without waiting."""
         statement = "UPDATE parts SET link = ?, sent_us = ?, acknowledged_us = ? WHERE number = ?"
         times = part.since_trigger_us("sent"), part.since_trigger_us("acknowledged")
-        self._hand_over(_Entry([(statement, (link, *times, part.number))]))
+        self._hand_over(Entry([(statement, (link, *times, part.number))]))
 
     def note_picture(self, part_number: int, camera: str, picture: str) -> None:
         """Add where a view's picture has been kept, without waiting."""
         statement = "UPDATE views SET picture = ? WHERE part = ? AND camera = ?"
-        self._hand_over(_Entry([(statement, (picture, part_number, camera))]))
+        self._hand_over(Entry([(statement, (picture, part_number, camera))]))
 
     def note_ejection(self, part_number: int, ejection: str) -> None:
         """Add what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed'), without waiting."""
-        self._hand_over(_Entry([("UPDATE parts SET ejection = ? WHERE number = ?", (ejection, part_number))]))
+        self._hand_over(Entry([("UPDATE parts SET ejection = ? WHERE number = ?", (ejection, part_number))]))
 
     def note_challenged(self, part_number: int, challenge: int) -> None:
         """Add that a part is a known bad one, without waiting."""
-        self._hand_over(_Entry([("UPDATE parts SET challenge = ? WHERE number = ?", (challenge, part_number))]))
+        self._hand_over(Entry([("UPDATE parts SET challenge = ? WHERE number = ?", (challenge, part_number))]))
 
     def note_challenge(self, challenge: int, result: str, found: str, ended: str) -> None:
         """Add how a challenge ended, without waiting."""
         statement = "UPDATE challenges SET result = ?, found = ?, ended = ? WHERE number = ?"
-        self._hand_over(_Entry([(statement, (result, found, ended, challenge))]))
+        self._hand_over(Entry([(statement, (result, found, ended, challenge))]))
 
     def close(self) -> int:
         """Write what is left and close; returns the number of entries that the disk still refused.
@@ -187,7 +148,6 @@ class Records:
             open_end = self._take(RETRY_S if self._backlog else None)
             while self._backlog and self._write(self._backlog[0]):
                 self._backlog.popleft()
-                self._room.release()
 
     def _take(self, timeout_s: float | None) -> bool:
         """Move what was handed over into the backlog; false once the records are being closed."""
@@ -199,10 +159,9 @@ class Records:
             self._backlog.append(entry)
             if self.refusal:
                 entry.conclude(self._without_disk)
-                entry.done.set()
         return entry is not None
 
-    def _write(self, entry: _Entry) -> bool:
+    def _write(self, entry: Entry) -> bool:
         try:
             with self._connection:
                 self._connection.execute("BEGIN")
@@ -213,7 +172,6 @@ class Records:
             return False
         if entry.conclude(Kept.WRITTEN) is Kept.LATE:
             self.late += 1
-        entry.done.set()
         if self.refusal:
             log.warning("records %s: the disk takes rows again, %d entries were waiting", self.path, self.waiting)
             self.refusal = ""
@@ -222,48 +180,8 @@ class Records:
             self._full = False
         return True
 
-    def _refused(self, entry: _Entry, error: sqlite3.Error) -> None:
+    def _refused(self, entry: Entry, error: sqlite3.Error) -> None:
         before, self.refusal = self.refusal, str(error)
         if not before:
             log.error("records %s: %s; free some space", self.path, self.trouble)
         entry.conclude(self._without_disk)
-        entry.done.set()
-
-
-def _row(part: Part, outcome: Outcome | None, time: str) -> list[Statement]:
-    if outcome is None:
-        raise ValueError(f"part {part.number} has no verdict yet")
-    worst = outcome.defects[0] if outcome.defects else None
-    strongest = (worst.class_name, worst.score, worst.area_px) if worst else (None, None, None)
-    told = part.told or outcome.verdict
-    identity = part.number, time, part.part_id, part.encoder, int(outcome.verdict), int(told)
-    stamps = (part.since_trigger_us(stage) for stage in STAGES)
-    statements: list[Statement] = [(_INTO_PARTS, (*identity, *strongest, outcome.fault, part.bundle_id, *stamps))]
-    for view in part.views:
-        statements += _view_rows(part.number, view, with_defects=bool(outcome.defects))
-    return statements
-
-
-def _view_rows(part: int, view: View, with_defects: bool) -> list[Statement]:
-    if view.frame is None:
-        return []
-    height, width = view.frame.pixels.shape[:2]
-    rows: list[Statement] = [(_INTO_VIEWS, (part, view.camera, view.exposure, view.frame.source, width, height))]
-    for found in view.defects if with_defects else ():
-        area_mm2 = None if view.mm2_per_px is None else found.area_px * view.mm2_per_px
-        defect = part, view.camera, found.class_name, found.score, found.area_px, area_mm2, *found.box
-        rows.append((_INTO_DEFECTS, defect))
-    return rows
-
-
-def _insert(table: str, columns: str) -> str:
-    return f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' for _ in columns.split(', '))})"
-
-
-_INTO_PARTS = _insert(
-    "parts",
-    "number, time, part_id, encoder, verdict, told, class, score, area_px, fault, bundle_id, "
-    + ", ".join(f"{stage}_us" for stage in STAGES),
-)
-_INTO_VIEWS = _insert("views", "part, camera, exposure, source, width, height")
-_INTO_DEFECTS = _insert("defects", "part, camera, class, score, area_px, area_mm2, x, y, width, height")

@@ -11,8 +11,10 @@ from bundle import Verdict
 from edge.alarms import Alarms
 from edge.camera import Clock
 from edge.ejector.rejects import Rejects
+from edge.entry import Entry
 from edge.part import Part
 from edge.records import Records
+from edge.rules import Rules
 from edge.settle import settle_late
 from edge.wire import to_result
 from firmware_bridge.link import Link
@@ -44,11 +46,8 @@ class Reporter:
         self,
         records: Records,
         link: Link,
+        rules: Rules,
         clock: Clock,
-        record_wait_s: float,
-        shadow: bool,
-        alarm_after_rejects: int,
-        reports_all: bool,
         alarms: Alarms,
         rejects: Rejects,
     ) -> None:
@@ -56,10 +55,9 @@ class Reporter:
         self.tally = Tally()
         self.watchers: list[Callable[[Part], None]] = []
         """Who looks at each part once its result is sent; quick, or it delays the next result."""
-        self._records, self._link, self._clock = records, link, clock
-        self._record_wait_s, self._shadow = record_wait_s, shadow
-        self._alarms, self._alarm_after_rejects, self._rejects_in_a_row = alarms, alarm_after_rejects, 0
-        self._rejects, self._reports_all = rejects, reports_all
+        self._records, self._link, self._rules, self._clock = records, link, rules, clock
+        self._alarms, self._rejects, self._rejects_in_a_row = alarms, rejects, 0
+        self._rows: dict[int, Entry] = {}  # by number, of parts that are settled and not yet reported
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
 
@@ -75,6 +73,12 @@ class Reporter:
                 settle_late(part)
             self._report(part)
             self.tally.reported += 1
+
+    def record(self, part: Part) -> None:
+        """Hand over the row of a part that has just been settled, in the thread that settled it."""
+        part.told = Verdict.OK if self._rules.shadow else None
+        part.stamps["recorded"] = self._clock()
+        self._rows[part.number] = self._records.begin(part)
 
     def delivered(self, message: Message, arrived: bool) -> None:
         """Learn from the link that a message arrived, or was given up."""
@@ -93,15 +97,13 @@ class Reporter:
         self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
 
     def _report(self, part: Part) -> None:
-        part.told = Verdict.OK if self._shadow else None
-        part.stamps["recorded"] = self._clock()
-        self._records.keep(part, self._record_wait_s)  # may make a FAULT of it
+        self._rows.pop(part.number).wait(self._rules.record_wait_s)  # may make a FAULT of it
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         part.told = part.told or part.outcome.verdict
         self._rejects.reported(part, part.told is Verdict.OK)
         self.tally.verdicts[part.outcome.verdict] += 1
-        if self._reports_all or part.told is not Verdict.OK:
+        if self._rules.report == "all" or part.told is not Verdict.OK:
             self._send(part)
         self._watch_rejects(part, part.outcome.verdict)
         for watcher in tuple(self.watchers):
@@ -123,7 +125,7 @@ class Reporter:
     def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
         """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""
         self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
-        if self._rejects_in_a_row and self._rejects_in_a_row == self._alarm_after_rejects:
+        if self._rejects_in_a_row and self._rejects_in_a_row == self._rules.alarm_after_rejects:
             found = f"found {self._rejects_in_a_row} up to part {part.part_id}; look at the parts, lamp and camera"
             self._alarms.raise_(REJECTS, found, part_id=part.part_id)
             self._rejects_in_a_row = 0

@@ -1,30 +1,28 @@
 """The loop: trigger -> frame -> decision -> row -> result, one verdict for every trigger, in the triggers' order.
 
 Threads: `line` hears the PLC and hands each part to the others, one `grab` for each camera takes its frames, `infer`
-owns the engine, `report` waits for each part's verdict until its deadline, writes its row and sends its result. A part
-is settled once; who comes second (a late frame, a late decision) finds it settled and lets it go.
+owns the engine, `report` waits for each part's verdict until its deadline, then for its row, and sends its result. A
+part is settled once, and whoever settles it hands its row to the records; who comes second (a late frame, a late
+decision) finds it settled and lets it go.
 """
 
 import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from bundle import Bundle, Verdict
+from bundle import Bundle
 from edge.alarms import Alarm, Alarms
-from edge.announcer import Announcer
-from edge.camera import Camera, Clock, Frame
+from edge.camera import Camera, Clock
 from edge.ejector.rejects import Rejects
-from edge.grabber import Grabber
 from edge.inspector import Inspector
+from edge.intake import Intake
 from edge.judge import Judge
-from edge.part import Part, View
+from edge.part import Part
 from edge.records import Records
 from edge.reporter import Reporter, Tally
-from edge.settle import settle_as, settle_error
+from edge.rules import Rules
 from edge.watchman import Watchman
 from edge.wire import to_alarms, to_fault
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
@@ -39,21 +37,6 @@ DELIVERY_S = 3.0
 """How long a stopping station waits for the last acknowledgements."""
 ALARMS_S = 1.0
 """The PLC is told which alarms are in force at least this often, as one word may be lost."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the line asks of the loop; see the fields of the same names in `Line`."""
-
-    deadline_s: float = 0.5
-    grab_timeout_s: float = 0.2
-    open_parts: int = 8
-    record_wait_s: float = 0.005
-    shadow: bool = False
-    alarm_after_rejects: int = 0
-    trigger: str = "plc"
-    every_counts: int = 0
-    report: str = "all"
 
 
 class Runtime:
@@ -72,33 +55,24 @@ class Runtime:
     ) -> None:
         self.alarms = alarms or Alarms()
         """What is wrong at present; the PLC is told of each as a Fault."""
-        self.triggers = 0
-        """Parts that the PLC has triggered since the start."""
-        self.overruns = 0
-        """Those that came while `open_parts` were open; each got TIMEOUT."""
         self.finished = threading.Event()
         """Set when the camera has no more frames, or a thread has failed."""
         self.failure: BaseException | None = None
         """What made a thread fail; our fault, never a part's."""
         self.clock = clock
-        self._cameras, self._records, self._link, self._rules = cameras, records, link, rules
+        self._link = link
         self._judge = Judge(inspector, clock, self._changed_over)
         self._rejects = rejects or Rejects(records, self.alarms, clock)
-        habits = rules.record_wait_s, rules.shadow, rules.alarm_after_rejects, rules.report == "all"
-        self._reporter = Reporter(records, link, clock, *habits, self.alarms, self._rejects)
+        self._reporter = Reporter(records, link, rules, clock, self.alarms, self._rejects)
+        self._intake = Intake(cameras, records, rules, clock, self._rejects, self._judge, self._reporter)
         self._watchman = Watchman(self.alarms, cameras, records)
         self.alarms.listeners.append(self._tell_plc)
         self._alarms_told, self._alarms_at = to_alarms(()), clock()
-        numbered = enumerate(cameras.values() if rules.trigger == "plc" else ())
-        self._grabbers = [Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in numbered]
-        self._numbering = threading.Lock()  # part numbers are given by whichever thread hears of parts
-        self._changing = False  # from the PLC's wish for another recipe until it is in force or refused
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Recipe numbers that the PLC wants; whoever takes one answers by `use` or `refuse_changeover`."""
-        self._stopping = threading.Event()
         loops: dict[str, Callable[[], None]] = {
             "line": self._line,
-            **self._grab_loops(),
+            **self._intake.loops(self.finished.set),
             "infer": self._judge.run,
             "report": self._reporter.run,
         }
@@ -126,9 +100,19 @@ class Runtime:
         return self._reporter.tally
 
     @property
+    def triggers(self) -> int:
+        """Parts that have been triggered since the start."""
+        return self._intake.triggers
+
+    @property
+    def overruns(self) -> int:
+        """Those that came while `open_parts` were open; each got TIMEOUT."""
+        return self._intake.overruns
+
+    @property
     def frames_discarded(self) -> int:
         """Frames of parts that were settled before their frame came."""
-        return sum(grabber.discarded for grabber in self._grabbers)
+        return self._intake.discarded
 
     def start(self) -> None:
         """Start the threads; from here on every trigger gets its verdict."""
@@ -137,11 +121,11 @@ class Runtime:
 
     def stop(self) -> None:
         """Take no more triggers, give every open part its verdict, tell the PLC, and end the threads."""
-        self._stopping.set()
+        self._intake.stopping.set()
         line, *chain = self._threads
         line.join()
         inboxes: list[queue.SimpleQueue[Any]] = [
-            *([grabber.parts for grabber in self._grabbers] or [queue.SimpleQueue()]),
+            *self._intake.inboxes,
             self._judge.inbox,
             self._reporter.parts,
         ]
@@ -162,11 +146,11 @@ class Runtime:
     def refuse_changeover(self, recipe: int, reason: str) -> None:
         """Tell the PLC that the recipe it asked for is not to be had; the bundle in use stays."""
         log.error("changeover to recipe %d refused, the station goes on as before: %s", recipe, reason)
-        self._changing = False
+        self._intake.changing = False
         self._link.send(Fault(FaultCode.BUNDLE, text=f"recipe {recipe} refused"))
 
     def _changed_over(self, inspector: Inspector, recipe: int) -> None:
-        self._changing = False
+        self._intake.changing = False
         self._link.send(Changeover(recipe, inspector.bundle.id))
 
     def close_inspector(self) -> None:
@@ -192,9 +176,9 @@ class Runtime:
     # line
 
     def _line(self) -> None:
-        while not self._stopping.is_set():
+        while not self._intake.stopping.is_set():
             self._serve()
-        while self.tally.reported < self.triggers and self._threads[-1].is_alive():
+        while self.tally.reported < self._intake.triggers and self._threads[-1].is_alive():
             self._serve()
         last_moment = self.clock() + DELIVERY_S
         while self._reporter.in_flight and self.clock() < last_moment:
@@ -222,7 +206,8 @@ class Runtime:
     def _hear(self, event: Event) -> None:
         self._watchman.hear(event)
         if isinstance(event, Trigger):
-            self._triggered(event)
+            age_s = None if event.age_ms == AGE_UNKNOWN else event.age_ms / 1e3
+            self._intake.triggered(event.part_id, event.encoder, age_s)
         elif isinstance(event, Belt):
             self._rejects.belt_at(event.encoder, event.arrived)
         elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
@@ -232,83 +217,9 @@ class Runtime:
             if event.code is FaultCode.OUTPUT:
                 self._rejects.unconfirmed(event.part_id)
         elif isinstance(event, Changeover):
-            self._changing = True
+            self._intake.changing = True
             self.changeovers.put(event.recipe)
         elif isinstance(event, (Acknowledged, Undelivered)):
             self._reporter.delivered(event.message, isinstance(event, Acknowledged))
         elif not isinstance(event, Message):
             log.info("line: %s", event)
-
-    def _triggered(self, trigger: Trigger) -> None:
-        age_s = None if trigger.age_ms == AGE_UNKNOWN else trigger.age_ms / 1e3
-        views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
-        part = self._begin(trigger.part_id, trigger.encoder, self.clock() - (age_s or 0.0), views)
-        if not self._grabbers:
-            found = f"found a trigger of the PLC's, expected none with trigger = {self._rules.trigger!r}"
-            settle_as(part, Verdict.FAULT, found)
-        for grabber in self._grabbers if not part.settled else ():
-            grabber.parts.put(part)
-        self._reporter.parts.put(part)
-
-    def _begin(self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...]) -> Part:
-        """Make the next part, settled already where it cannot be inspected; without an id it gets its number as one."""
-        with self._numbering:
-            self.triggers += 1
-            self._records.last_number += 1
-            number, open_parts = self._records.last_number, self.triggers - self.tally.reported
-        deadline = triggered + self._rules.deadline_s
-        part = Part(number, number % 2**32 if part_id is None else part_id, encoder, triggered, deadline, views)
-        part.bundle_id = self.bundle.id
-        self._rejects.triggered(part)
-        if self._stopping.is_set():
-            settle_as(part, Verdict.FAULT, "the station is stopping")
-        elif self._changing:
-            settle_as(part, Verdict.FAULT, "the station is changing over to another recipe")
-        elif open_parts > self._rules.open_parts:
-            self.overruns += 1
-            settle_as(part, Verdict.TIMEOUT, f"{self._rules.open_parts} parts wait for their verdicts already")
-        return part
-
-    # grab
-
-    def _grab_loops(self) -> dict[str, Callable[[], None]]:
-        if not self._grabbers:
-            return {"grab": partial(self._announcer().run, self._stopping, self.finished.set)}
-        return {
-            f"grab {name}": partial(grabber.run, self.finished.set)
-            for name, grabber in zip(self._cameras, self._grabbers, strict=True)
-        }
-
-    def _announcer(self) -> Announcer:
-        (camera,) = self._cameras.values()
-        camera.announce()
-        return Announcer(
-            camera,
-            self._rules.grab_timeout_s,
-            self,
-            steady=self._rules.trigger == "free",
-            every_counts=self._rules.every_counts,
-            belt=self._rejects.encoder,
-        )
-
-    def announced(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
-        """Make a part of a frame that came by itself, or of one that did not come."""
-        if self._stopping.is_set():
-            return  # from here on nothing is a part any more
-        (name,) = self._cameras
-        now = self.clock() if frame is None else frame.arrived
-        part = self._begin(None, self._rejects.encoder(now) or 0, now, (View(name, exposure),))
-        self._reporter.parts.put(part)
-        if error is not None:
-            settle_error(part, error)
-        if frame is not None and not part.settled:
-            self.frame_arrived(part, 0, frame)
-
-    def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
-        """Pass a part on to the engine once all its frames are there."""
-        if part.add_frame(camera, frame):
-            self._judge.inbox.put(part)
-
-    def frame_missing(self, part: Part, error: Exception) -> None:
-        """Settle a part that lacks a frame."""
-        settle_error(part, error)

@@ -29,7 +29,8 @@ from edge.page.state import Welcome
 from edge.part import Part
 from edge.pictures import Pictures
 from edge.records import Records
-from edge.runtime import Rules, Runtime
+from edge.rules import Rules
+from edge.runtime import Runtime
 from edge.settings import CameraSettings, PageSettings
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello

@@ -1,5 +1,6 @@
 """Rows are on disk before their results are sent, and a disk that refuses them loses none."""
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -9,15 +10,19 @@ from contextlib import closing, suppress
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
+from weakref import ref
 
+import numpy as np
 import pytest
 
 from bundle import Defect, Verdict
 from edge import database
+from edge.camera import Frame
 from edge.database import next_number, reading, version_of
+from edge.entry import Kept
 from edge.errors import RecordsError
-from edge.part import Outcome, Part
-from edge.records import Kept, Records
+from edge.part import Outcome, Part, View
+from edge.records import Records
 
 PATIENCE_S = 10.0
 VERSION_1 = "36ee3abcc16d96f1682c39f737b217eee8390483cc0b66d18241c0d12abb2dd8"
@@ -172,6 +177,43 @@ def test_memory_has_room_for_so_many_rows_and_no_more(tmp_path: Path, caplog: py
     assert (left, records.lost, records.trouble) == (0, 21, "")
     assert rows(records, "SELECT count(*), min(verdict), max(verdict) FROM parts") == [(100, 1, 1)]
     assert len([said for said in caplog.messages if "room for no more" in said]) == 1
+
+
+def test_a_part_beyond_the_room_in_memory_is_a_fault_even_where_parts_go_on(tmp_path: Path) -> None:
+    records = Records(tmp_path / "records.sqlite", goes_on=True, entries_in_memory=1)
+    fill_disk(records)
+    number = 1
+    while records.keep(settled(number), PATIENCE_S) is not Kept.IN_MEMORY:
+        number += 1
+    beyond = settled(number + 1)
+    kept = records.keep(beyond, PATIENCE_S)
+    free_disk(records)
+    records.close()
+
+    assert kept is Kept.LOST
+    assert beyond.outcome is not None
+    assert beyond.outcome.verdict is Verdict.FAULT
+
+
+def test_a_row_that_waits_for_the_disk_holds_no_frame(records: Records) -> None:
+    fill_disk(records)
+    keep_until_refused(records)
+    part = settled(1000)
+    part.views = (View("top", 1, Frame(np.zeros((8, 8), np.uint8), 1, 0.0, "")),)
+    frame = ref(part.views[0].frame)
+    records.keep(part, PATIENCE_S)
+    del part
+    gc.collect()
+
+    assert frame() is None
+
+
+def test_a_row_has_the_time_of_its_trigger(records: Records) -> None:
+    part = settled(1)
+    part.time = "2026-05-04T11:59:59.500+00:00"
+    records.keep(part, PATIENCE_S)
+
+    assert rows(records, "SELECT time FROM parts") == [("2026-05-04T11:59:59.500+00:00",)]
 
 
 def test_rows_that_never_reached_the_disk_are_counted_at_the_end(records: Records) -> None:

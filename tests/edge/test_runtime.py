@@ -21,7 +21,8 @@ from edge.errors import CameraFinished, FrameDamaged
 from edge.inspector import Inspector, Sight
 from edge.part import Part, View
 from edge.records import Records
-from edge.runtime import Rules, Runtime
+from edge.rules import Rules
+from edge.runtime import Runtime
 from firmware_bridge.events import Undelivered
 from firmware_bridge.messages import AGE_UNKNOWN, Alarms, Belt, Changeover, Fault, FaultCode, Result, Trigger
 from firmware_bridge.messages import Verdict as WireVerdict
@@ -137,13 +138,27 @@ def test_each_part_has_its_row_before_its_result(station: Run, tmp_path: Path) -
     assert seen == [[(1,)], [(2,)]]
 
 
+def test_a_row_does_not_wait_for_the_parts_before_it(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    station(plc, DamagedCamera([GOOD], damaged={2}), engine=NumpyEngine(manifest_of(tmp_path), gate=gate))
+    plc.trigger(1, 2)
+    last_moment = monotonic() + 10.0
+    while not rows(tmp_path, "SELECT part_id FROM parts"):
+        assert monotonic() < last_moment
+    results = list(plc.results)
+    gate.set()
+
+    assert results == []
+    assert verdicts(plc.wait_for(2)) == ["OK", "FAULT"]
+
+
 def test_after_the_stop_everything_is_in_the_records(station: Run, tmp_path: Path) -> None:
     plc = HandPlc()
     runtime = station(plc, ListCamera([GOOD, BRIGHT]))
     plc.trigger(1, 2)
     plc.wait_for(2)
     runtime.stop()
-    runtime._records.close()
+    runtime._intake._records.close()
 
     assert rows(tmp_path, "SELECT part_id, verdict, class, link FROM parts") == [
         (1, 1, None, "acknowledged"),
@@ -246,7 +261,7 @@ def test_a_result_that_was_not_delivered_is_on_record(station: Run, tmp_path: Pa
     (result,) = plc.wait_for(1)
     plc.tell(Undelivered(result, "nobody answers"))
     runtime.stop()
-    runtime._records.close()
+    runtime._intake._records.close()
 
     assert rows(tmp_path, "SELECT verdict, link FROM parts") == [(1, "undelivered")]
     assert runtime.tally.undelivered == 1
@@ -259,7 +274,7 @@ def test_rows_go_on_counting_after_a_restart(station: Run, tmp_path: Path) -> No
         plc.trigger(part_id)
         plc.wait_for(1)
         runtime.stop()
-        runtime._records.close()
+        runtime._intake._records.close()
 
     assert rows(tmp_path, "SELECT number, part_id FROM parts") == [(1, 1), (2, 2)]
 
@@ -271,7 +286,7 @@ def test_a_part_is_as_bad_as_its_worst_view(station: Run, tmp_path: Path) -> Non
 
     results = plc.wait_for(3)
     runtime.stop()
-    runtime._records.close()
+    runtime._intake._records.close()
 
     assert verdicts(results) == ["OK", "NG", "NG"]
     assert results[1].class_index == 2
@@ -307,7 +322,7 @@ def test_in_shadow_mode_everything_passes_and_the_verdict_is_on_record(station: 
 
     assert verdicts(plc.wait_for(3)) == ["OK", "OK", "OK"]
     runtime.stop()
-    runtime._records.close()
+    runtime._intake._records.close()
     assert rows(tmp_path, "SELECT verdict, told FROM parts") == [(1, 1), (2, 1), (5, 1)]
 
 
@@ -440,7 +455,7 @@ def test_without_triggers_every_frame_is_a_part_and_so_is_every_lost_one(
     results = plc.wait_for(7)
     assert runtime.finished.wait(10.0)
     runtime.stop()
-    runtime._records.close()
+    runtime._intake._records.close()
 
     assert [result.part_id for result in results] == [1, 2, 3, 4, 5, 6, 7]
     assert verdicts(results) == ["OK", "NG", "FAULT", "FAULT", "OK", "FAULT", "OK"]
@@ -454,7 +469,7 @@ def test_of_a_web_only_the_rejects_may_be_reported_and_all_are_on_record(station
     results = plc.wait_for(2)
     assert runtime.finished.wait(10.0)
     runtime.stop()
-    runtime._records.close()
+    runtime._intake._records.close()
 
     assert [(result.part_id, result.verdict.name) for result in results] == [(2, "NG"), (4, "NG")]
     query = "SELECT verdict, link, sent_us IS NULL FROM parts"

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from bundle import Image
+from edge.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.live import LiveCamera
 from edge.cameras.v4l2 import V4l2Device, V4l2Options
@@ -67,6 +68,23 @@ class HandDevice(Device):
         self.closed.set()
 
 
+class SilentDevice(HandDevice):
+    """Sends nothing; each wait for a frame takes as long as it may, on a clock of its own."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._wait_s = wait_s
+
+    def clock(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def receive(self, timeout_s: float) -> None:
+        """Wait in vain."""
+        self.now += self._wait_s
+
+
 class Plug:
     """Where devices are connected: each attempt takes the next one, an exception is raised."""
 
@@ -82,10 +100,10 @@ class Plug:
         return device
 
 
-def live(plug: Callable[[], Device], **options: Any) -> LiveCamera:
+def live(plug: Callable[[], Device], clock: Clock = monotonic, **options: Any) -> LiveCamera:
     """Open a camera on a plug; no latency, opened again after next to no pause."""
     chosen = DeviceOptions.model_validate({"latency_ms": 0, "black": -1, "saturated": 1, **options})
-    return LiveCamera("hand://", monotonic, chosen, plug, back_off_s=RETRY_S)
+    return LiveCamera("hand://", clock, chosen, plug, back_off_s=RETRY_S)
 
 
 class FakeCapture:
