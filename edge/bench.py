@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
-from bundle import Bundle, Image
+from bundle import Bundle, Image, resize
 from edge.bench_report import Measured, Way
 from edge.camera import Clock, Frame
 from edge.cameras.exposures import OnDemandCamera
@@ -128,11 +128,12 @@ class Course:
 class Bench:
     """A bundle on its engine, measured bare or with the runtime around it."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, parts: int) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, parts: int, fitted: bool = False) -> None:
+        """fitted: whether the golden frames are resized to the network's input beforehand."""
         self.bare_ms: list[float] = []
         """Each frame's time through the bare engine, from call to answer."""
         self._bundle, self._engine, self._parts = bundle, engine, parts
-        self._frames = bundle.golden.frames
+        self._frames = [_fitted(frame, bundle) for frame in bundle.golden.frames] if fitted else bundle.golden.frames
         self._inputs = [bundle.prepare(frame)[np.newaxis] for frame in self._frames]
         self._inspector = Inspector(bundle, engine, perf_counter)
         self._inspector.warm_up(cameras=1)
@@ -201,11 +202,16 @@ class Bench:
         return self._parts / (perf_counter() - start)
 
 
-def measure(bundle: Bundle, engine_name: str, threads: int | None, parts: int, rounds: int = ROUNDS) -> Measured:
-    """Measure a bundle on one engine, `parts` frames in each round of each way to run it."""
+def measure(
+    bundle: Bundle, engine_name: str, threads: int | None, parts: int, rounds: int = ROUNDS, fitted: bool = False
+) -> Measured:
+    """Measure a bundle on one engine, `parts` frames in each round of each way to run it.
+
+    fitted: whether the frames are of the network's size already. Raises EngineError.
+    """
     engine = open_engine(engine_name, bundle, threads)
     try:
-        bench = Bench(bundle, engine, parts)
+        bench = Bench(bundle, engine, parts, fitted)
         bare_per_s: list[float] = []
         with tempfile.TemporaryDirectory() as folder:
             pairs = {
@@ -222,6 +228,17 @@ def measure(bundle: Bundle, engine_name: str, threads: int | None, parts: int, r
     return Measured(
         bundle.manifest.name, bundle.id, engine.description, threads, parts, bare_per_s, bench.bare_ms, ways
     )
+
+
+def _fitted(frame: Image, bundle: Bundle) -> Image:
+    """The frame as a camera delivers it whose region of interest has the size of the network's input."""
+    spec = bundle.manifest.input
+    if spec.crop is not None:
+        raise EngineError(
+            f"bench --fitted: found that the bundle takes a part of each frame ({spec.crop}), expected whole frames; "
+            "leave --fitted out"
+        )
+    return resize(frame, spec.height, spec.width)
 
 
 def _way(busy: Course, alone: Course) -> Way:

@@ -74,6 +74,9 @@ def bench(
     engine: Annotated[str, typer.Option(help="What runs the network.")] = "onnxruntime",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: it chooses)")] = None,
     parts: Annotated[int, typer.Option(min=10, help="Parts in each round of each way to run.")] = 50,
+    fitted: Annotated[
+        bool, typer.Option("--fitted", help="Frames have the input's size and need no resizing.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
     """Measure what the runtime costs over the bare engine on the same frames, and the latency by stage.
@@ -86,7 +89,7 @@ def bench(
 
     if output is not None:
         output.touch()  # what cannot be written is said before the minutes are spent
-    found = measure(load_bundle(bundle), engine, threads, parts)
+    found = measure(load_bundle(bundle), engine, threads, parts, fitted=fitted)
     console.print(found.engine, throughput_table(found), overhead_table(found), *stage_tables(found))
     if output is not None:
         output.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")

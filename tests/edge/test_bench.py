@@ -3,17 +3,20 @@
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bundle import Image, load_bundle
+from bundle import Crop, Image, InputSpec, load_bundle
 from edge.bench import Bench, Course, InstantPlc
 from edge.bench_report import Measured, Way
 from edge.cli import main
 from edge.engine import Pending
 from edge.errors import EngineError
 from firmware_bridge.messages import Fault, FaultCode, Result, Trigger, Verdict
+from tests.conftest import HEIGHT, WIDTH
 from tests.edge.line_doubles import NumpyEngine
 
 PARTS = 10
@@ -67,6 +70,40 @@ def test_a_round_runs_each_part_once_and_notes_its_times(make_bundle: Callable[.
     assert engine.calls - warmed_up == PARTS
     assert len(course.to_result_ms) == len(course.around_engine_ms) == PARTS
     assert all(0 < around < whole for around, whole in zip(course.around_engine_ms, course.to_result_ms, strict=True))
+
+
+class ShapesEngine(NumpyEngine):
+    """Notes the sizes of the frames that it is given."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def begin(self, frames: Sequence[Image]) -> Pending:
+        """Begin a batch."""
+        self.shapes |= {frame.shape for frame in frames}
+        return super().begin(frames)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_fitted_frames_have_the_size_of_the_input(
+    make_bundle: Callable[..., Path], tmp_path: Path, fitted: bool
+) -> None:
+    stored = load_bundle(make_bundle())
+    large = replace(stored.golden, frames=[np.zeros((31, 20), np.uint8)])
+    bundle = replace(stored, golden=large)
+    engine = ShapesEngine(bundle.manifest)
+    bench = Bench(bundle, engine, PARTS, fitted)
+    engine.shapes.clear()  # of the warm-up
+    bench.run(Course(tmp_path / "course", open_parts=1, pictures=False))
+    assert engine.shapes == {(HEIGHT, WIDTH) if fitted else (31, 20)}
+
+
+def test_a_bundle_that_crops_cannot_be_fitted(make_bundle: Callable[..., Path]) -> None:
+    spec = InputSpec(height=8, width=8, channels=1, crop=Crop(x=0, y=0, width=8, height=8))
+    bundle = load_bundle(make_bundle(input=spec))
+    with pytest.raises(EngineError, match="bench --fitted: found that the bundle takes a part of each frame"):
+        Bench(bundle, NumpyEngine(bundle.manifest), PARTS, fitted=True)
 
 
 def test_figures_of_an_engine_that_fails_are_not_given(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
