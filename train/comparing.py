@@ -75,7 +75,7 @@ def _cell(value: float | Sequence[float | None]) -> str:
 
 
 def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}".removesuffix(".0")
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _known(value: float) -> float | None:
