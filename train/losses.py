@@ -115,7 +115,8 @@ class Loss:
         weights = self.mask_weights.view(1, -1, 1, 1)
         if not self.recipe.area_weights:
             return weights, torch.ones_like(weights[..., 0, 0])
-        share = targets.fractions.mean(dim=(2, 3), keepdim=True)  # [B, C, 1, 1]
+        # an image that is all defect would have the weight 0, and its loss be divided by 0
+        share = targets.fractions.mean(dim=(2, 3), keepdim=True).clamp(max=1 - 1e-6)  # [B, C, 1, 1]
         root = ((1 - share) / share.clamp(min=1e-6)).sqrt().clamp(max=LARGEST_AREA_WEIGHT)
         weights = torch.where(share > 0, root, weights)
         return weights, (1 + (weights - 1) * share)[..., 0, 0]

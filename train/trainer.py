@@ -1,5 +1,6 @@
 """The network in training: one epoch, one validation, a state that can be put away and taken up again."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
@@ -16,7 +17,7 @@ from train.augment import augment, draw
 from train.curve import epoch_generator, learning_rate
 from train.data import Batch, DeviceSet, targets
 from train.device import Compute
-from train.errors import RecipeError
+from train.errors import RecipeError, TrainError
 from train.losses import Loss
 from train.network import Inspector, class_logits
 from train.outputs import Outputs
@@ -82,7 +83,13 @@ class Trainer:
                 if number % _SHOWN_EVERY == 0:
                     shown = float(total) / (number + 1)  # makes the host wait for the device
                 on_step(len(order[number]), shown)
-        return self.world.mean(float(total) / len(order))
+        mean = self.world.mean(float(total) / len(order))
+        if not math.isfinite(mean):
+            raise TrainError(
+                f"epoch {epoch + 1}: found a loss that is {mean}, expected a number; "
+                "lower optimiser.learning_rate or set optimiser.clip_norm, and start anew in another --out"
+            )
+        return mean
 
     @torch.inference_mode()
     def validate(self, data: DeviceSet, epoch: int) -> Validation:

@@ -57,6 +57,17 @@ def test_area_weights_are_a_weighted_mean_with_the_root_of_the_areas_ratio() -> 
     assert terms.segmentation[0].item() == pytest.approx(np.mean(expected), rel=1e-5)  # float32
 
 
+def test_an_image_that_is_all_defect_has_its_plain_mean_loss() -> None:
+    generator = np.random.default_rng(4)
+    batch, _ = make_batch(generator, classes=2)
+    batch.bits[:] = 1
+    logits = torch.from_numpy(generator.normal(size=(2, 2, 4, 3))).float()
+    found = Loss(LossRecipe(area_weights=True), 2, CPU).terms(logits, targets(batch, (4, 3))).segmentation[0]
+    assert found.item() == pytest.approx(
+        np.mean([plain_cross_entropy(z, 1, 1) for z in logits[:, 0].ravel()]), rel=2e-3
+    )
+
+
 def test_an_empty_mask_s_loss_does_not_change_with_area_weights() -> None:
     generator = np.random.default_rng(1)
     batch, _ = make_batch(generator)

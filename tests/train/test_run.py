@@ -9,7 +9,7 @@ from rich.console import Console
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.curve import learning_rate
 from train.device import choose_compute
-from train.errors import CheckpointError, ThresholdError
+from train.errors import CheckpointError, ThresholdError, TrainError
 from train.progress import EpochProgress
 from train.readers import read_dataset
 from train.recipe import Recipe
@@ -114,6 +114,12 @@ def test_folder_of_another_recipe_is_refused(tiles: Path, tmp_path: Path, quick_
     other = make_run(tiles, quick_recipe(loss={"dice": 1.0}), tmp_path)
     with pytest.raises(CheckpointError, match=r"another recipe \(loss\.dice: 0\.0 there, 1\.0 here\)"):
         other.resume()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_so(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    run = make_run(tiles, quick_recipe(optimiser={"learning_rate": 1e30}), tmp_path)
+    with pytest.raises(TrainError, match=r"epoch \d: found a loss that is nan, expected a number; lower optimiser"):
+        run.train()
 
 
 def test_validation_without_a_class_is_refused_at_the_start(tiles: Path, tmp_path: Path, quick_recipe) -> None:
