@@ -12,6 +12,8 @@ from edge.camera import Frame
 from edge.cameras.exposures import OnDemandCamera
 from edge.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
+from edge.judge import Judge
+from edge.part import Part, View
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Alarms, Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs
@@ -154,3 +156,18 @@ class NumpyEngine(Engine):
             raise EngineError("numpy: failed as asked")
         scores, masks = tiny_outputs(inputs)
         return scores, np.asarray(masks, np.uint8)
+
+
+def arrived(number: int, pixels: Image) -> Part:
+    """Make a part whose one frame is there."""
+    now = monotonic()
+    return Part(number, number, number, now, now + 60, (View("top", number, Frame(pixels, number, now, "")),))
+
+
+def judge_all(judge: Judge, *items: object) -> None:
+    """Run a judge on these items to their end, in a thread of its own."""
+    for item in (*items, None):
+        judge.inbox.put(item)  # type: ignore[arg-type]
+    thread = threading.Thread(target=judge.run)
+    thread.start()
+    thread.join()

@@ -1,18 +1,15 @@
 """Parts on an engine with several slots: the next one begins before the one before is waited for."""
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
 from bundle import Image, Verdict, load_bundle
-from edge.camera import Frame
 from edge.engine import Pending
 from edge.inspector import Inspector
 from edge.judge import Judge
-from edge.part import Part, View
 from tests.conftest import grey_frame
-from tests.edge.line_doubles import NumpyEngine
+from tests.edge.line_doubles import NumpyEngine, arrived, judge_all
 
 GOOD, BRIGHT = grey_frame(), grey_frame(spot=255)
 
@@ -37,19 +34,6 @@ class SlottedEngine(NumpyEngine):
             return waiting()
 
         return finish
-
-
-def arrived(number: int, pixels: Image) -> Part:
-    now = monotonic()
-    return Part(number, number, number, now, now + 60, (View("top", number, Frame(pixels, number, now, "")),))
-
-
-def judge_all(judge: Judge, *items: object) -> None:
-    for item in (*items, None):
-        judge.inbox.put(item)  # type: ignore[arg-type]
-    thread = threading.Thread(target=judge.run)
-    thread.start()
-    thread.join()
 
 
 def test_copies_of_one_part_overlap_the_compute_of_its_neighbour(make_bundle: Callable[..., Path]) -> None:

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from bundle import Bundle, FrameError, Image, Verdict, load_bundle
-from edge.camera import Frame
 from edge.engine import Outputs, Pending
 from edge.errors import EngineError
 from edge.inspector import Inspector
 from edge.judge import Judge
 from edge.ort import OnnxruntimeEngine
-from edge.part import Part, View
 from tests.conftest import HEIGHT, WIDTH, grey_frame
+from tests.edge.line_doubles import arrived, judge_all
 
 GOOD, BRIGHT = grey_frame(), grey_frame(spot=255)
 NO_FRAME = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -119,19 +118,6 @@ def test_a_batch_that_nobody_waits_for_any_more_is_not_run(open_watched: Open) -
 
     assert [brightest(engine.begin([BRIGHT])) for _ in range(3)] == [pytest.approx(1.0)] * 3
     assert engine.ran_by == [threading.current_thread()] * 3
-
-
-def arrived(number: int, pixels: Image) -> Part:
-    now = monotonic()
-    return Part(number, number, number, now, now + 60, (View("top", number, Frame(pixels, number, now, "")),))
-
-
-def judge_all(judge: Judge, *items: object) -> None:
-    for item in (*items, None):
-        judge.inbox.put(item)  # type: ignore[arg-type]
-    thread = threading.Thread(target=judge.run)
-    thread.start()
-    thread.join()
 
 
 def test_parts_side_by_side_get_each_its_own_verdict(open_watched: Open, make_bundle: Callable[..., Path]) -> None:
