@@ -13,19 +13,22 @@ import typer
 from rich.console import Console
 
 from train.annotations import import_coco, import_labelme
-from train.checkpoint import load_checkpoint
+from train.checkpoint import load_checkpoint, save_checkpoint
 from train.comparing import document_grid, load_measures, measures_grid
 from train.device import choose_compute
 from train.document import TABLE_I
 from train.dryrun import dry_run
-from train.errors import TrainError
+from train.errors import RecipeError, TrainError
 from train.evaluation import evaluate_checkpoint
 from train.folds import make_folds
+from train.held_out import HELD_OUT, with_held_out_thresholds
+from train.memory import keep_freed_memory
+from train.metrics import Metrics
 from train.pooling import pool, recall_lines, spread_table
 from train.prediction_files import FILE, load_predictions, save_predictions
 from train.readers import read_dataset
-from train.recipe import Recipe, load_recipe
-from train.run import Run
+from train.recipe import Recipe, load_recipe, with_overrides
+from train.run import BEST, Run
 from train.samples import Dataset
 from train.splits import SIDES, Kind, Side, Split, load_split, make_split, save_split, write_lists
 from train.tables import metrics_table, text_table
@@ -65,6 +68,7 @@ def train(
     if data is None or out is None:
         raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
     use_threads(threads)
+    keep_freed_memory()
     named = {"run.epochs": epochs, "seed": seed, "network.model": model, "network.pretrained": pretrained}
     settings = load_recipe(recipe, [*(overrides or []), *_overrides(named)])
     dataset = read_dataset(data)
@@ -108,6 +112,37 @@ def evaluate(
         output.write_text(json.dumps(metrics.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     if predictions is not None:
         save_predictions(judged, predictions)
+
+
+@app.command("thresholds")
+def choose_held_out(
+    checkpoint: Annotated[Path, typer.Argument(help="best.pt of a run.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, such as folds, or their checkpoints.")],
+    data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override its recipe: thresholds.KEY=VALUE.")
+    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Choose a checkpoint's thresholds anew, on what the runs said of images that they were not trained on.
+
+    Those are the runs' test parts, but for the images of the checkpoint's own: of k folds, every other image.
+    """
+    use_threads(threads)
+    stored = load_checkpoint(checkpoint)
+    other = [override for override in overrides or [] if not override.startswith("thresholds.")]
+    if other:
+        raise RecipeError(f"--set {other[0]}: found a value that the weights depend on, expected thresholds.KEY=VALUE")
+    recipe = with_overrides(stored.meta.recipe, overrides or [])
+    others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
+    compute = choose_compute(device, recipe.run.precision)
+    made = with_held_out_thresholds(stored, others, read_dataset(data), recipe, compute)
+    save_checkpoint(made, out)
+    metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])
+    title = f"{out}: thresholds chosen on these {metrics.images} images, whose measures therefore flatter"
+    _console(World()).print(metrics_table(metrics, title))
 
 
 @app.command("pool")

@@ -243,7 +243,15 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     A key has dots (`loss.dice`), a value is TOML; a bare word is text.
     Raises RecipeError for an unknown recipe, key or value.
     """
-    content = _parsed(name) | {"name": Path(name).stem}
+    return _overridden(_parsed(name) | {"name": Path(name).stem}, name, overrides)
+
+
+def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """Another recipe of one, as `load_recipe` takes overrides. Raises RecipeError for an unknown key or value."""
+    return _overridden(recipe.model_dump(), recipe.name, overrides)
+
+
+def _overridden(content: dict[str, Any], name: str, overrides: Iterable[str]) -> Recipe:
     for override in overrides:
         _override(content, override)
     try:

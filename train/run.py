@@ -35,6 +35,9 @@ from train.thresholds import check_positives, choose_thresholds
 from train.trainer import Trainer
 from train.world import World
 
+BEST = "best.pt"
+"""The checkpoint of the best epoch, in the folder of a run."""
+
 
 class Run:
     """One run in one folder: `last.pt` after each epoch, `best.pt` after the best, `metrics.json` at the end."""
@@ -67,7 +70,7 @@ class Run:
     @property
     def best(self) -> Path:
         """The checkpoint of the best epoch."""
-        return self.out / "best.pt"
+        return self.out / BEST
 
     def resume(self) -> None:
         """Take up the run in the folder, if there is one. Raises CheckpointError if it is of something else."""

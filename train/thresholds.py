@@ -42,12 +42,14 @@ def choose_thresholds(
     }
 
 
-def check_positives(labels: NDArray[np.bool_], classes: Sequence[str], recipe: ThresholdRecipe) -> None:
-    """Raise ThresholdError if a class has no image in the validation part, so that its threshold has no ground."""
+def check_positives(
+    labels: NDArray[np.bool_], classes: Sequence[str], recipe: ThresholdRecipe, part: str = "validation part"
+) -> None:
+    """Raise ThresholdError if a class has no image in `part`, so that its threshold has no ground."""
     missing = [name for name, count in zip(classes, labels.sum(axis=0), strict=True) if count == 0]
     if missing and recipe.choose != "fixed":
         raise ThresholdError(
-            f"validation part: found no image with {', '.join(missing)}, expected at least one of each class to choose "
+            f"{part}: found no image with {', '.join(missing)}, expected at least one of each class to choose "
             f"its threshold; use another --seed or --split, or --set thresholds.choose=fixed"
         )
 
