@@ -11,8 +11,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from train.artists import ARTISTS, Artist
 from train.blobs import Blob, find_blobs
-from train.drawn import ARTISTS, Artist, draw_defect
+from train.drawn import draw_defect
 from train.errors import DataError
 from train.images import Bits, ImageSet, present
 from train.jitter import jittered
@@ -35,8 +36,8 @@ class Stock:
     """Per class, the indices of the images that have an outlined defect of it."""
     cooccurrence: NDArray[np.float64]
     """[C, C]: of the images that have class c, how many have class d; the diagonal counts them all."""
-    artists: tuple[Artist | None, ...]
-    """Per class, who can draw its defects."""
+    artists: tuple[tuple[Artist, ...], ...]
+    """Per class, who can draw its defects; nobody where it is empty."""
     _blobs: dict[tuple[int, int], list[Blob]] = field(default_factory=dict)
 
     def blobs(self, index: int, kind: int) -> list[Blob]:
@@ -49,7 +50,7 @@ class Stock:
 def take_stock(training: ImageSet, classes: Sequence[str] = ()) -> Stock:
     """Search the training part. Raises DataError if it has no good image or no outlined defect.
 
-    classes: the classes' names, by which an artist is found for those of Magnetic Tile.
+    classes: the classes' names, by which artists are found for those of Magnetic Tile.
     """
     drawn = training.labels & training.outlined
     bases = np.flatnonzero(~training.labels.any(axis=1))
@@ -61,7 +62,7 @@ def take_stock(training: ImageSet, classes: Sequence[str] = ()) -> Stock:
         )
     counted = drawn.astype(np.float64)
     names = classes or [""] * len(sources)
-    return Stock(training, bases, sources, counted.T @ counted, tuple(ARTISTS.get(name) for name in names))
+    return Stock(training, bases, sources, counted.T @ counted, tuple(ARTISTS.get(name, ()) for name in names))
 
 
 def class_probabilities(losses: Sequence[float], stock: Stock) -> NDArray[np.float64]:
@@ -131,9 +132,8 @@ def _defects(
     image: Image, stock: Stock, kind: int, recipe: CropsRecipe, generator: Generator, drawn: bool
 ) -> Iterator[Masks]:
     """Put defects of a class into `image`, in place: one that is drawn, or some that are cut out; yields where."""
-    artist = stock.artists[kind] if drawn else None
-    if artist is not None:
-        yield draw_defect(image, artist, generator)
+    if drawn and stock.artists[kind]:
+        yield draw_defect(image, stock.artists[kind], generator)
         return
     for blob in _take_blobs(stock, kind, generator):
         yield paste(image, blob, recipe, generator)

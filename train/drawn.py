@@ -1,24 +1,19 @@
-"""Defects drawn onto a good image by the artist of the virtual camera, where too few real ones can be cut out.
+"""Defects drawn onto a good image, where too few real ones can be cut out.
 
-The artist's defects are reflectances relative to a surface, so a photograph of a good part will do as that surface.
-Their sizes are those of Magnetic Tile, whose parts are about 400 pixels high, and shrink or grow with the image.
+An artist's defect is a reflectance relative to a surface, so a photograph of a good part will do as that surface.
+Sizes are those of Magnetic Tile, whose parts are about 400 pixels high, and shrink or grow with the image.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
-from bundle.defects import DEFECTS, Defect
 from bundle.surface import Plane, Surface
+from train.artists import Artist
 from train.jitter import as_bytes
 from train.samples import Image, Masks
-
-Artist = Callable[[Generator, Surface], Defect]
-
-ARTISTS: dict[str, Artist] = dict(DEFECTS)
-"""By the name of the class."""
 
 _HEIGHT_PX = 400
 """At which height the artist draws."""
@@ -31,13 +26,13 @@ _GRAIN = 0.6
 """Largest relative brightness of a mark that a defect's own texture repeats."""
 
 
-def draw_defect(image: Image, artist: Artist, generator: Generator) -> Masks:
-    """Draw a defect into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
+def draw_defect(image: Image, artists: Sequence[Artist], generator: Generator) -> Masks:
+    """Let one artist draw a defect into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
     grey: Plane = image.mean(axis=0, dtype=np.float32) + 1  # never 0
     height, width = grey.shape
     large = _resized(grey, (_HEIGHT_PX, round(width * _HEIGHT_PX / height)))
     surface = _surface(large)
-    defect = artist(generator, surface)
+    defect = artists[int(generator.integers(len(artists)))](generator, surface)
     cover = defect.cover * surface.part
     change = generator.uniform(*_OPACITY) * cover * (defect.reflectance / large - 1)
     image[:] = as_bytes(image * (1 + _resized(change, grey.shape)))
