@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -176,6 +176,8 @@ class ThresholdRecipe(Table):
     levels: tuple[int, ...] = (128,)
     """Mask levels to choose from, by the IoU pooled over the class's validation images."""
     min_area_px: float = Field(default=0.0, ge=0)
+    areas_px: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """Smallest areas to choose from in the place of `min_area_px`, where F1 chooses."""
 
 
 class Recipe(Table):

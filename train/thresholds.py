@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Threshold
+from bundle import Geometry, Threshold, decide
 from train.errors import ThresholdError
 from train.images import ImageSet
 from train.outputs import Outputs
@@ -14,14 +14,14 @@ from train.recipe import ThresholdRecipe
 
 Scores = NDArray[np.float32]
 
-_LOW = 0.25
-"""Where in the gap between good parts and a class its threshold lies, "against-good"."""
+_MIDDLE, _LOW = 0.5, 0.25
+"""Where in the gap between good parts and a class its threshold lies: by "f1", and "against-good"."""
 
 
 def choose_thresholds(
     outputs: Outputs, images: ImageSet, classes: Sequence[str], recipe: ThresholdRecipe
 ) -> dict[str, Threshold]:
-    """One threshold per class: the score first, then the mask level.
+    """One threshold per class: the mask level by its overlap, then the score.
 
     "f1": the best F1 of the class over all images, in the middle of its gap: names classes best.
     "against-good": the best F1 of the class over its own and the good images, low in its gap: a defect of another
@@ -30,15 +30,17 @@ def choose_thresholds(
     "max-escapes": the highest score that misses at most `limit` of the class's images.
     "max-false-rejects": the lowest scores that reject at most `limit` of the good images, all classes together.
     "fixed": the recipe's score.
+    Where F1 chooses, it chooses the smallest area too, from the recipe's; of areas that do as well, the least.
     """
-    scores = _chosen_scores(outputs.scores, images.labels, recipe)
+    indices = range(len(classes))
+    levels = [_level(outputs.masks[:, index], images, index, recipe.levels) for index in indices]
+    if recipe.choose in ("f1", "against-good"):
+        chosen = _by_f1(outputs, images, levels, recipe)
+    else:
+        chosen = [(score, recipe.min_area_px) for score in _chosen_scores(outputs.scores, images.labels, recipe)]
     return {
-        name: Threshold(
-            score=float(np.clip(scores[index], 0, 1)),
-            level=_level(outputs.masks[:, index], images, index, recipe.levels),
-            min_area_px=recipe.min_area_px,
-        )
-        for index, name in enumerate(classes)
+        name: Threshold(score=float(np.clip(score, 0, 1)), level=level, min_area_px=area)
+        for name, level, (score, area) in zip(classes, levels, chosen, strict=True)
     }
 
 
@@ -54,7 +56,7 @@ def check_positives(
         )
 
 
-def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = 0.5) -> tuple[float, float]:
+def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = _MIDDLE) -> tuple[float, float]:
     """The threshold (found where score >= threshold) of the best F1 over these scores, with that F1.
 
     A range of thresholds gives it: the gap between two neighbouring scores, the widest where several do as well. The
@@ -70,25 +72,50 @@ def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float
     return float(np.float32(below[best] + position * gap[best])), float(f1[best])
 
 
+def _by_f1(
+    outputs: Outputs, images: ImageSet, levels: Sequence[int], recipe: ThresholdRecipe
+) -> list[tuple[float, float]]:
+    """Score threshold and smallest area of each class."""
+    labels = images.labels
+    good = ~labels.any(axis=1)
+    areas = recipe.areas_px or (recipe.min_area_px,)
+    largest = largest_areas(outputs, images, levels) if any(areas) else np.zeros_like(outputs.scores)
+    chosen = []
+    for index, label in enumerate(labels.T):
+        rows = label | good if recipe.choose == "against-good" else np.ones_like(good)
+        position = _LOW if recipe.choose == "against-good" else _MIDDLE
+        tried = []
+        for area in sorted(areas):
+            scores = np.where(largest[:, index] >= area, outputs.scores[:, index], np.float32(0))
+            threshold, f1 = best_f1_threshold(scores[rows], label[rows], position)
+            tried.append((f1, threshold, area))
+        f1, threshold, area = max(tried, key=lambda one: one[0])  # the first of equals
+        chosen.append((threshold if f1 >= recipe.least_f1 else recipe.score, area))
+    return chosen
+
+
+def largest_areas(outputs: Outputs, images: ImageSet, levels: Sequence[int]) -> Scores:
+    """The area of each class's largest blob in each image at the class's mask level, [N, C] in input pixels.
+
+    They are counted by the decision itself.
+    """
+    height, width = images.images.shape[2:]
+    geometry = Geometry(height, width, 0, 0, width, height)
+    any_blob = {str(index): Threshold(score=0, level=level, min_area_px=1) for index, level in enumerate(levels)}
+    areas = np.zeros_like(outputs.scores)
+    for row, scores, masks in zip(areas, outputs.scores, outputs.masks, strict=True):
+        for defect in decide(scores, masks, any_blob, geometry).defects:
+            row[defect.class_index] = max(row[defect.class_index], defect.area_px)
+    return areas
+
+
 def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> list[float]:
     """One score threshold per class of scores [N, C]."""
-    good = ~labels.any(axis=1)
-    columns = list(zip(scores.T, labels.T, strict=True))
-    if recipe.choose == "f1":
-        return [_told_apart(recipe, *best_f1_threshold(score, label)) for score, label in columns]
-    if recipe.choose == "against-good":
-        rows = [label | good for _, label in columns]
-        pairs = zip(columns, rows, strict=True)
-        return [_told_apart(recipe, *best_f1_threshold(score[row], label[row], _LOW)) for (score, label), row in pairs]
     if recipe.choose == "max-escapes":
-        return [_at_most_missed(score[label], recipe.limit) for score, label in columns]
+        return [_at_most_missed(score[label], recipe.limit) for score, label in zip(scores.T, labels.T, strict=True)]
     if recipe.choose == "max-false-rejects":
-        return _at_most_rejected(scores[good], recipe.limit)
-    return [recipe.score] * len(columns)
-
-
-def _told_apart(recipe: ThresholdRecipe, threshold: float, f1: float) -> float:
-    return threshold if f1 >= recipe.least_f1 else recipe.score
+        return _at_most_rejected(scores[~labels.any(axis=1)], recipe.limit)
+    return [recipe.score] * scores.shape[1]
 
 
 def _at_most_missed(positives: Scores, limit: float) -> float:

@@ -3,9 +3,9 @@ import pytest
 
 from train.errors import ThresholdError
 from train.images import ImageSet, pack
-from train.outputs import Outputs
+from train.outputs import Outputs, evaluate
 from train.recipe import ThresholdRecipe
-from train.thresholds import best_f1_threshold, check_positives, choose_thresholds
+from train.thresholds import best_f1_threshold, check_positives, choose_thresholds, largest_areas
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,43 @@ def test_level_is_the_one_of_the_largest_overlap() -> None:
     outputs, images = one_image(truth, probability)
     chosen = choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(levels=(64, 128, 160, 192)))
     assert chosen["Pit"].level == 160
+
+
+def specks_and_spots() -> tuple[Outputs, ImageSet]:
+    """Two spots of eight cells on defective images, and on good ones single cells that score higher."""
+    masks = np.zeros((4, 1, 4, 4), np.uint8)
+    masks[:2, 0, 1:3] = 140
+    masks[2:, 0, 0, 0] = 220
+    labels = np.array([[True], [True], [False], [False]])
+    truth = np.zeros((4, 1, 8, 8), bool)
+    truth[:2, 0, 2:6] = True
+    bits = np.stack([pack(one) for one in truth])
+    outputs = Outputs(masks.max(axis=(2, 3)) / np.float32(255), masks)
+    return outputs, ImageSet(np.zeros((4, 1, 8, 8), np.uint8), bits, labels, np.ones_like(labels))
+
+
+@pytest.mark.parametrize("how", ["f1", "against-good"])
+@pytest.mark.parametrize(("areas", "expected"), [((), 0), ((0, 16, 32), 16), ((64, 32, 0), 32), ((0, 4), 0)])
+def test_smallest_area_is_the_least_that_names_best(how: str, areas: tuple[float, ...], expected: float) -> None:
+    """A cell is four input pixels, so a spot has 32 and a speck 4."""
+    found = choose_thresholds(*specks_and_spots(), ["Pit"], ThresholdRecipe(choose=how, areas_px=areas, levels=(128,)))
+    assert found["Pit"].min_area_px == expected
+
+
+def test_with_an_area_specks_are_passed_and_spots_found() -> None:
+    outputs, images = specks_and_spots()
+    with_area, without = (
+        evaluate(outputs, images, choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(areas_px=areas)), ["Pit"])
+        for areas in ((0, 16), ())
+    )
+    assert (with_area.classes[0].found, with_area.classes[0].false_alarms) == (2, 0)
+    assert (without.classes[0].found, without.classes[0].false_alarms) == (2, 2)
+
+
+def test_largest_area_is_the_decisions() -> None:
+    outputs, images = specks_and_spots()
+    assert largest_areas(outputs, images, [128])[:, 0].tolist() == [32, 32, 4, 4]
+    assert largest_areas(outputs, images, [200])[:, 0].tolist() == [0, 0, 4, 4]
 
 
 def test_fixed_threshold_is_the_recipes() -> None:
