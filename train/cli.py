@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from train.annotations import import_coco, import_labelme
+from train.by_part import PartRow, part_rows, part_table, share_text
 from train.checkpoint import load_checkpoint, save_checkpoint
 from train.comparing import document_grid, load_measures, measures_grid
 from train.device import choose_compute
@@ -31,12 +32,13 @@ from train.recipe import Recipe, load_recipe, with_overrides
 from train.run import BEST, Run
 from train.samples import Dataset
 from train.splits import SIDES, Kind, Side, Split, load_split, make_split, save_split, write_lists
-from train.tables import metrics_table, text_table
+from train.tables import Grid, metrics_table, text_table
 from train.world import World, joined_world, local_device
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
 
 
@@ -148,6 +150,8 @@ def choose_held_out(
 @app.command("pool")
 def pool_runs(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their predictions.json.")],
+    data: Annotated[Path | None, typer.Option(help="Their images' folder: lists the parts judged wrongly.")] = None,
+    markdown: MarkdownOption = False,
     output: Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")] = None,
 ) -> None:
     """Measure several runs as one: the test parts of all folds together, and the spread from run to run."""
@@ -155,7 +159,8 @@ def pool_runs(
     names = [path.name if path.is_dir() else path.stem for path in runs]
     if len(set(names)) < len(names):
         names = [str(path) for path in runs]
-    made = pool({name: load_predictions(file) for name, file in zip(names, files, strict=True)})
+    judged = {name: load_predictions(file) for name, file in zip(names, files, strict=True)}
+    made = pool(judged)
     console = _console(World())
     if made.pooled is None:
         console.print(f"some of the {made.images} images are in several runs: not pooled", highlight=False)
@@ -163,6 +168,9 @@ def pool_runs(
         console.print(metrics_table(made.pooled, f"{made.images} images of {len(runs)} runs, pooled"))
         console.print("\n".join(recall_lines(made)), highlight=False)
     console.print(spread_table(made))
+    if data is not None:
+        dataset = read_dataset(data)
+        _print_parts([row for one in judged.values() for row in part_rows(one, dataset)], markdown)
     if output is not None:
         output.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -172,16 +180,13 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their metrics.json.")],
     part: Annotated[Literal["val", "test"], typer.Option(help="Which side of the split.")] = "test",
     document: Annotated[bool, typer.Option("--document", help="Put the source document's Table I above.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")] = False,
+    markdown: MarkdownOption = False,
 ) -> None:
     """Print several runs beside each other, a row each."""
     names = [run.name if run.is_dir() else run.parent.name for run in runs]
     measured = {name: load_measures(run, part) for name, run in zip(names, runs, strict=True)}
     for grid in (document_grid(measured, TABLE_I if document else None), measures_grid(measured)):
-        if markdown:
-            typer.echo(grid.markdown())
-        else:
-            _console(World()).print(text_table(grid.columns, grid.rows))
+        _print_grid(grid, markdown)
 
 
 @app.command("split")
@@ -285,6 +290,24 @@ def _train(run: Run, tensorboard: bool) -> None:
         none = "no epoch was finished: the same command begins anew"
         run.console.print(f"interrupted; {done if run.journal.done else none}", highlight=False)
         raise typer.Exit(130) from None
+
+
+def _print_parts(rows: Sequence[PartRow], markdown: bool) -> None:
+    """The parts judged wrongly, defective ones first, each kind under its share."""
+    for what, kind in (
+        ("escapes", [row for row in rows if not row.good]),
+        ("false rejects", [row for row in rows if row.good]),
+    ):
+        if kind:
+            typer.echo(f"{what}: {share_text(kind)}")
+            _print_grid(part_table(kind), markdown)
+
+
+def _print_grid(grid: Grid, markdown: bool) -> None:
+    if markdown:
+        typer.echo(grid.markdown())
+    else:
+        _console(World()).print(text_table(grid.columns, grid.rows))
 
 
 def _console(world: World) -> Console:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 from train.document import DocumentTable
 from train.errors import DataError
 from train.metrics import Metrics
-from train.tables import percent
+from train.tables import Grid, percent
 
 DOCUMENT_COLUMNS = (
     "accuracy over pairs (its mAP)", "recall (its AP)", "mean IoU over pairs (its mIoU)", "IoU over positives",
@@ -27,19 +26,6 @@ MEASURES: Mapping[str, str] = {
     "IoU over positives, mean of classes": "mean_iou_positives",
     "IoU of the union, pooled": "union.iou_pooled",
 }
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of text."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """The table as Markdown, numbers to the right."""
-        rule = ("---", *["--:"] * (len(self.columns) - 1))
-        return "\n".join(f"| {' | '.join(row)} |" for row in (self.columns, rule, *self.rows)) + "\n"
 
 
 def load_measures(run: Path, part: str) -> Metrics:

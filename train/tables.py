@@ -1,10 +1,25 @@
 """Metrics as tables and sentences, for the terminal and the report."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich.table import Table
 
 from train.metrics import Metrics, Rate, rate
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table as Markdown, numbers to the right."""
+        rule = ("---", *["--:"] * (len(self.columns) - 1))
+        return "\n".join(f"| {' | '.join(row)} |" for row in (self.columns, rule, *self.rows)) + "\n"
+
 
 COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "F1", "AP", "IoU pooled", "IoU positives")
 
