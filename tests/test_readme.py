@@ -1,4 +1,4 @@
-"""The README's commands exist, with the options it shows, and its TOML is a line that loads."""
+"""The README's commands, like those of train/RESULTS.md, exist with the options shown; its TOML is a line that loads."""
 
 import re
 import shlex
@@ -19,13 +19,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 APPS = {"train": train, "edge-export": edge_export, "edge-inspect": edge_inspect}
 
 
-def fenced(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+RESULTS = (ROOT / "train" / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def fenced(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 COMMANDS = [
     words
-    for block in fenced("sh")
+    for block in [*fenced("sh"), *fenced("sh", RESULTS)]
     for line in block.replace("\\\n", " ").splitlines()
     if (words := shlex.split(line, comments=True))
 ]
@@ -36,7 +39,7 @@ def options_of(command: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_command_of_the_readme_exists(words: list[str]) -> None:
+def test_a_command_exists(words: list[str]) -> None:
     program, *arguments = words
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

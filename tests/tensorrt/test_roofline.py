@@ -142,7 +142,7 @@ def test_other_multiplications_are_refused() -> None:
 @pytest.mark.parametrize(("pooling", "giga"), [(1, 75.0), (2, 18.8), (4, 4.7)])
 def test_the_context_aggregation_network_has_the_operations_worked_out_for_it(pooling: int, giga: float) -> None:
     """Width 64 at 300x400: a shipped graph of width 32, widened; what pooling leaves is its size."""
-    network = onnx.load(MODELS / "magnetic-tile" / "model.onnx")
+    network = onnx.load(MODELS / "demo-tiles" / "model.onnx")
     widen(network)
     resize(network, 300 // pooling, 400 // pooling)
 
