@@ -1,4 +1,4 @@
-"""The commands of README.md and train/RESULTS.md exist, with the options shown; the README's TOML is a line that loads."""
+"""The commands of README.md and train/RESULTS.md exist, with the options shown; the TOML is a line that loads."""
 
 import re
 import shlex
