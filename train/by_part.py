@@ -33,7 +33,7 @@ class PartRow:
     wrong: int
     """Defective images passed, or good ones rejected."""
     taken_for: str
-    """What its images were called most often; good where nothing was found."""
+    """What its images were called most often, of a good part those that were rejected; good where nothing was found."""
     largest_score: float
     """Of any class, mean over the images."""
     overlap: float
@@ -96,13 +96,14 @@ def _cells(row: PartRow) -> tuple[str, ...]:
 
 def _row(part: str, truth: str, images: Sequence[Prediction], classes: Sequence[str]) -> PartRow:
     called = [_called(image, classes) for image in images]
+    names = [name for name in called if truth != GOOD or name != GOOD] or called
     union = sum(image.any_union for image in images)
     return PartRow(
         part=part,
         truth=truth,
         images=len(images),
         wrong=sum((name == GOOD) != (truth == GOOD) for name in called),
-        taken_for=max(sorted(set(called)), key=called.count),
+        taken_for=max(sorted(set(names)), key=names.count),
         largest_score=float(np.mean([image.scores.max() for image in images])),
         overlap=sum(image.any_intersection for image in images) / union if union else 1.0,
     )

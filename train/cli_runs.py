@@ -18,7 +18,7 @@ from train.held_out import HELD_OUT, with_held_out_thresholds
 from train.metrics import Metrics
 from train.options import DeviceOption, MarkdownOption, ThreadsOption, console_for, resolve_split, use_threads
 from train.pooling import pool, recall_lines, spread_table
-from train.prediction_files import FILE, load_predictions, save_predictions
+from train.prediction_files import FILE, Judged, load_predictions, save_predictions
 from train.readers import read_dataset
 from train.recipe import with_overrides
 from train.run import BEST
@@ -105,8 +105,8 @@ def pool_runs(
         console.print("\n".join(recall_lines(made)), highlight=False)
     console.print(spread_table(made))
     if data is not None:
-        dataset = read_dataset(data)
-        _print_parts([row for one in judged.values() for row in part_rows(one, dataset)], markdown)
+        rows = tuple(row for one in judged.values() for row in one.images)
+        _print_parts(part_rows(Judged(next(iter(judged.values())).classes, rows), read_dataset(data)), markdown)
     if output is not None:
         output.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
