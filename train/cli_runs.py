@@ -12,7 +12,7 @@ from train.checkpoint import load_checkpoint, save_checkpoint
 from train.comparing import document_grid, load_measures, measures_grid
 from train.device import choose_compute
 from train.document import TABLE_I
-from train.errors import RecipeError
+from train.errors import CheckpointError, RecipeError
 from train.evaluation import evaluate_checkpoint
 from train.held_out import HELD_OUT, with_held_out_thresholds
 from train.metrics import Metrics
@@ -74,6 +74,8 @@ def choose_held_out(
     other = [override for override in overrides or [] if not override.startswith("thresholds.")]
     if other:
         raise RecipeError(f"--set {other[0]}: found a value that the weights depend on, expected thresholds.KEY=VALUE")
+    if out.resolve() == checkpoint.resolve():
+        raise CheckpointError(f"--out {out}: found the checkpoint itself, whose thresholds would be lost; name another")
     recipe = with_overrides(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
     compute = choose_compute(device, recipe.run.precision)

@@ -131,3 +131,12 @@ def test_command_refuses_what_the_weights_depend_on(shipped, tiles: Path, tmp_pa
     arguments = ("thresholds", tmp_path / "shipped.pt", tmp_path, "--data", tiles, "--out", tmp_path / "out.pt")
     assert run_main(*arguments, "--set", "input.height=64") == 2
     assert "expected thresholds.KEY=VALUE" in capsys.readouterr().err
+
+
+def test_command_does_not_write_over_the_checkpoint(shipped, tiles: Path, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "shipped.pt"
+    save_checkpoint(shipped, file)
+    before = file.read_bytes()
+    assert run_main("thresholds", file, tmp_path, "--data", tiles, "--out", tmp_path / "." / "shipped.pt") == 2
+    assert "found the checkpoint itself" in capsys.readouterr().err
+    assert file.read_bytes() == before
