@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> Any:
 @contextmanager
 def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device: str) -> Iterator[Run]:
     """The run, in the world of its processes, with what was chosen said once."""
-    compute = choose_compute(device, recipe.run.precision)
+    compute = choose_compute(device, recipe.run.precision, recipe.network.width)
     with joined_world(compute.device) as world:
         console = console_for(world)
         run = Run(recipe, dataset, split, out, compute, console, world)

@@ -44,7 +44,8 @@ def evaluate(
     chosen = None
     if part != "all":
         chosen = resolve_split(split, dataset, stored.meta.split.seed) if split else stored.meta.split
-    compute = choose_compute(device, stored.meta.recipe.run.precision)
+    trained = stored.meta.recipe
+    compute = choose_compute(device, trained.run.precision, trained.network.width)
     judged, warning = evaluate_checkpoint(stored, dataset, chosen, part, compute)
     metrics = judged.metrics()
     console.print(*([warning] if warning else []), metrics_table(metrics, f"{part}: {metrics.images} images"), sep="\n")
@@ -78,7 +79,7 @@ def choose_held_out(
         raise CheckpointError(f"--out {out}: found the checkpoint itself, whose thresholds would be lost; name another")
     recipe = with_overrides(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
-    compute = choose_compute(device, recipe.run.precision)
+    compute = choose_compute(device, recipe.run.precision, recipe.network.width)
     made = with_held_out_thresholds(stored, others, read_dataset(data), recipe, compute)
     save_checkpoint(made, out)
     metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])

@@ -21,8 +21,16 @@ class Compute:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
 
-def choose_compute(device: str, precision: Precision) -> Compute:
-    """Choose the device ("auto", "cpu", "cuda", "cuda:1") and the precision. Raises TrainError if it is not there."""
+_BFLOAT16_CHANNELS = 16
+"""On a processor torch 2.13 computes weight gradients that are no numbers for dilated bfloat16 convolutions, channels
+last, that read 20, 24 or 40 channels; 16, 32, 48 and 64 are right."""
+
+
+def choose_compute(device: str, precision: Precision, width: int = 64) -> Compute:
+    """Choose the device ("auto", "cpu", "cuda", "cuda:1") and the precision. Raises TrainError if it is not there.
+
+    width: channels of the network's layers.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -36,6 +44,8 @@ def choose_compute(device: str, precision: Precision) -> Compute:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Compute(chosen, torch.bfloat16, "bfloat16: this GPU computes in it")
         return Compute(chosen, torch.float16, "float16: this GPU has no bfloat16")
+    if width % _BFLOAT16_CHANNELS:
+        return Compute(chosen, torch.float32, f"float32: bfloat16 wants a width in steps of {_BFLOAT16_CHANNELS} here")
     if _cpu_has_bfloat16():
         return Compute(chosen, torch.bfloat16, "bfloat16: this processor computes in it")
     return Compute(chosen, torch.float32, "float32: this processor has no bfloat16")

@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from train.device import choose_compute
+from train.network import ContextAggregation
+
+
+@pytest.mark.parametrize("width", [16, 20, 24, 32, 40, 48])
+def test_gradients_are_numbers_at_every_width(width: int) -> None:
+    """Where bfloat16 convolutions give others, float32 is chosen."""
+    compute = choose_compute("cpu", "auto", width)
+    network = ContextAggregation(1, 2, width, pooling=1).to(memory_format=torch.channels_last)
+    with compute.autocast():
+        logits = network(torch.rand(8, 1, 50, 38).to(memory_format=torch.channels_last))
+    logits.float().square().mean().backward()
+    wrong = [name for name, values in network.named_parameters() if not torch.isfinite(values.grad).all()]
+    assert not wrong, compute.reason
+
+
+def test_a_width_that_bfloat16_does_not_suit_is_said() -> None:
+    assert choose_compute("cpu", "auto", 24).dtype == torch.float32
+    assert "steps of 16" in choose_compute("cpu", "auto", 24).reason
+
+
+def test_a_precision_that_is_asked_for_is_kept() -> None:
+    assert choose_compute("cpu", "bfloat16", 24).dtype == torch.bfloat16
