@@ -48,7 +48,7 @@ class MadeFrom(Record):
     split: dict[str, Any]
     """The split of the data, as `train` wrote it: kind, seed, images by sha256."""
     metrics: dict[str, Any]
-    """What was measured on the test part, under the metrics' true names."""
+    """What the training measured, by the images it was measured on, under the metrics' true names."""
     software: dict[str, str]
     """Versions of the packages that made the bundle."""
     comparison: dict[str, Any] = {}

@@ -43,7 +43,8 @@ class Meta(BaseModel):
     epoch: int
     """Epochs trained, 1 after the first."""
     metrics: dict[str, Any] = {}
-    """Measures of the validation part ("val") and, at the end of a run, of the test part ("test")."""
+    """Measures of the validation part ("val") and, at the end of a run, of the test part ("test"); where the thresholds
+    were chosen anew, of the images that they were chosen on alone ("held_out")."""
     data: str = ""
     """Name of the data set."""
     citation: str = ""
