@@ -37,9 +37,9 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
 
     SIGHUP reads the configuration again and changes over to its bundle without losing a part.
     """
-    from edge.database import next_number
-    from edge.line import load_line
-    from edge.report import latency_table, verdict_table
+    from edge.config.line import load_line
+    from edge.records.database import next_number
+    from edge.records.summary import latency_table, verdict_table
     from edge.service import serve
     from edge.station import open_station
 
@@ -61,7 +61,7 @@ def demo(
     page: Annotated[bool, typer.Option("--page", help="Show the operator's page, and go slowly.")] = False,
 ) -> None:
     """Run a virtual line: drawn tiles, the shipped bundle, a simulated PLC that triggers each part."""
-    from edge.demo import run_demo
+    from edge.commands.demo import run_demo
 
     out.mkdir(parents=True, exist_ok=True)
     if not run_demo(bundle, out, parts, seed, console, page):
@@ -84,8 +84,8 @@ def bench(
     Five rounds, in each of them the bare engine, then the runtime without and with pictures being kept: with four parts
     open at a time for the throughput, and with one for the latency.
     """
-    from edge.bench import measure
-    from edge.bench_report import overhead_table, stage_tables, throughput_table
+    from edge.commands.bench import measure
+    from edge.commands.bench_report import overhead_table, stage_tables, throughput_table
 
     if output is not None:
         output.touch()  # what cannot be written is said before the minutes are spent
@@ -98,7 +98,7 @@ def bench(
 @app.command()
 def report(records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite.")]) -> None:
     """Print the verdicts and latencies that a line has recorded."""
-    from edge.report import latency_table, verdict_table
+    from edge.records.summary import latency_table, verdict_table
 
     console.print(verdict_table(records), latency_table(records))
 
@@ -110,7 +110,7 @@ def export(
     table: Annotated[Table, typer.Option(help="What a row is.")] = Table.PARTS,
 ) -> None:
     """Write the records as a table, also while the station runs."""
-    from edge.table_export import export as write
+    from edge.records.export import export as write
 
     console.print(f"{out}: {write(records, out, table.value)} rows", soft_wrap=True)
 
@@ -123,7 +123,7 @@ def calibrate_scale(
     pattern: Annotated[str, typer.Option(help="Inner corners, columns x rows.")] = "9x6",
 ) -> None:
     """Measure millimetres per pixel on a chessboard that lies where the parts pass; writes nothing."""
-    from edge.scale_command import calibrate
+    from edge.commands.scale_command import calibrate
 
     for line in calibrate(source, camera, pattern, square_mm):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -135,7 +135,7 @@ def unit(
     user: Annotated[str, typer.Option(help="Who the station runs as; not root.")] = "edge-inspect",
 ) -> None:
     """Print a systemd unit that runs this line from boot on; docs/operation.md says where it goes."""
-    from edge.unit import unit_text
+    from edge.commands.systemd_unit import unit_text
 
     typer.echo(unit_text(line, user), nl=False)
 
@@ -148,8 +148,8 @@ def challenge(
     """Have the running station find known bad parts: start this, then put them on the line."""
     from getpass import getuser
 
-    from edge.line import load_line
-    from edge.orders import challenge as ask
+    from edge.config.line import load_line
+    from edge.monitoring.operator_requests import challenge as ask
 
     settings = load_line(line)
     found = ask(settings.records, settings.challenge, who or getuser(), console.print)
@@ -164,8 +164,8 @@ def acknowledge(
     """End the running station's alarms about what has happened: a part that escaped, a failed challenge."""
     from getpass import getuser
 
-    from edge.line import load_line
-    from edge.orders import acknowledge as ask
+    from edge.config.line import load_line
+    from edge.monitoring.operator_requests import acknowledge as ask
 
     ended = ask(load_line(line).records, who or getuser())
     console.print(f"ended: {ended}" if ended else "there was no such alarm")
@@ -174,7 +174,7 @@ def acknowledge(
 @app.command()
 def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
     """Check this machine for a line that is not running: each check says fine, or what to do."""
-    from edge.doctor import examine
+    from edge.commands.doctor import examine
 
     wrong = 0
     for finding in examine(line):
@@ -191,7 +191,7 @@ def config(
     example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras, web or shadow.")] = "",
 ) -> None:
     """Print what may stand in line.toml, or a file to start from."""
-    from edge import explain as texts
+    from edge.config import explain as texts
 
     if explain == bool(example):
         raise LineConfigError("config: found neither or both of --explain and --example, expected one of them")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bundle import Defect, Image, Verdict
-from edge.camera import Frame
+from edge.cameras.camera import Frame
 from edge.moment import Moment
 
 

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 from bundle import BundleError
+from edge.config.line import Line, load_line
 from edge.errors import StationError
-from edge.line import Line, load_line
-from edge.runtime import Runtime
+from edge.pipeline.runtime import Runtime
 from edge.station import REAL, Equipment, open_inspector
 from edge.systemd import notify, watchdog_fed
 

@@ -9,29 +9,29 @@ from importlib.metadata import version
 from time import monotonic
 
 from bundle import Bundle, Manifest, load_bundle
+from edge.address import shown
 from edge.alarms import Alarms
-from edge.attendant import Attendant
-from edge.camera import Camera, Clock, open_camera
-from edge.cameras.address import shown
-from edge.drift import Drift
+from edge.cameras.camera import Camera, Clock, open_camera
+from edge.config.line import Line
+from edge.config.schema import CameraSettings, PageSettings
 from edge.ejector.ejector import Ejector
 from edge.ejector.output import Output, open_output
 from edge.ejector.rejects import Rejects
-from edge.engine import Engine, open_engine
+from edge.engines.engine import Engine, open_engine
 from edge.errors import LineConfigError
-from edge.ignore import load_ignore
-from edge.inspector import Inspector, Sight
-from edge.line import Line
-from edge.page.board import Board
+from edge.monitoring.drift import Drift
+from edge.monitoring.operator_service import Attendant
 from edge.page.feed import Feed
-from edge.page.glance import Glance
+from edge.page.outbox import Board
+from edge.page.snapshot import Glance
 from edge.page.state import Welcome
 from edge.part import Part
-from edge.pictures import Pictures
-from edge.records import Records
+from edge.pipeline.ignore_region import load_ignore
+from edge.pipeline.inspector import Inspector, Sight
+from edge.pipeline.runtime import Runtime
+from edge.records.pictures import Pictures
+from edge.records.writer import Records
 from edge.rules import Rules
-from edge.runtime import Runtime
-from edge.settings import CameraSettings, PageSettings
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
 from edge.errors import StationError
-from export.engine_command import add_engine_command
+from export.benchmark.command import add_engine_command
 from export.errors import ExportError
-from export.half import Around
-from export.labelled import Part, select
-from export.ranges import Method
+from export.evaluate.labelled_images import Part, select
+from export.graph.fp16 import Around
+from export.int8.activation_ranges import Method
 from train.errors import TrainError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
@@ -46,8 +46,8 @@ def bundle(
     ] = None,
 ) -> None:
     """Make a bundle of a checkpoint: ONNX graph, manifest, golden frames. This alone needs torch."""
-    from export.assembly import assemble, drawn_frames, real_frames
-    from export.graph import read_source
+    from export.bundles.assemble import assemble, drawn_frames, real_frames
+    from export.graph.from_checkpoint import read_source
 
     _check_new(out)
     source = read_source(checkpoint, size)
@@ -75,9 +75,9 @@ def evaluate(
     threads: ThreadsOption = None,
 ) -> None:
     """Measure a bundle on labelled images, through the station's own engine and decision."""
-    from export.evaluation import evaluate as run_evaluation
-    from export.protocol import protocol_page
-    from train.tables import metrics_table
+    from export.evaluate.acceptance_protocol import protocol_page
+    from export.evaluate.evaluate import evaluate as run_evaluation
+    from train.evaluate.tables import metrics_table
 
     loaded = load_bundle(bundle)
     labelled = select(loaded, data, split, part)
@@ -112,11 +112,11 @@ def calibrate(
     threads: ThreadsOption = None,
 ) -> None:
     """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""
-    from export.calibration import Calibration, Settings
-    from export.calibration_files import write_calibration
-    from export.gate import gate_on
-    from export.judging import labelled_jury, own_jury
-    from export.pictures import collect
+    from export.int8.accuracy_gate import gate_on
+    from export.int8.calibrate import Calibration, Settings
+    from export.int8.calibration_images import collect
+    from export.int8.gate_images import labelled_jury, own_jury
+    from export.int8.write import write_calibration
 
     _check_new(out)
     loaded = load_bundle(bundle)
@@ -141,8 +141,8 @@ def compare(
     threads: ThreadsOption = None,
 ) -> None:
     """Run two bundles on the same labelled images: changed verdicts, measures, speed."""
-    from export.pairing import compare_bundles
-    from export.pairing_tables import pairing_tables
+    from export.evaluate.compare_bundles import compare_bundles
+    from export.evaluate.comparison_tables import pairing_tables
 
     bundles = load_bundle(first), load_bundle(second)
     labelled = select(bundles[0], data, split, part)
@@ -165,8 +165,8 @@ def thresholds(
     threads: ThreadsOption = None,
 ) -> None:
     """Make a bundle with other thresholds: the goal is kept on these images, with the fewest other mistakes."""
-    from export.operating_point import goal_of
-    from export.retuning import retuned
+    from export.bundles.set_thresholds import retuned
+    from export.evaluate.operating_point import goal_of
 
     _check_new(out)
     goal = goal_of(max_escapes, max_false_rejects)

@@ -3,11 +3,11 @@
 from enum import Enum
 
 from firmware_bridge.endpoint import Endpoint
-from firmware_bridge.handshake import Handshake
+from firmware_bridge.framed.session import Session
 from firmware_bridge.messages import Hello, Role
-from firmware_bridge.plc_handshake import PlcHandshake
-from firmware_bridge.session import Session
-from firmware_bridge.station_handshake import StationHandshake
+from firmware_bridge.modbus.handshake import Handshake
+from firmware_bridge.modbus.plc_handshake import PlcHandshake
+from firmware_bridge.modbus.station_handshake import StationHandshake
 from firmware_bridge.timing import Timing
 
 UNIT = 1
@@ -32,7 +32,7 @@ def endpoint(
     """
     if way is Way.FRAMED:
         return Session(hello, number, now, Timing.for_baud(baud))
-    from firmware_bridge.rtu import RtuClient, RtuServer
+    from firmware_bridge.modbus.rtu import RtuClient, RtuServer
 
     timing = Timing.for_modbus(baud)
     is_station = hello.role is Role.EDGE

@@ -10,9 +10,9 @@ import typer
 
 from bundle.toml_text import parse_toml
 from edge.cli import app as edge_inspect
-from edge.line import parse_line
+from edge.config.line import parse_line
 from export.cli import app as edge_export
-from train.cli import app as train
+from train.cli.main import app as train
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from bundle import Bundle, Manifest
 from bundle.golden import Infer
-from edge.engines.driver import Memory, Stream
+from edge.engines.tensorrt_.driver import Memory, Stream
 from edge.errors import DeviceError, EngineError
-from export.acceptance_rivals import first_line
+from export.benchmark.acceptance_rivals import first_line
 
 TYPES = {
     onnx.TensorProto.FLOAT: torch.float32,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.network import class_logits
+from train.models.can import class_logits
 from train.recipe import LossRecipe, Schedule
 
 LARGEST_AREA_WEIGHT = 60.0

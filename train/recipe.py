@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bundle import InputSpec, first_problem
 from bundle.toml_text import TomlError, parse_toml
-from train.artists import ARTISTS
+from synthetic.artists import ARTISTS
+from train.data.splits import Kind
 from train.errors import RecipeError
-from train.splits import Kind
 
 Schedule = Literal["classification-first", "segmentation-first", "constant"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -118,7 +118,7 @@ class CropsRecipe(Table):
     guide: Literal["loss", "uniform"] = "loss"
     """Draw classes in proportion to their validation loss, or all alike."""
     drawn: float = Field(default=0.0, ge=0, le=1)
-    """Share of the images whose defects are drawn instead of cut out; see train/artists.py for which classes."""
+    """Share of the images whose defects are drawn instead of cut out; see synthetic/artists.py for which classes."""
     blob_brightness: float = Field(default=0.1, ge=0, le=1)
     blob_contrast: float = Field(default=0.2, ge=0, lt=1)
     brightness: float = Field(default=0.1, ge=0, le=1)

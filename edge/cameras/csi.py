@@ -4,11 +4,11 @@ from functools import partial
 
 from pydantic import Field
 
-from edge.camera import Clock
-from edge.cameras.address import place_of, read_options
-from edge.cameras.kinds import Kind
+from edge.address import place_of, read_options
+from edge.cameras.camera import Clock
+from edge.cameras.gstreamer import PipelineDevice, PipelineOptions
 from edge.cameras.live import LiveCamera
-from edge.cameras.pipeline import PipelineDevice, PipelineOptions
+from edge.cameras.registry import Kind
 from edge.errors import CameraError
 
 

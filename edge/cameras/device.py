@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bundle import Image
-from edge.cameras.address import Options
+from edge.address import Options
 from edge.errors import CameraError
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field
 
 from bundle import SUFFIXES, FrameError, read_image
-from edge.camera import Clock, Frame
-from edge.cameras.address import Options, place_of, read_options
-from edge.cameras.exposures import RATE_HZ, OnDemandCamera
-from edge.cameras.kinds import Kind
+from edge.address import Options, place_of, read_options
+from edge.cameras.camera import Clock, Frame
+from edge.cameras.on_demand import RATE_HZ, OnDemandCamera
+from edge.cameras.registry import Kind
 from edge.errors import CameraError, CameraFinished, FrameDamaged
 
 

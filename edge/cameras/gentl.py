@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import Field
 
-from edge.camera import Clock
-from edge.cameras.address import place_of, read_options
+from edge.address import place_of, read_options
+from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, Received, check_settings
 from edge.cameras.features import GenicamOptions
-from edge.cameras.kinds import Kind
 from edge.cameras.live import LiveCamera
 from edge.cameras.pixels import announced_shape, to_image
+from edge.cameras.registry import Kind
 from edge.errors import CameraError
 
 SHORTEST_WAIT_S = 0.001

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 
-from edge.camera import Camera, Clock, Frame
+from edge.cameras.camera import Camera, Clock, Frame
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
-from edge.cameras.pairing import Answer, Picture, choose_pairing
-from edge.cameras.stamps import Stamps
-from edge.cameras.unasked import Unasked
-from edge.cameras.watch import Watch
+from edge.cameras.matching.frame_numbering import Unasked
+from edge.cameras.matching.frame_sanity import Watch
+from edge.cameras.matching.timestamps import Stamps
+from edge.cameras.matching.trigger_matching import Answer, Picture, choose_pairing
 from edge.errors import CameraError, CameraLost, CameraTimeout, FrameDamaged
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from edge.camera import Clock
-from edge.cameras.address import read_options, shown
+from edge.address import read_options, shown
+from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
-from edge.cameras.kinds import Kind
 from edge.cameras.live import CLOSE_S, LiveCamera
+from edge.cameras.registry import Kind
 from edge.errors import CameraError
 
 

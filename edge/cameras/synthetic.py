@@ -4,11 +4,11 @@ from functools import lru_cache
 
 from pydantic import Field
 
-from bundle.tiles import Tile, draw_part
-from edge.camera import Clock, Frame
-from edge.cameras.address import Options, read_options
-from edge.cameras.exposures import RATE_HZ, OnDemandCamera
-from edge.cameras.kinds import Kind
+from edge.address import Options, read_options
+from edge.cameras.camera import Clock, Frame
+from edge.cameras.on_demand import RATE_HZ, OnDemandCamera
+from edge.cameras.registry import Kind
+from synthetic.tiles import Tile, draw_part
 
 
 class SyntheticOptions(Options):

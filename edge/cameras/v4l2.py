@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from edge.camera import Clock
-from edge.cameras.address import place_of, read_options
+from edge.address import place_of, read_options
+from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received, check_settings
-from edge.cameras.kinds import Kind
 from edge.cameras.live import LiveCamera
+from edge.cameras.registry import Kind
 from edge.errors import CameraError
 
 EXPOSURE_UNIT_US = 100

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable
 
 from edge.alarms import Alarms, Area
-from edge.camera import Clock
+from edge.cameras.camera import Clock
+from edge.config.ejector import EjectorSettings
 from edge.ejector.belt import Belt
 from edge.ejector.output import Output
-from edge.ejector.settings import EjectorSettings
 from edge.ejector.track import Fate, Fates, Track
 from edge.errors import OutputError
 from edge.part import Part

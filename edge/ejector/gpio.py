@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from edge.cameras.address import place_of
+from edge.address import place_of
 from edge.ejector.output import Output, OutputOptions, read_options
 from edge.errors import OutputError
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edge.cameras.address import place_of
+from edge.address import place_of
 from edge.ejector.output import Output, OutputOptions, read_options
 from edge.errors import OutputError
 

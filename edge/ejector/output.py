@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from edge.cameras.address import Options, kind_of, parse_options
+from edge.address import Options, kind_of, parse_options
 from edge.errors import OutputError
 
 FILES = {"gpio": "gpio", "serial": "modem_line", "simulated": "simulated"}

@@ -5,14 +5,14 @@ import threading
 from dataclasses import replace
 
 from edge.alarms import Alarms, Area
-from edge.camera import Clock
+from edge.cameras.camera import Clock
+from edge.config.ejector import ConfirmationSettings
 from edge.ejector.belt import HALF, U32, Belt
 from edge.ejector.confirmation import Confirmation
 from edge.ejector.ejector import Ejector
-from edge.ejector.settings import ConfirmationSettings
 from edge.ejector.track import Fate
 from edge.part import Part
-from edge.records import Records
+from edge.records.writer import Records
 
 log = logging.getLogger(__name__)
 

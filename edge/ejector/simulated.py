@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import monotonic
 
-from edge.cameras.address import Options
+from edge.address import Options
 from edge.ejector.output import Output, read_options
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bundle import Image
-from edge.engine import Engine, Outputs, Pending
+from edge.engines.engine import Engine, Outputs, Pending
 from edge.errors import DeviceError
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResp
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from edge.errors import RecordsError
-from edge.page.bell import Bell
-from edge.page.desk import Desk
 from edge.page.metrics import metrics_text
-from edge.page.parts import parts_before
+from edge.page.notifier import Bell
+from edge.page.page_model import Desk
+from edge.page.part_queries import parts_before
 from edge.page.state import Bucket, Health, PageState, PartState
 
 STATIC = Path(__file__).with_name("static")

@@ -4,7 +4,7 @@ import cv2
 
 from bundle import Manifest
 from edge.part import View
-from edge.sheet import inspected
+from edge.records.overlay import inspected
 
 LONGEST_PX = 800
 """Longer side of a picture on the page."""

@@ -15,13 +15,13 @@ from importlib.util import find_spec
 from typing import IO
 
 from bundle import Manifest
+from edge.config.schema import PageSettings
 from edge.errors import PageError
-from edge.page.board import Board
 from edge.page.channel import write_message
 from edge.page.drawing import drawn
+from edge.page.outbox import Board
 from edge.page.state import Drawn, StationState, Update, Welcome
 from edge.part import Part
-from edge.settings import PageSettings
 
 log = logging.getLogger(__name__)
 

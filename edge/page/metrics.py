@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.page.desk import Desk
+from edge.page.page_model import Desk
 from edge.page.state import VERDICTS, PageState, StationState
 
 COUNTERS = {

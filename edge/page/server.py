@@ -18,8 +18,8 @@ import uvicorn
 
 from edge.page.app import make_app
 from edge.page.channel import read_messages
-from edge.page.desk import Desk
 from edge.page.history import recall
+from edge.page.page_model import Desk
 from edge.page.state import Told, Welcome
 
 CONNECTIONS = 64

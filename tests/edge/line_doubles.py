@@ -8,12 +8,12 @@ from time import monotonic
 import numpy as np
 
 from bundle import Image, Manifest
-from edge.camera import Frame
-from edge.cameras.exposures import OnDemandCamera
-from edge.engine import Engine, Outputs
+from edge.cameras.camera import Frame
+from edge.cameras.on_demand import OnDemandCamera
+from edge.engines.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
-from edge.judge import Judge
 from edge.part import Part, View
+from edge.pipeline.inference_loop import Judge
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Alarms, Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bundle import Defect, Image, Manifest, Verdict
-from edge.camera import Frame
+from edge.cameras.camera import Frame
 from edge.part import Outcome, Part, View
 from tests.conftest import tiny_outputs
 

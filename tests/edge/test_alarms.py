@@ -7,9 +7,9 @@ import pytest
 
 from edge.alarms import Alarm, Alarms, Area
 from edge.cameras.synthetic import open_synthetic
-from edge.records import Records
-from edge.watchman import PLC, REPORTED, Watchman
-from edge.wire import to_fault
+from edge.pipeline.health_monitor import PLC, REPORTED, Watchman
+from edge.pipeline.plc_messages import to_fault
+from edge.records.writer import Records
 from firmware_bridge.events import HelloReceived, PeerBack, PeerLost, PortLost
 from firmware_bridge.messages import Fault, FaultCode, Hello, Role
 

@@ -12,10 +12,10 @@ from time import monotonic
 import pytest
 
 from bundle import Bundle, Threshold, load_bundle
-from edge.engine import Engine, open_engine
+from edge.config.line import load_line
+from edge.engines.engine import Engine, open_engine
 from edge.errors import EngineError
-from edge.inspector import Inspector
-from edge.line import load_line
+from edge.pipeline.inspector import Inspector
 from edge.service import change_over, reload
 from edge.station import Equipment, open_inspector
 from edge.systemd import notify, watchdog_fed

@@ -11,15 +11,15 @@ import pytest
 
 from bundle import GoldenMismatch, MaskSize, load_bundle, write_bundle
 from edge.cli import main
-from edge.ejector.settings import EjectorSettings
+from edge.config.ejector import EjectorSettings
+from edge.config.line import Line
+from edge.config.schema import CameraSettings
 from edge.ejector.simulated import SimulatedOutput
-from edge.engine import open_engine
+from edge.engines.engine import open_engine
 from edge.errors import EngineError
-from edge.line import Line
-from edge.settings import CameraSettings
 from edge.station import Equipment, open_station
 from firmware_bridge.errors import LinkError
-from firmware_bridge.simulator import PlcSimulator
+from firmware_bridge.simulator.plc import PlcSimulator
 from tests.conftest import grey_frame, tiny_files, tiny_manifest
 
 PATIENCE_S = 60.0

@@ -6,11 +6,11 @@ from onnx import TensorProto, helper, numpy_helper
 from bundle import InputSpec, MadeFrom, Manifest, Threshold, write_bundle
 from bundle.folder import MODEL
 from bundle.golden import encode
-from export.assembly import open_draft
-from export.contract import OPSET, check_graph
-from export.frames import draw_golden
-from export.precision import TOLERANCES
-from export.tidy import tidied, to_bytes
+from export.bundles.assemble import open_draft
+from export.bundles.golden_frames import draw_golden
+from export.bundles.tolerances import TOLERANCES
+from export.graph.cleanup import tidied, to_bytes
+from export.graph.signature import OPSET, check_graph
 
 CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
 BRIGHTNESS = (60, 100, 140, 180, 220)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from bundle import Crop, InputSpec, encode_png, preprocess, read_image
-from edge.engine import Engine
-from export.pictures import collect
+from edge.engines.engine import Engine
+from export.int8.calibration_images import collect
 from tests.export.networks import levels_model, manifest_of
-from train.images import load_images
-from train.samples import Sample
+from train.data.dataset import Sample
+from train.data.image_set import load_images
 
 SIZES = [(33, 47), (64, 48), (65, 49), (127, 31), (200, 301), (8, 9)]
 

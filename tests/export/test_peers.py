@@ -16,17 +16,17 @@ declare_torchvision_operators()
 pytest.importorskip("segmentation_models_pytorch", reason="not installed: pip install 'edge-inspect[peers]'")
 
 from bundle import InputSpec, Threshold  # noqa: E402
-from edge.engines.key import Options  # noqa: E402
-from edge.trt import Order, open_tensorrt  # noqa: E402
-from export.assembly import open_draft  # noqa: E402
-from export.contract import check_graph  # noqa: E402
-from export.graph import BundleNetwork, Source  # noqa: E402
-from export.tidy import to_bytes  # noqa: E402
+from edge.engines.tensorrt_.api import Order, open_tensorrt  # noqa: E402
+from edge.engines.tensorrt_.plan_key import Options  # noqa: E402
+from export.bundles.assemble import open_draft  # noqa: E402
+from export.graph.cleanup import to_bytes  # noqa: E402
+from export.graph.from_checkpoint import BundleNetwork, Source  # noqa: E402
+from export.graph.signature import check_graph  # noqa: E402
 from tests.export.networks import manifest_of  # noqa: E402
-from train.checkpoint import Meta  # noqa: E402
-from train.models import make_network  # noqa: E402
+from train.data.splits import Split  # noqa: E402
+from train.models.build import make_network  # noqa: E402
+from train.models.checkpoint import Meta  # noqa: E402
 from train.recipe import NetworkRecipe, Recipe  # noqa: E402
-from train.splits import Split  # noqa: E402
 
 PEERS = ("unet-resnet50", "unet-densenet121", "hrnet", "upernet")
 CLASSES = ("A", "B", "C")

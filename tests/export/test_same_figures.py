@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: checkpoints are made with it")
 
 from export.cli import main as export_main
+from tests.train.cli.test_main import run_main
 from tests.train.conftest import tiles  # noqa: F401
-from tests.train.test_cli import run_main
 
 RECIPE = """
 [input]

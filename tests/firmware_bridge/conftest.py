@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.firmware_bridge import device_bench
+from tests.firmware_bridge.device import device_bench
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ import pytest
 from firmware_bridge.events import Acknowledged, Event, HelloReceived
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello, Result, Trigger, Verdict
-from firmware_bridge.simulator import PlcSimulator
+from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.wiring import Way
-from tests.firmware_bridge.device_bench import build
+from tests.firmware_bridge.device.device_bench import build
 
 PARTS = 12
 PATIENCE_S = 60.0  # a bound for a loaded machine, not a wait

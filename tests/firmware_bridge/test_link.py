@@ -28,12 +28,12 @@ from firmware_bridge.events import (
     PortLost,
     Undelivered,
 )
+from firmware_bridge.framed.session import Session
 from firmware_bridge.link import Link, SerialLink, open_link
 from firmware_bridge.messages import Hello, Result, Trigger, Verdict
 from firmware_bridge.port import explain
-from firmware_bridge.pseudo_terminal import PseudoTerminal
-from firmware_bridge.session import Session
-from firmware_bridge.simulator import PlcSimulator
+from firmware_bridge.simulator.plc import PlcSimulator
+from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
 
 PATIENCE_S = 60.0  # a bound for a loaded machine, not a wait
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge import generate, messages
-from firmware_bridge.frames import CRC_SIZE, MAX_BODY, FrameDecoder, encode_frame
+from firmware_bridge import messages
+from firmware_bridge.framed.frames import CRC_SIZE, MAX_BODY, FrameDecoder, encode_frame
+from firmware_bridge.generate import __main__ as generate
 from firmware_bridge.messages import KINDS, Ack, Header, Message, Result, decode, encode
 from firmware_bridge.timing import RESULT_AND_ACK_BYTES, Timing
 

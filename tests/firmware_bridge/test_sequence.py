@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.delivery import Delivery
+from firmware_bridge.framed.delivery import Delivery
 from firmware_bridge.messages import Offline
 from firmware_bridge.sequence import HISTORY, MODULUS, Seen, distance, following
 from firmware_bridge.timing import Timing

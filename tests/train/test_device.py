@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from train.device import choose_compute
-from train.network import ContextAggregation
+from train.models.can import ContextAggregation
 
 
 @pytest.mark.parametrize("width", [16, 20, 24, 32, 40, 48])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.data import Batch, targets
+from train.data.device_set import Batch, targets
 from train.losses import Loss, schedule_weights
 from train.recipe import LossRecipe
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from bundle import Image
-from edge.camera import Clock
+from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.live import LiveCamera
 from edge.cameras.v4l2 import V4l2Device, V4l2Options

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.introspection import load
+from edge.cameras.gobject import load
 from edge.errors import CameraError
 
 SYSTEM_GI = Path("/usr/lib/python3/dist-packages/gi")

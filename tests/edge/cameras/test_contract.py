@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bundle import check_frame
-from edge.camera import Camera, open_camera
+from edge.cameras.camera import Camera, open_camera
 from edge.cameras.live import LiveCamera
 from edge.errors import CameraTimeout
 from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from bundle.tiles import choose_kind
-from edge.camera import open_camera
+from edge.cameras.camera import open_camera
 from edge.cameras.synthetic import SyntheticCamera
 from edge.errors import CameraError, CameraFinished, FrameDamaged
+from synthetic.tiles import choose_kind
 from tests.edge.cameras.peers import write_pictures
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from edge.alarms import Alarms
+from edge.config.ejector import EjectorSettings
 from edge.ejector.ejector import BELT, FULL, OUTPUT, STANDS, Ejector
-from edge.ejector.settings import EjectorSettings
 from edge.ejector.simulated import SimulatedOutput
 from edge.ejector.track import Fate
 from edge.errors import OutputError

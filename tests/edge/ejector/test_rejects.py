@@ -9,14 +9,14 @@ import pytest
 
 from bundle import Verdict
 from edge.alarms import Alarms
+from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.ejector.confirmation import Confirmation
 from edge.ejector.ejector import Ejector
 from edge.ejector.rejects import ESCAPED, UNCONFIRMED, Rejects
-from edge.ejector.settings import ConfirmationSettings, EjectorSettings
 from edge.ejector.simulated import SimulatedOutput
 from edge.ejector.track import Fate
 from edge.part import Outcome, Part
-from edge.records import Records
+from edge.records.writer import Records
 
 PATIENCE_S = 10.0
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.page.desk import Desk
+from edge.page.page_model import Desk
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from edge.page.desk import Desk
+from edge.page.page_model import Desk
 from edge.page.state import CameraState, PartState, StationState, Welcome
 
 NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)

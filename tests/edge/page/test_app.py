@@ -11,9 +11,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bundle import Verdict
-from edge.page.desk import Desk
+from edge.page.page_model import Desk
 from edge.page.state import Drawn, Update
-from edge.records import Records
+from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome
 from tests.edge.part_doubles import DARK, judged

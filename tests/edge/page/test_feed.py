@@ -16,13 +16,13 @@ from urllib.request import urlopen
 import pytest
 
 from bundle import Verdict
+from edge.config.line import parse_line
+from edge.config.schema import PageSettings
 from edge.errors import LineConfigError, PageError
-from edge.line import parse_line
-from edge.page.board import PARTS_WAITING, REJECTS_WAITING, Board
 from edge.page.channel import read_messages, write_message
 from edge.page.feed import Feed, listening
+from edge.page.outbox import PARTS_WAITING, REJECTS_WAITING, Board
 from edge.page.state import Drawn, Update
-from edge.settings import PageSettings
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, part, station, welcome
 from tests.edge.part_doubles import DARK, judged

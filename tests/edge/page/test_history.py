@@ -7,7 +7,7 @@ import pytest
 
 from bundle import Verdict
 from edge.page.history import KEPT_MINUTES, PICTURED, REJECTS, History, recall, shift_start
-from edge.records import Records
+from edge.records.writer import Records
 from tests.conftest import tiny_manifest
 from tests.edge.page.doubles import NOON, part
 from tests.edge.part_doubles import judged

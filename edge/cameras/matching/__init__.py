@@ -1,0 +1,1 @@
+"""Assigns frames to exposures: trigger matching, frame numbering, timestamps, frame sanity."""

@@ -1,0 +1,1 @@
+"""The subcommands of `edge-inspect` other than `run`."""

@@ -1,0 +1,222 @@
+"""What is wrong with this machine for this line: each check says "fine", or what to do. Nothing is changed.
+
+The PLC sees a station that introduces itself and leaves again; a camera takes one picture.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
+from edge.cameras.camera import open_camera
+from edge.commands.doctor_checks import (
+    check_clock,
+    check_commits,
+    check_records,
+    check_space,
+    check_wall_clock,
+    existing,
+)
+from edge.config.line import Line, load_line
+from edge.config.schema import CameraSettings
+from edge.ejector.output import open_output
+from edge.errors import CheckFailed, StationError
+from edge.records.summary import percentiles_ms
+from edge.station import introduction, open_inspector
+from firmware_bridge.errors import LinkError
+from firmware_bridge.events import Acknowledged, HelloReceived, Refused
+from firmware_bridge.link import Link, open_link
+from firmware_bridge.messages import Hello
+
+HELLO_S = 2.0
+"""How long the PLC may take to answer; its silence time is 1 s at any usual baud rate."""
+RUNS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check has found."""
+
+    name: str
+    fine: bool
+    words: str
+
+
+def examine(path: Path) -> Iterator[Finding]:
+    """Check everything that the line in this file needs, as far as one thing does not depend on another."""
+    yield find("versions", check_versions)
+    yield find("clock", check_clock)
+    yield find("configuration", partial(check_configuration, path))
+    try:
+        line = load_line(path)
+    except StationError:
+        return
+    bundle, bundle_found = find_bundle("bundle", line.bundle)
+    yield bundle_found
+    for number, folder in line.recipes.items():
+        yield find_bundle(f"recipe {number}", folder)[1]
+    if bundle is not None:
+        yield find("engine", partial(check_engine, line))
+    for camera in line.camera:
+        yield find(f"camera {camera.name}", partial(check_camera, camera, line.grab_timeout_ms / 1e3, bundle))
+    yield find("PLC", partial(check_plc, line.plc, introduction(bundle) if bundle else Hello()))
+    if line.ejector is not None:
+        yield find("ejector", partial(check_output, line.ejector.output))
+    yield find("wall clock", partial(check_wall_clock, line, time.time()))
+    yield find("permissions", partial(check_permissions, line))
+    yield find("disk", partial(check_space, line))
+    yield find("records", partial(check_records, line.records))
+    yield find("commits", partial(check_commits, line))
+
+
+def find(name: str, check: Callable[[], str]) -> Finding:
+    """Run one check, which returns what is fine and raises what is wrong."""
+    try:
+        return Finding(name, True, check())
+    except (BundleError, FrameError, StationError, LinkError, ImportError) as error:
+        return Finding(name, False, str(error))
+    except OSError as error:
+        return Finding(name, False, os_problem(error))
+
+
+def find_bundle(name: str, folder: Path) -> tuple[Bundle | None, Finding]:
+    """Read a bundle with the hash of every file verified."""
+    read: list[Bundle] = []
+
+    def check() -> str:
+        read.append(load_bundle(folder))
+        manifest = read[0].manifest
+        return f"{manifest.name} {manifest.id[:12]}, the hashes of its {len(manifest.files)} files agree"
+
+    finding = find(name, check)
+    return (read[0] if read else None), finding
+
+
+def check_configuration(path: Path) -> str:
+    """Read line.toml."""
+    line = load_line(path)
+    return f"{path}, {len(line.camera)} camera(s)" + (", shadow mode: nothing is rejected" if line.shadow else "")
+
+
+def check_versions() -> str:
+    """Compare the Python packages with what this software asks for."""
+    found = [f"Python {sys.version.split()[0]}"]
+    for requirement in requires("edge-inspect") or []:
+        wanted = re.match(r"([\w.-]+)>=([\d.]+)$", requirement)  # those that depend on something are left out
+        if wanted:
+            name, least = wanted.groups()
+            found.append(f"{name} {_version_of(name, least)}")
+    import cv2  # a Jetson's own OpenCV is no package of pip's
+
+    return ", ".join([f"edge-inspect {version('edge-inspect')}", *found, f"OpenCV {cv2.__version__}"])
+
+
+def _version_of(name: str, least: str) -> str:
+    try:
+        here = version(name)
+    except PackageNotFoundError:
+        raise CheckFailed(f"{name}: found none, expected {least} or newer; pip install '{name}>={least}'") from None
+    numbers = [tuple(int(part) for part in re.findall(r"\d+", text)[:3]) for text in (here, least)]
+    if numbers[0] < numbers[1]:
+        raise CheckFailed(f"{name}: found {here}, expected {least} or newer; pip install '{name}>={least}'")
+    return here
+
+
+def check_engine(line: Line) -> str:
+    """Open the engine as the station does, golden frames included, and measure it."""
+    inspector = open_inspector(line, time.monotonic)
+    try:
+        times_us = []
+        for _ in range(RUNS):
+            start = time.perf_counter()
+            inspector.warm_up(len(line.camera), times=1)
+            times_us.append((time.perf_counter() - start) * 1e6)
+        description = inspector.engine.description
+    finally:
+        inspector.engine.close()
+    median_ms = percentiles_ms(times_us)[0]
+    if median_ms >= line.deadline_ms:
+        raise CheckFailed(
+            f"{description}: found {median_ms:.0f} ms for the views of one part, expected less than the deadline of "
+            f"{line.deadline_ms:g} ms; use a faster engine or smaller bundle, or give it more time"
+        )
+    return f"{description}, golden frames agree, {median_ms:.1f} ms for the views of one part"
+
+
+def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | None) -> str:
+    """Take one picture and hold its size against the bundle's crop."""
+    camera = open_camera(settings.address, time.monotonic)
+    try:
+        camera.expose()
+        frame = camera.grab(timeout_s)
+    finally:
+        camera.close()
+    if bundle is not None:
+        bundle.prepare(frame.pixels)
+    height, width = frame.pixels.shape[:2]
+    return f"{settings.address}, {width}x{height} {'grey' if frame.pixels.ndim == 2 else 'RGB'}"
+
+
+def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callable[[], float] = time.monotonic) -> str:
+    """Open the port, introduce the station, wait for an answer, leave again."""
+    link = open_link(address, hello, clock)
+    try:
+        peer = _listen(link, clock, clock() + wait_s)
+        link.go_offline("doctor has finished")
+        _deliver(link, clock, clock() + 0.5)
+    finally:
+        link.close()
+    if peer is None:
+        raise CheckFailed(
+            f"{address}: the port opens, but found no answer within {wait_s:g} s, expected a Hello; "
+            "check that the PLC runs, its baud rate, and that TX goes to RX"
+        )
+    return f"{address}, {peer.name} {peer.software} answers as {peer.role.name}".replace("  ", " ")
+
+
+def check_output(address: str) -> str:
+    """Open the ejector's output, which stays off."""
+    open_output(address).close()
+    return f"{address} can be opened; whether it fires, only a known bad part shows"
+
+
+def _listen(link: Link, clock: Callable[[], float], until: float) -> Hello | None:
+    while clock() < until:
+        for event in link.poll(max(0.0, until - clock())):
+            if isinstance(event, Refused):
+                raise CheckFailed(event.reason)
+            if isinstance(event, HelloReceived):
+                return event.hello
+    return None
+
+
+def _deliver(link: Link, clock: Callable[[], float], until: float) -> None:
+    while clock() < until:
+        if any(isinstance(event, Acknowledged) for event in link.poll(max(0.0, until - clock()))):
+            return
+
+
+def check_permissions(line: Line) -> str:
+    """See whether this user may write where the station writes."""
+    folders = {existing(line.records.parent), *({existing(line.pictures.folder)} if line.pictures else ())}
+    targets = folders | ({line.records} if line.records.exists() else set())
+    refused = sorted(str(path) for path in targets if not os.access(path, os.W_OK))
+    user = _user()
+    if refused:
+        raise CheckFailed(f"{', '.join(refused)}: {user} may not write there; run as another user, or chown it")
+    return f"{user} may write to {', '.join(sorted(str(path) for path in targets))}"
+
+
+def _user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user without a name
+        return f"user {os.geteuid()}"

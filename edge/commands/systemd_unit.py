@@ -1,0 +1,78 @@
+"""The systemd unit of a line: `edge-inspect unit line.toml`."""
+
+import os
+import sys
+from pathlib import Path
+from shlex import quote
+
+from edge.config.line import Line, load_line
+from edge.errors import LineConfigError
+
+UNIT = """\
+# Written by: edge-inspect unit {line}
+[Unit]
+Description=edge-inspect: {title}
+After=network.target time-sync.target
+# Tried for ever: a camera or a port may be there in an hour.
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={program} run {line}
+ExecReload=/bin/kill -HUP $MAINPID
+WorkingDirectory={folder}
+User={user}
+SupplementaryGroups=dialout video
+Restart=always
+RestartSec=2
+# A thread of the line that has stopped is noticed after so long; an engine that has to be built is not cut short.
+WatchdogSec=10
+TimeoutStartSec=20min
+# Open parts get their verdicts, the PLC is told. The page's process ends with its station.
+TimeoutStopSec=30
+KillMode=mixed
+# Memory is taken from anybody else first.
+OOMScoreAdjust=-500
+LimitMEMLOCK=infinity
+StateDirectory=edge-inspect
+CacheDirectory=edge-inspect
+Environment=EDGE_INSPECT_CACHE=/var/cache/edge-inspect
+{writable}NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+PrivateTmp=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+"""systemd.unit(5), systemd.service(5), systemd.exec(5)."""
+
+
+def unit_text(path: Path, user: str) -> str:
+    """Give the unit of the line in this file; raises LineConfigError."""
+    if user in ("root", "0"):
+        raise LineConfigError("user: found root, expected a user of the station's own; see docs/operation.md")
+    line, place = load_line(path), path.resolve()
+    writable = "".join(f'ReadWritePaths="{folder}"\n' for folder in _written(line))
+    title = line.page.title if line.page else place.stem
+    return UNIT.format(
+        line=quote(str(place)), title=title, program=_program(), folder=place.parent, user=user, writable=writable
+    )
+
+
+def _written(line: Line) -> list[Path]:
+    """Folders that the station writes to, beyond those that systemd makes for it."""
+    folders = {line.records.resolve().parent} | ({line.pictures.folder.resolve()} if line.pictures else set())
+    return sorted(folder for folder in folders if not folder.is_relative_to("/var/lib/edge-inspect"))
+
+
+def _program() -> Path:
+    """The console script of the environment that this runs in."""
+    script = Path(os.path.abspath(sys.argv[0]))
+    return script if script.name == "edge-inspect" else Path(sys.executable).with_name("edge-inspect")

@@ -1,0 +1,1 @@
+"""The tables of `line.toml`, each key written once."""

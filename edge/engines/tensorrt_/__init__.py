@@ -1,0 +1,1 @@
+"""TensorRT: engine build, plan cache, CUDA driver calls, preprocessing kernel."""

@@ -1,0 +1,264 @@
+"""TensorRT: build a plan, load it, run it. The only file that imports it, as `tensorrt` or `tensorrt_rtx`.
+
+One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switches
+between them stand in `_configured` and `_measured`. A test holds every name used here against the real bindings of
+each, going by the variables' names: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
+from typing import IO, Any
+
+from bundle import Manifest
+from edge.engines.tensorrt_.driver import Memory, Stream
+from edge.engines.tensorrt_.plan_key import ANY_GPU, Edition, Options, Target
+from edge.errors import DeviceError, EngineError, PlanRefused
+
+Progress = Callable[[str, int, int], None]
+"""Called while building: phase, steps done, steps in all."""
+
+INSTALL = {
+    "tensorrt": "on a Jetson: sudo apt install python3-libnvinfer, and a virtual environment that sees it",
+    "tensorrt_rtx": "pip install tensorrt-rtx-cu13",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build."""
+
+    model: bytes
+    """The ONNX file."""
+    manifest: Manifest
+    target: Target
+    batch: int
+    options: Options
+    ahead: bool = False
+    """Whether the GPU is elsewhere."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the input, with the batch."""
+        spec = self.manifest.input
+        return self.batch, spec.channels, spec.height, spec.width
+
+
+@cache
+def open_tensorrt(edition: Edition) -> "TensorRt":
+    """Import TensorRT once; a process can have only one of its loggers. Raises EngineError if it is not installed."""
+    try:
+        trt = importlib.import_module(edition)
+    except ImportError as error:
+        raise EngineError(
+            f"{edition}: cannot be imported ({error}), expected TensorRT for this Python; {INSTALL[edition]}"
+        ) from None
+    return TensorRt(edition, trt)
+
+
+class TensorRt:
+    """One edition of TensorRT."""
+
+    def __init__(self, edition: Edition, trt: Any) -> None:
+        self.edition = edition
+        self.version = f"{edition} {trt.__version__}"
+        self._trt = trt
+        self._words = _listener(trt)
+
+    def target(self, gpu: str, compute_capability: str) -> Target:
+        """What a plan for this GPU is kept under: TensorRT for RTX builds for all GPUs of a compute capability."""
+        return Target(gpu=gpu if self.edition == "tensorrt" else ANY_GPU, compute_capability=compute_capability)
+
+    def build(
+        self, order: Order, log: IO[str], timings: bytes | None, progress: Progress
+    ) -> tuple[bytes, bytes | None, float]:
+        """Build a plan; minutes on a Jetson.
+
+        log: everything TensorRT says. timings: its measurements of kernels from an earlier build, if any.
+        Returns the plan, the timings with those of this build, and the seconds it took. Raises EngineError.
+        """
+        trt, start = self._trt, perf_counter()
+        self._words.log_to(log)
+        try:
+            builder = trt.Builder(self._words)
+            network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+            self._parse(network, order)
+            config = self._configured(builder, order, timings, progress)
+            plan = builder.build_serialized_network(network, config)
+            if plan is None:
+                raise self._failure(order, "TensorRT cannot build it")
+            return bytes(plan), self._measured(config), perf_counter() - start
+        finally:
+            self._words.log_to(None)
+
+    def load(self, plan: bytes, manifest: Manifest, batch: int) -> "PlanNetwork":
+        """Load a plan on the GPU whose context is current. Raises PlanRefused if TensorRT does not take it."""
+        trt = self._trt
+        runtime = trt.Runtime(self._words)
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise PlanRefused(f"plan: {self.version} does not take it ({self._words.trouble()})")
+        _check_tensors(trt, engine, manifest)
+        return PlanNetwork(self, runtime, engine, manifest, batch)
+
+    def failed(self, what: str) -> DeviceError:
+        """A call that answered no."""
+        return DeviceError(
+            f"{self.version}: could not {what} ({self._words.trouble()}); is the GPU's memory full? See dmesg"
+        )
+
+    def _parse(self, network: Any, order: Order) -> None:
+        parser = self._trt.OnnxParser(network, self._words)
+        if not parser.parse(order.model):
+            problem = parser.get_error(0)
+            raise self._failure(order, f"TensorRT cannot read the graph ({problem.desc().strip()})")
+
+    def _configured(self, builder: Any, order: Order, timings: bytes | None, progress: Progress) -> Any:
+        trt = self._trt
+        config = builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.options.workspace_mib << 20)
+        config.builder_optimization_level = order.options.optimization_level
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        config.progress_monitor = _monitor(trt, progress)
+        profile = builder.create_optimization_profile()
+        profile.set_shape("frames", order.shape, order.shape, order.shape)
+        config.add_optimization_profile(profile)
+        if self.edition == "tensorrt_rtx":
+            self._aim(config, order)
+        else:
+            timing_cache = config.create_timing_cache(timings or b"")
+            config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
+        return config
+
+    def _measured(self, config: Any) -> bytes | None:
+        """The timings with those of this build; TensorRT for RTX, whose GPU may be elsewhere, has none."""
+        if self.edition == "tensorrt_rtx":
+            return None
+        timing_cache = config.get_timing_cache()
+        return bytes(timing_cache.serialize())
+
+    def _aim(self, config: Any, order: Order) -> None:
+        """Tell TensorRT for RTX which GPU to build for; TensorRT itself builds for the one that it runs on.
+
+        A GPU that is here may be one that has no name there: then TensorRT says whether it builds for it.
+        """
+        trt, architecture = self._trt, order.target.architecture
+        known = trt.ComputeCapability.__members__
+        name = architecture.replace("_", "").upper()
+        if name not in known and order.ahead:
+            offered = ", ".join(member.replace("SM", "sm_") for member in known if member.startswith("SM"))
+            raise EngineError(f"{self.version}: found {architecture}, expected one of {offered}")
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(known.get(name, trt.ComputeCapability.CURRENT), 0)
+
+    def _failure(self, order: Order, what: str) -> EngineError:
+        return EngineError(
+            f"{order.manifest.name}: {what}; {self._words.trouble()}; export the bundle again or report it with the log"
+        )
+
+
+class PlanNetwork:
+    """A loaded plan; see `Network`."""
+
+    def __init__(self, tensorrt: TensorRt, runtime: Any, engine: Any, manifest: Manifest, batch: int) -> None:
+        self.batch = batch
+        self.description = tensorrt.version
+        spec = manifest.input
+        self._shape = batch, spec.channels, spec.height, spec.width
+        self._tensorrt, self._runtime, self._engine = tensorrt, runtime, engine
+
+    def make_context(self) -> "PlanContext":
+        """Make a context with its own activations. Raises DeviceError if memory does not suffice."""
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise self._tensorrt.failed("make an execution context")
+        if not context.set_input_shape("frames", self._shape):
+            raise self._tensorrt.failed(f"set the input shape {self._shape}")
+        return PlanContext(self._tensorrt, context)
+
+    def close(self) -> None:
+        """Free the plan, in the order in which TensorRT wants it."""
+        del self._engine
+        del self._runtime
+
+
+class PlanContext:
+    """A plan ready to run on one stream at a time; see `Context`."""
+
+    def __init__(self, tensorrt: TensorRt, context: Any) -> None:
+        self._tensorrt, self._context = tensorrt, context
+
+    def bind(self, tensor: str, memory: Memory) -> None:
+        """Say where a tensor lies. Raises DeviceError."""
+        context = self._context
+        if not context.set_tensor_address(tensor, int(memory)):
+            raise self._tensorrt.failed(f"bind {tensor}")
+
+    def enqueue(self, stream: Stream) -> None:
+        """Queue one run. Raises DeviceError."""
+        context = self._context
+        if not context.execute_async_v3(int(stream.handle)):
+            raise self._tensorrt.failed("queue the network")
+
+
+def _check_tensors(trt: Any, engine: Any, manifest: Manifest) -> None:
+    """Raise PlanRefused unless the engine's tensors are the manifest's; the buffers are made by the manifest."""
+    spec, cells, classes = manifest.input, manifest.masks, len(manifest.classes)
+    expected = {
+        "frames": (trt.uint8, (spec.channels, spec.height, spec.width)),
+        "scores": (trt.float32, (classes,)),
+        "masks": (trt.uint8, (classes, cells.height, cells.width)),
+    }
+    names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
+    found = {name: (engine.get_tensor_dtype(name), tuple(engine.get_tensor_shape(name))[1:]) for name in names}
+    if found != expected:
+        raise PlanRefused(f"plan: found tensors {found}, expected {expected}; export the bundle again")
+
+
+def _listener(trt: Any) -> Any:
+    """TensorRT's logger of this process: keeps the last error, writes everything to a log while there is one."""
+
+    class Words(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self._log: IO[str] | None = None
+            self._trouble = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self._trouble = message.strip()
+            if self._log is not None:
+                self._log.write(f"[{severity.name[0]}] {message}\n")
+
+        def log_to(self, log: IO[str] | None) -> None:
+            self._log, self._trouble = log, ""
+
+        def trouble(self) -> str:
+            return self._trouble or "it does not say why"
+
+    return Words()
+
+
+def _monitor(trt: Any, progress: Progress) -> Any:
+    """TensorRT's progress monitor that reports its outermost phase."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self._steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self._steps:
+                progress(phase_name, step + 1, self._steps[phase_name])
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._steps.pop(phase_name, None)
+
+    return Monitor()

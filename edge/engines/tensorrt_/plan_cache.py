@@ -1,0 +1,131 @@
+"""The cache of plans: `<bundle>.engines/`, or a folder of that name under EDGE_INSPECT_CACHE.
+
+A plan is two files, `<key>.plan` with `<key>.json`; beside them `<key>.log`, TensorRT's own words while building, and
+`<key>.launch`, how its network is launched best.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from pydantic import ValidationError
+
+from bundle import Bundle
+from edge.engines.tensorrt_.plan_key import Frozen, Key, differences
+from edge.errors import EngineError
+
+VARIABLE = "EDGE_INSPECT_CACHE"
+
+
+class Entry(Frozen):
+    """What stands in the JSON file beside a plan."""
+
+    key: Key
+    plan_sha256: str
+    bundle: str
+    """Name of the bundle that it was built from."""
+    build_seconds: float
+
+
+class PlanCache:
+    """The plans of one bundle."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "PlanCache":
+        """Where a bundle's plans are kept on this machine."""
+        name = f"{bundle.folder.resolve().name}.engines"
+        elsewhere = os.environ.get(VARIABLE)
+        return cls(Path(elsewhere) / name if elsewhere else bundle.folder.resolve().parent / name)
+
+    def find(self, key: Key) -> tuple[bytes | None, str]:
+        """The plan of this key, or None with the reason; what is not the plan that was stored is thrown away."""
+        try:
+            entry = Entry.model_validate_json(self.path(key, "json").read_bytes())
+            plan = self.path(key, "plan").read_bytes()
+        except FileNotFoundError:
+            return None, self._why_not(key)
+        except (OSError, ValidationError) as error:
+            self.discard(key)
+            return None, f"{self.path(key, 'json')} could not be read ({type(error).__name__})"
+        if entry.key != key or entry.plan_sha256 != _sha256(plan):
+            self.discard(key)
+            return None, f"the plan {self.path(key, 'plan').name} was damaged: its sha256 is not the one noted"
+        return plan, ""
+
+    def store(self, entry: Entry, plan: bytes) -> None:
+        """Keep a plan; the description is written last, so that half a plan is none."""
+        _write(self.path(entry.key, "plan"), plan)
+        _write(self.path(entry.key, "json"), entry.model_dump_json(indent=1).encode() + b"\n")
+
+    def discard(self, key: Key) -> None:
+        """Throw a plan away; its log stays."""
+        for path in (self.path(key, suffix) for suffix in ("json", "launch", "plan")):
+            with _writing(path):
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def log(self, key: Key) -> Iterator[IO[str]]:
+        """The file for what TensorRT says while it builds the plan of this key."""
+        path = self.path(key, "log")
+        with _writing(path), path.open("w", encoding="utf-8") as words:
+            yield words
+
+    def path(self, key: Key, suffix: str) -> Path:
+        """One of the files of a key."""
+        return self.folder / f"{key.name}.{suffix}"
+
+    def read(self, name: str) -> bytes | None:
+        """Another file of the cache, such as a timing cache; None if there is none."""
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep another file."""
+        _write(self.folder / name, content)
+
+    def _why_not(self, key: Key) -> str:
+        """What is different about the plan that comes nearest."""
+        nearest = min((differences(entry.key, key) for entry in self._entries()), key=len, default=None)
+        return f"there is none in {self.folder} yet" if nearest is None else "; ".join(nearest)
+
+    def _entries(self) -> Iterator[Entry]:
+        for path in sorted(self.folder.glob("*.json")):
+            with suppress(OSError, ValidationError):
+                yield Entry.model_validate_json(path.read_bytes())
+
+
+def make_entry(key: Key, bundle: Bundle, plan: bytes, seconds: float) -> Entry:
+    """Describe a plan that has just been built."""
+    return Entry(key=key, plan_sha256=_sha256(plan), bundle=bundle.manifest.name, build_seconds=round(seconds, 2))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with _writing(path):
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        os.chmod(file.name, 0o644)  # built by root, read by the station's user
+        os.replace(file.name, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written; what goes wrong becomes EngineError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise EngineError(
+            f"{path}: cannot be written ({error.strerror}); check the folder's permissions and space, "
+            f"or name another folder in {VARIABLE}"
+        ) from None

@@ -1,0 +1,113 @@
+"""What a bundle's first parts looked like: what the drift watch compares the later ones with."""
+
+import math
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bundle import first_problem
+from edge.errors import DriftError
+from edge.monitoring.drift_signals import REJECTS, Signals
+
+EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
+"""Where a score's distribution is looked at; closer where the scores of good parts lie."""
+
+
+class Record(BaseModel):
+    """A frozen table of the file; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Norm(Record):
+    """What is normal for one signal."""
+
+    mean: float
+    deviation: float
+    """Standard deviation from part to part."""
+
+
+class Spread(Record):
+    """How one class's scores are distributed."""
+
+    below: tuple[float, ...]
+    """Share of the parts below each of the `EDGES`."""
+
+
+class Baseline(Record):
+    """The first parts of one bundle on one line."""
+
+    bundle_id: str
+    parts: int
+    values: dict[str, Norm]
+    scores: dict[str, Spread]
+
+    def fits(self, signals: Signals) -> bool:
+        """Whether these signals are those of the baseline: the same cameras, the same classes."""
+        return self.values.keys() == signals.values.keys() and self.scores.keys() == signals.scores.keys()
+
+
+class Learner:
+    """Makes a baseline of parts, one by one, in memory that does not grow."""
+
+    def __init__(self) -> None:
+        self.parts = 0
+        self._sums: dict[str, tuple[float, float]] = {}  # mean, sum of squared differences from it
+        self._below: dict[str, list[int]] = {}
+
+    def add(self, signals: Signals) -> None:
+        """Take one part in; mean and deviation by Welford's update (Technometrics 4, 1962)."""
+        self.parts += 1
+        for name, value in signals.values.items():
+            mean, squares = self._sums.get(name, (0.0, 0.0))
+            moved = mean + (value - mean) / self.parts
+            self._sums[name] = moved, squares + (value - mean) * (value - moved)
+        for name, score in signals.scores.items():
+            counts = self._below.get(name, [0] * len(EDGES))
+            self._below[name] = [count + (score < edge) for count, edge in zip(counts, EDGES, strict=True)]
+
+    def baseline(self, bundle_id: str) -> Baseline:
+        """Sum up."""
+        values = {name: self._norm(name, mean, squares) for name, (mean, squares) in self._sums.items()}
+        scores = {
+            name: Spread(below=tuple(count / self.parts for count in counts)) for name, counts in self._below.items()
+        }
+        return Baseline(bundle_id=bundle_id, parts=self.parts, values=values, scores=scores)
+
+    def _norm(self, name: str, mean: float, squares: float) -> Norm:
+        """Mean and deviation; rejects are rare, so that theirs is the deviation of two more in four more parts.
+
+        Agresti and Coull, "Approximate is better than exact for interval estimation of binomial proportions", The
+        American Statistician 52, 1998.
+        """
+        if name == REJECTS:
+            rate = (mean * self.parts + 2) / (self.parts + 4)
+            return Norm(mean=mean, deviation=math.sqrt(rate * (1 - rate)))
+        return Norm(mean=mean, deviation=math.sqrt(squares / self.parts))
+
+
+def baseline_path(records: Path, bundle_id: str) -> Path:
+    """Where a bundle's baseline lies: beside the records."""
+    return records.with_name(f"{records.stem}.baseline-{bundle_id[:12]}.json")
+
+
+def read_baseline(path: Path) -> Baseline | None:
+    """Read a baseline, None if there is none yet; raises DriftError if it is damaged."""
+    try:
+        return Baseline.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DriftError(f"{path}: cannot be read ({error.strerror}); check the permissions") from None
+    except ValidationError as error:
+        raise DriftError(f"{path}: {first_problem(error)}; remove the file, and a new one is learned") from None
+
+
+def store_baseline(path: Path, baseline: Baseline) -> None:
+    """Write a baseline, whole or not at all; raises DriftError if the disk refuses it."""
+    draft = path.with_suffix(".part")
+    try:
+        draft.write_text(baseline.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise DriftError(f"{path}: cannot be written ({error.strerror}); it will be learned again next time") from None

@@ -1,0 +1,122 @@
+"""What the page knows at this moment, put together for its readers."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timezone
+from urllib.parse import quote
+
+from edge.cameras.camera import Clock
+from edge.page.history import History, shift_start
+from edge.page.state import (
+    Bucket,
+    Condition,
+    Drawn,
+    Health,
+    PageState,
+    PartState,
+    ShownPart,
+    StationState,
+    Told,
+    Update,
+    Welcome,
+)
+
+SILENT_S = 2.0
+"""A station that has said nothing for so long is silent; it speaks four times a second."""
+
+
+class Desk:
+    """Takes what comes through the pipe in one thread, answers readers in another."""
+
+    def __init__(self, welcome: Welcome, clock: Clock, utc: Callable[[], datetime] | None = None) -> None:
+        self.welcome = welcome
+        self.history = History()
+        self.station: StationState | None = None
+        self.ended = False
+        """Whether the station has ended, so that nothing more will come."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each update, in the thread that took it."""
+        self._clock, self._utc = clock, utc or (lambda: datetime.now(timezone.utc))
+        self._heard_at = clock()
+        self._lock = threading.Lock()
+
+    def take(self, message: Told, content: bytes) -> None:
+        """Take one message of the pipe."""
+        with self._lock:
+            if isinstance(message, Update):
+                self.station, self._heard_at = message.station, self._clock()
+                self.history.add(message.parts)
+            elif isinstance(message, Drawn):
+                self.history.keep_picture(message.number, message.camera, content)
+        if isinstance(message, Update):
+            self.changed()
+
+    def end(self) -> None:
+        """Learn that the station has ended."""
+        self.ended = True
+        self.changed()
+
+    def state(self) -> PageState:
+        """Give all that the page shows."""
+        now = self._utc()
+        with self._lock:
+            last = self.history.last
+            return PageState(
+                title=self.welcome.title,
+                condition=self._condition(),
+                silent_s=round(self._silent_s(), 1),
+                station=self.station,
+                last=self._shown(last) if last else None,
+                rejects=tuple(self._shown(part) for part in reversed(self.history.rejects)),
+                hour=self.history.since(now.astimezone().replace(minute=0, second=0, microsecond=0)),
+                shift=self.history.since(shift_start(now, self.welcome.shift_starts)),
+                latency=self.history.latency(),
+            )
+
+    def health(self) -> Health:
+        """Say whether parts are being inspected."""
+        with self._lock:
+            station, condition = self.station, self._condition()
+            reasons = list(_obstacles(station)) if station else []
+        if condition == "silent":
+            reasons.append(f"the station has said nothing for {self._silent_s():.0f} s")
+        alarms = tuple(alarm.name for alarm in station.alarms) if station else ()
+        return Health(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
+
+    def buckets(self, minutes: int, bars: int) -> list[Bucket]:
+        """Give the bars of the chart."""
+        with self._lock:
+            return self.history.buckets(self._utc(), minutes, bars)
+
+    def picture(self, number: int, camera: str) -> bytes | None:
+        """Give the picture of a view."""
+        with self._lock:
+            return self.history.picture(number, camera)
+
+    def _silent_s(self) -> float:
+        return self._clock() - self._heard_at
+
+    def _condition(self) -> Condition:
+        station = self.station
+        if station is None or self._silent_s() > SILENT_S:
+            return "silent"
+        if not station.alive:
+            return "failed"
+        if not station.link_open:
+            return "waiting"
+        return "alarm" if station.alarms or any(not camera.connected for camera in station.cameras) else "running"
+
+    def _shown(self, part: PartState) -> ShownPart:
+        addresses = {
+            camera: f"api/pictures/{part.number}/{quote(camera, safe='')}"
+            for camera in self.history.cameras(part.number)
+        }
+        return ShownPart(**part.model_dump(), pictures=addresses)
+
+
+def _obstacles(station: StationState) -> list[str]:
+    found = [] if station.alive else ["a thread of the station has failed"]
+    found += [] if station.link_open else ["the PLC is not there"]
+    found += [f"camera {camera.name} is lost" for camera in station.cameras if not camera.connected]
+    found += [f"the disk refuses rows: {station.disk_refuses}"] if station.disk_refuses else []
+    return found

@@ -1,0 +1,81 @@
+"""The middle of the chain: parts whose frames are there, judged in their order on the engine in use."""
+
+import queue
+from collections import deque
+from collections.abc import Callable
+
+from edge.cameras.camera import Clock
+from edge.part import Outcome, Part
+from edge.pipeline.inspector import Inspector
+from edge.settle import settle_error, settle_late
+
+UnderWay = tuple[Part, Callable[[], Outcome]]
+"""A part whose inspection has begun, with what waits for its outcome."""
+
+
+class Judge:
+    """Judges as many parts at a time as the engine has slots; a part that comes too late is let go.
+
+    `run` is the body of a thread, the only one that touches the engine; `inbox` takes parts, and None to close it.
+    """
+
+    def __init__(self, inspector: Inspector, clock: Clock, changed: Callable[[Inspector, int], None]) -> None:
+        """`changed` is called with the new inspector and its recipe number when it has taken over."""
+        self.inspector = inspector
+        """The one in use."""
+        self.inbox: queue.SimpleQueue[Part | tuple[Inspector, int] | None] = queue.SimpleQueue()
+        self._clock, self._changed = clock, changed
+        self._under_way: deque[UnderWay] = deque()
+
+    def use(self, inspector: Inspector, recipe: int) -> None:
+        """Let another inspector take over after the parts that are in the inbox now."""
+        self.inbox.put((inspector, recipe))
+
+    def run(self) -> None:
+        """Judge until the inbox is closed."""
+        while True:
+            try:
+                item = self.inbox.get(block=not self._under_way)
+            except queue.Empty:
+                self._finish()
+                continue
+            if isinstance(item, Part):
+                self._begin(item)
+                continue
+            self._finish_all()
+            if item is None:
+                return
+            self._change_over(*item)
+
+    def _begin(self, part: Part) -> None:
+        if len(self._under_way) == self.inspector.engine.slots:
+            self._finish()
+        if part.settled:
+            return
+        try:
+            self._under_way.append((part, self.inspector.begin(part)))
+        except Exception as error:  # whatever it was, this part is not proved good
+            settle_error(part, error)
+        if self.inspector.engine.slots == 1:
+            self._finish_all()
+
+    def _finish(self) -> None:
+        part, outcome_of = self._under_way.popleft()
+        try:
+            outcome = outcome_of()
+        except Exception as error:  # as above
+            settle_error(part, error)
+            return
+        if self._clock() < part.deadline:
+            part.settle(outcome)
+        else:
+            settle_late(part)
+
+    def _finish_all(self) -> None:
+        while self._under_way:
+            self._finish()
+
+    def _change_over(self, inspector: Inspector, recipe: int) -> None:
+        before, self.inspector = self.inspector, inspector
+        before.engine.close()
+        self._changed(inspector, recipe)

@@ -1,0 +1,1 @@
+"""The station's records: SQLite database, pictures, retention, export, summaries."""

@@ -1,0 +1,106 @@
+"""The records as a table that spreadsheets, notebooks and databases read: CSV or Parquet."""
+
+import csv
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bundle import Verdict
+from edge.errors import RecordsError
+from edge.records.database import reading, version_of
+
+CHUNK = 10_000
+"""Rows in memory at a time."""
+_SINCE_VERSION_2 = ", ejection, challenge"
+
+_NAMED = "CASE {0} " + " ".join(f"WHEN {verdict.value} THEN '{verdict.name}'" for verdict in Verdict) + " END AS {0}"
+TABLES = {
+    "parts": f"""
+        SELECT parts.number, time, part_id, encoder, {_NAMED.format("verdict")}, {_NAMED.format("told")},
+               parts.class, parts.score, parts.area_px, worst.area_mm2, worst.camera, worst.x, worst.y, worst.width,
+               worst.height, fault, bundle_id,
+               frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us,
+               link{{since_version_2}},
+               coalesce((SELECT picture FROM views WHERE part = parts.number AND views.camera = worst.camera),
+                        (SELECT max(picture) FROM views WHERE part = parts.number)) AS picture
+        FROM parts LEFT JOIN defects AS worst ON worst.rowid =
+            (SELECT rowid FROM defects WHERE part = parts.number ORDER BY score DESC, area_px DESC LIMIT 1)
+        ORDER BY parts.number""",
+    "views": "SELECT * FROM views ORDER BY part, rowid",
+    "defects": "SELECT * FROM defects ORDER BY part, rowid",
+}
+"""Queries by table; a part has the camera, the box and the picture of its strongest defect, else any picture."""
+
+Columns = list[tuple[str, str]]
+"""Names with SQLite's types: INTEGER, REAL or TEXT."""
+Write = Callable[[Path, Columns, Iterator[list[Any]]], None]
+"""Writes chunks of rows to a file."""
+
+
+def export(records: Path, out: Path, table: str = "parts") -> int:
+    """Write one table of the records to `out`, a .csv or .parquet file, and return the number of rows.
+
+    What was at `out` is replaced once the new file is whole. Raises RecordsError if the records cannot be read, the
+    ending is another one, or Parquet's software is missing; OSError if `out` cannot be written.
+    """
+    write = _writer(out)
+    draft, rows = out.with_name(f".{out.name}.part"), 0
+
+    def counted(chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
+        nonlocal rows
+        for chunk in chunks:
+            rows += len(chunk)
+            yield chunk
+
+    try:
+        with reading(records) as connection:
+            since_2 = _SINCE_VERSION_2 if version_of(connection) >= 2 else ""
+            connection.execute(f"CREATE TEMP VIEW exported AS {TABLES[table].format(since_version_2=since_2)}")
+            columns = [
+                (name, kind or "TEXT") for _, name, kind, *_ in connection.execute("PRAGMA table_info(exported)")
+            ]
+            write(draft, columns, counted(_chunks(connection.execute("SELECT * FROM exported"))))
+        draft.replace(out)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    return rows
+
+
+def _chunks(cursor: sqlite3.Cursor) -> Iterator[list[Any]]:
+    return iter(lambda: cursor.fetchmany(CHUNK), [])
+
+
+def _writer(out: Path) -> Write:
+    writers: dict[str, Write] = {".csv": _write_csv, ".parquet": _write_parquet}
+    if out.suffix.lower() not in writers:
+        raise RecordsError(f"{out}: found the ending {out.suffix!r}, expected .csv or .parquet; rename it")
+    return writers[out.suffix.lower()]
+
+
+def _write_csv(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:
+    """RFC 4180, UTF-8; what is NULL in the records is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(name for name, _ in columns)
+        for chunk in chunks:
+            writer.writerows(chunk)
+
+
+def _write_parquet(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise RecordsError(
+            "Parquet needs pyarrow, which is not installed; pip install 'edge-inspect[parquet]', or export to .csv"
+        ) from None
+    types = {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64(), "TEXT": pyarrow.string()}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns])
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        for chunk in chunks:
+            pairs = zip(zip(*chunk, strict=True), schema, strict=True)
+            values = [pyarrow.array(column, field.type) for column, field in pairs]
+            writer.write_table(pyarrow.Table.from_arrays(values, schema=schema))

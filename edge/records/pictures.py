@@ -1,0 +1,182 @@
+"""Pictures of parts on disk, written beside the line's work: they never hold up a verdict."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from time import monotonic
+from urllib.parse import quote
+
+from bundle import Image, Manifest, Verdict, encode_png
+from edge.alarms import Alarms, Area
+from edge.cameras.camera import Clock
+from edge.config.schema import PictureSettings
+from edge.part import Part, View
+from edge.records.overlay import inspected
+from edge.records.retention import DRAFT, Retention, free_bytes
+from edge.records.writer import Records
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+"""A disk that refused a picture is tried again after so long: half a picture each time is work, too."""
+SAY_S = 60.0
+"""Pictures that found no room in the queue are said at most this often."""
+CLOSE_S = 5.0
+"""How long a stopping station waits for the pictures that are left."""
+GIB = 2**30
+ALARM = "pictures"
+"""Name of the alarm that the disk takes none."""
+
+Order = tuple[Part, str, Manifest]
+"""A part, the rank of its pictures, the bundle in use."""
+
+
+class Pictures:
+    """Keeps each part's pictures as the settings ask; `offer` is for the thread that reports.
+
+    A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as it came; beside it lies
+    `.overlay.png`, the crop that was inspected with its defects drawn in, where there are any.
+    """
+
+    def __init__(
+        self,
+        settings: PictureSettings,
+        records: Records,
+        manifest: Callable[[], Manifest],
+        alarms: Alarms | None = None,
+        *,
+        utc: Callable[[], datetime] | None = None,
+        clock: Clock = monotonic,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """Look at what is there and start; `manifest` gives that of the bundle in use. A full disk is an alarm."""
+        self.kept = 0
+        """Parts whose pictures are on disk."""
+        self.skipped = 0
+        """Parts whose pictures found the queue full."""
+        self.lost = 0
+        """Parts whose pictures the disk did not take."""
+        self.refusal = ""
+        """Why the disk refuses pictures at present; empty while it takes them."""
+        self._settings, self._records, self._manifest = settings, records, manifest
+        self._alarms = alarms or Alarms()
+        self._utc, self._clock = utc or (lambda: datetime.now(timezone.utc)), clock
+        self._good = 0
+        self._said, self._say_at, self._retry_at = 0, clock(), clock()
+        limits = settings.keep_days, settings.keep_gib * GIB, settings.leave_free_gib * GIB
+        self._retention = Retention(settings.folder, *limits, free)
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        # A daemon, because a disk that hangs must not keep the station from ending.
+        self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
+        self._thread.start()
+
+    def offer(self, part: Part) -> None:
+        """Hand over a settled part; returns at once."""
+        rank = self._rank(part)
+        if rank is None or all(view.frame is None for view in part.views):
+            return
+        if self._orders.qsize() < self._settings.queue:
+            self._orders.put((part, rank, self._manifest()))
+            return
+        self.skipped += 1
+        if self._clock() >= self._say_at:
+            self._say_at = self._clock() + SAY_S
+            self._say_skipped()
+
+    def close(self) -> None:
+        """Write what is waiting, unless the disk takes too long."""
+        self._orders.put(None)
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            log.error("pictures %s: the disk hangs, %d parts wait for it", self._settings.folder, self._orders.qsize())
+        self._say_skipped()
+
+    def _rank(self, part: Part) -> str | None:
+        """The folder of the part's pictures, None if the settings do not ask for them."""
+        if part.outcome is None:
+            raise ValueError(f"part {part.number} has no verdict yet")
+        if part.outcome.verdict is Verdict.OK:
+            self._good += 1
+            share = self._settings.one_in_good
+            return "good" if share and self._good % share == 0 else None
+        if part.outcome.verdict is Verdict.UNSURE:
+            return "unsure" if self._settings.unsure else None
+        return "reject" if self._settings.rejects else None
+
+    def _say_skipped(self) -> None:
+        count, self._said = self.skipped - self._said, self.skipped
+        if count:
+            log.warning(
+                "pictures %s: those of %d parts were not kept, because %d parts waited for the disk already; "
+                "use a faster disk or keep fewer",
+                self._settings.folder, count, self._settings.queue,
+            )  # fmt: skip
+
+    def _run(self) -> None:
+        for part, rank, manifest in iter(self._orders.get, None):
+            if self.refusal and self._clock() < self._retry_at:
+                self.lost += 1
+                continue
+            try:
+                self._keep(part, rank, manifest)
+            except OSError as error:
+                self._refused(error)
+            except Exception:  # the outermost loop: one part's pictures are not worth those of all that follow
+                self.lost += 1
+                log.exception("pictures of part %d (row %d) could not be made", part.part_id, part.number)
+            else:
+                self._taken()
+
+    def _keep(self, part: Part, rank: str, manifest: Manifest) -> None:
+        now = self._utc()
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
+        self._retention.make_room(now.date())
+        for view in part.views:
+            if view.frame is None:
+                continue
+            name = f"{now:%Y-%m-%d}/{rank}/{now:%H%M%S}-{part.number}-{quote(view.camera, safe=' ')}"
+            self._store(f"{name}.png", view.frame.pixels)
+            self._records.note_picture(part.number, view.camera, f"{name}.png")
+            drawn = overlay(view, manifest) if part.bundle_id == manifest.id else None
+            if drawn is not None:
+                self._store(f"{name}.overlay.png", drawn)
+
+    def _store(self, name: str, image: Image) -> None:
+        content, path = encode_png(image), self._settings.folder / name
+        draft = path.with_name(path.name + DRAFT)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(content)
+            draft.replace(path)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+        self._retention.add(name, len(content))
+
+    def _taken(self) -> None:
+        self.kept += 1
+        if self.refusal:
+            log.warning(
+                "pictures %s: the disk takes them again, %d parts have none so far", self._settings.folder, self.lost
+            )
+            self.refusal = ""
+            self._alarms.clear(ALARM)
+
+    def _refused(self, error: OSError) -> None:
+        self.lost += 1
+        self._retry_at = self._clock() + RETRY_S
+        self.refusal = error.strerror or str(error)
+        found = (
+            f"{self._settings.folder}: {self.refusal}; none are kept, parts go on: free some space, check permissions"
+        )
+        self._alarms.raise_(ALARM, found, Area.DISK)
+
+
+def overlay(view: View, manifest: Manifest) -> Image | None:
+    """Draw the defects into the part of the frame that was inspected, RGB; None where there is nothing to draw."""
+    return inspected(view, manifest) if view.masks is not None and view.defects else None

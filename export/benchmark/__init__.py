@@ -1,0 +1,1 @@
+"""TensorRT engine benchmarks, roofline, acceptance of a machine with a GPU."""

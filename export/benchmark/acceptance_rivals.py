@@ -1,0 +1,116 @@
+"""Other engines on the same network, the same GPU, in the same run; each that is missing says why."""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from bundle import Bundle, Image
+from bundle.golden import Infer
+from edge.engines.engine import Outputs
+from edge.errors import EngineError
+from export.benchmark.acceptance import Record
+from export.benchmark.benchmark import RUNS, Speed, speed_of
+from export.benchmark.op_counts import count_work
+from export.benchmark.roofline import Peak, roofline
+from export.errors import ExportError
+from export.graph.signature import FRAMES, MASKS, SCORES
+
+Open = Callable[[Bundle], Infer]
+"""Opens a network. Raises EngineError with the reason if it cannot."""
+
+
+class Row(Record):
+    """One engine on one network."""
+
+    engine: str
+    precision: str
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    frames_per_s: float | None = None
+    layered_share: float | None = None
+    """The shortest time if every kernel reads and writes memory, over the time of a frame; None if it is not known."""
+    fused_share: float | None = None
+    """The same if every activation stays on the chip."""
+    score_gap: float | None = None
+    """Largest difference of a score of the golden frames, beside onnxruntime on the CPU."""
+    missing: str = ""
+    """Why there are no figures."""
+
+
+def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap: float | None = None) -> Row:
+    """The figures of an engine, with its shares of the roofline by the frames per second."""
+    shares: dict[str, Any] = {}
+    if peak is not None:
+        shortest = roofline(count_work(onnx.load(bundle.model)), peak)
+        shares = {
+            "layered_share": shortest.layered_s * speed.frames_per_s,
+            "fused_share": shortest.fused_s * speed.frames_per_s,
+        }
+    return Row(
+        engine=engine,
+        precision=bundle.manifest.precision,
+        p50_ms=speed.p50_ms,
+        p99_ms=speed.p99_ms,
+        frames_per_s=speed.frames_per_s,
+        score_gap=score_gap,
+        **shares,
+    )
+
+
+def missing(engine: str, bundle: Bundle, reason: str) -> Row:
+    """The row of an engine that has no figures."""
+    return Row(engine=engine, precision=bundle.manifest.precision, missing=reason)
+
+
+def rival_row(
+    engine: str,
+    open_one: Open,
+    bundle: Bundle,
+    peak: Peak | None,
+    runs: int = RUNS,
+    clock: Callable[[], float] = perf_counter,
+) -> Row:
+    """Measure another engine on frames that are prepared already, one at a time, or note why it is missing."""
+    inputs = [bundle.prepare(frame)[np.newaxis] for frame in bundle.golden.frames]
+    try:
+        infer = open_one(bundle)
+        answers = np.concatenate([infer(frame)[0] for frame in inputs])
+        speed = speed_of(bundle, lambda number: infer(inputs[number % len(inputs)]), runs, clock)
+    except (EngineError, ExportError) as error:
+        return missing(engine, bundle, str(error))
+    return row(engine, bundle, speed, peak, float(np.abs(answers - bundle.golden.scores).max()))
+
+
+def onnxruntime_cuda(bundle: Bundle) -> Infer:
+    """Open onnxruntime's CUDA provider, alone. Raises EngineError if it is not there."""
+    offered = ort.get_available_providers()
+    if "CUDAExecutionProvider" not in offered:
+        raise EngineError(
+            f"onnxruntime {ort.__version__}: found the providers {', '.join(offered)}, expected CUDAExecutionProvider; "
+            "pip install onnxruntime-gpu in its place"
+        )
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(bundle.model, settings, providers=["CUDAExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors have no public base class
+        raise EngineError(f"onnxruntime {ort.__version__}: {first_line(error)}") from None
+    if session.get_providers()[0] != "CUDAExecutionProvider":
+        raise EngineError(f"onnxruntime {ort.__version__}: the CUDA provider did not start; see its CUDA and cuDNN")
+
+    def infer(inputs: Image) -> Outputs:
+        try:
+            return cast(Outputs, tuple(session.run([SCORES, MASKS], {FRAMES: inputs})))
+        except Exception as error:  # as above
+            raise EngineError(f"onnxruntime {ort.__version__}: {first_line(error)}") from None
+
+    return infer
+
+
+def first_line(error: Exception) -> str:
+    """What another program's error says, in short."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,186 @@
+"""What a bundle's network has to compute and to move for one frame, counted from its graph."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto, helper
+
+from bundle import Precision
+from export.errors import GraphError
+from export.graph.cleanup import cleaned
+
+VIEWS = frozenset({"Concat"})
+"""Operators that move nothing: what they join is written side by side and read from there."""
+
+POINTWISE = frozenset(
+    {"Add", "Cast", "Clip", "Div", "Floor", "LeakyRelu", "Mul", "Relu", "Sigmoid", "Sub"}
+    | {"DequantizeLinear", "QuantizeLinear"}
+)
+"""Operators that join the kernel of the one before them, if they read a single activation."""
+
+UNCOUNTED = frozenset({"ConvTranspose", "Einsum", "Gemm", "MatMul"})
+"""Operators that multiply a lot, and that no network here has."""
+
+TRANSPARENT = VIEWS | {"DequantizeLinear", "QuantizeLinear"}
+"""Operators behind which what lies in memory is looked for."""
+
+Stored = tuple[str, int]
+"""A tensor in memory: its name, with the ONNX type that it lies there in."""
+
+NAMES: dict[int, Precision] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One operator with the pointwise ones that follow it."""
+
+    name: str
+    macs: int
+    """Multiplications with addition."""
+    precision: Precision
+    """What the multiplications are done in; int8 where input and weights come out of DequantizeLinear."""
+    nbytes: int
+    """Activations read, weights read, activations written, each once, in the types that lie in memory."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of a network."""
+
+    kernels: tuple[Kernel, ...]
+    fused_nbytes: int
+    """Frames and weights read, outputs written, each once: all that moves if every activation stays on the chip."""
+
+    @property
+    def macs(self) -> int:
+        """Of all kernels."""
+        return sum(kernel.macs for kernel in self.kernels)
+
+    @property
+    def nbytes(self) -> int:
+        """What moves if every kernel reads and writes memory."""
+        return sum(kernel.nbytes for kernel in self.kernels)
+
+
+def count_work(model: onnx.ModelProto, batch: int = 1) -> Work:
+    """Count a bundle's graph for a batch of frames.
+
+    A convolution does batch * out channels * out height * out width * (in channels / groups) * kernel height * kernel
+    width multiplications; everything else is left out of the operations, and counts by what it moves.
+    Raises GraphError for an operator that multiplies in another way.
+    """
+    return _Counter(_sized(model, batch).graph).work()
+
+
+def _sized(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
+    """The graph with all of its shapes known."""
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    for value in (*sized.graph.input, *sized.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    return cleaned(sized)
+
+
+class _Counter:
+    """One graph being counted."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._makers: dict[str, onnx.NodeProto] = {output: node for node in graph.node for output in node.output}
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._sides: dict[str, list[int]] = {}
+        self._types: dict[str, int] = {}
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            tensor = value.type.tensor_type
+            self._sides[value.name] = [side.dim_value for side in tensor.shape.dim]
+            self._types[value.name] = tensor.elem_type
+        for tensor in graph.initializer:
+            self._sides[tensor.name], self._types[tensor.name] = list(tensor.dims), tensor.data_type
+
+    def work(self) -> Work:
+        heads = [node for node in self._graph.node if self._is_kernel(node)]
+        reads = {head.output[0]: self._reads(head) for head in heads}
+        outputs = {(value.name, self._types[value.name]) for value in self._graph.output}
+        everything = outputs.union(*reads.values())
+        written = dict.fromkeys(reads, 0)
+        for tensor in everything:
+            if tensor[0] in self._makers:
+                written[self._head(tensor[0]).output[0]] += self._nbytes(tensor)
+        kernels = tuple(self._kernel(head, reads[head.output[0]], written[head.output[0]]) for head in heads)
+        frames = {(value.name, self._types[value.name]) for value in self._graph.input}
+        ends = outputs | {tensor for tensor in everything if tensor in frames or tensor[0] in self._weights}
+        return Work(kernels, sum(map(self._nbytes, ends)))
+
+    def _kernel(self, node: onnx.NodeProto, read: set[Stored], written: int) -> Kernel:
+        nbytes = sum(map(self._nbytes, read)) + written
+        return Kernel(node.name or node.output[0], self._macs(node), self._precision(node), nbytes)
+
+    def _macs(self, node: onnx.NodeProto) -> int:
+        if node.op_type in UNCOUNTED:
+            raise GraphError(f"graph: found a {node.op_type}, expected convolutions; its operations are not counted")
+        if node.op_type != "Conv":
+            return 0
+        weight = self._sides[node.input[1]]  # [out, in / groups, height, width]
+        return math.prod(self._sides[node.output[0]]) * math.prod(weight[1:])
+
+    def _precision(self, node: onnx.NodeProto) -> Precision:
+        maker = self._makers.get(node.input[0])
+        if node.op_type == "Conv" and maker is not None and maker.op_type == "DequantizeLinear":
+            return "int8"
+        return NAMES.get(self._types[node.input[0]], "fp32")
+
+    def _reads(self, head: onnx.NodeProto) -> set[Stored]:
+        """What a kernel reads from memory: its own inputs, and the weights of the pointwise operators that join it."""
+        joined = [
+            name
+            for node in self._graph.node
+            if node.op_type in POINTWISE and not self._is_kernel(node) and self._joins(node, head)
+            for name in node.input
+            if name in self._weights and self._sides[name]  # a single number travels with the code
+        ]
+        return {stored for name in (*filter(None, head.input), *joined) for stored in self._stored(name)}
+
+    def _stored(self, name: str, quantised: int | None = None) -> Iterator[Stored]:
+        """What lies in memory behind a tensor: before it is dequantised, and before it is joined with others."""
+        maker = self._makers.get(name)
+        if maker is None or maker.op_type not in TRANSPARENT:
+            yield name, quantised or self._types[name]
+            return
+        for source in maker.input if maker.op_type in VIEWS else maker.input[:1]:
+            yield from self._stored(source, quantised or self._quantised(maker))
+
+    def _quantised(self, node: onnx.NodeProto) -> int | None:
+        """The type in memory on either side of the two operators of a quantiser."""
+        if node.op_type == "DequantizeLinear":
+            return self._types[node.input[0]]
+        return self._types[node.output[0]] if node.op_type == "QuantizeLinear" else None
+
+    def _is_kernel(self, node: onnx.NodeProto) -> bool:
+        activations = self._activations(node)
+        if node.op_type in VIEWS or not activations:
+            return False
+        starts = activations[0] in {value.name for value in self._graph.input}  # there is no kernel that it could join
+        return node.op_type not in POINTWISE or len(activations) > 1 or starts
+
+    def _activations(self, node: onnx.NodeProto) -> list[str]:
+        return [name for name in node.input if name and not self._is_constant(name)]
+
+    def _is_constant(self, name: str) -> bool:
+        maker = self._makers.get(name)
+        return name in self._weights or (maker is not None and all(map(self._is_constant, filter(None, maker.input))))
+
+    def _head(self, name: str) -> onnx.NodeProto:
+        """The operator whose kernel makes a tensor."""
+        node: onnx.NodeProto = self._makers[name]
+        while not self._is_kernel(node):
+            node = self._makers[self._activations(node)[0]]
+        return node
+
+    def _joins(self, node: onnx.NodeProto, head: onnx.NodeProto) -> bool:
+        return bool(self._activations(node)) and self._head(node.output[0]).output[0] == head.output[0]
+
+    def _nbytes(self, tensor: Stored) -> int:
+        name, elem_type = tensor
+        return math.prod(self._sides[name]) * int(helper.tensor_dtype_to_np_dtype(elem_type).itemsize)

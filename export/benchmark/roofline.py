@@ -1,0 +1,84 @@
+"""The roofline: the shortest time that a GPU's arithmetic and memory allow for a network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bundle import Precision
+from export.benchmark.op_counts import Kernel, Work
+
+Rates = tuple[int, int, int]
+"""Dense multiplications with addition that one multiprocessor does a clock: TF32, FP16, INT8."""
+
+RATES: Mapping[str, Rates] = MappingProxyType(
+    {
+        # Each is what the document's peak comes to: operations / (2 x multiprocessors x clock).
+        "8.0": (512, 1024, 2048),  # A100 whitepaper: 312 TFLOPS FP16, 624 TOPS INT8, 108 at 1.41 GHz
+        "8.6": (128, 512, 1024),  # GA102 whitepaper, RTX 3090: 142 TFLOPS FP16 (FP16 sums), 284 TOPS, 82 at 1.695 GHz
+        "8.7": (512, 1024, 2048),  # AGX Orin technical brief: 170 TOPS sparse INT8, 85 dense, 16 at 1.3 GHz
+        "8.9": (128, 512, 1024),  # Ada whitepaper, RTX 4090: 330 TFLOPS FP16 (FP16 sums), 661 TOPS, 128 at 2.52 GHz
+        "9.0": (1024, 2048, 4096),  # H100 whitepaper, SXM5: 989 TFLOPS FP16, 1979 TOPS, 132 at 1.83 GHz
+        "11.0": (2048, 4096, 8192),  # Jetson Thor: 2070 TFLOPS sparse FP4, an eighth of it FP16, 20 at 1.575 GHz
+        "12.0": (128, 512, 1024),  # RTX Blackwell whitepaper, RTX 5090: 419 TFLOPS FP16, 838 TOPS, 170 at 2.407 GHz
+    }
+)
+"""By compute capability. TF32 stands for fp32: TensorRT uses it unless it is told not to."""
+
+PLACES: Mapping[Precision, int] = MappingProxyType({"fp32": 0, "fp16": 1, "int8": 2})
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What one GPU can do at most, at the clocks that CUDA names for it."""
+
+    macs_per_s: Mapping[Precision, float]
+    bytes_per_s: float
+    source: str
+    """The numbers that it was worked out from, for the page."""
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """The shortest times for one run of a network."""
+
+    layered_s: float
+    """Sum over the kernels of max(macs / peak, bytes / bandwidth): every kernel reads and writes memory."""
+    fused_s: float
+    """max(sum of macs / peak, bytes of frames, weights and outputs / bandwidth): activations stay on the chip."""
+
+
+def peak_of(
+    compute_capability: str,
+    multiprocessors: int,
+    clock_khz: int,
+    memory_clock_khz: int,
+    bus_bits: int,
+    bytes_per_s: float | None = None,
+) -> Peak | None:
+    """What a device can do, by CUDA's attributes; None where it is not known.
+
+    bytes_per_s: the memory's bandwidth by the data sheet; without it 2 * clock * bus width / 8, as of memory with two
+    transfers a clock. A Jetson names another clock than its memory's, so there it has to be given.
+    """
+    rates = RATES.get(compute_capability)
+    bandwidth = bytes_per_s or 2 * memory_clock_khz * 1e3 * bus_bits / 8
+    if rates is None or not bandwidth:
+        return None
+    per_s = {precision: rates[place] * multiprocessors * clock_khz * 1e3 for precision, place in PLACES.items()}
+    memory = "by the data sheet" if bytes_per_s else f"= 2 x {memory_clock_khz / 1e3:.0f} MHz x {bus_bits} bit"
+    source = (
+        f"{multiprocessors} multiprocessors at {clock_khz / 1e3:.0f} MHz, {rates[0]}, {rates[1]}, {rates[2]} "
+        f"multiplications each a clock in TF32, FP16, INT8; memory {bandwidth / 1e9:.0f} GB/s {memory}"
+    )
+    return Peak(per_s, bandwidth, source)
+
+
+def roofline(work: Work, peak: Peak) -> Roofline:
+    """The shortest times of a network on a device (S. Williams et al., Roofline, CACM 52(4), 2009)."""
+    layered = sum(max(_compute_s(kernel, peak), kernel.nbytes / peak.bytes_per_s) for kernel in work.kernels)
+    compute = sum(_compute_s(kernel, peak) for kernel in work.kernels)
+    return Roofline(layered, max(compute, work.fused_nbytes / peak.bytes_per_s))
+
+
+def _compute_s(kernel: Kernel, peak: Peak) -> float:
+    return kernel.macs / peak.macs_per_s[kernel.precision]

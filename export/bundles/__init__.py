@@ -1,0 +1,1 @@
+"""Bundles: assembly, golden frames, tolerances, changed thresholds."""

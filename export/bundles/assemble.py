@@ -1,0 +1,154 @@
+"""Putting a bundle together: the graph, what is known of it, golden frames, the proof that nothing changed."""
+
+import platform
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bundle import Bundle, Golden, Image, InputSpec, MadeFrom, Manifest, Precision, preprocess
+from bundle.folder import MODEL
+from bundle.golden import encode
+from edge.engines.engine import Engine
+from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
+from export.bundles.golden_frames import answered, draw_golden, draw_inputs
+from export.bundles.tolerances import TOLERANCES
+from export.errors import ComparisonError
+from export.evaluate.batched_inference import Bar, run
+from export.evaluate.compare_outputs import compare_outputs
+from export.graph.cleanup import to_bytes
+from export.graph.fp16 import Around, halved
+from export.graph.signature import check_graph
+from train.data.magnetic_tile import read_dataset
+from train.data.splits import Split, sides_of
+
+if TYPE_CHECKING:
+    from export.graph.from_checkpoint import Source
+
+DRAWN = 24
+"""Frames drawn for the comparison where no real ones are given."""
+
+
+class Frames(NamedTuple):
+    """Preprocessed frames, uint8 [N, C, H, W], and what they show."""
+
+    inputs: Image
+    description: str
+
+
+class Draft(NamedTuple):
+    """Everything of a bundle that is not yet on disk; see `write_bundle`."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+
+
+def drawn_frames(spec: InputSpec) -> Frames:
+    """Frames by the virtual camera's artist."""
+    return Frames(draw_inputs(spec, DRAWN), f"{DRAWN} drawn parts")
+
+
+def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
+    """Frames of the test part of a data set, by the split of the training. Raises DataError and SplitError."""
+    dataset = read_dataset(data)
+    samples = sides_of(split, dataset)["test"]
+    inputs = np.stack([preprocess(sample.load_image(), spec) for sample in samples])
+    return Frames(inputs, f"{len(samples)} images of {dataset.name}, test part")
+
+
+def assemble(source: "Source", name: str, frames: Frames, precision: Around = "fp32") -> Draft:
+    """Make a bundle of a checkpoint, compared with torch, which computes in float32, on `frames`.
+
+    Raises GraphError if the network cannot be written, ComparisonError if onnxruntime says something else than torch.
+    """
+    model = halved(source.to_onnx()) if precision == "fp16" else source.to_onnx()
+    manifest = Manifest(
+        name=name,
+        classes=source.meta.classes,
+        input=source.input,
+        masks=check_graph(model, source.input, source.meta.classes),
+        thresholds=source.meta.thresholds,
+        precision=precision,
+        tolerances=dict(TOLERANCES),
+        made_from=_origin(source),
+        files={},
+    )
+    content = to_bytes(model)
+    engine = open_draft(content, manifest)
+    compared = {"frames": frames.description} | _compare_with_torch(source, engine, frames)
+    manifest = with_comparisons(manifest, {"onnxruntime with torch": compared})
+    return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer)))
+
+
+def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> Engine:
+    """Open edge's own engine on a graph that is not yet in a bundle. Raises EngineError if it cannot be loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / MODEL).write_bytes(model)
+        nothing = Golden((), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0, 0), np.uint8))
+        return OnnxruntimeEngine(Bundle(Path(folder), manifest, nothing), threads)
+
+
+def derived(bundle: Bundle, name: str, model: bytes, precision: Precision, told: dict[str, dict[str, Any]]) -> Draft:
+    """Make another bundle of one: its graph in another precision, the same golden frames with the new answers.
+
+    told: what is added to the bundle's comparisons, by name.
+    """
+    changes = {"name": name, "precision": precision, "tolerances": dict(TOLERANCES)}
+    manifest = bundle.manifest.model_copy(update=changes)
+    engine = open_draft(model, manifest)
+    golden = answered(bundle.golden.frames, manifest.input, engine.infer)
+    made_here = {f"{name} ({precision})": found for name, found in software().items() if name.startswith("onnx")}
+    origin = manifest.made_from.model_copy(update={"software": manifest.made_from.software | made_here})
+    manifest = with_comparisons(manifest.model_copy(update={"made_from": origin}), told)
+    return Draft(manifest, {MODEL: model} | encode(golden))
+
+
+def software() -> dict[str, str]:
+    """Versions of what makes a bundle here."""
+    packages = ("edge-inspect", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def with_comparisons(manifest: Manifest, more: dict[str, dict[str, Any]]) -> Manifest:
+    """Return the manifest with more comparisons in it, by name."""
+    made_from = manifest.made_from
+    compared = made_from.comparison | more
+    return manifest.model_copy(update={"made_from": made_from.model_copy(update={"comparison": compared})})
+
+
+def _compare_with_torch(source: "Source", engine: Engine, frames: Frames) -> dict[str, Any]:
+    manifest = engine.manifest
+    tolerance = manifest.tolerances[manifest.precision]
+    with Bar("comparing with torch", 2 * len(frames.inputs)) as bar:
+        outputs = [run(infer, frames.inputs, bar.step) for infer in (source.infer, engine.infer)]
+    comparison = compare_outputs(outputs[0], outputs[1], manifest.thresholds, manifest.input, tolerance)
+    if not comparison.within(tolerance):
+        raise ComparisonError(
+            f"{manifest.name}: onnxruntime differs from torch by {comparison.largest_score_difference:.4f} in a score, "
+            f"{comparison.largest_mask_difference} in a mask, with {len(comparison.changed_beyond_tolerance)} changed "
+            f"verdicts far from a threshold; expected at most {tolerance.score}, {tolerance.mask} and none on "
+            f"{frames.description}; do not use this export: report it with the recipe"
+        )
+    return comparison.to_json()
+
+
+def _origin(source: "Source") -> MadeFrom:
+    meta = source.meta
+    trained_with = {f"{name} (training)": found for name, found in meta.software.items()}
+    return MadeFrom(
+        recipe=meta.recipe.model_dump(mode="json"),
+        checkpoint_sha256=source.sha256,
+        split=meta.split.model_dump(mode="json"),
+        metrics=meta.metrics,
+        software=software() | trained_with,
+        citation=meta.citation,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

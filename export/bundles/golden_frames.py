@@ -1,0 +1,62 @@
+"""Frames to hold engines against, drawn by the virtual camera's artist."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from bundle import Golden, Image, InputSpec, preprocess, resize
+from bundle.golden import Infer
+from synthetic.tiles import CLASSES, draw_tile
+
+SEED = 1913
+"""Of the drawn parts; no training set is drawn with it."""
+
+CANDIDATES = 24
+"""Parts drawn to choose the golden frames from."""
+
+_TINT = np.array([1.0, 0.9, 0.75])  # R, G, B: so that exchanged channels show
+
+
+def draw_frame(spec: InputSpec, index: int, kind: str | None) -> Image:
+    """Draw part number `index` as a camera would see it for this input: as large as its crop wants, in its colours.
+
+    uint8 [H, W], or [H, W, 3] RGB where the network reads colour.
+    """
+    frame = draw_tile(SEED, index, kind).image
+    if spec.crop is not None:
+        frame = resize(frame, spec.crop.y + spec.crop.height, spec.crop.x + spec.crop.width)
+    if spec.channels == 1:
+        return frame
+    tinted: Image = np.rint(cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) * _TINT).astype(np.uint8)
+    return tinted
+
+
+def draw_inputs(spec: InputSpec, count: int) -> Image:
+    """Preprocessed drawn frames, uint8 [count, C, H, W]: good parts and every kind of defect in turn."""
+    return np.stack([preprocess(draw_frame(spec, index, _kind(index)), spec) for index in range(count)])
+
+
+def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
+    """Choose golden frames among drawn ones, with what `infer` says of them.
+
+    The good part of the smallest score, then the defective ones of the two largest: an engine that answers nothing,
+    or the same to everything, is found out.
+    """
+    frames = [draw_frame(spec, index, _kind(index)) for index in range(CANDIDATES)]
+    peaks = answered(frames, spec, infer).scores.max(axis=1)
+    ranked = sorted(range(CANDIDATES), key=lambda index: float(peaks[index]))
+    good = [index for index in ranked if _kind(index) is None]
+    defective = [index for index in ranked if _kind(index) is not None]
+    return answered([frames[index] for index in (good[0], defective[-1], defective[-2])], spec, infer)
+
+
+def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
+    """Golden frames with what `infer` says of them, one by one as an engine is later held against them."""
+    answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
+    scores, masks = (np.concatenate([answer[place] for answer in answers]) for place in (0, 1))
+    return Golden(tuple(frames), scores, masks)
+
+
+def _kind(index: int) -> str | None:
+    return (None, *CLASSES)[index % (1 + len(CLASSES))]

@@ -1,0 +1,56 @@
+"""An acceptance protocol that a plant can sign."""
+
+from collections.abc import Iterator
+
+from export.evaluate.evaluate import Evaluation
+from export.html.page import heading, page, paragraph, signatures, table
+from train.evaluate.metrics import ClassMetrics, Rate
+
+
+def protocol_page(evaluation: Evaluation, date: str) -> str:
+    """Write the protocol of one evaluation as HTML; `date` is UTC, ISO 8601."""
+    return page(f"Acceptance protocol: {evaluation.bundle}", _parts(evaluation, date))
+
+
+def _parts(evaluation: Evaluation, date: str) -> Iterator[str]:
+    metrics = evaluation.metrics
+    yield table(
+        ("what", ""),
+        (
+            ("date", date),
+            ("bundle", evaluation.bundle),
+            ("bundle id (sha256)", evaluation.bundle_id),
+            ("precision", evaluation.precision),
+            ("engine", evaluation.engine),
+            ("images", f"{metrics.images} of {evaluation.dataset}, part {evaluation.part}, by {evaluation.split}"),
+        ),
+    )
+    if evaluation.warning:
+        yield paragraph(f"Warning: {evaluation.warning}", "bad")
+    yield heading("Parts")
+    yield table(
+        ("what", "count", "of", "share", "95 % interval, exact (Clopper and Pearson)"),
+        (
+            _row("escapes: defective parts passed", metrics.escapes),
+            _row("false rejects: good parts rejected", metrics.false_rejects),
+        ),
+    )
+    yield heading("Classes")
+    yield table(
+        ("class", "images", "found", "false alarms", "score threshold", "recall", "precision", "IoU pooled"),
+        (_class_row(one, evaluation.thresholds[one.name].score) for one in metrics.classes),
+    )
+    yield paragraph(
+        "The figures hold for these images, this bundle and this engine. The inspection is a quality function, not a "
+        "safety function."
+    )
+    yield signatures(("for the plant: name, date, signature", "for the supplier: name, date, signature"))
+
+
+def _row(name: str, rate: Rate) -> tuple[str, int, int, str, str]:
+    share = "-" if rate.value is None else f"{100 * rate.value:.2f} %"
+    return name, rate.count, rate.total, share, f"{100 * rate.low:.2f} % to {100 * rate.high:.2f} %"
+
+
+def _class_row(one: ClassMetrics, threshold: float) -> tuple[object, ...]:
+    return one.name, one.positives, one.found, one.false_alarms, threshold, one.recall, one.precision, one.iou_pooled

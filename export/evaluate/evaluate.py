@@ -1,0 +1,64 @@
+"""Every measure of a bundle on labelled images, through edge's own engine and decision."""
+
+from pydantic import BaseModel, ConfigDict
+
+from bundle import Bundle, Threshold
+from edge.engines.engine import Engine, open_engine
+from export.evaluate.batched_inference import Bar, load_in_chunks, run
+from export.evaluate.labelled_images import Labelled
+from train.evaluate.metrics import Metrics, measure
+from train.evaluate.outputs import predictions
+from train.evaluate.prediction import Prediction
+
+
+class Evaluation(BaseModel):
+    """What `edge-export evaluate` writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bundle: str
+    bundle_id: str
+    precision: str
+    engine: str
+    dataset: str
+    split: str
+    part: str
+    warning: str | None
+    citation: str
+    thresholds: dict[str, Threshold]
+    metrics: Metrics
+
+
+def evaluate(bundle: Bundle, labelled: Labelled, threads: int | None = None) -> Evaluation:
+    """Run the bundle on the labelled images.
+
+    Raises EngineError, GoldenMismatch, DataError: nothing is skipped.
+    """
+    manifest = bundle.manifest
+    engine = open_engine("onnxruntime", bundle, threads)
+    rows = judge(bundle, engine, labelled)
+    return Evaluation(
+        bundle=manifest.name,
+        bundle_id=bundle.id,
+        precision=manifest.precision,
+        engine=engine.description,
+        dataset=labelled.dataset,
+        split=labelled.split,
+        part=labelled.part,
+        warning=labelled.warning,
+        citation=labelled.citation,
+        thresholds=manifest.thresholds,
+        metrics=measure(rows, manifest.classes),
+    )
+
+
+def judge(bundle: Bundle, engine: Engine, labelled: Labelled) -> list[Prediction]:
+    """What the decision says of each image, beside the truth."""
+    manifest = bundle.manifest
+    chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes))
+    with Bar(f"running {manifest.name}", len(labelled.samples)) as bar:
+        return [
+            row
+            for images in chunks
+            for row in predictions(run(engine.infer, images.images, bar.step), images, manifest.thresholds)
+        ]

@@ -1,0 +1,85 @@
+"""The labelled images that a bundle is judged on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from bundle import Bundle, first_problem
+from export.errors import LabelsError
+from train.data.dataset import Dataset, Sample
+from train.data.magnetic_tile import read_dataset
+from train.data.splits import SIDES, Kind, Split, load_split, make_split, sides_of
+
+Part = Literal["train", "val", "test", "all"]
+
+OWN_SPLIT = "the bundle's own split"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A selection of a data set, in the bundle's classes."""
+
+    dataset: str
+    samples: tuple[Sample, ...]
+    part: Part
+    split: str
+    """Where the sides come from: a file, `random`, `by-part`, or the bundle."""
+    seen_in_training: int
+    """How many of the samples the bundle's network was trained on."""
+    citation: str
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader of the figures must know, if anything."""
+        if not self.seen_in_training:
+            return None
+        return (
+            f"{self.seen_in_training} of these {len(self.samples)} images trained this network, so the figures are too "
+            "good; use --part test for an honest measure"
+        )
+
+
+def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "all") -> Labelled:
+    """Read the data set in `data` and take a part of it.
+
+    split: a split file, `random`, `by-part`, or None for the split the bundle was trained with; the name of a part
+    instead (`test`) is that part of the bundle's own split.
+    Raises LabelsError for other classes than the bundle's or an empty selection, DataError and SplitError as `train`.
+    """
+    for side in SIDES:
+        if split == side:
+            split, part = None, side
+    dataset = read_dataset(data)
+    if dataset.classes != bundle.manifest.classes:
+        raise LabelsError(
+            f"{data}: found classes {', '.join(dataset.classes)}, expected the bundle's "
+            f"{', '.join(bundle.manifest.classes)}; use the data set that this bundle is for"
+        )
+    own = own_split(bundle)
+    samples = dataset.samples if part == "all" else sides_of(_chosen(split, own, dataset), dataset)[part]
+    if not samples:
+        raise LabelsError(f"{data}: found no images in part {part}, expected some; choose another --part or --split")
+    seen = sum(own.images.get(sample.sha256) == "train" for sample in samples)
+    return Labelled(dataset.name, samples, part, split or OWN_SPLIT, seen, dataset.citation)
+
+
+def own_split(bundle: Bundle) -> Split:
+    """The split that the bundle's network was trained with; without images where the bundle does not say."""
+    stored = bundle.manifest.made_from.split
+    if not stored:
+        return Split(kind="by-part", seed=0, images={})
+    try:
+        return Split.model_validate(stored)
+    except ValidationError as error:
+        raise LabelsError(
+            f"{bundle.folder}: made_from.split: {first_problem(error)}; export the bundle again"
+        ) from None
+
+
+def _chosen(name: str | None, own: Split, dataset: Dataset) -> Split:
+    kinds: dict[str, Kind] = {"random": "random", "by-part": "by-part"}
+    if name is None:
+        return own
+    return make_split(dataset, kinds[name], own.seed) if name in kinds else load_split(Path(name))

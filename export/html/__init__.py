@@ -1,0 +1,1 @@
+"""Standalone HTML pages and overlay pictures."""

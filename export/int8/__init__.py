@@ -1,0 +1,1 @@
+"""INT8 quantisation: calibration, activation ranges, accuracy gate, mixed precision."""

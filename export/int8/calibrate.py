@@ -1,0 +1,210 @@
+"""From a float bundle to an INT8 one that has passed the gate."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from bundle import Bundle, Image
+from export.bundles.assemble import Draft, derived, open_draft, software
+from export.errors import CalibrationError
+from export.evaluate.batched_inference import Bar, run
+from export.evaluate.compare_outputs import compare_outputs, found_classes
+from export.evaluate.latency import milliseconds
+from export.graph.cleanup import to_bytes
+from export.graph.fp16 import Around, halved
+from export.graph.qdq import activations_of, convolutions, quantisable, quantised, quantised_layers, tied
+from export.int8.accuracy_gate import Gate, Judge, Judged
+from export.int8.activation_ranges import METHODS, Histogram, Method, choose_range
+from export.int8.activations import Probe, histograms, signal_to_noise
+from export.int8.calibration_images import CalibrationSet
+from export.int8.mixed_precision import Rescue
+from export.int8.report import CalibrationReport, Change, Cost, Layer, MethodResult, changes
+from train.data.image_set import ImageSet
+
+TRIAL = 128
+"""Calibration frames on which the methods are compared."""
+
+NOISE = 8
+"""Calibration frames on which each layer's noise is measured."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the person asked for."""
+
+    gate: Gate
+    method: Method | None = None
+    """How ranges are chosen; None takes the method whose masks lie closest to the float network's."""
+    around: Around = "fp32"
+    """What the rest of the graph computes in."""
+    threads: int | None = None
+
+    @property
+    def finish(self) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
+        """What is done to a graph once its layers are quantised."""
+        return halved if self.around == "fp16" else lambda model: model
+
+
+@dataclass(frozen=True)
+class Result:
+    """A calibration that came to its end, whether or not the gate was content."""
+
+    draft: Draft
+    objection: str | None
+    """Of the gate to the last try; the draft must then not be written."""
+    report: CalibrationReport
+    judged: tuple[Judged, Judged]
+    """Before and after."""
+
+
+class Calibration:
+    """One bundle being quantised."""
+
+    def __init__(self, bundle: Bundle, name: str, pictures: CalibrationSet, settings: Settings):
+        if bundle.manifest.precision != "fp32":
+            raise CalibrationError(
+                f"{bundle.folder}: found precision {bundle.manifest.precision}, expected fp32; quantise the bundle "
+                "that the checkpoint was exported to"
+            )
+        self.bundle, self.name, self.pictures, self.settings = bundle, name, pictures, settings
+        self.model = onnx.load(bundle.model)
+        self.layers = quantisable(self.model)
+        self.warnings: list[str] = []
+        if not self.layers:
+            raise CalibrationError(f"{bundle.folder}: found no convolution to quantise, expected some; stay with fp32")
+
+    def run(self, images: ImageSet, judged_on: str, labelled: bool, date: str) -> Result:
+        """Calibrate, choose, judge, rescue; `date` is now in UTC, ISO 8601."""
+        seen = self._histograms()
+        methods = self._try_methods(seen)
+        best = min(methods, key=lambda result: result.mean_mask_difference).method
+        method = self.settings.method or best
+        judge = Judge(self.bundle.manifest, images, self.settings.threads)
+        with Bar("judging fp32", len(images)) as bar:
+            before = judge.judge(self.model, bar.step)
+        rescue = Rescue(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
+        model, after = rescue.run(judge, self.settings.gate, before, keep_at_most=len(self.layers) // 2)
+        costs = self._costs(model)
+        report = CalibrationReport(
+            date=date,
+            source=self.bundle.manifest.name,
+            source_id=self.bundle.id,
+            bundle_id=None,
+            calibrated_on=self.pictures.description,
+            judged_on=judged_on,
+            labelled=labelled,
+            warnings=tuple(self.warnings),
+            around=self.settings.around,
+            method=method,
+            methods=tuple(methods),
+            layers=self._layers(model, seen, method, rescue),
+            metric=self.settings.gate.metric,
+            max_drop=self.settings.gate.max_drop,
+            steps=tuple(rescue.steps),
+            before=before.metrics,
+            after=after.metrics,
+            changed=self._changes(images, before, after),
+            cost_before=costs[0],
+            cost_after=costs[1],
+            software=software(),
+        )
+        return Result(self._draft(model, report), rescue.steps[-1].objection, report, (before, after))
+
+    def _histograms(self) -> dict[str, Histogram]:
+        probe = Probe(self.model, activations_of(self.model, self.layers), self.settings.threads)
+        with Bar("measuring activations", 2 * len(self.pictures.inputs)) as bar:
+            return histograms(probe, self.pictures.inputs, bar.step)
+
+    def _ranges(self, seen: Mapping[str, Histogram], method: Method) -> dict[str, float]:
+        return tied(self.model, {name: choose_range(histogram, method) for name, histogram in seen.items()})
+
+    def _try_methods(self, seen: Mapping[str, Histogram]) -> list[MethodResult]:
+        manifest, few = self.bundle.manifest, _every(self.pictures.inputs, TRIAL)
+        exact = run(open_draft(to_bytes(self.model), manifest, self.settings.threads).infer, few)
+        self._warn_of_missing_classes(found_classes(exact, manifest.thresholds, manifest.input))
+        results = []
+        with Bar("comparing methods", len(METHODS)) as bar:
+            for method in METHODS:
+                model = self.settings.finish(quantised(self.model, self.layers, self._ranges(seen, method)))
+                rough = run(open_draft(to_bytes(model), manifest, self.settings.threads).infer, few)
+                gap = compare_outputs(exact, rough, manifest.thresholds, manifest.input, manifest.tolerances["int8"])
+                results.append(
+                    MethodResult(
+                        method=method,
+                        mean_mask_difference=gap.mean_mask_difference,
+                        largest_score_difference=gap.largest_score_difference,
+                        changed_verdicts=len(gap.changed_verdicts),
+                        frames=len(few),
+                    )
+                )
+                bar.step(1)
+        return results
+
+    def _warn_of_missing_classes(self, found: NDArray[np.bool_]) -> None:
+        missing = [name for index, name in enumerate(self.bundle.manifest.classes) if not found[:, index].any()]
+        if missing:
+            self.warnings.append(
+                f"the calibration frames show no {', '.join(missing)} that this bundle finds; ranges may be too narrow "
+                "for what such parts look like: add some"
+            )
+
+    def _costs(self, model: onnx.ModelProto) -> tuple[Cost, Cost]:
+        graphs = [to_bytes(graph) for graph in (self.model, model)]
+        engines = [open_draft(graph, self.bundle.manifest, self.settings.threads).infer for graph in graphs]
+        times = milliseconds(engines, [self.pictures.inputs[:1]] * 2)
+        before, after = (Cost(model_bytes=len(g), milliseconds=t) for g, t in zip(graphs, times, strict=True))
+        return before, after
+
+    def _layers(
+        self, model: onnx.ModelProto, seen: Mapping[str, Histogram], method: Method, rescue: Rescue
+    ) -> tuple[Layer, ...]:
+        nodes = convolutions(self.model)
+        probes = [Probe(g, [n.output[0] for n in nodes], self.settings.threads) for g in (self.model, model)]
+        noise = signal_to_noise(probes[0], probes[1], _every(self.pictures.inputs, NOISE))
+        ranges, done = self._ranges(seen, method), set(quantised_layers(model))
+        return tuple(
+            Layer(
+                name=node.name,
+                quantised=node.name in done,
+                kept_because=self._why_kept(node.name, done),
+                largest=seen[node.input[0]].top if node.input[0] in seen else None,
+                range=ranges.get(node.input[0]),
+                signal_to_noise_db=noise[node.output[0]],
+                alone_mask_difference=rescue.sensitivity.get(node.name),
+            )
+            for node in nodes
+        )
+
+    def _why_kept(self, layer: str, done: set[str]) -> str:
+        if layer in done:
+            return ""
+        return "hurts most: kept for the gate" if layer in self.layers else "makes the outputs: always in float"
+
+    def _changes(self, images: ImageSet, before: Judged, after: Judged) -> tuple[Change, ...]:
+        manifest = self.bundle.manifest
+        found = [found_classes(judged.outputs, manifest.thresholds, manifest.input) for judged in (before, after)]
+        return changes(found[0], found[1], images.labels, manifest.classes)
+
+    def _draft(self, model: onnx.ModelProto, report: CalibrationReport) -> Draft:
+        told = {
+            "source": report.source_id,
+            "calibrated_on": report.calibrated_on,
+            "method": report.method,
+            "around": report.around,
+            "kept_in_float": [layer.name for layer in report.layers if not layer.quantised],
+            "judged_on": report.judged_on,
+            "metric": report.metric,
+            "before": report.before.named(report.metric),
+            "after": report.after.named(report.metric),
+            "escapes": [report.before.escapes.count, report.after.escapes.count],
+            "changed_verdicts": len(report.changed),
+        }
+        return derived(self.bundle, self.name, to_bytes(model), "int8", {"int8 with fp32": told})
+
+
+def _every(inputs: Image, count: int) -> Image:
+    """At most `count` frames, evenly spread."""
+    return inputs[:: max(1, -(-len(inputs) // count))]

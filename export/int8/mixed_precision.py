@@ -1,0 +1,87 @@
+"""Which layers INT8 hurts, and a network that keeps them in float until it passes the gate."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import onnx
+from pydantic import BaseModel, ConfigDict
+
+from export.graph.qdq import quantised
+from export.int8.accuracy_gate import Gate, Judge, Judged
+from train.data.image_set import ImageSet
+
+SWEEP = 24
+"""Images of the sensitivity sweep; the gate itself always sees all."""
+
+
+class Step(BaseModel):
+    """One try at the gate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kept: tuple[str, ...]
+    """Layers left in float."""
+    value: float
+    """Of the gate's metric."""
+    escapes: int
+    objection: str | None
+    """Why it did not pass."""
+
+
+class Rescue:
+    """Quantises a graph, and keeps the layers that hurt most in float, one after another, until the gate is content."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        layers: Sequence[str],
+        ranges: Mapping[str, float],
+        finish: Callable[[onnx.ModelProto], onnx.ModelProto],
+    ):
+        self.model, self.layers, self.ranges = model, tuple(layers), ranges
+        self.finish = finish
+        """What is done to a quantised graph before it runs, such as `halved`."""
+        self.steps: list[Step] = []
+        self.sensitivity: dict[str, float] = {}
+        """Mean difference of the masks, in levels, with only this layer in INT8; filled by the first failure."""
+
+    def run(self, judge: Judge, gate: Gate, before: Judged, keep_at_most: int) -> tuple[onnx.ModelProto, Judged]:
+        """Try until the gate is content or `keep_at_most` layers stay in float.
+
+        Returns the last graph tried with its measures; `steps` says whether it passed.
+        """
+        model, judged = self._try((), judge, gate, before)
+        kept: tuple[str, ...] = ()
+        for layer in self._worst_first(judge, before) if self.steps[-1].objection else ():
+            if self.steps[-1].objection is None or len(kept) == keep_at_most:
+                break
+            kept = (*kept, layer)
+            model, judged = self._try(kept, judge, gate, before)
+        return model, judged
+
+    def _try(self, kept: tuple[str, ...], judge: Judge, gate: Gate, before: Judged) -> tuple[onnx.ModelProto, Judged]:
+        model = self._without(kept)
+        judged = judge.judge(model)
+        metrics = judged.metrics
+        objection = gate.objection(before.metrics, metrics)
+        value, escapes = metrics.named(gate.metric), metrics.escapes.count
+        self.steps.append(Step(kept=kept, value=value, escapes=escapes, objection=objection))
+        return model, judged
+
+    def _without(self, kept: Sequence[str]) -> onnx.ModelProto:
+        layers = [layer for layer in self.layers if layer not in kept]
+        return self.finish(quantised(self.model, layers, self.ranges))
+
+    def _worst_first(self, judge: Judge, before: Judged) -> list[str]:
+        """Run the network with one layer at a time in INT8."""
+        places = range(0, len(judge.images), max(1, len(judge.images) // SWEEP))
+        few = Judge(judge.manifest, _some(judge.images, places), judge.threads)
+        exact = before.outputs.masks[list(places)].astype(float)
+        for layer in self.layers:
+            alone = few.judge(self.finish(quantised(self.model, [layer], self.ranges))).outputs
+            self.sensitivity[layer] = float(abs(exact - alone.masks).mean())
+        return sorted(self.layers, key=lambda layer: -self.sensitivity[layer])
+
+
+def _some(images: ImageSet, places: Sequence[int]) -> ImageSet:
+    chosen = list(places)
+    return ImageSet(images.images[chosen], images.bits[chosen], images.labels[chosen], images.outlined[chosen])

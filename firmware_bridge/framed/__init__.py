@@ -1,0 +1,1 @@
+"""The framed serial protocol: frames, reliable delivery, session."""

@@ -1,0 +1,1 @@
+"""Generates C sources, tables and CSV from the message and register definitions."""

@@ -1,0 +1,1 @@
+"""Modbus RTU: register map, transport, handshake of station and PLC."""

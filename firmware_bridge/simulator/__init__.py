@@ -1,0 +1,1 @@
+"""Simulated PLC and line, with faulty wires and pseudo-terminals."""

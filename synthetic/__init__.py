@@ -1,0 +1,1 @@
+"""Draws parts, good and defective, with their ground truth."""

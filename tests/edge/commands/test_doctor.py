@@ -1,0 +1,185 @@
+"""The doctor finds what is wrong, says what to do, and changes nothing."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bundle import Crop, InputSpec, Verdict
+from edge.cli import main
+from edge.commands.doctor import check_engine, check_plc, check_versions, examine, find
+from edge.commands.doctor_checks import check_commits, check_records, check_space, check_wall_clock
+from edge.config.line import Line
+from edge.config.schema import CameraSettings, PictureSettings
+from edge.errors import CheckFailed, RecordsError
+from edge.records.writer import Records
+from firmware_bridge.messages import Hello, Role
+from firmware_bridge.simulator.plc import PlcSimulator
+from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
+from tests.conftest import grey_frame, tiny_manifest
+from tests.edge.part_doubles import judged
+
+Make = Callable[..., Path]
+
+LINE = """
+bundle = "{bundle}"
+plc = "{plc}"
+deadline_ms = 60000
+record_wait_ms = 1000
+[[camera]]
+name = "top"
+address = "synthetic://"
+[pictures]
+leave_free_gib = 0
+"""
+
+
+def written(folder: Path, bundle: Path, plc: str, before: str = "", after: str = "") -> Path:
+    path = folder / "line.toml"
+    path.write_text(LINE.format(bundle=bundle, plc=plc).replace(before, after))
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_line_that_is_well_is_fine_and_stays_as_it_is(make_bundle: Make, tmp_path: Path) -> None:
+    with PlcSimulator(1) as plc:
+        path = written(tmp_path, make_bundle(), plc.address)
+        before = content(tmp_path)
+        findings = list(examine(path))
+
+    assert [finding.words for finding in findings if not finding.fine] == []
+    assert [finding.name for finding in findings] == [
+        "versions", "clock", "configuration", "bundle", "engine", "camera top", "PLC", "wall clock", "permissions",
+        "disk", "records", "commits",
+    ]  # fmt: skip
+    words = {finding.name: finding.words for finding in findings}
+    assert "plc-simulator answers as PLC" in words["PLC"]
+    assert "golden frames agree" in words["engine"]
+    assert content(tmp_path) == before
+
+
+EJECTOR = '[ejector]\noutput = "serial:///dev/none"\ndelay_ms = 5\nlength_ms = 5\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name", "words"),
+    [
+        ("deadline_ms", "deadline", "configuration", "deadline: unknown key"),
+        ('/tiny"', '/none"', "bundle", "none/manifest.json: found no such file"),
+        ('"synthetic://"', '"film://"', "camera top", "found the kind 'film'"),
+        ("deadline_ms", 'engine = "abacus"\ndeadline_ms', "engine", "found 'abacus'"),
+        ("[pictures]", '[recipes]\n2 = "none"\n[pictures]', "recipe 2", "none/manifest.json: found no such file"),
+        ("[pictures]", f"{EJECTOR}[pictures]", "ejector", "could not open port /dev/none"),
+    ],
+)
+def test_what_is_wrong_is_found(
+    make_bundle: Make, tmp_path: Path, before: str, after: str, name: str, words: str
+) -> None:
+    path = written(tmp_path, make_bundle(), "serial:///dev/does-not-exist", before, after)
+
+    wrong = {finding.name: finding.words for finding in examine(path) if not finding.fine}
+
+    assert words in wrong[name]
+    assert name == "configuration" or "/dev/does-not-exist" in wrong["PLC"]
+
+
+def test_a_frame_that_is_smaller_than_the_crop_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
+    spec = InputSpec(height=16, width=12, channels=1, crop=Crop(x=0, y=0, width=4000, height=20))
+    path = written(tmp_path, make_bundle(input=spec), "serial:///dev/does-not-exist")
+
+    wrong = {finding.name: finding.words for finding in examine(path) if not finding.fine}
+
+    assert "expected at least 4000x20" in wrong["camera top"]
+
+
+def test_a_line_with_something_wrong_ends_with_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", str(tmp_path / "none.toml")])
+
+    assert "1 of the checks above" in str(ended.value.code)
+    assert "WRONG configuration: " in capsys.readouterr().out
+
+
+def test_a_silent_plc_is_said() -> None:
+    terminal = PseudoTerminal()
+    try:
+        with pytest.raises(CheckFailed, match=r"found no answer within 0\.05 s"):
+            check_plc(f"serial://{terminal.name}", Hello(), wait_s=0.05)
+    finally:
+        terminal.close()
+
+
+def test_somebody_who_is_no_plc_is_said() -> None:
+    with PlcSimulator(1) as plc, pytest.raises(CheckFailed, match="plc-simulator has the role PLC as this end has"):
+        check_plc(plc.address, Hello(Role.PLC, "a second PLC"))
+
+
+def line_of(tmp_path: Path, **changes: object) -> Line:
+    known = {
+        "bundle": tmp_path / "tiny",
+        "camera": (CameraSettings(address="synthetic://"),),
+        "plc": "serial:///dev/null",
+        "records": tmp_path / "records.sqlite",
+    }
+    return Line(**{**known, **changes})  # type: ignore[arg-type]
+
+
+def test_an_engine_that_is_slower_than_the_deadline_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
+    make_bundle()
+
+    with pytest.raises(CheckFailed, match=r"expected less than the deadline of 1e-06 ms"):
+        check_engine(line_of(tmp_path, deadline_ms=1e-6))
+
+
+def test_a_wall_clock_before_the_bundle_or_the_last_part_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
+    written_at = (make_bundle() / "manifest.json").stat().st_mtime
+    line = line_of(tmp_path)
+
+    with pytest.raises(CheckFailed, match="when the bundle was written; set the clock"):
+        check_wall_clock(line, written_at - 1)
+    assert "UTC" in check_wall_clock(line, written_at + 1)
+
+    records = Records(line.records)
+    records.keep(judged(1, Verdict.OK, [grey_frame()], tiny_manifest()), 10.0)
+    records.close()
+    with pytest.raises(CheckFailed, match="when the last part was recorded"):
+        check_wall_clock(line, written_at)
+
+
+def test_too_little_space_is_wrong(tmp_path: Path) -> None:
+    line = line_of(tmp_path, pictures=PictureSettings(folder=tmp_path / "a" / "b", leave_free_gib=100_000))
+
+    with pytest.raises(CheckFailed, match=r"GiB free, expected at least 100000; free some space"):
+        check_space(line)
+
+
+def test_a_disk_that_is_slower_than_a_verdict_may_wait_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match=r"expected at most 0 \(record_wait_ms\)"):
+        check_commits(line_of(tmp_path, record_wait_ms=0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_of_another_version_are_wrong(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(RecordsError, match="found version 99"):
+        check_records(tmp_path / "old.sqlite")
+
+
+def test_versions_name_what_is_installed() -> None:
+    assert "numpy" in check_versions()
+
+
+def test_what_the_system_refuses_is_a_finding() -> None:
+    def refused() -> str:
+        raise PermissionError(13, "Permission denied", "/dev/video0")
+
+    finding = find("camera", refused)
+
+    assert (finding.fine, finding.words.startswith("/dev/video0: Permission denied")) == (False, True)

@@ -1,0 +1,130 @@
+"""Frames that announce their parts: numbered, none lost in silence, none inspected twice."""
+
+import threading
+from collections.abc import Sequence
+from time import monotonic
+
+import pytest
+
+from edge.cameras.camera import Frame
+from edge.cameras.matching.frame_numbering import LEARNED, Unasked
+from edge.cameras.matching.trigger_matching import Picture
+from edge.cameras.on_demand import OnDemandCamera
+from edge.errors import CameraFinished, CameraTimeout, FrameDamaged
+from edge.pipeline.free_run import Announcer
+from tests.conftest import grey_frame
+from tests.edge.cameras.doubles import HandDevice, Plug, grey, live
+
+GRAB_S = 5.0
+END = 10**6
+
+
+class Script(OnDemandCamera):
+    """Hands over what it is told: frames by number, or errors."""
+
+    def __init__(self, events: Sequence[int | Exception]) -> None:
+        super().__init__("script", lambda: 0.0)
+        self._events = [*events, CameraFinished("script: the end")]
+
+    def _grab(self, timeout_s: float) -> Frame:
+        event = self._events.pop(0)
+        if isinstance(event, Exception):
+            raise event
+        return Frame(grey_frame(), event, 0.0, "")
+
+
+class Notebook:
+    """Notes what is announced: the frame's number, negative where there is no frame."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def announced(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
+        """Note it."""
+        assert (frame is None) is (error is not None)
+        self.seen.append(exposure if frame is not None else -exposure)
+
+
+def announce(
+    events: Sequence[int | Exception], places: Sequence[int | None] = (), **asked: object
+) -> tuple[list[int], Announcer]:
+    notebook, at = Notebook(), iter(places)
+    chosen = {"steady": True, "every_counts": 0} | asked
+    announcer = Announcer(Script(events), 1.0, notebook, belt=lambda _: next(at), **chosen)  # type: ignore[arg-type]
+    announcer.run(threading.Event(), lambda: notebook.seen.append(END))
+    assert notebook.seen.pop() == END
+    return notebook.seen, announcer
+
+
+def test_a_lost_frame_is_announced_in_its_turn() -> None:
+    seen, announcer = announce([1, 2, 5, FrameDamaged("bad", 6), 7])
+
+    assert seen == [1, 2, -3, -4, 5, -6, 7]
+    assert announcer.lost == 2
+
+
+@pytest.mark.parametrize(("steady", "seen"), [(True, [1, -1, -1, 2]), (False, [1, 2])])
+def test_silence_is_a_fault_of_a_camera_that_runs_steadily(steady: bool, seen: list[int]) -> None:
+    late = CameraTimeout("no frame")
+
+    assert announce([1, late, late, 2], steady=steady)[0] == seen
+
+
+def test_a_place_is_inspected_once() -> None:
+    places = [2**32 - 100, 2**32 - 50, 0, 99, 100, None, 150]
+    seen, announcer = announce([1, 2, 3, 4, 5, 6, 7], places, every_counts=100)
+
+    assert seen == [1, 3, 5, 6]
+    assert announcer.passed_over == 3
+
+
+def numbers(pictures: Sequence[Picture], steady: bool = True) -> list[int]:
+    pairing = Unasked(1.0, steady)
+    exposures = []
+    for picture in pictures:
+        pairing.add(picture)
+        exposures += [exposure for exposure, _ in pairing.settle(picture.arrived)]
+    return exposures
+
+
+def test_the_device_s_own_count_shows_lost_frames() -> None:
+    counts = [7, 8, 11, 12, 0, 1]  # it wraps, or starts anew
+
+    assert numbers([Picture(grey(1), number=number) for number in counts]) == [1, 2, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("steady", "last"), [(True, 3), (False, 1)])
+def test_without_a_count_the_time_shows_lost_frames_of_a_steady_camera(steady: bool, last: int) -> None:
+    times = [*(number * 0.1 for number in range(LEARNED + 1)), (LEARNED + 3) * 0.1 + 0.02]
+
+    assert numbers([Picture(grey(1), began=at) for at in times], steady)[-1] == LEARNED + 1 + last
+
+
+def test_a_live_camera_announces_what_comes_and_its_own_loss() -> None:
+    device, other = HandDevice(), HandDevice()
+    camera = live(Plug(device, other))
+    camera.announce()
+    device.send(grey(1))
+    device.send(None, problem="packets lost")
+    got: list[int] = [camera.grab(GRAB_S).exposure]
+    with pytest.raises(FrameDamaged, match="packets lost") as damaged:
+        camera.grab(GRAB_S)
+    device.fail(ValueError("unplugged"))
+    with pytest.raises(FrameDamaged, match="is lost") as lost:
+        camera.grab(GRAB_S)
+    other.send(grey(2))
+    got += [damaged.value.exposure, lost.value.exposure, camera.grab(GRAB_S).exposure]
+    camera.close()
+
+    assert got == [1, 2, 3, 4]
+
+
+def test_a_camera_that_makes_frames_keeps_its_rate() -> None:
+    camera = Script([])
+    camera.clock = monotonic
+    camera.announce()
+    start = monotonic()
+    exposures = [camera._next_exposure(GRAB_S) for _ in range(4)]
+
+    assert exposures == [1, 2, 3, 4]
+    assert monotonic() - start >= 0.3  # at 10 frames a second, the first one at once

@@ -1,0 +1,511 @@
+"""One verdict for every trigger, whatever goes wrong."""
+
+import gc
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from time import monotonic
+from weakref import ref
+
+import cv2
+import pytest
+
+from bundle import Image, Threshold, Verdict, load_bundle
+from edge.alarms import Area
+from edge.cameras.camera import Camera, Frame
+from edge.cameras.on_demand import OnDemandCamera
+from edge.engines.engine import Engine, open_engine
+from edge.errors import CameraFinished, FrameDamaged
+from edge.part import Part, View
+from edge.pipeline.inspector import Inspector, Sight
+from edge.pipeline.runtime import Runtime
+from edge.records.writer import Records
+from edge.rules import Rules
+from firmware_bridge.events import Undelivered
+from firmware_bridge.messages import AGE_UNKNOWN, Alarms, Belt, Changeover, Fault, FaultCode, Result, Trigger
+from firmware_bridge.messages import Verdict as WireVerdict
+from tests.conftest import CLASSES, grey_frame
+from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine
+
+GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
+
+Run = Callable[..., Runtime]
+
+
+@pytest.fixture
+def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
+    """Start runtimes that stop when the test ends."""
+    bundle = load_bundle(make_bundle())
+    with ExitStack() as stack:
+
+        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **rules: float | int | str) -> Runtime:
+            records = Records(tmp_path / "records.sqlite")
+            stack.callback(records.close)
+            inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
+            named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
+            asked = Rules(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **rules})  # type: ignore[arg-type]
+            runtime = Runtime(inspector, named, records, plc, asked, monotonic)
+            stack.callback(runtime.close_inspector)
+            stack.callback(runtime.stop)
+            runtime.start()
+            return runtime
+
+        yield start
+
+
+def rows(tmp_path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(tmp_path / "records.sqlite")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def manifest_of(tmp_path: Path):  # type: ignore[no-untyped-def]
+    return load_bundle(tmp_path / "tiny").manifest
+
+
+def verdicts(results: list[Result]) -> list[str]:
+    return [result.verdict.name for result in results]
+
+
+def test_verdicts_have_the_same_numbers_on_the_wire_and_in_the_records() -> None:
+    assert {verdict.name: verdict.value for verdict in WireVerdict if verdict.value} == {
+        verdict.name: verdict.value for verdict in Verdict
+    }
+
+
+def test_a_deadline_runs_from_the_part_s_coming_not_from_its_message_s(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), deadline_s=5.0)
+    plc.tell(Trigger(1, 10, age_ms=6000))
+    plc.tell(Trigger(2, 20, age_ms=1000))
+
+    late, in_time = plc.wait_for(2)
+    assert verdicts([late, in_time]) == ["TIMEOUT", "OK"]
+    assert late.latency_us >= 6_000_000
+
+
+def test_a_part_that_is_done_lets_its_frame_go(station: Run) -> None:
+    plc, frames = HandPlc(), []
+    runtime = station(plc, ListCamera([GOOD, DARK]))
+    runtime.watch(lambda part: frames.append(ref(part.views[0].frame)))
+    for part_id in range(1, 9):  # the threads may hold the last ones in their hands
+        plc.trigger(part_id)
+        plc.wait_for(part_id)
+    gc.collect()
+
+    assert [frame() for frame in frames[:4]] == [None] * 4
+
+
+def test_a_camera_is_told_how_old_a_trigger_is(station: Run) -> None:
+    plc, camera = HandPlc(), AgeCamera([GOOD])
+    station(plc, camera)
+    plc.tell(Trigger(1, 10, age_ms=62))
+    plc.tell(Trigger(2, 20, age_ms=AGE_UNKNOWN))
+    plc.wait_for(2)
+
+    assert camera.ages_s == [0.062, None]
+
+
+def test_good_and_bad_parts_get_their_verdicts_in_order(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD, BRIGHT, DARK]))
+    plc.trigger(7, 8, 9)
+
+    good, bright, dark = plc.wait_for(3)
+
+    assert (good.part_id, good.encoder, good.verdict, good.class_index) == (7, 70, WireVerdict.OK, 0)
+    assert (bright.part_id, bright.verdict, bright.class_index) == (8, WireVerdict.NG, 1)
+    assert (bright.score, bright.area_px, bright.box) == (1.0, 16, (2, 4, 4, 4))
+    assert (dark.part_id, dark.verdict, dark.class_index) == (9, WireVerdict.NG, 2)
+
+
+def test_each_part_has_its_row_before_its_result(station: Run, tmp_path: Path) -> None:
+    class Curious(HandPlc):
+        """Looks into the records when a result arrives."""
+
+        def send(self, message):  # type: ignore[no-untyped-def]
+            if isinstance(message, Result):
+                seen.append(rows(tmp_path, f"SELECT verdict FROM parts WHERE part_id = {message.part_id}"))
+            super().send(message)
+
+    seen: list[list[tuple[object, ...]]] = []
+    plc = Curious()
+    station(plc, ListCamera([GOOD, BRIGHT]))
+    plc.trigger(1, 2)
+    plc.wait_for(2)
+
+    assert seen == [[(1,)], [(2,)]]
+
+
+def test_a_row_does_not_wait_for_the_parts_before_it(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    station(plc, DamagedCamera([GOOD], damaged={2}), engine=NumpyEngine(manifest_of(tmp_path), gate=gate))
+    plc.trigger(1, 2)
+    last_moment = monotonic() + 10.0
+    while not rows(tmp_path, "SELECT part_id FROM parts"):
+        assert monotonic() < last_moment
+    results = list(plc.results)
+    gate.set()
+
+    assert results == []
+    assert verdicts(plc.wait_for(2)) == ["OK", "FAULT"]
+
+
+def test_after_the_stop_everything_is_in_the_records(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD, BRIGHT]))
+    plc.trigger(1, 2)
+    plc.wait_for(2)
+    runtime.stop()
+    runtime._intake._records.close()
+
+    assert rows(tmp_path, "SELECT part_id, verdict, class, link FROM parts") == [
+        (1, 1, None, "acknowledged"),
+        (2, 2, "Bright", "acknowledged"),
+    ]
+    assert rows(tmp_path, "SELECT part, exposure, width, height FROM views") == [(1, 1, 12, 16), (2, 2, 12, 16)]
+    assert rows(tmp_path, "SELECT part, class, x, y, width, height FROM defects") == [(2, "Bright", 2, 4, 4, 4)]
+    stamps = "frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us"
+    for times in rows(tmp_path, f"SELECT {stamps} FROM parts"):
+        assert list(times) == sorted(times)  # type: ignore[type-var]
+    assert plc.offline == ["stopped"]
+
+
+def test_a_damaged_frame_is_a_fault_of_its_own_part_only(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, DamagedCamera([GOOD], damaged={2}))
+    plc.trigger(1, 2, 3)
+
+    assert verdicts(plc.wait_for(3)) == ["OK", "FAULT", "OK"]
+
+
+def test_a_frame_of_another_size_than_the_crop_is_a_fault(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD[:, :, None].repeat(2, axis=2)]))
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["FAULT"]
+
+
+def test_a_lost_exposure_never_gives_its_part_the_next_part_s_frame(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([BRIGHT, None, GOOD, BRIGHT]))
+    plc.trigger(1, 2, 3, 4)
+
+    assert verdicts(plc.wait_for(4)) == ["NG", "FAULT", "OK", "NG"]
+
+
+def test_no_frame_is_a_fault(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([None]), grab_timeout_s=0.01)
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["FAULT"]
+
+
+def test_an_engine_that_fails_is_a_fault_of_that_part(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), fail_on=2))
+    plc.trigger(1, 2, 3)
+
+    assert verdicts(plc.wait_for(3)) == ["OK", "FAULT", "OK"]
+
+
+def test_a_late_part_is_a_timeout_and_its_late_decision_is_let_go(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.05)
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["TIMEOUT"]
+    gate.set()
+    runtime.stop()
+    assert verdicts(plc.results) == ["TIMEOUT"]
+
+
+def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    engine = NumpyEngine(manifest_of(tmp_path), gate=gate)
+    runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT, DARK, BRIGHT]), engine=engine, open_parts=2)
+    plc.trigger(1, 2, 3, 4)
+    while runtime.overruns < 2:
+        assert runtime.failure is None
+    gate.set()
+    plc.wait_for(4)
+    plc.trigger(5)
+
+    assert verdicts(plc.wait_for(5)) == ["OK", "OK", "TIMEOUT", "TIMEOUT", "NG"]
+    assert [result.part_id for result in plc.results] == [1, 2, 3, 4, 5]
+    assert runtime.overruns == 2
+    assert runtime.frames_discarded == 2
+
+
+def test_stopping_gives_every_open_part_its_verdict(station: Run, tmp_path: Path) -> None:
+    plc, gate = HandPlc(), threading.Event()
+    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.2)
+    plc.trigger(1, 2, 3)
+    stopper = threading.Thread(target=runtime.stop)
+    stopper.start()
+    plc.wait_for(3)
+    gate.set()
+    stopper.join()
+
+    assert [result.part_id for result in plc.results] == [1, 2, 3]
+    assert "OK" not in verdicts(plc.results)
+
+
+def test_a_result_that_was_not_delivered_is_on_record(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc(acknowledge=False)
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.trigger(1)
+    (result,) = plc.wait_for(1)
+    plc.tell(Undelivered(result, "nobody answers"))
+    runtime.stop()
+    runtime._intake._records.close()
+
+    assert rows(tmp_path, "SELECT verdict, link FROM parts") == [(1, "undelivered")]
+    assert runtime.tally.undelivered == 1
+
+
+def test_rows_go_on_counting_after_a_restart(station: Run, tmp_path: Path) -> None:
+    for part_id in (1, 2):
+        plc = HandPlc()
+        runtime = station(plc, ListCamera([GOOD]))
+        plc.trigger(part_id)
+        plc.wait_for(1)
+        runtime.stop()
+        runtime._intake._records.close()
+
+    assert rows(tmp_path, "SELECT number, part_id FROM parts") == [(1, 1), (2, 2)]
+
+
+def test_a_part_is_as_bad_as_its_worst_view(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD, GOOD, BRIGHT]), ListCamera([GOOD, DARK, DARK]))
+    plc.trigger(1, 2, 3)
+
+    results = plc.wait_for(3)
+    runtime.stop()
+    runtime._intake._records.close()
+
+    assert verdicts(results) == ["OK", "NG", "NG"]
+    assert results[1].class_index == 2
+    assert rows(tmp_path, "SELECT part, camera, class FROM defects") == [
+        (2, "camera1", "Dark"),
+        (3, "camera0", "Bright"),
+        (3, "camera1", "Dark"),
+    ]
+
+
+def test_one_camera_without_a_frame_is_a_fault_of_the_whole_part(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), DamagedCamera([GOOD], damaged={1}))
+    plc.trigger(1, 2)
+
+    assert verdicts(plc.wait_for(2)) == ["FAULT", "OK"]
+
+
+def test_the_views_of_a_part_go_through_the_engine_as_one_batch(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    engine = NumpyEngine(manifest_of(tmp_path))
+    station(plc, ListCamera([GOOD]), ListCamera([GOOD]), ListCamera([BRIGHT]), engine=engine)
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["NG"]
+    assert engine.calls == 1
+
+
+def test_in_shadow_mode_everything_passes_and_the_verdict_is_on_record(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, DamagedCamera([GOOD, BRIGHT], damaged={3}), shadow=True)
+    plc.trigger(1, 2, 3)
+
+    assert verdicts(plc.wait_for(3)) == ["OK", "OK", "OK"]
+    runtime.stop()
+    runtime._intake._records.close()
+    assert rows(tmp_path, "SELECT verdict, told FROM parts") == [(1, 1), (2, 1), (5, 1)]
+
+
+def test_rejects_in_a_row_raise_an_alarm(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([BRIGHT, GOOD, BRIGHT, DARK, BRIGHT]), alarm_after_rejects=2)
+    plc.trigger(1, 2, 3, 4, 5)
+    plc.wait_for(5)
+    runtime.stop()
+
+    assert plc.others == [Fault(FaultCode.OTHER, 4, "rejects in a row")]
+
+
+def test_the_plc_is_told_which_alarms_are_in_force_and_of_their_end(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    runtime.alarms.raise_("drift brightness top", "check lamp", Area.DRIFT)
+    plc.wait_for_alarms(Alarms(FaultCode.DRIFT.bit))
+    runtime.alarms.raise_("camera top", "lost", Area.CAMERA)
+    plc.wait_for_alarms(Alarms(FaultCode.DRIFT.bit | FaultCode.CAMERA.bit))
+    runtime.alarms.clear("drift brightness top")
+    runtime.alarms.clear("camera top")
+    plc.wait_for_alarms(Alarms(0))
+
+    assert plc.wait_for_other(2)[0] == Fault(FaultCode.DRIFT, 0, "drift brightness top")
+
+
+def test_another_bundle_takes_over_between_two_parts(station: Run, make_bundle: Callable[..., Path]) -> None:
+    blind = {name: Threshold(score=1.0, level=255, min_area_px=10_000) for name in CLASSES}
+    plc, other = HandPlc(), load_bundle(make_bundle("blind", thresholds=blind))
+    runtime = station(plc, ListCamera([BRIGHT]))
+    plc.trigger(1)
+    plc.wait_for(1)
+    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic))
+    plc.trigger(2)
+
+    assert verdicts(plc.wait_for(2)) == ["NG", "OK"]
+    runtime.stop()
+    assert plc.others == [Changeover(0, other.id)]
+
+
+def test_areas_are_in_square_millimetres_where_the_scale_is_known(
+    tmp_path: Path, make_bundle: Callable[..., Path]
+) -> None:
+    bundle = load_bundle(make_bundle())
+    inspector = Inspector(bundle, NumpyEngine(bundle.manifest), monotonic, sights=[Sight(mm_per_px=0.5)])
+    large = cv2.resize(BRIGHT, (24, 48), interpolation=cv2.INTER_NEAREST)  # twice as wide, three times as high
+    part = Part(1, 1, 1, 0.0, 1.0, (View("top", 1, Frame(large, 1, 0.0, "")),))
+
+    outcome = inspector.inspect(part)
+
+    assert outcome.defects[0].area_px == 16
+    assert part.views[0].mm2_per_px == pytest.approx(2 * 3 * 0.5**2)
+
+
+def test_between_a_changeover_s_wish_and_its_answer_every_part_is_a_fault(
+    station: Run, make_bundle: Callable[..., Path]
+) -> None:
+    plc, other = HandPlc(), load_bundle(make_bundle("other"))
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.tell(Changeover(7))
+    plc.trigger(1)
+    plc.wait_for(1)
+    wanted = runtime.changeovers.get()
+    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic), wanted)
+    plc.wait_for_other(1)
+    plc.trigger(2)
+
+    assert verdicts(plc.wait_for(2)) == ["FAULT", "OK"]
+    assert plc.others == [Changeover(7, other.id)]
+
+
+def test_a_refused_changeover_leaves_the_bundle_in_use(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.tell(Changeover(7))
+    assert runtime.changeovers.get() == 7
+    runtime.refuse_changeover(7, "there is none")
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["OK"]
+    assert plc.others == [Fault(FaultCode.BUNDLE, text="recipe 7 refused")]
+
+
+def test_a_watcher_that_fails_does_not_stop_the_line(station: Run) -> None:
+    seen: list[int] = []
+
+    def curious(part: Part) -> None:
+        seen.append(part.part_id)
+        raise OSError("no room to look on")
+
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    runtime.watch(curious)
+    plc.trigger(1, 2)
+
+    assert verdicts(plc.wait_for(2)) == ["OK", "OK"]
+    assert runtime.failure is None
+    assert seen == [1]
+
+
+class Film(OnDemandCamera):
+    """Takes pictures by itself as fast as they are fetched, ends with the last one; None is a frame that was lost."""
+
+    def __init__(self, frames: Sequence[Image | None], damaged: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        super().__init__("film", monotonic, rate_hz=1000)
+        self._frames, self._damaged = frames, damaged
+
+    def _grab(self, timeout_s: float) -> Frame:
+        exposure = self._next_exposure(timeout_s)
+        while exposure <= len(self._frames) and self._frames[exposure - 1] is None:
+            exposure = self._next_exposure(timeout_s)
+        if exposure > len(self._frames):
+            raise CameraFinished("film: the end")
+        if exposure in self._damaged:
+            raise FrameDamaged(f"film#{exposure}: damaged", exposure)
+        pixels = self._frames[exposure - 1]
+        assert pixels is not None
+        return Frame(pixels, exposure, self.clock(), f"film#{exposure}")
+
+
+@pytest.mark.parametrize("trigger", ["camera", "free"])
+def test_without_triggers_every_frame_is_a_part_and_so_is_every_lost_one(
+    station: Run, tmp_path: Path, trigger: str
+) -> None:
+    plc = HandPlc()
+    runtime = station(
+        plc, Film([GOOD, BRIGHT, None, None, GOOD, DARK, GOOD], damaged={6}), trigger=trigger, open_parts=100
+    )
+    results = plc.wait_for(7)
+    assert runtime.finished.wait(10.0)
+    runtime.stop()
+    runtime._intake._records.close()
+
+    assert [result.part_id for result in results] == [1, 2, 3, 4, 5, 6, 7]
+    assert verdicts(results) == ["OK", "NG", "FAULT", "FAULT", "OK", "FAULT", "OK"]
+    assert [number for (number,) in rows(tmp_path, "SELECT number FROM parts")] == [1, 2, 3, 4, 5, 6, 7]
+    assert rows(tmp_path, "SELECT fault FROM parts WHERE number = 3") == [("camera film: frame 3 was lost on its way",)]
+
+
+def test_of_a_web_only_the_rejects_may_be_reported_and_all_are_on_record(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, Film([GOOD, BRIGHT, GOOD, DARK]), trigger="free", report="rejects", open_parts=100)
+    results = plc.wait_for(2)
+    assert runtime.finished.wait(10.0)
+    runtime.stop()
+    runtime._intake._records.close()
+
+    assert [(result.part_id, result.verdict.name) for result in results] == [(2, "NG"), (4, "NG")]
+    query = "SELECT verdict, link, sent_us IS NULL FROM parts"
+    assert rows(tmp_path, query) == [(1, "open", 1), (2, "acknowledged", 0), (1, "open", 1), (2, "acknowledged", 0)]
+
+
+def test_the_results_of_a_web_say_where_it_was(station: Run) -> None:
+    plc, gate = HandPlc(), threading.Event()
+
+    class Waiting(Film):
+        """Begins when the station has heard where the web is."""
+
+        def _grab(self, timeout_s: float) -> Frame:
+            assert gate.wait(10.0)
+            return super()._grab(timeout_s)
+
+    runtime = station(plc, Waiting([GOOD, GOOD]), trigger="free", open_parts=100)
+    plc.tell(Belt(5000))
+    while runtime._rejects.encoder(monotonic()) is None:
+        assert runtime.failure is None
+    gate.set()
+
+    assert [result.encoder for result in plc.wait_for(2)] == [5000, 5000]
+
+
+def test_a_silent_camera_over_a_web_is_a_fault_each_time(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, Film([None] * 10_000), trigger="free", grab_timeout_s=0.0)
+
+    assert set(verdicts(plc.wait_for(3))) <= {"FAULT", "TIMEOUT"}
+
+
+def test_a_trigger_on_a_line_without_triggers_is_answered_all_the_same(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, Film([]), trigger="camera", open_parts=100)
+    plc.trigger(7)
+    (result,) = plc.wait_for(1)
+
+    assert (result.part_id, result.verdict.name) == (7, "FAULT")

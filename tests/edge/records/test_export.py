@@ -1,0 +1,125 @@
+"""What is exported is what is recorded."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from bundle import Defect, Verdict
+from edge.cli import main
+from edge.errors import RecordsError
+from edge.records.export import export
+from edge.records.writer import Records
+from tests.conftest import grey_frame, tiny_manifest
+from tests.edge.part_doubles import DARK, judged
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
+MANIFEST = tiny_manifest().sealed()
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    """One good part, one with two defects, one without a verdict in time."""
+    opened = Records(tmp_path / "records.sqlite", lambda: NOON)
+    weak = Defect(0, "Bright", 0.91, 8.0, (0, 0, 2, 2))
+    for part in (
+        judged(1, Verdict.OK, [grey_frame()], MANIFEST),
+        judged(2, Verdict.NG, [grey_frame(), grey_frame(0)], MANIFEST, (DARK, weak)),
+        judged(3, Verdict.TIMEOUT, [None], MANIFEST),
+    ):
+        opened.keep(part, 10.0)
+    opened.note_picture(2, "camera0", "2026-05-04/reject/120000-2-camera0.png")
+    yield opened
+    opened.close()
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_part_is_a_row_with_its_strongest_defect(records: Records, tmp_path: Path) -> None:
+    assert export(records.path, tmp_path / "parts.csv") == 3
+
+    good, bad, late = read(tmp_path / "parts.csv")
+    assert (good["number"], good["time"], good["verdict"], good["class"]) == (
+        "1",
+        NOON.isoformat("T", "milliseconds"),
+        "OK",
+        "",
+    )
+    assert (bad["verdict"], bad["class"], bad["score"], bad["area_px"]) == ("NG", "Dark", "0.97", "16.0")
+    assert (bad["camera"], bad["x"], bad["y"], bad["width"], bad["height"]) == ("camera0", "2", "4", "4", "4")
+    assert (late["verdict"], late["told"], late["camera"]) == ("TIMEOUT", "TIMEOUT", "")
+
+
+def test_a_part_has_the_picture_of_its_strongest_defect(records: Records, tmp_path: Path) -> None:
+    records.close()
+    export(records.path, tmp_path / "parts.csv")
+
+    assert read(tmp_path / "parts.csv")[1]["picture"] == "2026-05-04/reject/120000-2-camera0.png"
+
+
+@pytest.mark.parametrize(("table", "rows"), [("views", 3), ("defects", 4)])
+def test_views_and_defects_are_tables_of_their_own(records: Records, tmp_path: Path, table: str, rows: int) -> None:
+    assert export(records.path, tmp_path / "out.csv", table) == rows
+    assert len(read(tmp_path / "out.csv")) == rows
+
+
+def test_parquet_has_the_same_rows_with_their_types(records: Records, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra: parquet)")
+    export(records.path, tmp_path / "parts.parquet")
+    export(records.path, tmp_path / "parts.csv")
+
+    table = parquet.read_table(tmp_path / "parts.parquet")
+    types = {field.name: str(field.type) for field in table.schema}
+    assert (types["number"], types["score"], types["verdict"], types["x"]) == ("int64", "double", "string", "int64")
+    as_text = [{name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist()]
+    assert as_text == read(tmp_path / "parts.csv")
+
+
+def test_an_empty_database_is_a_table_without_rows(tmp_path: Path) -> None:
+    Records(tmp_path / "new.sqlite").close()
+
+    assert export(tmp_path / "new.sqlite", tmp_path / "parts.csv") == 0
+    assert (tmp_path / "parts.csv").read_text().startswith("number,time,part_id")
+
+
+def test_the_command_says_how_many_rows(records: Records, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(records.path), "--out", str(tmp_path / "views.csv"), "--table", "views"])
+
+    assert ended.value.code in (0, None)
+    assert "views.csv: 3 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("records_name", "out", "problem"),
+    [
+        ("records.sqlite", "parts.xlsx", "found the ending '.xlsx', expected .csv or .parquet"),
+        ("none.sqlite", "parts.csv", "none.sqlite: found no such file"),
+        ("text.sqlite", "parts.csv", "cannot be read .*not a database"),
+    ],
+)
+def test_what_cannot_be_exported_leaves_what_was_there(
+    records: Records, tmp_path: Path, records_name: str, out: str, problem: str
+) -> None:
+    (tmp_path / out).write_text("before")
+    (tmp_path / "text.sqlite").write_text("no database, but long enough to look like one" * 40)
+
+    with pytest.raises(RecordsError, match=problem):
+        export(tmp_path / records_name, tmp_path / out)
+    assert (tmp_path / out).read_text() == "before"
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_parquet_without_its_software_is_one_line(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # what an import finds where it is not installed
+
+    with pytest.raises(RecordsError, match=r"pip install 'edge-inspect\[parquet\]'"):
+        export(records.path, tmp_path / "parts.parquet")

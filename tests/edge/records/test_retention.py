@@ -1,0 +1,105 @@
+"""Old pictures go first, good ones before unsure ones before rejects; nothing else is touched."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from edge.records.retention import Retention
+
+TODAY = date(2026, 5, 10)
+PLENTY = 10**12
+
+
+def put(folder: Path, *names: str, size: int = 100) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x" * size)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def retention(folder: Path, keep_days: int = 30, keep_bytes: int = PLENTY) -> Retention:
+    return Retention(folder, keep_days, keep_bytes, free=lambda _: PLENTY)
+
+
+def test_pictures_older_than_the_days_go_whatever_their_rank(tmp_path: Path) -> None:
+    put(tmp_path, "2026-05-07/reject/a.png", "2026-05-08/good/b.png", "2026-05-10/good/c.png")
+
+    retention(tmp_path, keep_days=2).make_room(TODAY)
+
+    assert left(tmp_path) == ["2026-05-08/good/b.png", "2026-05-10/good/c.png"]
+    assert not (tmp_path / "2026-05-07").exists()
+
+
+@pytest.mark.parametrize(
+    ("keep_bytes", "kept"),
+    [
+        (500, ["01/reject/a.png", "02/good/c.png", "02/reject/d.png", "02/unsure/e.png"]),
+        (300, ["01/reject/a.png", "02/reject/d.png", "02/unsure/e.png"]),
+        (250, ["01/reject/a.png", "02/reject/d.png"]),
+        (100, ["02/reject/d.png"]),
+    ],
+)
+def test_what_is_too_much_goes_good_ones_first_and_rejects_last(
+    tmp_path: Path, keep_bytes: int, kept: list[str]
+) -> None:
+    put(tmp_path, "2026-05-01/good/b.png", size=150)
+    put(tmp_path, "2026-05-01/reject/a.png", "2026-05-02/good/c.png", "2026-05-02/reject/d.png")
+    put(tmp_path, "2026-05-02/unsure/e.png")
+
+    held = retention(tmp_path, keep_bytes=keep_bytes)
+    held.make_room(TODAY)
+
+    assert left(tmp_path) == [f"2026-05-{name}" for name in kept]
+    assert held.bytes == 100 * len(kept)
+    assert held.removed == 5 - len(kept)
+
+
+def test_new_pictures_count_without_another_look_at_the_folder(tmp_path: Path) -> None:
+    held = retention(tmp_path, keep_bytes=150)
+    put(tmp_path, "2026-05-09/reject/a.png", "2026-05-10/good/b.png")
+    held.add("2026-05-09/reject/a.png", 100)
+    held.add("2026-05-10/good/b.png", 100)
+
+    held.make_room(TODAY)
+
+    assert left(tmp_path) == ["2026-05-09/reject/a.png"]
+
+
+def test_files_of_others_stay_and_half_written_ones_go(tmp_path: Path) -> None:
+    others = ["2020-01-01/holiday/beach.png", "2020-01-01/good/notes.txt", "readme.png"]
+    put(tmp_path, *others, "2026-05-10/good/half.png.part")
+
+    retention(tmp_path, keep_days=1, keep_bytes=0).make_room(TODAY)
+
+    assert left(tmp_path) == sorted(others)
+
+
+def test_pictures_make_room_for_the_rows_on_a_disk_that_is_nearly_full(tmp_path: Path) -> None:
+    names = [f"2026-05-10/reject/{number}.png" for number in range(5)]
+    put(tmp_path, *names)
+    held = Retention(tmp_path, 30, PLENTY, 250, free=lambda folder: 500 - 100 * len(left(folder)))
+
+    held.make_room(TODAY)
+
+    assert left(tmp_path) == names[3:]
+
+
+def test_a_disk_that_others_have_filled_is_said(tmp_path: Path) -> None:
+    held = Retention(tmp_path, 30, PLENTY, leave_free_bytes=2**30, free=lambda _: 0)
+
+    with pytest.raises(OSError, match="1 GiB are to be left free"):
+        held.make_room(TODAY)
+
+
+def test_a_picture_that_somebody_else_removed_is_no_trouble(tmp_path: Path) -> None:
+    put(tmp_path, "2026-05-01/good/a.png", "2026-05-02/good/b.png")
+    held = retention(tmp_path, keep_bytes=100)
+    (tmp_path / "2026-05-01/good/a.png").unlink()
+
+    held.make_room(TODAY)
+
+    assert left(tmp_path) == ["2026-05-02/good/b.png"]

@@ -1,0 +1,271 @@
+"""`edge-export calibrate`: pictures in, an INT8 bundle past the gate out, or none."""
+
+import json
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from bundle import BundleError, FrameError, encode_png, load_bundle
+from edge.engines.engine import open_engine
+from export.cli import main
+from export.errors import CalibrationError, GateError, LabelsError
+from export.evaluate.batched_inference import run
+from export.graph.qdq import quantised_layers
+from export.int8.accuracy_gate import Gate, agreement_truth, gate_on
+from export.int8.calibration_images import collect, relation
+from export.int8.gate_images import labelled_jury, own_jury
+from synthetic.tiles import CLASSES, draw_tile
+from tests.export.networks import can_model, outlier_model, spec_of, write_tiny_bundle
+from train.evaluate.metrics import measure
+from train.evaluate.outputs import predictions
+
+SPEC = spec_of(64, 64)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return load_bundle(write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "can", can_model(SPEC), SPEC))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Forty drawn parts as PNG, 64 x 64."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for index in range(40):
+        image = draw_tile(5, index, (None, *CLASSES)[index % 6]).image
+        (folder / f"part{index:02}.png").write_bytes(encode_png(cv2.resize(image, (64, 64), interpolation=3)))
+    return folder
+
+
+def command(*arguments):
+    """Run the command line; returns the one line that ends it, or None."""
+    try:
+        main([str(argument) for argument in (*arguments, "--threads", 1)])
+    except SystemExit as stop:
+        return stop.code
+    return None
+
+
+def test_an_int8_bundle_comes_out(bundle, pictures, tmp_path):
+    out = tmp_path / "int8"
+    assert command("calibrate", bundle.folder, "--images", pictures, "--out", out, "--max-drop", 1) == 0
+    made = load_bundle(out)
+    open_engine("onnxruntime", made, threads=1)  # its golden frames hold
+    assert made.manifest.precision == "int8"
+    assert made.manifest.name == "int8"
+    assert made.manifest.thresholds == bundle.manifest.thresholds
+    assert quantised_layers(onnx.load(made.model)) == [f"layers.{number}.0" for number in range(13)]
+    told = made.manifest.made_from.comparison["int8 with fp32"]
+    assert told["source"] == bundle.id
+    assert told["kept_in_float"] == ["head"]
+
+
+def test_the_report_has_layers_methods_and_measures(bundle, pictures, tmp_path):
+    command("calibrate", bundle.folder, "--images", pictures, "--out", tmp_path / "int8", "--max-drop", 1)
+    report = json.loads((tmp_path / "int8.report" / "calibration.json").read_text())
+    assert [method["method"] for method in report["methods"]] == ["min-max", "percentile", "mse", "entropy"]
+    best = min(report["methods"], key=lambda method: method["mean_mask_difference"])
+    assert report["method"] == best["method"]
+    assert [layer["name"] for layer in report["layers"]][-1] == "head"
+    assert report["layers"][-1]["kept_because"].startswith("makes the outputs")
+    assert report["layers"][0]["signal_to_noise_db"] > 25
+    assert report["judged_on"].startswith("10 other pictures")
+    assert report["bundle_id"] == load_bundle(tmp_path / "int8").id
+    assert report["cost_after"]["model_bytes"] < report["cost_before"]["model_bytes"]
+    page = (tmp_path / "int8.report" / "calibration.html").read_text()
+    assert "layers.12.0" in page
+    assert page.count("<img") == min(len(report["changed"]), 24)
+
+
+def test_the_rest_in_half_precision(bundle, pictures, tmp_path):
+    out = tmp_path / "int8"
+    options = ("--method", "min-max", "--around", "fp16", "--max-drop", 1)
+    assert command("calibrate", bundle.folder, "--images", pictures, "--out", out, *options) == 0
+    kinds = {tensor.data_type for tensor in onnx.load(out / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds
+
+
+@pytest.fixture
+def squares_as_pictures(squares, tmp_path):
+    """Squares to calibrate on that the labelled ones do not hold: the same parts, a grey level darker."""
+    folder = tmp_path / "calibrate"
+    folder.mkdir()
+    for index, path in enumerate(sorted(squares.rglob("*.jpg"))):
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        (folder / f"{index}.png").write_bytes(encode_png(cv2.subtract(image, 1)))
+    return folder
+
+
+@pytest.fixture
+def fragile(tmp_path):
+    """A bundle with an outlier that INT8 cannot hold; see `outlier_model`."""
+    spec = spec_of()
+    return write_tiny_bundle(tmp_path / "fragile", outlier_model(spec), spec)
+
+
+def test_the_gate_rescues_a_network_with_an_outlier(fragile, squares, squares_as_pictures, tmp_path):
+    out = tmp_path / "int8"
+    options = ("--data", squares, "--part", "all")
+    assert command("calibrate", fragile, "--images", squares_as_pictures, "--out", out, *options) == 0
+    report = json.loads((tmp_path / "int8.report" / "calibration.json").read_text())
+    first, last = report["steps"][0], report["steps"][-1]
+    assert first["kept"] == []
+    assert first["objection"] is not None
+    assert last["kept"] == ["levels"]
+    assert last["objection"] is None
+    by_name = {layer["name"]: layer for layer in report["layers"]}
+    assert by_name["levels"]["alone_mask_difference"] > 10 * by_name["loud"]["alone_mask_difference"]
+    assert by_name["levels"]["kept_because"].startswith("hurts most")
+    assert report["after"]["escapes"]["count"] == 0
+    assert quantised_layers(onnx.load(out / "model.onnx")) == ["loud"]
+
+
+def test_the_gate_lets_nothing_through_that_it_should_not(fragile, squares, squares_as_pictures, tmp_path):
+    """Of two layers at most one may be kept; here neither may."""
+    from export.int8.calibrate import Calibration, Settings
+    from export.int8.write import write_calibration
+
+    loaded = load_bundle(fragile)
+    taken = collect(squares_as_pictures, loaded, resize=False, limit=256, force=False)
+    jury = labelled_jury(loaded, taken, squares, None, "all")
+    calibration = Calibration(loaded, "int8", jury.pictures, Settings(Gate("mean_iou_positives", -0.5), threads=1))
+    result = calibration.run(jury.images, jury.description, True, "2026-01-01")
+    assert len(result.report.steps) == 2
+    with pytest.raises(GateError, match="not written: mean_iou_positives lower by"):
+        write_calibration(result, jury.images, tmp_path / "int8", tmp_path / "report")
+    assert not (tmp_path / "int8").exists()
+    assert "No bundle was written" in (tmp_path / "report" / "calibration.html").read_text()
+    assert json.loads((tmp_path / "report" / "calibration.json").read_text())["bundle_id"] is None
+
+
+def test_a_further_escape_is_an_objection_whatever_the_metric(bundle, pictures):
+    inputs = collect(pictures, bundle, resize=False, limit=256, force=False).inputs
+    outputs = run(open_engine("onnxruntime", bundle, 1).infer, inputs)
+    truth = agreement_truth(outputs, inputs, bundle.manifest)
+    manifest = bundle.manifest
+    before = measure(predictions(outputs, truth, manifest.thresholds), manifest.classes)
+    worse = before.model_copy(update={"escapes": before.escapes.model_copy(update={"count": before.escapes.count + 1})})
+    gate = Gate("accuracy_pairs", 0.01)
+    assert gate.objection(before, before) is None
+    assert "1 escapes instead of 0" in str(gate.objection(before, worse))
+
+
+def test_a_network_agrees_with_itself_in_every_measure(bundle, pictures):
+    inputs = collect(pictures, bundle, resize=False, limit=256, force=False).inputs
+    outputs = run(open_engine("onnxruntime", bundle, 1).infer, inputs)
+    truth = agreement_truth(outputs, inputs, bundle.manifest)
+    metrics = measure(predictions(outputs, truth, bundle.manifest.thresholds), bundle.manifest.classes)
+    assert 0 < metrics.good < 40
+    assert metrics.mean_iou_pairs == metrics.accuracy_pairs == metrics.mean_iou_positives == 1.0
+
+
+def test_without_labels_every_fourth_picture_judges(bundle, pictures):
+    jury = own_jury(bundle, collect(pictures, bundle, resize=False, limit=256, force=False), threads=1)
+    assert (len(jury.images), len(jury.pictures.inputs)) == (10, 30)
+
+
+def test_nothing_is_judged_on_what_it_was_calibrated_on(levels_bundle, squares):
+    loaded = load_bundle(levels_bundle)
+    taken = collect(squares, loaded, resize=False, limit=28, force=True)
+    assert len(taken.inputs) == 28
+    assert len(labelled_jury(loaded, taken, squares, None, "all").images) == 28
+    everything = collect(squares, loaded, resize=False, limit=256, force=False)
+    with pytest.raises(LabelsError, match="calibration has seen all 56"):
+        labelled_jury(loaded, everything, squares, None, "all")
+
+
+def test_masks_beside_pictures_are_no_pictures(levels_bundle, squares):
+    assert len(collect(squares, load_bundle(levels_bundle), resize=False, limit=256, force=False).inputs) == 56
+
+
+def take(folder, bundle, **options):
+    return collect(folder, bundle, **{"resize": False, "limit": 256, "force": False} | options)
+
+
+def test_an_empty_folder_is_refused(bundle, tmp_path):
+    with pytest.raises(CalibrationError, match="found no pictures"):
+        take(tmp_path, bundle)
+
+
+def test_a_missing_folder_is_refused(bundle, tmp_path):
+    with pytest.raises(CalibrationError, match="no such folder"):
+        take(tmp_path / "nothing", bundle)
+
+
+def test_few_pictures_need_force(bundle, pictures, tmp_path):
+    for path in sorted(pictures.iterdir())[:5]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(CalibrationError, match=r"found 5 pictures .* expected at least 32"):
+        take(tmp_path, bundle)
+    assert len(take(tmp_path, bundle, force=True).inputs) == 5
+
+
+def test_pictures_of_another_size_need_a_word(bundle, tmp_path):
+    for index in range(32):
+        (tmp_path / f"{index}.png").write_bytes(encode_png(draw_tile(1, index, None).image))
+    with pytest.raises(CalibrationError, match=r"expected the network's input, 64x64 .* say --resize"):
+        take(tmp_path, bundle)
+    assert take(tmp_path, bundle, resize=True).inputs.shape == (32, 1, 64, 64)
+
+
+@pytest.mark.parametrize("kind", ["noise", "blank"])
+def test_noise_and_blank_frames_are_refused(bundle, tmp_path, kind):
+    rng = np.random.default_rng(0)
+    for index in range(32):
+        frame = rng.integers(0, 256, (64, 64), dtype=np.uint8) if kind == "noise" else np.full((64, 64), 9, np.uint8)
+        (tmp_path / f"{index}.png").write_bytes(encode_png(frame))
+    with pytest.raises(CalibrationError, match="unrelated"):
+        take(tmp_path, bundle)
+
+
+def test_drawn_parts_are_far_from_noise():
+    assert min(relation(draw_tile(2, index, None).image) for index in range(8)) > 0.5
+
+
+def test_a_damaged_picture_is_one_line(bundle, pictures, tmp_path):
+    for path in pictures.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = tmp_path / "part07.png"
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    with pytest.raises(FrameError, match=r"part07\.png"):
+        take(tmp_path, bundle)
+    said = command("calibrate", bundle.folder, "--images", tmp_path, "--out", tmp_path / "out")
+    assert "part07.png" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_that_no_frame_shows_is_warned_of(levels_bundle, squares, tmp_path):
+    """The set has good parts, Break and Fray."""
+    folder = tmp_path / "some"
+    folder.mkdir()
+    chosen = [path for kind in ("Free", "Break", "Fray") for path in squares.rglob(f"MT_{kind}/Imgs/*.jpg")]
+    for path in chosen:
+        (folder / path.name).write_bytes(path.read_bytes())
+    bundle = write_tiny_bundle(tmp_path / "f", outlier_model(spec_of()), spec_of())
+    command("calibrate", bundle, "--images", folder, "--out", tmp_path / "int8", "--max-drop", 1)
+    report = json.loads((tmp_path / "int8.report" / "calibration.json").read_text())
+    assert "show no Blowhole, Crack, Uneven" in report["warnings"][0]
+
+
+def test_an_int8_bundle_is_not_quantised_again(bundle, pictures, tmp_path):
+    command("calibrate", bundle.folder, "--images", pictures, "--out", tmp_path / "int8", "--max-drop", 1)
+    said = command("calibrate", tmp_path / "int8", "--images", pictures, "--out", tmp_path / "again")
+    assert "found precision int8, expected fp32" in said
+
+
+def test_an_existing_folder_is_refused_first(bundle, tmp_path):
+    said = command("calibrate", bundle.folder, "--images", tmp_path / "nothing", "--out", tmp_path)
+    assert "exists already" in said
+
+
+@pytest.mark.parametrize("metric", ["mean_iou", "false_rejects_at_no_escape", "images"])
+def test_a_metric_that_no_gate_can_use_is_refused(metric):
+    with pytest.raises(CalibrationError, match="expected one of accuracy_pairs, mean_iou_pairs"):
+        gate_on(metric, 0.01)
+
+
+def test_bundle_errors_stay_bundle_errors(tmp_path):
+    with pytest.raises(BundleError):
+        load_bundle(tmp_path)

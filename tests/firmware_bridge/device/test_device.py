@@ -1,0 +1,433 @@
+"""The C reject controller: parts, ejector, watchdog, roll-over; and that it speaks as Python does."""
+
+import ctypes
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import MessageMalformed
+from firmware_bridge.events import Acknowledged, Event
+from firmware_bridge.framed.frames import FrameDecoder, encode_frame
+from firmware_bridge.framed.session import Session
+from firmware_bridge.messages import (
+    Alarms,
+    Belt,
+    Changeover,
+    Counters,
+    Fault,
+    FaultCode,
+    Header,
+    Hello,
+    Offline,
+    OnSilence,
+    Result,
+    Role,
+    Settings,
+    Trigger,
+    Verdict,
+    decode,
+    encode,
+)
+from firmware_bridge.simulator.faulty_wire import Faults, FaultyWire
+from firmware_bridge.simulator.random_frames import random_stream
+from tests.firmware_bridge.device.device_bench import (
+    ALARM,
+    DEVICE,
+    EJECT,
+    EJECTED,
+    HEALTHY,
+    PART,
+    RESET,
+    RUN,
+    Bench,
+    Decided,
+    build,
+)
+from tests.firmware_bridge.test_protocol_document import EXAMPLES, read
+
+SETTINGS = Settings(
+    eject_distance=1000, eject_length=100, confirm_within=0, deadline_ms=50, on_silence=OnSilence.REJECT_ALL
+)
+COUNTS_PER_MS = 10
+
+
+class Line:
+    """The controller with a Python station at its other end; the belt moves 10 counts a millisecond."""
+
+    def __init__(self, library: ctypes.CDLL, chosen: Settings = SETTINGS, now_ms: int = 0, encoder: int = 0) -> None:
+        self.now_ms, self.encoder = now_ms, encoder
+        self.bench = Bench(library, 77, chosen, now_ms, encoder)
+        self.edge = Session(Hello(Role.EDGE), 5, now_ms / 1000)
+        self.events: list[Event] = []
+        self.outputs = 0
+        self.connected = True
+
+    def pass_ms(self, duration: int, inputs: int = 0) -> None:
+        """Let time pass; `inputs` are given in the first millisecond."""
+        for _ in range(duration):
+            self.now_ms += 1
+            self.encoder += COUNTS_PER_MS
+            self.outputs = self.bench.poll(self.now_ms, self.encoder, inputs)
+            inputs = 0
+            data, now = self.bench.take(), self.now_ms / 1000
+            if self.connected:
+                self.events += self.edge.receive(data, now)
+                self.events += self.edge.tick(now)
+                self.bench.feed(self.edge.outgoing())
+
+    def pass_until_ejecting(self, wanted: bool) -> None:
+        """Let time pass until the ejector starts, or stops."""
+        for _ in range(2_000):
+            if bool(self.outputs & EJECT) is wanted:
+                return
+            self.pass_ms(1)
+        raise AssertionError(f"for two seconds the ejector did not {'start' if wanted else 'stop'}")
+
+    def part(self) -> Trigger:
+        """Let a part come, and give the trigger that the station got."""
+        self.pass_ms(3, PART)
+        return next(event for event in reversed(self.events) if isinstance(event, Trigger))
+
+    def answer(self, trigger: Trigger, verdict: Verdict = Verdict.OK) -> None:
+        """Send a result."""
+        self.edge.send(Result(trigger.part_id, trigger.encoder, verdict), self.now_ms / 1000)
+
+
+@pytest.fixture
+def line(device_library: ctypes.CDLL) -> Iterator[Line]:
+    """A line that runs, with the session open."""
+    running = Line(device_library)
+    running.pass_ms(20)
+    yield running
+    running.bench.close()
+
+
+def test_controller_and_station_find_each_other(line: Line) -> None:
+    assert line.edge.is_open
+    assert line.outputs == RUN | HEALTHY
+
+
+def test_a_good_part_passes(line: Line) -> None:
+    part = line.part()
+    line.answer(part)
+    line.pass_ms(120)
+    assert line.bench.decided() == [Decided(part.part_id, part.encoder, Verdict.OK, True)]
+    assert Acknowledged(Result(part.part_id, part.encoder, Verdict.OK)) in line.events
+
+
+def test_a_repeated_trigger_says_how_old_it_is(line: Line) -> None:
+    assert line.part().age_ms == 0
+    line.connected = False
+    line.pass_ms(1, PART)
+    line.connected = True
+    line.pass_ms(100)
+    *_, repeated = (event for event in line.events if isinstance(event, Trigger))
+    assert repeated.age_ms == pytest.approx(60, abs=2)  # the retry time at 115200 baud
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.OK])
+def test_anything_but_ok_is_ejected_at_its_place(line: Line, verdict: Verdict) -> None:
+    part = line.part()
+    line.answer(part, verdict)
+    line.pass_until_ejecting(True)
+    assert line.encoder == pytest.approx(part.encoder + SETTINGS.eject_distance, abs=COUNTS_PER_MS)
+    start = line.encoder
+    line.pass_until_ejecting(False)
+    assert line.encoder - start == SETTINGS.eject_length
+    assert not line.bench.decided()[0].passed
+
+
+def test_the_station_hears_where_the_belt_is_and_what_has_arrived(line: Line) -> None:
+    line.pass_ms(1, EJECTED)
+    line.pass_ms(100)
+    line.pass_ms(1, EJECTED)
+    line.pass_ms(100)
+    belts = [event for event in line.events if isinstance(event, Belt)]
+    assert [belt.arrived for belt in belts] == [0, 1, 1, 2, 2]
+    steps = [after.encoder - before.encoder for before, after in pairwise(belts)]
+    assert steps == [50 * COUNTS_PER_MS] * 4
+    assert line.edge.tally.malformed == line.bench.counters().frame_errors == 0
+
+
+def test_the_alarm_lamp_is_lit_while_the_station_says_so(line: Line) -> None:
+    line.edge.send(Alarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
+    line.pass_ms(5)
+    assert line.outputs == RUN | HEALTHY | ALARM
+    line.edge.send(Alarms(), line.now_ms / 1000)
+    line.pass_ms(5)
+    assert line.outputs == RUN | HEALTHY
+    assert line.edge.tally.malformed == line.bench.counters().frame_errors == line.edge.tally.duplicates == 0
+
+
+def test_the_alarm_lamp_of_a_station_that_is_gone_is_dark(line: Line) -> None:
+    line.edge.send(Alarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
+    line.pass_ms(5)
+    line.connected = False
+    line.pass_ms(1500)
+    assert line.outputs & (ALARM | HEALTHY) == 0
+
+
+def test_a_part_without_an_answer_is_ejected(line: Line) -> None:
+    line.part()
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+    assert line.bench.counters().unanswered == 1
+
+
+def test_an_answer_after_the_deadline_comes_too_late(line: Line) -> None:
+    part = line.part()
+    line.pass_ms(60)
+    line.answer(part)
+    line.pass_ms(60)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+    assert line.bench.counters().late == 1
+
+
+@pytest.mark.parametrize(("id_off", "encoder_off"), [(1, 0), (0, 1), (-1, 0), (0, 1 << 31)])
+def test_an_answer_for_another_part_changes_nothing(line: Line, id_off: int, encoder_off: int) -> None:
+    part = line.part()
+    line.answer(Trigger(part.part_id + id_off, (part.encoder + encoder_off) % 2**32))
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+
+
+def test_the_first_answer_counts(line: Line) -> None:
+    part = line.part()
+    line.answer(part, Verdict.NG)
+    line.answer(part, Verdict.OK)
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+
+
+@pytest.mark.parametrize(("now_ms", "encoder"), [(2**32 - 60, 2**32 - 700), (2**31 - 60, 2**31 - 700)])
+def test_time_and_encoder_roll_over(device_library: ctypes.CDLL, now_ms: int, encoder: int) -> None:
+    line = Line(device_library, now_ms=now_ms, encoder=encoder)
+    line.pass_ms(20)
+    for verdict in (Verdict.OK, Verdict.NG) * 3:
+        line.answer(line.part(), verdict)
+    line.pass_ms(150)
+    assert [decided.passed for decided in line.bench.decided()] == [True, False] * 3
+    line.bench.close()
+
+
+def test_a_silent_station_has_everything_ejected_even_what_it_had_passed(line: Line) -> None:
+    part = line.part()
+    line.answer(part)
+    line.pass_ms(3)
+    line.connected = False
+    line.encoder -= 20_000  # the belt runs back, so that the part is still on its way when the station is lost
+    line.pass_ms(1_100)
+    assert line.outputs & HEALTHY == 0
+    line.pass_ms(2_000)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+
+
+def test_a_station_that_comes_back_is_believed_again(line: Line) -> None:
+    line.connected = False
+    line.pass_ms(2_000)
+    line.connected = True
+    line.pass_ms(300)
+    line.answer(line.part())
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [True]
+
+
+def test_a_restarted_station_is_no_repetition(line: Line) -> None:
+    for _ in range(2):
+        line.edge = Session(Hello(Role.EDGE), line.edge.number + 1, line.now_ms / 1000)
+        line.pass_ms(100)
+        line.answer(line.part())
+        line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "passes"), [(5, 77, True), (6, 77, False), (5, 76, False), (0, 77, False)]
+)
+def test_only_what_comes_from_this_session_for_this_session_counts(
+    line: Line, sender: int, receiver: int, passes: bool
+) -> None:
+    part = line.part()
+    header = Header(Result.KIND, sender, receiver, 1)
+    line.bench.feed(encode_frame(encode(header, Result(part.part_id, part.encoder, Verdict.OK))))
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [passes]
+
+
+def test_a_trigger_for_a_former_station_does_not_reach_the_next_one(line: Line) -> None:
+    line.connected = False
+    line.pass_ms(3, PART)
+    line.edge, line.connected = Session(Hello(Role.EDGE), 6, line.now_ms / 1000), True
+    line.events.clear()
+    line.pass_ms(300)
+    assert line.edge.is_open
+    assert not any(isinstance(event, Trigger) for event in line.events)
+
+
+def test_offline_holds_until_the_station_starts_anew(line: Line) -> None:
+    line.edge.send(Offline("end of shift"), line.now_ms / 1000)
+    line.answer(line.part())
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+    assert line.outputs & HEALTHY == 0
+    line.edge = Session(Hello(Role.EDGE), 6, line.now_ms / 1000)
+    line.pass_ms(100)
+    assert line.outputs & HEALTHY
+
+
+def test_three_late_answers_stop_the_line_where_so_set(device_library: ctypes.CDLL) -> None:
+    line = Line(device_library, Settings(1000, 100, 0, 50, OnSilence.STOP_LINE))
+    assert line.outputs & RUN == 0
+    line.pass_ms(20)
+    assert line.outputs & RUN
+    for _ in range(3):
+        assert line.outputs & RUN
+        line.part()
+        line.pass_ms(120)
+    assert line.outputs & RUN == 0
+    line.pass_ms(2, RESET)
+    assert line.outputs & RUN
+    line.bench.close()
+
+
+def test_three_answers_for_unknown_parts_are_a_confused_station(line: Line) -> None:
+    part = line.part()
+    line.answer(part)
+    for stray in range(3):
+        line.answer(Trigger(stray, stray))
+    line.pass_ms(10)
+    assert line.outputs & HEALTHY == 0
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+
+
+def test_an_eject_that_nobody_saw_is_a_fault_until_it_is_looked_after(device_library: ctypes.CDLL) -> None:
+    line = Line(device_library, Settings(1000, 100, 300, 50))
+    line.pass_ms(20)
+    seen, unseen = line.part(), None
+    line.answer(seen, Verdict.NG)
+    line.pass_ms(105)
+    line.pass_ms(40, EJECTED)
+    assert line.bench.counters().unconfirmed == 0
+    unseen = line.part()
+    line.answer(unseen, Verdict.NG)
+    line.pass_ms(140)
+    assert line.bench.counters().unconfirmed == 1
+    assert Fault(FaultCode.OUTPUT, unseen.part_id, "eject not confirmed") in line.events
+    assert line.outputs & HEALTHY == 0
+    line.pass_ms(2, RESET)
+    assert line.outputs & HEALTHY
+    line.bench.close()
+
+
+def test_more_parts_than_the_queue_holds_are_all_ejected(device_library: ctypes.CDLL) -> None:
+    line = Line(device_library, Settings(5000, 100, 0, 1000))
+    line.pass_ms(20)
+    first = line.encoder
+    for _ in range(70):
+        line.pass_ms(2, PART)
+        line.pass_ms(1)
+    for event in list(line.events):
+        if isinstance(event, Trigger):
+            line.answer(event)
+    line.pass_until_ejecting(True)
+    start = line.encoder
+    line.pass_until_ejecting(False)
+    end = line.encoder
+    assert start <= first + 5000 + 63 * 30 + 40
+    assert end >= first + 5000 + 69 * 30 + 100
+    decided = line.bench.decided()
+    assert [one.passed for one in decided][-1] is False
+    assert line.bench.counters().rejected >= 7
+    line.bench.close()
+
+
+def test_settings_counters_and_changeover_cross_the_line(line: Line) -> None:
+    line.edge.send(Settings(500, 100, 0, 50), line.now_ms / 1000)
+    line.pass_ms(5)
+    line.answer(line.part(), Verdict.NG)
+    line.pass_ms(60)
+    assert len(line.bench.decided()) == 1  # at 500 counts already
+    line.bench.changeover(12)
+    line.pass_ms(10_000)
+    assert Changeover(12) in line.events
+    assert Counters(1, 0, 1, 0, 0, 0, 0) in line.events
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.builds(Faults, bit_flip=st.sampled_from([0.0, 1e-4, 1e-3]), drop=st.sampled_from([0.0, 0.1])),
+    st.integers(0, 2**32),
+)
+def test_nothing_passes_over_a_faulty_wire_that_was_not_proved_good(
+    device_library: ctypes.CDLL, faults: Faults, seed: int
+) -> None:
+    random = Random(seed)
+    line = Line(device_library, now_ms=random.randrange(2**32), encoder=random.randrange(2**32))
+    line.connected = False
+    there, back = FaultyWire(faults, random), FaultyWire(faults, random)
+    truth: dict[int, tuple[int, Verdict]] = {}
+    line.pass_ms(1)
+    for step in range(1_500):
+        now = line.now_ms / 1000
+        line.edge.tick(now)
+        for event in line.edge.receive(back.take(now), now):
+            if isinstance(event, Trigger):
+                truth[event.part_id] = event.encoder, random.choice(list(Verdict))
+                line.answer(event, truth[event.part_id][1])
+        if data := line.edge.outgoing():
+            there.put(data, now)
+        line.bench.feed(there.take(now))
+        line.outputs = line.bench.poll(line.now_ms, line.encoder, PART if step % 20 == 0 else 0)
+        if data := line.bench.take():
+            back.put(data, now)
+        line.now_ms, line.encoder = line.now_ms + 1, line.encoder + COUNTS_PER_MS
+    for decided in line.bench.decided():
+        assert not decided.passed or truth[decided.part_id] == (decided.encoder, Verdict.OK)
+    line.bench.close()
+
+
+def filtered(stream: bytes, folder: Path) -> bytes:
+    """Give each message that C finds in `stream`, as C writes it."""
+    return subprocess.run([build("filter", folder)], input=stream, capture_output=True, check=True).stdout
+
+
+def test_c_reads_and_writes_each_example_of_the_protocol(device_folder: Path) -> None:
+    stream = b"".join(read(example)[2] for example in EXAMPLES)
+    assert filtered(stream, device_folder) == stream
+
+
+def test_c_and_python_agree_on_twenty_thousand_random_frames(device_folder: Path) -> None:
+    stream = random_stream(20_000, Random(4))
+    expected = b""
+    for body in FrameDecoder().feed(stream):
+        try:
+            expected += encode_frame(encode(*decode(body)))
+        except MessageMalformed:
+            continue
+    assert len(expected) > 100_000
+    assert filtered(stream, device_folder) == expected
+
+
+def test_it_compiles_for_a_cortex_m_and_fits_in_what_the_readme_says(device_folder: Path) -> None:
+    if not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not installed, so the controller is not compiled for a microcontroller")
+    words = ["make", "-s", "-C", DEVICE, f"BUILD={device_folder}", "arm"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    totals = [line.split() for line in said.splitlines() if line.endswith("(TOTALS)")]
+    stated = re.findall(
+        r"^\| Cortex-M\S+ \| ([\d,]+) B \| ([\d,]+) B", (DEVICE / "README.md").read_text(), re.MULTILINE
+    )
+    sizes = [(int(flash), int(ram)) for flash, _, ram, *_ in totals]
+    wanted = [tuple(int(number.replace(",", "")) for number in line) for line in stated]
+    assert len(sizes) == len(wanted) == 2
+    for measured, claimed in zip(sizes, wanted, strict=True):
+        assert measured == pytest.approx(claimed, rel=0.05)  # compilers differ

@@ -1,0 +1,110 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.train.conftest import tile, write_tile
+from train.data.magnetic_tile import read_dataset
+from train.data.splits import SIDES, load_split, make_split, save_split, sides_of, write_lists
+from train.errors import SplitError
+
+
+@pytest.mark.parametrize("kind", ["random", "by-part"])
+def test_shares_are_three_quarters_and_two_eighths(tiles: Path, kind: str) -> None:
+    dataset = read_dataset(tiles)
+    counts = Counter(make_split(dataset, kind, seed=0).images.values())
+    assert counts["train"] == pytest.approx(60, abs=12)  # by part, each class needs one of its four on each side
+    assert sum(counts.values()) == 80
+
+
+def test_random_is_exactly_an_eighth(tiles: Path) -> None:
+    counts = Counter(make_split(read_dataset(tiles), "random", seed=0).images.values())
+    assert counts == {"train": 60, "val": 10, "test": 10}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_by_part_keeps_exposures_together(tiles: Path, seed: int) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", seed)
+    sides: dict[str, set[str]] = {}
+    for sample in dataset.samples:
+        sides.setdefault(sample.part, set()).add(split.images[sample.sha256])
+    assert all(len(side) == 1 for side in sides.values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_by_part_has_every_class_on_every_side(tiles: Path, seed: int) -> None:
+    dataset = read_dataset(tiles)
+    for samples in sides_of(make_split(dataset, "by-part", seed), dataset).values():
+        assert np.any([sample.labels for sample in samples], axis=0).all()
+
+
+def test_random_splits_exposures(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    sides = sides_of(make_split(dataset, "random", seed=0), dataset)
+    train = {sample.part for sample in sides["train"]}
+    assert train & {sample.part for sample in sides["test"]}
+
+
+@pytest.mark.parametrize("kind", ["random", "by-part"])
+def test_seed_decides_alone(tiles: Path, kind: str) -> None:
+    dataset = read_dataset(tiles)
+    assert make_split(dataset, kind, seed=3) == make_split(dataset, kind, seed=3)
+    assert make_split(dataset, kind, seed=3) != make_split(dataset, kind, seed=4)
+
+
+def test_by_part_with_two_parts_of_a_class_is_refused(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for part, kind in enumerate(["Fray", "Fray", "Free", "Free", "Free"]):
+        write_tile(tmp_path, kind, f"exp1_num_{1000 * part}", *tile(generator, kind))
+    with pytest.raises(SplitError, match=r"found 2 parts with Fray, expected at least one each.*random"):
+        make_split(read_dataset(tmp_path), "by-part", seed=0)
+
+
+def test_file_gives_the_split_back(tiles: Path, tmp_path: Path) -> None:
+    split = make_split(read_dataset(tiles), "by-part", seed=0)
+    save_split(split, tmp_path / "split.json")
+    assert load_split(tmp_path / "split.json") == split
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "expected what `train split` writes"),
+        ('{"kind": "random", "seed": 0, "images": {}, "extra": 1}', "extra: unknown key"),
+        ('{"kind": "random", "seed": 0, "images": {"a": "left"}}', "images.a: found 'left'"),
+        ('{"kind": "random", "seed": 0}', "images: missing"),
+    ],
+)
+def test_bad_file_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "split.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SplitError, match=message):
+        load_split(path)
+
+
+def test_image_that_the_split_does_not_name_is_refused(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "random", seed=0)
+    known = dict(list(split.images.items())[1:])
+    with pytest.raises(SplitError, match="found 1 of 80 images that it does not name"):
+        sides_of(split.model_copy(update={"images": known}), dataset)
+
+
+def test_real_split_leaves_no_class_out(magnetic_tile: Path) -> None:
+    dataset = read_dataset(magnetic_tile)
+    sides = sides_of(make_split(dataset, "by-part", seed=0), dataset)
+    assert {side: len(sides[side]) for side in SIDES} == {"train": 848, "val": 147, "test": 139}
+
+
+def test_the_lists_name_every_image_once(tiles: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", seed=0)
+    write_lists(split, dataset, tmp_path / "lists")
+    listed = {side: (tmp_path / "lists" / f"{side}.txt").read_text().splitlines() for side in SIDES}
+
+    assert sorted(path for paths in listed.values() for path in paths) == sorted(str(s.path) for s in dataset.samples)
+    assert {side: len(paths) for side, paths in listed.items()} == dict(Counter(split.images.values()))

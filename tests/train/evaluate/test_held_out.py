@@ -1,0 +1,142 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle import Threshold
+from tests.train.cli.test_main import run_main
+from train.data.dataset import Dataset
+from train.data.folds import make_folds
+from train.data.magnetic_tile import read_dataset
+from train.data.splits import Split, make_split
+from train.device import choose_compute
+from train.errors import DataError, ThresholdError
+from train.evaluate.evaluate_checkpoint import evaluate_checkpoint
+from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
+from train.loop.lr_schedule import epoch_generator
+from train.models.build import make_network
+from train.models.checkpoint import Checkpoint, Meta, load_checkpoint, save_checkpoint
+from train.recipe import Recipe, with_overrides
+
+CPU = choose_compute("cpu", "float32")
+
+
+@pytest.fixture
+def recipe(quick_recipe) -> Recipe:
+    return quick_recipe()
+
+
+@pytest.fixture
+def dataset(tiles: Path) -> Dataset:
+    return read_dataset(tiles)
+
+
+def untrained(recipe: Recipe, dataset: Dataset, split: Split, seed: int) -> Checkpoint:
+    """A checkpoint of fresh weights: the scores are of no use, and still each network's own."""
+    epoch_generator(seed, 0)
+    network = make_network(recipe.network, 1, len(dataset.classes))
+    meta = Meta(recipe=recipe, classes=dataset.classes, split=split, thresholds={}, epoch=1)
+    return Checkpoint(meta, network.state_dict())
+
+
+@pytest.fixture
+def folds(recipe: Recipe, dataset: Dataset) -> dict[str, Checkpoint]:
+    splits = make_folds(dataset, "by-part", 0, 4).splits
+    return {f"fold-{n}": untrained(recipe, dataset, split, n) for n, split in enumerate(splits, start=1)}
+
+
+@pytest.fixture
+def shipped(recipe: Recipe, dataset: Dataset) -> Checkpoint:
+    return untrained(recipe, dataset, make_split(dataset, "by-part", 7), seed=9)
+
+
+def said_of_all(folds: dict[str, Checkpoint], dataset: Dataset) -> dict[str, np.ndarray]:
+    """The scores of each image by the fold that tests it."""
+    rows = [evaluate_checkpoint(with_any(fold), dataset, fold.meta.split, "test", CPU)[0] for fold in folds.values()]
+    return {row.image: row.scores for one in rows for row in one.images}
+
+
+def with_any(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with some thresholds, as it takes some to evaluate it."""
+    some = {name: Threshold(score=0.5, level=128, min_area_px=0) for name in checkpoint.meta.classes}
+    return replace(checkpoint, meta=checkpoint.meta.model_copy(update={"thresholds": some}))
+
+
+def test_thresholds_are_those_of_the_other_images_by_who_did_not_see_them(shipped, folds, dataset, recipe) -> None:
+    """With "max-escapes" at none a threshold is the lowest score of its class, which says whose scores were used."""
+    strict = with_overrides(recipe, ["thresholds.choose=max-escapes"])
+    made = with_held_out_thresholds(shipped, folds, dataset, strict, CPU)
+    scores = said_of_all(folds, dataset)
+    others = [one for one in dataset.samples if shipped.meta.split.images[one.sha256] != "test"]
+    for index, name in enumerate(dataset.classes):
+        lowest = min(float(scores[one.sha256][index]) for one in others if one.labels[index])
+        assert made.meta.thresholds[name].score == pytest.approx(lowest, abs=1e-6)
+
+
+def test_weights_stay_and_what_was_chosen_is_kept(shipped, folds, dataset, recipe) -> None:
+    strict = with_overrides(recipe, ["thresholds.choose=max-escapes"])
+    made = with_held_out_thresholds(shipped, folds, dataset, strict, CPU)
+    assert made.weights is shipped.weights
+    assert made.meta.recipe == strict
+    assert made.meta.metrics[HELD_OUT]["escapes"]["count"] == 0
+    tested = sum(side == "test" for side in shipped.meta.split.images.values())
+    assert made.meta.metrics[HELD_OUT]["images"] == len(dataset.samples) - tested
+
+
+def test_the_own_test_part_changes_nothing(shipped, folds, dataset, recipe) -> None:
+    """A run that tests nothing but the checkpoint's own test part is as good as none."""
+    own = untrained(recipe, dataset, shipped.meta.split, seed=5)
+    made = with_held_out_thresholds(shipped, folds, dataset, recipe, CPU)
+    again = with_held_out_thresholds(shipped, {**folds, "own": own}, dataset, recipe, CPU)
+    assert again.meta.thresholds == made.meta.thresholds
+
+
+def test_an_image_of_two_runs_is_refused(shipped, folds, dataset, recipe) -> None:
+    with pytest.raises(DataError, match="found in the test parts of two runs, expected folds"):
+        with_held_out_thresholds(shipped, {**folds, "again": folds["fold-1"]}, dataset, recipe, CPU)
+
+
+def test_runs_of_another_input_are_refused(shipped, folds, dataset, recipe) -> None:
+    other = with_overrides(recipe, ["input.height=64"])
+    strange = {"strange": untrained(other, dataset, folds["fold-1"].meta.split, seed=1)}
+    with pytest.raises(DataError, match=r"strange: found another input than the checkpoint's, .*height=64"):
+        with_held_out_thresholds(shipped, strange, dataset, recipe, CPU)
+
+
+def test_a_class_that_no_run_tests_is_refused(shipped, folds, dataset, recipe) -> None:
+    split = folds["fold-1"].meta.split
+    labels = {one.sha256: one.labels for one in dataset.samples}
+    sides = {image: "train" if labels[image][2] else side for image, side in split.images.items()}
+    one = untrained(recipe, dataset, Split(kind="by-part", seed=0, images=sides), seed=1)
+    with pytest.raises(ThresholdError, match="test parts of the runs: found no image with Crack"):
+        with_held_out_thresholds(shipped, {"one": one}, dataset, recipe, CPU)
+
+
+def test_command_writes_a_checkpoint(shipped, folds, tiles: Path, tmp_path: Path, capsys) -> None:
+    save_checkpoint(shipped, tmp_path / "shipped.pt")
+    for name, fold in folds.items():
+        (tmp_path / name).mkdir()
+        save_checkpoint(fold, tmp_path / name / "best.pt")
+    out = tmp_path / "chosen.pt"
+    arguments = ("thresholds", tmp_path / "shipped.pt", *(tmp_path / name for name in folds))
+    how = ("--set", "thresholds.choose=fixed", "--set", "thresholds.score=0.25", "--threads", 1)
+    assert run_main(*arguments, "--data", tiles, "--out", out, *how) == 0
+    assert "thresholds chosen on these" in capsys.readouterr().out
+    assert {one.score for one in load_checkpoint(out).meta.thresholds.values()} == {0.25}
+
+
+def test_command_refuses_what_the_weights_depend_on(shipped, tiles: Path, tmp_path: Path, capsys) -> None:
+    save_checkpoint(shipped, tmp_path / "shipped.pt")
+    arguments = ("thresholds", tmp_path / "shipped.pt", tmp_path, "--data", tiles, "--out", tmp_path / "out.pt")
+    assert run_main(*arguments, "--set", "input.height=64") == 2
+    assert "expected thresholds.KEY=VALUE" in capsys.readouterr().err
+
+
+def test_command_does_not_write_over_the_checkpoint(shipped, tiles: Path, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "shipped.pt"
+    save_checkpoint(shipped, file)
+    before = file.read_bytes()
+    assert run_main("thresholds", file, tmp_path, "--data", tiles, "--out", tmp_path / "." / "shipped.pt") == 2
+    assert "found the checkpoint itself" in capsys.readouterr().err
+    assert file.read_bytes() == before

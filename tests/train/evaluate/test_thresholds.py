@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from train.data.image_set import ImageSet, pack
+from train.errors import ThresholdError
+from train.evaluate.outputs import Outputs, evaluate
+from train.evaluate.thresholds import best_f1_threshold, check_positives, choose_thresholds, largest_areas
+from train.recipe import ThresholdRecipe
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "expected"),
+    [
+        ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], 0.5),  # the middle of the gap
+        ([0.1, 0.6, 0.4, 0.9], [0, 0, 1, 1], 0.25),  # one false alarm is better than one miss
+        ([0.9, 0.1, 0.2], [1, 0, 0], 0.55),
+        ([0.5, 0.5, 0.5], [1, 0, 1], 0.25),  # equal scores cannot be parted
+        ([0.3, 0.7], [1, 1], 0.15),
+    ],
+)
+def test_best_f1(scores: list[float], labels: list[int], expected: float) -> None:
+    found, _ = best_f1_threshold(np.float32(scores), np.array(labels, bool))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_score_that_equals_the_threshold_counts_as_found() -> None:
+    """A float32 score set beside the stored threshold decides as it did when it was chosen."""
+    generator = np.random.default_rng(0)
+    scores = generator.random(50).astype(np.float32)
+    labels = scores + generator.normal(0, 0.2, 50) > 0.6
+    threshold, _ = best_f1_threshold(scores, labels)
+    assert not np.any(scores == np.float32(threshold))
+
+
+def chosen(recipe: ThresholdRecipe, scores: list[list[float]], labels: list[list[int]]) -> list[float]:
+    """Choose on images whose masks do not matter."""
+    count, classes = np.shape(scores)
+    outputs = Outputs(np.float32(scores), np.zeros((count, classes, 1, 1), np.uint8))
+    has = np.array(labels, bool)
+    images = ImageSet(np.zeros((count, 1, 1, 1), np.uint8), np.zeros((count, 1, 1, 1), np.uint8), has, has)
+    thresholds = choose_thresholds(outputs, images, ["Pit", "Scratch"], recipe)
+    return [thresholds[name].score for name in ("Pit", "Scratch")]
+
+
+SCORES = [[0.9, 0.8], [0.7, 0.1], [0.2, 0.9], [0.1, 0.5], [0.3, 0.0], [0.0, 0.1], [0.1, 0.3]]
+LABELS = [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("choose", ["f1", "against-good"])
+def test_class_that_is_not_told_apart_gets_the_recipes_score(choose: str) -> None:
+    scores = [[0.01, 0.9], [0.2, 0.1], [0.3, 0.1], [0.4, 0.1], [0.5, 0.1], [0.6, 0.1]]
+    labels = [[1, 1], *([[0, 0]] * 5)]
+    recipe = ThresholdRecipe(choose=choose, score=0.7, least_f1=0.4)
+    found = chosen(recipe, scores, labels)
+    assert found[0] == pytest.approx(0.7)  # its one positive ranks last: F1 is 2/7 at best
+    assert found[1] < 0.6
+
+
+def test_against_good_ignores_other_defects_and_stays_low() -> None:
+    found = chosen(ThresholdRecipe(choose="against-good"), SCORES, LABELS)
+    assert found == pytest.approx([0.3 + 0.25 * 0.4, 0.3 + 0.25 * 0.2])
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.0, [0.7, 0.5]), (0.5, [0.9, 0.9])])
+def test_max_escapes_misses_no_more_than_the_limit(limit: float, expected: list[float]) -> None:
+    assert chosen(ThresholdRecipe(choose="max-escapes", limit=limit), SCORES, LABELS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("limit", "rejected"), [(0.0, 0), (0.5, 0), (0.7, 2), (1.0, 3)])
+def test_max_false_rejects_rejects_no_more_good_images_than_the_limit(limit: float, rejected: int) -> None:
+    found = chosen(ThresholdRecipe(choose="max-false-rejects", limit=limit), SCORES, LABELS)
+    good = np.float32(SCORES[4:]) >= np.float32(found)
+    assert good.any(axis=1).sum() == rejected
+
+
+def one_image(truth: np.ndarray, probability: np.ndarray) -> tuple[Outputs, ImageSet]:
+    """Make a set of one image with one class."""
+    outputs = Outputs(np.float32([[0.9]]), probability[np.newaxis, np.newaxis])
+    images = ImageSet(
+        np.zeros((1, 1, *truth.shape), np.uint8),
+        pack(truth[np.newaxis])[np.newaxis],
+        np.array([[True]]),
+        np.array([[True]]),
+    )
+    return outputs, images
+
+
+def test_level_is_the_one_of_the_largest_overlap() -> None:
+    truth = np.zeros((4, 4), bool)
+    truth[:, :2] = True
+    probability = np.uint8([[250, 170, 150, 10]] * 4)
+    outputs, images = one_image(truth, probability)
+    chosen = choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(levels=(64, 128, 160, 192)))
+    assert chosen["Pit"].level == 160
+
+
+def specks_and_spots() -> tuple[Outputs, ImageSet]:
+    """Two spots of eight cells on defective images, and on good ones single cells that score higher."""
+    masks = np.zeros((4, 1, 4, 4), np.uint8)
+    masks[:2, 0, 1:3] = 140
+    masks[2:, 0, 0, 0] = 220
+    labels = np.array([[True], [True], [False], [False]])
+    truth = np.zeros((4, 1, 8, 8), bool)
+    truth[:2, 0, 2:6] = True
+    bits = np.stack([pack(one) for one in truth])
+    outputs = Outputs(masks.max(axis=(2, 3)) / np.float32(255), masks)
+    return outputs, ImageSet(np.zeros((4, 1, 8, 8), np.uint8), bits, labels, np.ones_like(labels))
+
+
+@pytest.mark.parametrize("how", ["f1", "against-good"])
+@pytest.mark.parametrize(("areas", "expected"), [((), 0), ((0, 16, 32), 16), ((64, 32, 0), 32), ((0, 4), 0)])
+def test_smallest_area_is_the_least_that_names_best(how: str, areas: tuple[float, ...], expected: float) -> None:
+    """A cell is four input pixels, so a spot has 32 and a speck 4."""
+    found = choose_thresholds(*specks_and_spots(), ["Pit"], ThresholdRecipe(choose=how, areas_px=areas, levels=(128,)))
+    assert found["Pit"].min_area_px == expected
+
+
+def test_with_an_area_specks_are_passed_and_spots_found() -> None:
+    outputs, images = specks_and_spots()
+    with_area, without = (
+        evaluate(outputs, images, choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(areas_px=areas)), ["Pit"])
+        for areas in ((0, 16), ())
+    )
+    assert (with_area.classes[0].found, with_area.classes[0].false_alarms) == (2, 0)
+    assert (without.classes[0].found, without.classes[0].false_alarms) == (2, 2)
+
+
+def test_largest_area_is_the_decisions() -> None:
+    outputs, images = specks_and_spots()
+    assert largest_areas(outputs, images, [128])[:, 0].tolist() == [32, 32, 4, 4]
+    assert largest_areas(outputs, images, [200])[:, 0].tolist() == [0, 0, 4, 4]
+
+
+def test_fixed_threshold_is_the_recipes() -> None:
+    outputs, images = one_image(np.ones((4, 4), bool), np.full((4, 4), 255, np.uint8))
+    chosen = choose_thresholds(outputs, images, ["Pit"], ThresholdRecipe(choose="fixed", score=0.3))
+    assert (chosen["Pit"].score, chosen["Pit"].level) == (0.3, 128)
+
+
+def test_class_without_positives_is_refused_with_advice() -> None:
+    labels = np.array([[True, False], [False, False]])
+    with pytest.raises(ThresholdError, match=r"found no image with Scratch, expected at least one.*--seed or --split"):
+        check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe())
+    check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(choose="fixed"))

@@ -1,0 +1,136 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from train.data.magnetic_tile import read_dataset
+from train.data.splits import make_split
+from train.device import choose_compute
+from train.errors import CheckpointError, ThresholdError, TrainError
+from train.loop.lr_schedule import learning_rate
+from train.loop.progress import EpochProgress
+from train.loop.run import Run
+from train.models.checkpoint import Checkpoint, load_checkpoint
+from train.recipe import Recipe
+
+CPU = choose_compute("cpu", "float32")
+
+
+def make_run(tiles: Path, recipe: Recipe, out: Path) -> Run:
+    """Make a run that prints into nothing."""
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", recipe.seed)
+    return Run(recipe, dataset, split, out, CPU, Console(file=io.StringIO()))
+
+
+class InterruptedProgress(EpochProgress):
+    """Raises KeyboardInterrupt at the second step of an epoch, as Ctrl-C does."""
+
+    def __init__(self, epoch: int, *given: object):
+        super().__init__(*given)
+        self.at, self.steps = epoch, 0
+
+    def start(self, epoch: int, images: int) -> None:
+        super().start(epoch, images)
+        self.epoch, self.steps = epoch, 0
+
+    def step(self, images: int, loss: float) -> None:
+        super().step(images, loss)
+        self.steps += 1
+        if self.epoch == self.at and self.steps == 2:
+            raise KeyboardInterrupt
+
+
+def untimed(checkpoint: Checkpoint) -> list[dict[str, object]]:
+    """The history without how long it took."""
+    return [row | {"seconds": 0, "waited_s": 0} for row in checkpoint.training["history"]]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {},
+        {"run": {"epochs": 3, "batch": 8, "precision": "float32", "average": 0.9, "accumulate": 2}},
+        {"crops": {"images": 12, "every": 1}},
+    ],
+    ids=["plain", "averaged", "crops"],
+)
+def test_interrupted_and_resumed_gives_the_same_weights(tiles: Path, tmp_path: Path, quick_recipe, tables) -> None:
+    recipe = quick_recipe(**tables)
+    whole = make_run(tiles, recipe, tmp_path / "whole")
+    whole.train()
+    broken = make_run(tiles, recipe, tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        broken.train(lambda *given: InterruptedProgress(1, *given))
+    resumed = make_run(tiles, recipe, tmp_path / "broken")
+    resumed.resume()
+    resumed.train()
+    expected, found = load_checkpoint(whole.last), load_checkpoint(resumed.last)
+    assert all(torch.equal(expected.weights[key], found.weights[key]) for key in expected.weights)
+    assert found.meta == expected.meta
+    assert untimed(found) == untimed(expected)
+
+
+def test_seed_decides_the_weights(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    first, second, other = (
+        make_run(tiles, quick_recipe(seed=seed), tmp_path / str(number)).trainer.network.state_dict()
+        for number, seed in enumerate((1, 1, 2))
+    )
+    assert torch.equal(first["body.head.weight"], second["body.head.weight"])
+    assert not torch.equal(first["body.head.weight"], other["body.head.weight"])
+
+
+def test_run_learns_and_leaves_its_files(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    recipe = quick_recipe(
+        run={"epochs": 15, "batch": 8, "precision": "float32"},
+        network={"width": 8, "pooling": 2},
+        loss={"schedule": "constant", "dice": 1.0},
+        augment={},
+    )
+    run = make_run(tiles, recipe, tmp_path)
+    run.train()
+    metrics = run.test()
+    assert metrics.union.average_precision > 0.9
+    assert metrics.mean_iou_positives > 0.2
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert stored["test"] == metrics.model_dump(mode="json")
+    assert load_checkpoint(run.best).meta.metrics == stored
+    assert {path.name for path in tmp_path.iterdir()} >= {"best.pt", "last.pt", "split.json", "metrics.json"}
+
+
+def test_best_is_of_the_epoch_with_the_best_measure(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    run = make_run(tiles, quick_recipe(), tmp_path)
+    run.train()
+    measures = [row["measures"]["mean_iou_positives"] for row in run.journal.rows]
+    best = load_checkpoint(run.best).meta
+    assert measures[best.epoch - 1] == max(measures)
+
+
+def test_folder_of_another_recipe_is_refused(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    make_run(tiles, quick_recipe(), tmp_path).train()
+    other = make_run(tiles, quick_recipe(loss={"dice": 1.0}), tmp_path)
+    with pytest.raises(CheckpointError, match=r"another recipe \(loss\.dice: 0\.0 there, 1\.0 here\)"):
+        other.resume()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_so(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    run = make_run(tiles, quick_recipe(optimiser={"learning_rate": 1e30}), tmp_path)
+    with pytest.raises(TrainError, match=r"epoch \d: found a loss that is nan, expected a number; lower optimiser"):
+        run.train()
+
+
+def test_validation_without_a_class_is_refused_at_the_start(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    run = make_run(tiles, quick_recipe(), tmp_path)
+    run.samples["val"] = tuple(sample for sample in run.samples["val"] if not sample.labels[1])
+    with pytest.raises(ThresholdError, match="found no image with Break"):
+        run.train()
+
+
+def test_learning_rate_warms_up_and_falls_to_nothing(quick_recipe) -> None:
+    recipe = quick_recipe(optimiser={"learning_rate": 1.0, "curve": "cosine", "warmup_epochs": 2}).optimiser
+    rates = [learning_rate(recipe, epoch, epochs=10) for epoch in (0, 1, 2, 6, 10)]
+    assert rates == sorted(rates[:3]) + sorted(rates[3:], reverse=True)
+    assert rates[2:] == pytest.approx([1.0, 0.5, 0.0])

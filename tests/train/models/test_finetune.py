@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from bundle import Threshold
+from train.data.splits import Split
+from train.errors import CheckpointError
+from train.models.build import make_network
+from train.models.checkpoint import Checkpoint, Meta
+from train.models.finetune import start_from
+
+
+def checkpoint_of(recipe, classes: tuple[str, ...]) -> Checkpoint:
+    """Make a checkpoint of a fresh network."""
+    weights = make_network(recipe.network, recipe.input.channels, len(classes)).state_dict()
+    split = Split(kind="random", seed=0, images={})
+    thresholds = {name: Threshold() for name in classes}
+    return Checkpoint(Meta(recipe=recipe, classes=classes, split=split, thresholds=thresholds, epoch=4), weights)
+
+
+def test_known_classes_keep_their_rows_and_new_ones_are_fresh(quick_recipe) -> None:
+    given = checkpoint_of(quick_recipe(), ("pit", "scratch", "dent"))
+    network = make_network(quick_recipe().network, 1, 3)
+    before = network.state_dict()["body.head.weight"].clone()
+    told = start_from(network, ("dent", "stain", "pit"), given)
+    head, source = network.state_dict()["body.head.weight"], given.weights["body.head.weight"]
+    assert torch.equal(head[0], source[2])
+    assert torch.equal(head[1], before[1])
+    assert torch.equal(head[2], source[0])
+    assert torch.equal(network.state_dict()["body.layers.3.0.weight"], given.weights["body.layers.3.0.weight"])
+    assert told == "starts from epoch 4 of quick; fresh: stain"
+
+
+def test_fewer_and_more_classes_fit(quick_recipe) -> None:
+    given = checkpoint_of(quick_recipe(), ("pit", "scratch"))
+    for classes in (("scratch",), ("a", "b", "c", "pit")):
+        start_from(make_network(quick_recipe().network, 1, len(classes)), classes, given)
+
+
+def test_another_width_is_refused(quick_recipe) -> None:
+    given = checkpoint_of(quick_recipe(network={"width": 8, "pooling": 4}), ("pit",))
+    with pytest.raises(CheckpointError, match=r"--init: found body\.layers\.0\.0\.weight of shape \[8, 1, 3, 3\]"):
+        start_from(make_network(quick_recipe().network, 1, 1), ("pit",), given)

@@ -1,0 +1,54 @@
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.torchvision_operators import declare_torchvision_operators
+from train.errors import TrainError
+from train.models.build import make_network
+from train.models.smp import PEERS, Padded, make_peer
+from train.recipe import NetworkRecipe
+
+
+class Same(torch.nn.Module):
+    """Gives its input back, and refuses sides that 32 does not divide, as the peers do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[2] % 32 == 0
+        assert x.shape[3] % 32 == 0
+        return x
+
+
+@pytest.mark.parametrize("size", [(32, 64), (33, 31), (400, 300)])
+def test_padding_is_cut_off_again(size: tuple[int, int]) -> None:
+    x = torch.rand(1, 2, *size)
+    assert torch.equal(Padded(Same())(x), x)
+
+
+@pytest.fixture
+def library() -> None:
+    """Make segmentation-models-pytorch importable, or skip."""
+    if find_spec("segmentation_models_pytorch") is None:
+        pytest.skip("segmentation-models-pytorch is not installed: pip install 'edge-inspect[peers]'")
+    declare_torchvision_operators()
+
+
+@pytest.mark.parametrize("model", sorted(PEERS))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_peer_gives_a_mask_per_class_at_the_size_of_the_frame(library: None, model: str) -> None:
+    network = make_network(NetworkRecipe(model=model, pretrained=False), in_channels=1, classes=5).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 1, 40, 36, dtype=torch.uint8)).shape == (1, 5, 40, 36)
+
+
+def test_weights_that_cannot_be_had_are_one_clear_line(library: None, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    hub = sys.modules.get("huggingface_hub.constants")
+    if hub is not None:
+        monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    with pytest.raises(TrainError, match=r"found no ImageNet weights for resnet50 .*--no-pretrained") as caught:
+        make_peer("unet-resnet50", in_channels=1, classes=5, pretrained=True)
+    assert "\n" not in str(caught.value)

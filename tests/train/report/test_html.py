@@ -1,0 +1,109 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.train.loop.test_run import make_run
+from train.cli.dry_run import dry_run
+from train.data.magnetic_tile import read_dataset
+from train.device import choose_compute
+from train.errors import DataError
+from train.evaluate.evaluate_checkpoint import evaluate_checkpoint
+from train.loop.progress import EpochProgress
+from train.loop.run import Run
+from train.models.checkpoint import load_checkpoint
+from train.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def finished(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Finish a short run with crops."""
+    content = {
+        "name": "quick",
+        "input": {"height": 48, "width": 32, "channels": 1},
+        "network": {"width": 4, "pooling": 4},
+        "crops": {"images": 8, "every": 1},
+        "run": {"epochs": 2, "batch": 8, "precision": "float32"},
+    }
+    run = make_run(tiles, Recipe.model_validate(content), tmp_path_factory.mktemp("run"))
+    run.train()
+    run.test()
+    return run
+
+
+def test_report_needs_nothing_else(finished: Run) -> None:
+    report = (finished.out / "report.html").read_text()
+    assert "src='http" not in report
+    assert "<link" not in report
+    assert report.count("data:image/png;base64,") >= 3 + 6 + 4
+
+
+@pytest.mark.parametrize(
+    "said", ["CAN, 500 images", "mean of classes", "good parts with the largest scores", "schedule", "exp1_num_"]
+)
+def test_report_says(finished: Run, said: str) -> None:
+    assert said in (finished.out / "report.html").read_text()
+
+
+def test_crop_probabilities_are_logged(finished: Run) -> None:
+    first, second = finished.journal.rows
+    assert first["crop_probabilities"] is None
+    losses = first["val_losses"]
+    assert second["crop_probabilities"] == pytest.approx([loss / sum(losses) for loss in losses])
+
+
+def test_tensorboard_gets_its_curves(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install tensorboard")
+    make_run(tiles, quick_recipe(), tmp_path).train(tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_evaluation_gives_the_measures_of_the_run(finished: Run, tiles: Path) -> None:
+    stored = load_checkpoint(finished.best)
+    compute = choose_compute("cpu", "float32")
+    judged, warning = evaluate_checkpoint(stored, read_dataset(tiles), stored.meta.split, "test", compute)
+    assert judged.metrics().model_dump(mode="json") == stored.meta.metrics["test"]
+    assert warning == ""
+
+
+def test_evaluation_warns_of_images_it_was_trained_on(finished: Run, tiles: Path) -> None:
+    stored = load_checkpoint(finished.best)
+    judged, warning = evaluate_checkpoint(stored, read_dataset(tiles), None, "all", choose_compute("cpu", "float32"))
+    assert len(judged.images) == 80
+    assert "of 80 images trained it" in warning
+
+
+def test_evaluation_of_other_classes_is_refused(finished: Run, tiles: Path) -> None:
+    stored = load_checkpoint(finished.best)
+    meta = stored.meta.model_copy(update={"classes": ("pit",)})
+    other = type(stored)(meta, stored.weights)
+    with pytest.raises(DataError, match=r"found the classes Blowhole, .*expected those of the checkpoint, pit"):
+        evaluate_checkpoint(other, read_dataset(tiles), None, "all", choose_compute("cpu", "float32"))
+
+
+def test_dry_run_names_time_and_memory(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    run = make_run(tiles, quick_recipe(crops={"images": 8}), tmp_path / "dry")
+    lines = "\n".join(dry_run(run))
+    for said in ("weights", "images/s", "guided crops: 0.", "3 epochs:", "memory: data"):
+        assert said in lines
+    assert not (tmp_path / "dry").exists()
+
+
+def test_run_stops_early_without_a_better_epoch(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    settings = {"epochs": 30, "batch": 8, "precision": "float32", "patience": 2, "best": "mean_recall"}
+    run = make_run(tiles, quick_recipe(run=settings, optimiser={"learning_rate": 1e-9}), tmp_path)
+    run.journal.rows = [{"measures": {"mean_recall": value}} for value in (0.1, 0.5, 0.2, 0.3)]
+    assert not run.journal.finished()
+    run.journal.rows.append({"measures": {"mean_recall": 0.4}})
+    assert run.journal.finished()
+
+
+def test_progress_says_speed_and_time_left() -> None:
+    now = iter([0.0, 0.0, 4.0, 4.0, 10.0, 10.0])
+    told = io.StringIO()
+    with EpochProgress(4, 1, Console(file=told, width=200), clock=lambda: next(now)) as progress:
+        progress.start(1, images=20)
+        progress.step(10, loss=0.5)
+        progress.end("loss 0.5")
+    assert "epoch 2/4: loss 0.5 (10 s, 0:00:20 left)" in told.getvalue()

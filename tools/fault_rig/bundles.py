@@ -1,0 +1,43 @@
+"""The bundles of a trial: two good ones in turns, and bad ones that a station must refuse."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from bundle import Golden, load_bundle, write_bundle
+from bundle.folder import MODEL
+from bundle.golden import encode
+from edge.engines.engine import Engine, open_engine
+from tools.fault_rig.belt import picture
+
+
+def write_bad_bundles(good: Path, folder: Path) -> list[Path]:
+    """Make bundles that are damaged, and whole but computing something else; raises BundleError if `good` is not."""
+    damaged, disagreeing = folder / "damaged", folder / "disagreeing"
+    shutil.copytree(good, damaged)
+    content = bytearray((damaged / MODEL).read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / MODEL).write_bytes(content)
+    whole = load_bundle(good)
+    other: Golden = replace(whole.golden, scores=1 - whole.golden.scores)
+    write_bundle(disagreeing, whole.manifest, {MODEL: whole.model.read_bytes(), **encode(other)})
+    return [damaged, disagreeing]
+
+
+def ask_directly(bundles: list[Path]) -> Callable[[int, str], str]:
+    """Give a function that asks a bundle, by its id, for the verdict on a part's own picture."""
+    loaded = {bundle.id: bundle for bundle in map(load_bundle, bundles)}
+    engines: dict[str, Engine] = {}
+
+    @cache
+    def verdict(part_id: int, bundle_id: str) -> str:
+        if bundle_id not in loaded:
+            return "nothing, as it is no bundle of this trial"
+        bundle, frame = loaded[bundle_id], picture(part_id)
+        engine = engines.setdefault(bundle_id, open_engine("onnxruntime", bundle, threads=1))
+        scores, masks = engine.begin([frame])()
+        return bundle.decide(scores[0], masks[0], frame.shape).verdict.name
+
+    return verdict

@@ -1,0 +1,52 @@
+"""The contents of line.toml that a station on trial is given."""
+
+from pathlib import Path
+from random import Random
+
+from tools.fault_rig.bundles import write_bad_bundles
+from tools.fault_rig.places import Places
+
+DEADLINE_S, PLC_DEADLINE_S = 0.3, 0.4
+"""The station's deadline; the PLC's, with what the wire may take besides."""
+
+
+class LineText:
+    """One good text after the other, and bad ones."""
+
+    def __init__(self, places: Places, bundles: tuple[Path, Path], camera: str, baud: int, random: Random) -> None:
+        """camera: its address; writes the bad bundles, too."""
+        self._places, self._bundles, self._camera, self._baud, self._random = places, bundles, camera, baud, random
+        self._turn = 0
+        self._bad = write_bad_bundles(bundles[0], places.bundles)
+
+    def first(self) -> str:
+        """Write the one to start with."""
+        return line_text(self._places, self._bundles[0], self._camera, self._baud)
+
+    def good(self) -> str:
+        """Write the two good bundles in turns."""
+        self._turn += 1
+        return line_text(self._places, self._bundles[self._turn % 2], self._camera, self._baud)
+
+    def bad(self) -> str:
+        """Write one that must be refused: a bad bundle, or a key that does not exist."""
+        choice = self._random.choice([*self._bad, None])
+        if choice is None:
+            return "shaddow = true\n" + self.first()
+        return line_text(self._places, choice, self._camera, self._baud)
+
+
+def line_text(places: Places, bundle: Path, camera: str, baud: int) -> str:
+    """Write a line.toml whose disk, port and pictures are the trial's."""
+    return f"""bundle = "{bundle.resolve()}"
+plc = "serial://{places.port}?baud={baud}"
+records = "{places.records}"
+engine_threads = 1
+deadline_ms = {1000 * DEADLINE_S:.0f}
+camera = [{{ address = "{camera}" }}]
+[pictures]
+folder = "{places.pictures}"
+one_in_good = 10
+keep_gib = 0.12
+leave_free_gib = 0.01
+"""

@@ -1,0 +1,113 @@
+"""The wire between the PLC and the station in real time: it can be cut, unplugged, and struck by noise."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from types import TracebackType
+
+from firmware_bridge.port import SerialPort
+from firmware_bridge.simulator.faulty_wire import Faults, FaultyWire
+from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
+
+WRITE_TIMEOUT_S = 0.05
+"""A wire does not wait for who listens."""
+STEP_S = 0.002
+"""How long it listens to one end before it looks after the other."""
+WHOLE = Faults()
+NOISY = Faults(burst=0.2, drop=0.1, duplicate=0.05, split=0.2)
+"""A motor's brushes beside the cable: about one frame in three is damaged."""
+NOISE_BYTES = 64
+"""Garbage out of nowhere, this much at most at a time."""
+
+
+class Relay:
+    """Carries bytes between the PLC's port and one of its own, at the speed of a real wire."""
+
+    def __init__(self, plc: Path, port: Path, baud: int, random: Random, clock: Callable[[], float]) -> None:
+        """Open `port`, a symbolic link that the station opens like any other, and start."""
+        self._port, self._random, self._clock = port, random, clock
+        self._plc = SerialPort(str(plc), baud, WRITE_TIMEOUT_S)
+        self._station: PseudoTerminal | None = PseudoTerminal(port)
+        self._wires = [FaultyWire(WHOLE, random, baud) for _ in range(2)]  # to the station, to the PLC
+        self._unplugged, self._noisy = threading.Event(), threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread.start()
+
+    def cut(self, on: bool) -> None:
+        """Swallow everything, both ways; the ports stay."""
+        for wire in self._wires:
+            wire.cut_until = float("inf") if on else 0.0
+
+    def unplug(self, on: bool) -> None:
+        """Take the station's port away, like an adapter that is pulled."""
+        _set(self._unplugged, on)
+
+    def disturb(self, on: bool) -> None:
+        """Damage what passes, and make bytes up."""
+        _set(self._noisy, on)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it carries anything at all."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Stop, and take the port away."""
+        self._stop.set()
+        self._thread.join()
+        self._plc.close()
+        if self._station:
+            self._station.close()
+
+    def __enter__(self) -> "Relay":
+        """Give itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _run(self) -> None:
+        to_station, to_plc = self._wires
+        while not self._stop.is_set():
+            self._plug()
+            self._carry(self._plc.read(STEP_S), to_station)
+            if self._station:
+                self._carry(self._station.read(0), to_plc)
+            self._strike()
+            now = self._clock()
+            with suppress(TimeoutError):  # a PLC that does not read loses bytes, as on a wire
+                self._plc.write(to_plc.take(now))
+            arrived = to_station.take(now)
+            if self._station:
+                self._station.write(arrived)
+
+    def _carry(self, data: bytes, wire: FaultyWire) -> None:
+        if data:
+            wire.put(data, self._clock())
+
+    def _plug(self) -> None:
+        if self._unplugged.is_set() and self._station:
+            self._station.close()
+            self._station = None
+        elif not self._unplugged.is_set() and not self._station:
+            self._station = PseudoTerminal(self._port)
+
+    def _strike(self) -> None:
+        noisy = self._noisy.is_set()
+        for wire in self._wires:
+            wire.faults = NOISY if noisy else WHOLE
+            if noisy and self._random.random() < 0.01:
+                wire.put(self._random.randbytes(self._random.randint(1, NOISE_BYTES)), self._clock())
+
+
+def _set(event: threading.Event, on: bool) -> None:
+    if on:
+        event.set()
+    else:
+        event.clear()

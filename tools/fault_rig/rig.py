@@ -1,0 +1,100 @@
+"""A station in its process with everything around it that can fail."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_bridge.simulator.plc import PlcSimulator
+from tools.fault_rig import camera, engine
+from tools.fault_rig.disk import Disk, small_disk
+from tools.fault_rig.line_text import PLC_DEADLINE_S, LineText
+from tools.fault_rig.places import Places
+from tools.fault_rig.process import StationProcess
+from tools.fault_rig.relay import Relay
+from tools.fault_rig.reloads import Reloads
+from tools.fault_rig.sensor import Sensor
+from tools.fault_rig.switches import Switches
+
+BAUD = 115_200
+DISK_MIB = 256
+MAX_OPEN = 10_000
+"""The belt does not wait for the station."""
+SWITCHES = {
+    "camera lost": camera.LOST,
+    "camera frozen": camera.FROZEN,
+    "engine error": engine.FAILS,
+    "engine crash": engine.CRASHES,
+}
+
+
+@dataclass
+class Rig:
+    """The opened things; `throw` has one of them fail."""
+
+    line: LineText
+    station: StationProcess
+    plc: PlcSimulator
+    reloads: Reloads
+    _switches: Switches
+    _disk: Disk
+    _relay: Relay
+    _full: bool = False
+
+    def throw(self, fault: str, on: bool) -> None:
+        """Begin or end a fault; a reload has no end."""
+        if fault in SWITCHES:
+            self._switches.set(SWITCHES[fault], on)
+        elif fault == "slow disk":
+            (self._disk.freeze if on else self._disk.thaw)()
+        elif fault == "full disk":
+            self._full = on
+            self._disk.empty()
+        elif fault == "link cut":
+            self._relay.cut(on)
+        elif fault == "link unplugged":
+            self._relay.unplug(on)
+        elif fault == "noise":
+            self._relay.disturb(on)
+        elif on:
+            good = fault == "good bundle"
+            self.reloads.ask(self.line.good() if good else self.line.bad(), good)
+
+    @property
+    def broken(self) -> str:
+        """What of it has come to an end by itself; empty if nothing has."""
+        gone = {"the station": self.station.alive, "the wire between PLC and station": self._relay.alive}
+        return " and ".join(name for name, alive in gone.items() if not alive)
+
+    def tick(self) -> None:
+        """Do what a fault asks for while it lasts; to be called many times a second."""
+        if self._full:
+            self._disk.fill()
+        self.reloads.tick()
+
+
+@contextmanager
+def open_rig(places: Places, bundles: tuple[Path, Path], rate: float, seed: int) -> Iterator[Rig]:
+    """Start a station on trial in a new folder; at the end of the block everything is whole again and the station gone.
+
+    The PLC triggers `rate` parts per second from the moment at which the station has introduced itself.
+    """
+    with ExitStack() as opened:
+        places.bundles.mkdir(parents=True)
+        window_ms = min(40, 400 / rate)  # less than half of the time between two parts
+        line = LineText(places, bundles, f"{camera.TRIGGERED}{window_ms:.0f}", BAUD, random.Random(seed))
+        places.line.write_text(line.first(), encoding="utf-8")
+        disk = opened.enter_context(small_disk(places.disk, DISK_MIB))
+        sensor = opened.enter_context(Sensor(places.sensor, time.monotonic))
+        plc = opened.enter_context(
+            PlcSimulator(10**9, rate_hz=rate, max_open=MAX_OPEN, deadline_s=PLC_DEADLINE_S, sensor=sensor.edge)
+        )
+        port = Path(plc.address.partition("://")[2].partition("?")[0])
+        relay = opened.enter_context(Relay(port, places.port, BAUD, random.Random(seed), time.monotonic))
+        station = StationProcess(places)
+        opened.callback(station.stop)
+        opened.callback(disk.thaw)
+        reloads = Reloads(places.line, places.log, station.reload)
+        yield Rig(line, station, plc, reloads, Switches(places.switches), disk, relay)

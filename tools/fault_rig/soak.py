@@ -1,0 +1,119 @@
+"""A long trial at a steady rate, with faults at random moments."""
+
+import json
+import shutil
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from firmware_bridge.parts import PartRecord, Report
+from tools.fault_rig.line_text import PLC_DEADLINE_S
+from tools.fault_rig.places import Places
+from tools.fault_rig.plan import Fault, draw_plan
+from tools.fault_rig.process import wait_until
+from tools.fault_rig.rig import Rig, open_rig
+
+TICK_S = 0.05
+SAMPLE_S = 10.0
+START_S = 60.0
+"""A station that answers nothing for so long after its start does not work at all."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a soak is to be."""
+
+    hours: float
+    rate: float
+    seed: int
+    density: float
+    bundles: tuple[Path, Path]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The station's process at a moment, in seconds from the start."""
+
+    at_s: float
+    memory_mib: float
+    files: int
+    threads: int
+
+
+@dataclass
+class Course:
+    """What happened in a trial, as seen from outside the station."""
+
+    started: float = 0.0
+    """When the first result had come, in seconds of the monotonic clock."""
+    length_s: float = 0.0
+    samples: list[Sample] = field(default_factory=list)
+    struck: list[Fault] = field(default_factory=list)
+    """With the moments at which they really began and ended."""
+    reloads: dict[str, int] = field(default_factory=dict)
+    parts: list[PartRecord] = field(default_factory=list)
+    report: Report | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+def run(settings: Settings, places: Places, stop: threading.Event) -> Course:
+    """Run a trial, ended early by `stop`; its samples and faults are written down as they come."""
+    course = Course()
+    with open_rig(places, settings.bundles, settings.rate, settings.seed) as rig:
+        if wait_until(lambda: bool(rig.plc.report().round_trips_s) or not rig.station.alive, START_S):
+            _strike(rig, settings, places, stop, course)
+        else:
+            course.problems.append(f"the station answered nothing within {START_S:.0f} s of its start")
+        _end(rig, places, course)
+    return course
+
+
+def _strike(rig: Rig, settings: Settings, places: Places, stop: threading.Event, course: Course) -> None:
+    course.started, length_s = time.monotonic(), settings.hours * 3600
+    plan = draw_plan(settings.seed, length_s, settings.density)
+    due = [(fault.begins_s, True, fault) for fault in plan] + [(fault.ends_s, False, fault) for fault in plan]
+    due.sort(key=lambda event: event[0])
+    begun: dict[Fault, float] = {}
+    with places.samples.open("w") as samples, places.faults.open("w") as faults:
+        while (now := time.monotonic() - course.started) < length_s and not stop.wait(TICK_S):
+            course.length_s = now
+            if rig.broken:
+                course.problems.append(f"{rig.broken} ended by itself after {now:.0f} s; the log says why")
+                break
+            while due and due[0][0] <= now:
+                _, on, fault = due.pop(0)
+                rig.throw(fault.kind, on)
+                if on:
+                    begun[fault] = now
+                else:
+                    course.struck.append(replace(fault, begins_s=begun.pop(fault), ends_s=now))
+                _write(faults, {"at_s": now, "kind": fault.kind, "on": on})
+            if not course.samples or now >= course.samples[-1].at_s + SAMPLE_S:
+                process = rig.station
+                course.samples.append(Sample(now, process.memory_mib(), process.open_files(), process.threads()))
+                _write(samples, asdict(course.samples[-1]))
+            rig.tick()
+    for fault, at_s in begun.items():  # those that an early end cuts short
+        rig.throw(fault.kind, False)
+        course.struck.append(replace(fault, begins_s=at_s, ends_s=course.length_s))
+
+
+def _end(rig: Rig, places: Places, course: Course) -> None:
+    """Let the belt run empty, stop the station, take the accounts."""
+    rig.plc.pace(0)
+    time.sleep(2 * PLC_DEADLINE_S)
+    rig.reloads.tick()
+    if rig.station.alive and (status := rig.station.stop()):
+        course.problems.append(f"the station ended with status {status}")
+    course.parts, course.report = rig.plc.records(), rig.plc.report()
+    course.reloads = rig.reloads.counts()
+    course.problems += rig.reloads.problems()
+    with suppress(FileNotFoundError):
+        shutil.copy(places.records, places.saved_records)
+
+
+def _write(file: Any, facts: dict[str, Any]) -> None:
+    print(json.dumps(facts), file=file, flush=True)

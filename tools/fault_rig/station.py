@@ -1,0 +1,38 @@
+"""The station's process: `edge-inspect run` with a camera and an engine that fail on command, and a witness.
+
+python -m tools.fault_rig.station FOLDER
+"""
+
+import logging
+import sys
+from functools import partial
+from pathlib import Path
+
+from edge.config.line import load_line
+from edge.service import serve
+from edge.station import Equipment, open_station
+from tools.fault_rig.camera import open_trial_camera
+from tools.fault_rig.engine import open_trial_engine
+from tools.fault_rig.places import Places
+from tools.fault_rig.switches import Switches
+from tools.fault_rig.witness import Witness
+
+
+def main(folder: Path) -> None:
+    """Serve the line of a trial until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    places = Places(folder)
+    switches, witness = Switches(places.switches), Witness(places.witness)
+    equipment = Equipment(
+        partial(open_trial_camera, places.sensor, switches, witness), partial(open_trial_engine, switches, witness)
+    )
+    line = load_line(places.line)
+    with open_station(line, witness.reported, equipment=equipment) as runtime:
+        serve(places.line, line, runtime, equipment)
+    witness.note(heard=runtime.triggers)
+    witness.close()
+    sys.exit(runtime.failure is not None)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Data augmentation: random augmentation of batches, guided crops, drawn defects."""

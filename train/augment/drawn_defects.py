@@ -1,0 +1,55 @@
+"""Defects drawn onto a good image, where too few real ones can be cut out.
+
+An artist's defect is a reflectance relative to a surface, so a photograph of a good part will do as that surface.
+Sizes are those of Magnetic Tile, whose parts are about 400 pixels high, and shrink or grow with the image.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from synthetic.artists import Artist
+from synthetic.surfaces import Plane, Surface
+from train.augment.photometric import as_bytes
+from train.data.dataset import Image, Masks
+
+_HEIGHT_PX = 400
+"""At which height the artist draws."""
+_OPACITY = (0.4, 1.0)
+_SHADE_PX = (4, 20)
+"""Across and along the marks of grinding: what is finer counts as grain."""
+_DARK = 0.45
+"""Of the median brightness; what is darker is not the part, but what lies beside it."""
+_GRAIN = 0.6
+"""Largest relative brightness of a mark that a defect's own texture repeats."""
+
+
+def draw_defect(image: Image, artists: Sequence[Artist], generator: Generator) -> Masks:
+    """Let one artist draw a defect into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
+    grey: Plane = image.mean(axis=0, dtype=np.float32) + 1  # never 0
+    height, width = grey.shape
+    large = _resized(grey, (_HEIGHT_PX, round(width * _HEIGHT_PX / height)))
+    surface = _surface(large)
+    defect = artists[int(generator.integers(len(artists)))](generator, surface)
+    cover = defect.cover * surface.part
+    change = generator.uniform(*_OPACITY) * cover * (defect.reflectance / large - 1)
+    image[:] = as_bytes(image * (1 + _resized(change, grey.shape)))
+    where: Masks = _resized(cover, grey.shape) >= 0.5
+    return where
+
+
+def _resized(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    if plane.shape == shape:
+        return plane
+    how = cv2.INTER_AREA if shape[0] < plane.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, shape[::-1], interpolation=how), dtype=np.float32)
+
+
+def _surface(grey: Plane) -> Surface:
+    """What a photograph of a good part shows of its surface, in grey levels."""
+    shade = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigmaX=_SHADE_PX[0], sigmaY=_SHADE_PX[1]), dtype=np.float32)
+    lit = (shade > _DARK * np.median(shade)).astype(np.float32)
+    part = np.asarray(cv2.GaussianBlur(lit, (0, 0), 1), dtype=np.float32)
+    return Surface(shade=shade, grain=np.clip(grey / shade - 1, -_GRAIN, _GRAIN), part=part)

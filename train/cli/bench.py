@@ -1,0 +1,109 @@
+"""How fast training is on this machine: one step, one set of guided crops, the share of a run that is spent waiting."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from train.augment.batch import augment, draw
+from train.augment.guided_crops import Crops, class_probabilities, take_stock
+from train.data.device_set import DeviceSet, targets
+from train.data.image_set import ImageSet, outlined, pack
+from train.device import Compute
+from train.loop.trainer import Trainer
+from train.loop.training_data import WithCrops
+from train.models.build import make_network
+from train.recipe import Recipe
+
+CLASSES = 5
+STEPS = 4
+"""Steps that are timed, after one that sets up memory and kernels."""
+DOCUMENT_IMAGES = 1008
+"""Training images of the full Magnetic Tile set, 75 % of 1,344."""
+
+
+def drawn_images(recipe: Recipe, count: int, seed: int = 0) -> ImageSet:
+    """Noise with a bright block in two of three images; only size and number matter for the time."""
+    generator = np.random.default_rng(seed)
+    spec = recipe.input
+    images = generator.integers(90, 160, (count, spec.channels, spec.height, spec.width), dtype=np.uint8)
+    masks = np.zeros((count, CLASSES, spec.height, spec.width), dtype=np.bool_)
+    for index in range(count):
+        if index % 3:
+            top, left = int(generator.integers(spec.height // 2)), int(generator.integers(spec.width // 2))
+            masks[index, index % CLASSES, top : top + spec.height // 5, left : left + spec.width // 8] = True
+    np.putmask(images, np.broadcast_to(masks.any(axis=1, keepdims=True), images.shape), 220)
+    bits, labels = np.stack([pack(one) for one in masks]), np.asarray(masks.any(axis=(2, 3)))
+    return ImageSet(images, bits, labels, outlined(bits, labels))
+
+
+def bench(recipe: Recipe, compute: Compute) -> dict[str, float]:
+    """Time a recipe on drawn images; returns figures by name, the unit in the name."""
+    batch = recipe.run.batch
+    images = drawn_images(recipe, batch * STEPS)
+    trainer = Trainer(make_network(recipe.network, recipe.input.channels, CLASSES), recipe, CLASSES, compute)
+    on_device, one_batch = DeviceSet(images, compute.device), DeviceSet(drawn_images(recipe, batch), compute.device)
+    trainer.train_epoch(one_batch, 0, _unheard)
+    step_s = _timed(lambda: trainer.train_epoch(on_device, 0, _unheard), compute) / STEPS
+    found = {
+        "step_ms": 1e3 * step_s,
+        "images_per_s": batch / step_s,
+        "batch_made_in_ms": 1e3 * _timed(lambda: _touch_batches(trainer, on_device), compute) / STEPS,
+        "step_waits_percent": 100 * _waits_s(trainer, one_batch, on_device) / step_s,
+    }
+    epochs_s = (DOCUMENT_IMAGES + recipe.crops.images) / found["images_per_s"]
+    if recipe.crops.images:
+        found |= _bench_crops(trainer, images, one_batch, step_s, recipe.crops.every * epochs_s)
+    return found | {"whole_recipe_min": recipe.run.epochs * epochs_s / 60}
+
+
+def _bench_crops(
+    trainer: Trainer, images: ImageSet, one_batch: DeviceSet, step_s: float, epochs_s: float
+) -> dict[str, float]:
+    """A new set of crops: alone in one thread, and made while the network computes on it."""
+    stock = take_stock(images)
+    crops = Crops(stock, trainer.recipe.crops, class_probabilities([1.0] * CLASSES, stock), seed=(0,))
+    alone_s = _timed(lambda: crops.make(range(len(crops))), trainer.compute)
+    few = replace(crops, recipe=crops.recipe.model_copy(update={"images": len(images) // 2}))
+    data = WithCrops(DeviceSet(images, trainer.compute.device), few)
+    return {
+        "crops_per_s": len(crops) / alone_s,
+        "crops_share_of_their_epochs_percent": 100 * alone_s / epochs_s,
+        "step_with_new_crops_waits_percent": 100 * _waits_s(trainer, one_batch, data) / step_s,
+    }
+
+
+def _waits_s(trainer: Trainer, one_batch: DeviceSet, data: DeviceSet) -> float:
+    """How long a step waits for its batch; the first of an epoch, which has nothing to wait behind, is left out."""
+    trainer.train_epoch(one_batch, 0, _unheard)
+    first = trainer.waited_s
+    trainer.train_epoch(data, 0, _unheard)
+    return max(0.0, trainer.waited_s - first) / (len(data) // trainer.recipe.run.batch - 1)
+
+
+def _touch_batches(trainer: Trainer, data: DeviceSet) -> None:
+    """All that a step does before the network: pick, augment, bring the truth to the pooled size."""
+    generator = torch.Generator().manual_seed(0)
+    recipe = trainer.recipe
+    size = recipe.input.height // recipe.network.mask_px, recipe.input.width // recipe.network.mask_px
+    for index in data.shuffled(recipe.run.batch, generator):
+        targets(augment(data.batch(index), recipe.augment, draw(len(index), recipe.augment, generator)), size)
+
+
+def _timed(work: Callable[[], object], compute: Compute) -> float:
+    _wait(compute)
+    began = time.perf_counter()
+    work()
+    _wait(compute)
+    return time.perf_counter() - began
+
+
+def _wait(compute: Compute) -> None:
+    if compute.device.type == "cuda":
+        torch.cuda.synchronize(compute.device)
+
+
+def _unheard(images: int, loss: float) -> None:
+    """Progress that nobody looks at."""

@@ -1,0 +1,86 @@
+"""One batch through everything, to know before a long run that it works, what it needs and how long it takes."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from train.augment.guided_crops import Crops, class_probabilities, take_stock
+from train.data.device_set import DeviceSet
+from train.data.image_set import ImageSet, load_images
+from train.loop.run import Run
+from train.models.can import weight_count
+
+_VALIDATED = 16
+"""Validation images that are timed."""
+_CROPS = 8
+"""Artificial images that are timed."""
+
+
+def dry_run(run: Run) -> list[str]:
+    """Train two batches, validate some images, make some crops; returns what was found, in lines."""
+    recipe, classes = run.recipe, len(run.dataset.classes)
+    batch = recipe.run.batch
+    train = load_images(run.samples["train"][:batch], recipe.input, classes)
+    val = load_images(run.samples["val"][:_VALIDATED], recipe.input, classes)
+    on_device = DeviceSet(train, run.compute.device)
+    run.trainer.train_epoch(on_device, 0, lambda images, loss: None)  # the first step sets up memory and kernels
+    step_s = _timed(lambda: run.trainer.train_epoch(on_device, 0, lambda images, loss: None))
+    validation_s = _timed(lambda: run.trainer.validate(DeviceSet(val, run.compute.device), 0)) / max(len(val), 1)
+    images = len(run.samples["train"]) + recipe.crops.images
+    crops_s = _crops_s(run) * recipe.crops.images / recipe.crops.every
+    epoch_s = images / len(train) * step_s + len(run.samples["val"]) * validation_s + crops_s
+    return [
+        f"network {recipe.network.model}: {weight_count(run.trainer.network):,} weights, "
+        f"checkpoint {_checkpoint_bytes(run) / 1e6:.1f} MB",
+        f"one step of {len(train)} images: {step_s:.2f} s, {len(train) / step_s:.1f} images/s",
+        f"guided crops: {crops_s:.2f} s an epoch" if recipe.crops.images else "guided crops: none",
+        f"one epoch of {images} images with validation: {epoch_s:.0f} s; "
+        f"{recipe.run.epochs} epochs: {recipe.run.epochs * epoch_s / 3600:.2f} h",
+        f"memory: data {(images * _bytes(train) + len(run.samples['val']) * _bytes(val)) / 1e9:.2f} GB, {_peak(run)}",
+    ]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def _crops_s(run: Run) -> float:
+    """Seconds per artificial image."""
+    recipe = run.recipe.crops
+    if not recipe.images:
+        return 0.0
+    classes = len(run.dataset.classes)
+    defective = [sample for sample in run.samples["train"] if not sample.good][:8]
+    good = [sample for sample in run.samples["train"] if sample.good][:8]
+    images = load_images([*defective, *good], run.recipe.input, classes)
+    stock = take_stock(images, run.dataset.classes)
+    crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
+    crops.make(range(_CROPS))  # finds the blobs
+    return _timed(lambda: crops.make(range(_CROPS))) / _CROPS
+
+
+def _checkpoint_bytes(run: Run) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.pt"
+        torch.save(run.trainer.kept.state_dict(), path)
+        return path.stat().st_size
+
+
+def _bytes(images: ImageSet) -> float:
+    return (images.images.nbytes + images.bits.nbytes) / max(len(images), 1)
+
+
+def _peak(run: Run) -> str:
+    if run.compute.device.type == "cuda":
+        return f"peak on the GPU {torch.cuda.max_memory_allocated(run.compute.device) / 1e9:.2f} GB for one batch"
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return f"peak of this process {peak / 1e9:.2f} GB for one batch"

@@ -1,0 +1,1 @@
+"""Data sets on disk, splits, and images in memory and on the device."""

@@ -1,0 +1,108 @@
+"""Images on the device: batches and targets, without a copy to the host."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from train.data.image_set import ImageSet
+from train.losses import Targets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some images with their truth, on the device."""
+
+    frames: Tensor
+    """uint8 or float [B, channels, H, W], 0 to 255."""
+    bits: Tensor
+    """uint8 [B, P, H, W], see ImageSet."""
+    labels: Tensor
+    """float [B, C]"""
+    outlined: Tensor
+    """float [B, C]"""
+
+
+class DeviceSet:
+    """An ImageSet on the device; where it does not fit there, in host memory from which each batch is copied."""
+
+    def __init__(self, images: ImageSet, device: torch.device):
+        self.device = device
+        self.home = _home(images, device)
+        self.images = self._stored(torch.from_numpy(images.images))
+        self.bits = self._stored(torch.from_numpy(images.bits))
+        self.labels = self._stored(torch.from_numpy(images.labels).float())
+        self.outlined = self._stored(torch.from_numpy(images.outlined).float())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch costs the host work, which is better done while the network computes."""
+        return self.home.type == "cpu"
+
+    def batch(self, index: Tensor) -> Batch:
+        """The images of these indices, on the device."""
+        index = index.to(self.home, non_blocking=True)  # else the host would wait for the device's last step
+        fields = (self.images, self.bits, self.labels, self.outlined)
+        return Batch(*(field[index].to(self.device, non_blocking=True) for field in fields))
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """All images in their order, the last batch as large as it comes."""
+        return (self.batch(index) for index in torch.split(torch.arange(len(self)), size))
+
+    def shuffled(
+        self, size: int, generator: torch.Generator, balanced: bool = False, most: int | None = None
+    ) -> list[Tensor]:
+        """Indices of full batches in random order; the rest sits this epoch out. A set below `size` is one batch.
+
+        most: images of an epoch where that is fewer than there are.
+
+        Balanced, they are drawn with replacement, each with a chance of one over the root of how many images have
+        just its classes: the rare ones come more often than they are there, but not as often as the common ones.
+        """
+        if balanced:
+            order = torch.multinomial(self._chances(), len(self), replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(self), generator=generator)
+        order = order[:most]
+        full = min(size, len(order))
+        return [part for part in torch.split(order, full) if len(part) == full]
+
+    def _chances(self) -> Tensor:
+        _, kind, counts = torch.unique(self.labels.cpu(), dim=0, return_inverse=True, return_counts=True)
+        chances: Tensor = counts.float().rsqrt()[kind]
+        return chances
+
+    def _stored(self, values: Tensor) -> Tensor:
+        return values.pin_memory() if self.home != self.device else values.to(self.home)
+
+
+def _home(images: ImageSet, device: torch.device) -> torch.device:
+    """The device, if the set takes at most half of its free memory; else the host."""
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if images.images.nbytes + images.bits.nbytes <= free // 2 else torch.device("cpu")
+
+
+def targets(batch: Batch, size: tuple[int, int]) -> Targets:
+    """The truth at the network's pooled size (h, w), which divides the frames': the share of defect in each cell."""
+    kinds = range(batch.labels.shape[1])
+    planes = [batch.bits[:, kind // 8] >> kind % 8 & 1 for kind in kinds]
+    masks = torch.stack((*planes, batch.bits.amax(dim=1).clamp(max=1)), dim=1)  # [B, C + 1, H, W]
+    fractions = _cell_means(masks, size)
+    return Targets(batch.labels, batch.outlined, fractions[:, :-1], fractions[:, -1])
+
+
+def _cell_means(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """The mean of each cell of masks uint8 [..., H, W]: float [..., h, w].
+
+    Summed as whole numbers, which takes a quarter of the time of pooling them as floats.
+    """
+    rows, columns = masks.shape[-2] // size[0], masks.shape[-1] // size[1]
+    of_rows = reduce(torch.add, [masks[..., row::rows, :] for row in range(rows)]).to(torch.int16)
+    return reduce(torch.add, [of_rows[..., column::columns] for column in range(columns)]) / (rows * columns)

@@ -1,0 +1,76 @@
+"""Folds: k splits of one data set, over which every image is in the test part once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from train.data.dataset import Dataset
+from train.data.splits import SHARES, SIDES, Kind, Side, Split, keyed
+from train.data.stratify import Parts, deal, parts_of, shuffled
+from train.errors import SplitError
+
+_WITHOUT: Mapping[Side, str] = {
+    "train": "its network does not learn the class",
+    "val": "training refuses it, for the class's threshold has no ground, but with --set thresholds.choose=fixed",
+    "test": "it says nothing of the class",
+}
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The splits, and what a reader of their figures must know."""
+
+    splits: tuple[Split, ...]
+    remarks: tuple[str, ...]
+    """One line per class that some fold lacks on one of its sides."""
+
+
+def make_folds(dataset: Dataset, kind: Kind, seed: int, count: int) -> Folds:
+    """Deal the parts to `count` test parts; of the others, validation gets an eighth of all, and training the rest.
+
+    "by-part" keeps all images of a part together; for "random" each image is a part of its own. A class with at least
+    as many parts as there are folds is in every test part, unless its parts have rarer classes that come first.
+    Raises SplitError for fewer than two folds, or fewer parts than folds.
+    """
+    parts = parts_of(dataset, keyed(kind))
+    if not 2 <= count <= len(parts):
+        raise SplitError(f"--folds: found {count}, expected 2 to {len(parts)}, the number of parts in {dataset.name}")
+    order = shuffled(parts, np.random.default_rng(seed))
+    tested_in = deal(parts, order, dict.fromkeys(range(count), 1 / count))
+    sides = [_sides(parts, order, {name for name in order if tested_in[name] == fold}) for fold in range(count)]
+    return Folds(
+        tuple(Split(kind=kind, seed=seed, images=_images(dataset, kind, side_of)) for side_of in sides),
+        tuple(_remarks(dataset.classes, parts, sides)),
+    )
+
+
+def _sides(parts: Parts, order: Iterable[str], tested: set[str]) -> dict[str, Side]:
+    rest = [name for name in order if name not in tested]
+    carved = deal({name: parts[name] for name in rest}, rest, _shares(len(tested) / len(parts)))
+    return {**dict.fromkeys(tested, "test"), **carved}
+
+
+def _shares(tested: float) -> dict[Side, float]:
+    """Of what is not tested; validation keeps its share of the whole."""
+    val = SHARES["val"] / (1 - tested)
+    return {"train": 1 - val, "val": val}
+
+
+def _images(dataset: Dataset, kind: Kind, side_of: Mapping[str, Side]) -> dict[str, Side]:
+    key = keyed(kind)
+    return {sample.sha256: side_of[key(sample)] for sample in dataset.samples}
+
+
+def _remarks(classes: Iterable[str], parts: Parts, folds: list[dict[str, Side]]) -> Iterable[str]:
+    for name in classes:
+        having = [part for part, kinds in parts.items() if name in kinds]
+        held = [Counter(sides[part] for part in having) for sides in folds]
+        for side in SIDES:
+            lacking = [str(number) for number, counts in enumerate(held, start=1) if having and not counts[side]]
+            if lacking:
+                yield (
+                    f"{name} has {len(having)} parts: none of them is in the {side} part of fold "
+                    f"{', '.join(lacking)}; {_WITHOUT[side]}"
+                )

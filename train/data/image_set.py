@@ -1,0 +1,102 @@
+"""A part of the data set in memory: every image preprocessed once, every mask packed into bits."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import FrameError, InputSpec, preprocess, resize_truth
+from train.data.dataset import Image, Masks, Sample
+from train.errors import DataError
+
+Bits = NDArray[np.uint8]
+"""[..., P, H, W]: the masks of the classes, eight to a byte, the first in the lowest bit."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images at the network's input size with their truth."""
+
+    images: NDArray[np.uint8]
+    """[N, channels, H, W]"""
+    bits: Bits
+    """[N, P, H, W]"""
+    labels: NDArray[np.bool_]
+    """[N, C]"""
+    outlined: NDArray[np.bool_]
+    """[N, C] False where the image has the class but an empty mask."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def masks(self, index: int) -> Masks:
+        """The truth masks of one image, bool [C, H, W]."""
+        return unpack(self.bits[index], self.labels.shape[1])
+
+
+def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, workers: int = 4) -> ImageSet:
+    """Load and preprocess all images of `samples`. Raises DataError for a damaged one."""
+    planes = -(-classes // 8)
+    images = np.zeros((len(samples), spec.channels, spec.height, spec.width), dtype=np.uint8)
+    bits = np.zeros((len(samples), planes, spec.height, spec.width), dtype=np.uint8)
+
+    def load(index: int) -> None:
+        frame = samples[index].load_image()
+        try:
+            images[index] = preprocess(frame, spec)
+        except FrameError as error:
+            raise DataError(f"{samples[index].path}: {error}") from None
+        bits[index] = pack(truth_masks(samples[index], frame, spec))
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(load, range(len(samples))))
+    labels = np.array([sample.labels for sample in samples], dtype=np.bool_).reshape(len(samples), classes)
+    return ImageSet(images, bits, labels, outlined(bits, labels))
+
+
+def truth_masks(sample: Sample, frame: Image, spec: InputSpec) -> Masks:
+    """The truth masks of `sample`, whose image is `frame`, at the network's input size: bool [C, H, W]."""
+    masks = sample.load_masks(*frame.shape[:2])
+    if spec.crop is not None:
+        crop = spec.crop
+        masks = masks[:, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    return np.stack([resize_truth(mask.astype(np.uint8), spec.height, spec.width) for mask in masks]).astype(np.bool_)
+
+
+def joined(sets: Iterable[ImageSet]) -> ImageSet:
+    """All images of several sets."""
+    sets = list(sets)
+    return ImageSet(
+        np.concatenate([part.images for part in sets]),
+        np.concatenate([part.bits for part in sets]),
+        np.concatenate([part.labels for part in sets]),
+        np.concatenate([part.outlined for part in sets]),
+    )
+
+
+def pack(masks: Masks) -> Bits:
+    """Pack bool [C, H, W] into uint8 [P, H, W]."""
+    bits = np.zeros((-(-len(masks) // 8), *masks.shape[1:]), dtype=np.uint8)
+    for kind, mask in enumerate(masks):
+        bits[kind // 8] |= mask.astype(np.uint8) << kind % 8
+    return bits
+
+
+def unpack(bits: Bits, classes: int) -> Masks:
+    """Unpack uint8 [P, H, W] into bool [C, H, W]."""
+    kinds = np.arange(classes, dtype=np.uint8)
+    planes = bits[kinds // 8] >> (kinds % 8)[:, np.newaxis, np.newaxis] & 1  # numpy's unpackbits takes 18 times as long
+    return planes.view(np.bool_)
+
+
+def present(bits: Bits, classes: int) -> NDArray[np.bool_]:
+    """Which classes have a pixel in packed masks, uint8 [P, H, W]: bool [C]."""
+    return unpack(np.bitwise_or.reduce(bits, axis=(1, 2), keepdims=True), classes)[:, 0, 0]
+
+
+def outlined(bits: Bits, labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which pairs [N, C] have an outline: all but the positives whose mask is empty."""
+    drawn = np.array([present(one, labels.shape[1]) for one in bits], dtype=np.bool_)
+    return ~labels | drawn.reshape(labels.shape)

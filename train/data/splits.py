@@ -1,0 +1,109 @@
+"""Which image trains, which chooses, which judges: random or by part."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bundle import first_problem
+from train.data.dataset import Dataset, Sample
+from train.data.stratify import Parts, deal, parts_of, shuffled
+from train.errors import SplitError
+
+Kind = Literal["random", "by-part"]
+Side = Literal["train", "val", "test"]
+
+SIDES: tuple[Side, ...] = get_args(Side)
+SHARES: Mapping[Side, float] = {"train": 0.75, "val": 0.125, "test": 0.125}
+"""The document's shares."""
+
+_EIGHT: tuple[Side, ...] = ("train", "train", "train", "val", "train", "train", "test", "train")
+
+
+class Split(BaseModel):
+    """A split as it is stored: the side of each image, by the sha256 of its file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    seed: int
+    images: dict[str, Side]
+
+
+def make_split(dataset: Dataset, kind: Kind, seed: int) -> Split:
+    """Split 75 / 12.5 / 12.5, the same way for the same seed.
+
+    "random" deals the shuffled images of each label set out in turn, so every class has its share on each side.
+    "by-part" keeps all images of a part on one side, and every class in validation and test with at least one part.
+    Raises SplitError where a class has too few parts for that.
+    """
+    generator = np.random.default_rng(seed)
+    sides = _random(dataset, generator) if kind == "random" else _by_part(dataset, generator)
+    return Split(kind=kind, seed=seed, images={sample.sha256: side for sample, side in sides})
+
+
+def keyed(kind: Kind) -> Callable[[Sample], str]:
+    """What names the part of an image, whose images stay together: for "random" each image is a part of its own."""
+    return (lambda sample: sample.part) if kind == "by-part" else (lambda sample: sample.sha256)
+
+
+def sides_of(split: Split, dataset: Dataset) -> dict[Side, tuple[Sample, ...]]:
+    """The data set's samples by side. Raises SplitError for an image that the split does not know."""
+    strangers = [sample for sample in dataset.samples if sample.sha256 not in split.images]
+    if strangers:
+        raise SplitError(
+            f"split: found {len(strangers)} of {len(dataset.samples)} images that it does not name, "
+            f"first {strangers[0].path}; expected all; make a split of this data with `train split`"
+        )
+    return {side: tuple(s for s in dataset.samples if split.images[s.sha256] == side) for side in SIDES}
+
+
+def save_split(split: Split, path: Path) -> None:
+    """Write the split as JSON, the images sorted by hash."""
+    content = split.model_dump() | {"images": dict(sorted(split.images.items()))}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def write_lists(split: Split, dataset: Dataset, folder: Path) -> None:
+    """Write the absolute paths of each side's images to `train.txt`, `val.txt` and `test.txt`, one a line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for side, samples in sides_of(split, dataset).items():
+        paths = [str(sample.path.resolve()) for sample in samples]
+        (folder / f"{side}.txt").write_text("\n".join(paths) + "\n", encoding="utf-8")
+
+
+def load_split(path: Path) -> Split:
+    """Read a split file. Raises SplitError if it is missing, damaged or has unknown keys or values."""
+    try:
+        return Split.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SplitError(f"{path}: cannot be read ({error.strerror}); name a split file, random or by-part") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else "not UTF-8"
+        raise SplitError(f"{path}: {problem}; expected what `train split` writes") from error
+
+
+def _random(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
+    order = generator.permutation(len(dataset.samples))
+    shuffled = sorted((dataset.samples[index] for index in order), key=lambda sample: sample.labels)
+    return ((sample, _EIGHT[place % 8]) for place, sample in enumerate(shuffled))
+
+
+def _by_part(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
+    parts = parts_of(dataset, keyed("by-part"))
+    given = deal(parts, shuffled(parts, generator), SHARES)
+    _check_every_side(dataset, parts, given)
+    return ((sample, given[sample.part]) for sample in dataset.samples)
+
+
+def _check_every_side(dataset: Dataset, parts: Parts, given: Mapping[str, Side]) -> None:
+    for name in dataset.classes:
+        having = [part for part, kinds in parts.items() if name in kinds]
+        if having and len({given[part] for part in having}) < len(SIDES):
+            raise SplitError(
+                f"by-part split: found {len(having)} parts with {name}, expected at least one each for train, val and "
+                f"test; add parts of that class, or use the split `random`, whose figures are too good"
+            )

@@ -1,0 +1,1 @@
+"""Metrics, predictions, thresholds, and pooling of several runs."""

@@ -1,0 +1,76 @@
+"""Thresholds chosen on what several runs said of images that none of them was trained on.
+
+One run's validation part holds few parts of a rare class, so its thresholds rest on chance. The test parts of k folds
+hold them all, each image judged by a network that never saw its part.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from train.data.dataset import Dataset, Sample
+from train.data.image_set import joined, load_images
+from train.data.splits import sides_of
+from train.device import Compute
+from train.errors import DataError
+from train.evaluate.evaluate_checkpoint import outputs_of
+from train.evaluate.outputs import Outputs, evaluate
+from train.evaluate.thresholds import check_positives, choose_thresholds
+from train.models.checkpoint import Checkpoint, Meta
+from train.recipe import Recipe
+
+HELD_OUT = "held_out"
+"""Under which a checkpoint keeps the measures of the images that its thresholds were chosen on."""
+
+
+def with_held_out_thresholds(
+    checkpoint: Checkpoint, runs: Mapping[str, Checkpoint], dataset: Dataset, recipe: Recipe, compute: Compute
+) -> Checkpoint:
+    """The checkpoint with thresholds that are chosen on the test parts of `runs`, but for its own test part.
+
+    recipe: the checkpoint's, whose table of thresholds may differ.
+    The measures of those images at these thresholds take the place of those it had, under `HELD_OUT`. They flatter, for
+    the thresholds were chosen on them. Raises DataError where a run has other classes or another input than the
+    checkpoint, or judged an image that another one judged.
+    """
+    meta = checkpoint.meta
+    own = {image for image, side in meta.split.images.items() if side == "test"}
+    parts = []
+    for name, run in runs.items():
+        _check_alike(name, run.meta, meta)
+        tested = sides_of(run.meta.split, dataset)["test"]
+        parts.append([sample for sample in tested if sample.sha256 not in own])
+    _check_once(parts)
+    images = [load_images(samples, meta.input, len(meta.classes)) for samples in parts]
+    outputs = _joined([outputs_of(run, part, compute) for run, part in zip(runs.values(), images, strict=True)])
+    together = joined(images)
+    check_positives(together.labels, meta.classes, recipe.thresholds, "test parts of the runs")
+    thresholds = choose_thresholds(outputs, together, meta.classes, recipe.thresholds)
+    measured = {HELD_OUT: evaluate(outputs, together, thresholds, meta.classes).model_dump(mode="json")}
+    changes = {"recipe": recipe, "thresholds": thresholds, "metrics": measured}
+    return Checkpoint(meta.model_copy(update=changes), checkpoint.weights)
+
+
+def _joined(outputs: Sequence[Outputs]) -> Outputs:
+    scores, masks = zip(*((one.scores, one.masks) for one in outputs), strict=True)
+    return Outputs(np.concatenate(scores), np.concatenate(masks))
+
+
+def _check_alike(name: str, found: Meta, expected: Meta) -> None:
+    for what, here, there in (("classes", found.classes, expected.classes), ("input", found.input, expected.input)):
+        if here != there:
+            raise DataError(
+                f"{name}: found another {what} than the checkpoint's, {here} instead of {there}; "
+                "choose its thresholds by runs of the same recipe"
+            )
+
+
+def _check_once(parts: Iterable[Sequence[Sample]]) -> None:
+    seen: set[str] = set()
+    for samples in parts:
+        twice = [sample for sample in samples if sample.sha256 in seen]
+        if twice:
+            raise DataError(
+                f"{twice[0].path}: found in the test parts of two runs, expected folds; see `train split --folds`"
+            )
+        seen.update(sample.sha256 for sample in samples)

@@ -1,0 +1,231 @@
+"""Every measure of an evaluation under its true name, with the source document's own columns beside them.
+
+Its "mAP" is the accuracy over image x class pairs, its "AP" the recall per class, and its "mIoU" counts an empty
+prediction on an empty mask as 1, so that predicting nothing scores 93.9 % there. `Metrics.document` has its columns
+by its own names; everything else is called what it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import beta  # type: ignore[import-untyped]
+from sklearn.metrics import average_precision_score
+
+from train.errors import DataError
+from train.evaluate.prediction import Prediction
+
+GOOD = "good"
+
+
+class Record(BaseModel):
+    """A frozen record; a measure that the images cannot give (no positives, say) is None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rate(Record):
+    """A share of counted cases with its exact 95 % interval (Clopper and Pearson, 1934)."""
+
+    count: int
+    total: int
+    value: float | None
+    low: float
+    high: float
+
+
+class ClassMetrics(Record):
+    """One class over all images."""
+
+    name: str
+    positives: int
+    """Images that have it."""
+    found: int
+    """Of those, how many the decision found."""
+    false_alarms: int
+    """Images without it in which the decision found it."""
+    recall: float | None
+    precision: float | None
+    f1: float | None
+    average_precision: float | None
+    """Area under the precision-recall curve of the image's score."""
+    iou_pooled: float | None
+    """Sum of intersections by sum of unions, over all images."""
+    iou_positives: float | None
+    """Mean over the images that have it."""
+
+
+class UnionMetrics(Record):
+    """Defect or not, whatever the class's name."""
+
+    average_precision: float | None
+    """Of the largest score of an image."""
+    iou_pooled: float | None
+    iou_positives: float | None
+
+
+class Metrics(Record):
+    """All measures of one evaluation; shares are 0 to 1, the document's columns percent."""
+
+    images: int
+    good: int
+    pairs_without_outline: int
+    """Positives with an empty truth mask; they count for scores and decisions, not for pixels."""
+    accuracy_pairs: float
+    mean_iou_pairs: float
+    mean_iou_pairs_predicting_nothing: float
+    mean_recall: float | None
+    mean_average_precision: float | None
+    mean_iou_pooled: float | None
+    mean_iou_positives: float | None
+    escapes: Rate
+    """Defective images passed."""
+    false_rejects: Rate
+    """Good images rejected."""
+    false_rejects_at_no_escape: float | None
+    """Share of good images rejected, had one threshold on the largest score been set on these very images so that
+    none escapes: what the scores could do, not what the thresholds did."""
+    classes: tuple[ClassMetrics, ...]
+    union: UnionMetrics
+    confusion_names: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are the truth, columns the decision. An image with several classes counts once in each of their rows; the
+    column is that class if it was found, else the found class of the largest score, else good."""
+    document: dict[str, float | list[float | None]]
+    """The source document's columns under its own names, in percent."""
+
+    def named(self, name: str) -> float:
+        """The measure `name`, with a dot for what lies deeper (`union.iou_pooled`); minus infinity if it is None."""
+        value: object = self
+        for key in name.split("."):
+            value = getattr(value, key)
+        return value if isinstance(value, float) else -np.inf
+
+
+class _Table:
+    """The predictions stacked, [N, C] per field."""
+
+    def __init__(self, predictions: Sequence[Prediction]):
+        self.labels = np.stack([row.labels for row in predictions])
+        self.outlined = np.stack([row.outlined for row in predictions])
+        self.scores = np.stack([row.scores for row in predictions])
+        self.found = np.stack([row.found for row in predictions])
+        self.intersection = np.stack([row.intersection for row in predictions])
+        self.union = np.stack([row.union for row in predictions])
+        self.truth_area = np.stack([row.truth_area for row in predictions])
+        self.any_intersection = np.array([row.any_intersection for row in predictions])
+        self.any_union = np.array([row.any_union for row in predictions])
+        self.iou = np.where(self.union > 0, self.intersection / np.maximum(self.union, 1), 1.0)
+        self.defective = self.labels.any(axis=1)
+        self.rejected = self.found.any(axis=1)
+
+
+def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metrics:
+    """All measures of these predictions. Raises DataError if there are none."""
+    rows = list(predictions)
+    if not rows:
+        raise DataError("evaluation: found no images, expected at least one; check the split and its side")
+    table = _Table(rows)
+    per_class = tuple(_class_metrics(table, index, name) for index, name in enumerate(classes))
+    pairs = table.iou[table.outlined]
+    mean_iou_pairs = float(pairs.mean())
+    accuracy = float((table.found == table.labels).mean())
+    return Metrics(
+        images=len(rows),
+        good=int((~table.defective).sum()),
+        pairs_without_outline=int((~table.outlined).sum()),
+        accuracy_pairs=accuracy,
+        mean_iou_pairs=mean_iou_pairs,
+        mean_iou_pairs_predicting_nothing=float((table.truth_area == 0)[table.outlined].mean()),
+        mean_recall=_mean(one.recall for one in per_class),
+        mean_average_precision=_mean(one.average_precision for one in per_class),
+        mean_iou_pooled=_mean(one.iou_pooled for one in per_class),
+        mean_iou_positives=_mean(one.iou_positives for one in per_class),
+        escapes=rate(int((~table.rejected & table.defective).sum()), int(table.defective.sum())),
+        false_rejects=rate(int((table.rejected & ~table.defective).sum()), int((~table.defective).sum())),
+        false_rejects_at_no_escape=_at_no_escape(table),
+        classes=per_class,
+        union=_union_metrics(table),
+        confusion_names=(*classes, GOOD),
+        confusion=_confusion(table),
+        document={
+            "mAP (all classes)": 100 * accuracy,
+            "AP (defective classes)": [_percent(one.recall) for one in per_class],
+            "mIoU (all classes)": 100 * mean_iou_pairs,
+            "IoU (defective classes)": [_percent(one.iou_positives) for one in per_class],
+        },
+    )
+
+
+def rate(count: int, total: int, confidence: float = 0.95) -> Rate:
+    """The share count / total with its exact (Clopper-Pearson) interval."""
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    return Rate(count=count, total=total, value=_share(count, total), low=low, high=high)
+
+
+def _class_metrics(table: _Table, index: int, name: str) -> ClassMetrics:
+    labels, found, outlined = table.labels[:, index], table.found[:, index], table.outlined[:, index]
+    hits, positives, alarms = int((labels & found).sum()), int(labels.sum()), int(found.sum())
+    drawn = labels & outlined
+    return ClassMetrics(
+        name=name,
+        positives=positives,
+        found=hits,
+        false_alarms=alarms - hits,
+        recall=_share(hits, positives),
+        precision=_share(hits, alarms),
+        f1=_share(2 * hits, positives + alarms),
+        average_precision=_average_precision(labels, table.scores[:, index]),
+        iou_pooled=_share(int(table.intersection[outlined, index].sum()), int(table.union[outlined, index].sum())),
+        iou_positives=float(table.iou[drawn, index].mean()) if drawn.any() else None,
+    )
+
+
+def _union_metrics(table: _Table) -> UnionMetrics:
+    outlined = table.outlined.all(axis=1)
+    intersection, union = table.any_intersection, table.any_union
+    drawn = table.defective & outlined
+    return UnionMetrics(
+        average_precision=_average_precision(np.asarray(table.defective), table.scores.max(axis=1)),
+        iou_pooled=_share(int(intersection[outlined].sum()), int(union[outlined].sum())),
+        iou_positives=float((intersection[drawn] / np.maximum(union[drawn], 1)).mean()) if drawn.any() else None,
+    )
+
+
+def _at_no_escape(table: _Table) -> float | None:
+    if table.defective.all() or not table.defective.any():
+        return None
+    largest = table.scores.max(axis=1)
+    return float((largest[~table.defective] >= largest[table.defective].min()).mean())
+
+
+def _confusion(table: _Table) -> tuple[tuple[int, ...], ...]:
+    classes = table.labels.shape[1]
+    counts = np.zeros((classes + 1, classes + 1), dtype=np.int64)
+    for labels, found, scores in zip(table.labels, table.found, table.scores, strict=True):
+        strongest = int(np.where(found, scores, -1.0).argmax()) if found.any() else classes
+        for truth in np.flatnonzero(labels) if labels.any() else [classes]:
+            counts[truth, truth if truth < classes and found[truth] else strongest] += 1
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def _average_precision(labels: NDArray[Any], scores: NDArray[Any]) -> float | None:
+    return float(average_precision_score(labels, scores)) if labels.any() else None
+
+
+def _share(count: int, total: int) -> float | None:
+    return count / total if total else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value

@@ -1,0 +1,104 @@
+"""Several runs as one: their predictions pooled, and how far each measure spreads over them."""
+
+from collections.abc import Mapping
+from statistics import fmean, stdev
+
+from rich.table import Table
+
+from train.errors import DataError
+from train.evaluate.metrics import Metrics, Rate, Record, rate
+from train.evaluate.prediction_files import Judged
+from train.evaluate.tables import percent, rate_text
+
+MEASURES = (
+    "escapes.value", "false_rejects.value", "false_rejects_at_no_escape", "union.average_precision",
+    "union.iou_pooled", "union.iou_positives", "accuracy_pairs", "mean_recall", "mean_average_precision",
+    "mean_iou_pooled", "mean_iou_positives", "mean_iou_pairs", "mean_iou_pairs_predicting_nothing",
+)  # fmt: skip
+"""What is followed over the runs, besides the measures of each class."""
+
+_OF_A_CLASS = ("recall", "precision", "average_precision", "iou_pooled", "iou_positives")
+
+
+class Spread(Record):
+    """One measure over the runs that have it."""
+
+    values: tuple[float | None, ...]
+    """In the order of the runs."""
+    mean: float | None
+    deviation: float | None
+    """Standard deviation of a run (n - 1); None for fewer than two."""
+
+
+class Pool(Record):
+    """Several runs as one."""
+
+    images: int
+    """Different images in all runs."""
+    pooled: Metrics | None
+    """Of all rows together; None where runs judged the same image, which would then count twice. Average precisions
+    mix the scores of different networks: those of `spread` do not."""
+    recall: dict[str, Rate]
+    """Per class of `pooled`, with its interval, which takes images as independent; exposures of one part are not."""
+    spread: dict[str, Spread]
+    runs: dict[str, Metrics]
+
+
+def pool(runs: Mapping[str, Judged]) -> Pool:
+    """Pool the predictions of some runs, by name. Raises DataError if they have different classes."""
+    first, classes = next((name, run.classes) for name, run in runs.items())
+    for name, run in runs.items():
+        if run.classes != classes:
+            raise DataError(
+                f"{name}: found the classes {', '.join(run.classes)}, expected those of {first}, "
+                f"{', '.join(classes)}; pool runs on the same data"
+            )
+    metrics = {name: run.metrics() for name, run in runs.items()}
+    seen = [{row.image for row in run.images} for run in runs.values()]
+    different = set().union(*seen)
+    rows = tuple(row for run in runs.values() for row in run.images)
+    pooled = Judged(classes, rows).metrics() if len(different) == sum(map(len, seen)) else None
+    return Pool(
+        images=len(different),
+        pooled=pooled,
+        recall={one.name: rate(one.found, one.positives) for one in pooled.classes} if pooled else {},
+        spread=_spreads(metrics, classes),
+        runs=metrics,
+    )
+
+
+def spread_table(made: Pool) -> Table:
+    """One row per measure, one column per run, all in percent."""
+    table = Table(title=f"each of {len(made.runs)} runs, in percent; ± is the deviation of a run", title_justify="left")
+    for column in ("measure", *made.runs, "mean", "±"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    for number, (name, one) in enumerate(made.spread.items(), start=1):
+        cells = map(percent, (*one.values, one.mean, one.deviation))
+        table.add_row(name.removesuffix(".value").replace("_", " "), *cells, end_section=number == len(MEASURES))
+    return table
+
+
+def recall_lines(made: Pool) -> list[str]:
+    """The pooled recall of each class with its interval, in words."""
+    return [f"{name}: found {rate_text(one)}" for name, one in made.recall.items()]
+
+
+def _spreads(metrics: Mapping[str, Metrics], classes: tuple[str, ...]) -> dict[str, Spread]:
+    spreads = {name: _spread([_known(one.named(name)) for one in metrics.values()]) for name in MEASURES}
+    for key in _OF_A_CLASS:
+        for index, name in enumerate(classes):
+            spreads[f"{name}: {key}"] = _spread([getattr(one.classes[index], key) for one in metrics.values()])
+    return spreads
+
+
+def _spread(values: list[float | None]) -> Spread:
+    known = [value for value in values if value is not None]
+    return Spread(
+        values=tuple(values),
+        mean=fmean(known) if known else None,
+        deviation=stdev(known) if len(known) > 1 else None,
+    )
+
+
+def _known(value: float) -> float | None:
+    return None if value == float("-inf") else value

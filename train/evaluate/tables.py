@@ -1,0 +1,84 @@
+"""Metrics as tables and sentences, for the terminal and the report."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from train.evaluate.metrics import Metrics, Rate, rate
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table as Markdown, numbers to the right."""
+        rule = ("---", *["--:"] * (len(self.columns) - 1))
+        return "\n".join(f"| {' | '.join(row)} |" for row in (self.columns, rule, *self.rows)) + "\n"
+
+
+COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "F1", "AP", "IoU pooled", "IoU positives")
+
+
+def class_rows(metrics: Metrics) -> list[tuple[str, ...]]:
+    """One row per class, then their mean, then defect or not, under `COLUMNS`."""
+    rows = []
+    for one in metrics.classes:
+        counts = (str(one.positives), str(one.found), str(one.false_alarms))
+        shares = (one.recall, one.precision, one.f1, one.average_precision, one.iou_pooled, one.iou_positives)
+        rows.append((one.name, *counts, *map(percent, shares)))
+    means = (metrics.mean_average_precision, metrics.mean_iou_pooled, metrics.mean_iou_positives)
+    rows.append(("mean of classes", "", "", "", percent(metrics.mean_recall), "", "", *map(percent, means)))
+    union = (metrics.union.average_precision, metrics.union.iou_pooled, metrics.union.iou_positives)
+    rows.append(("defect or not", "", "", "", "", "", "", *map(percent, union)))
+    return rows
+
+
+def metrics_table(metrics: Metrics, title: str) -> Table:
+    """The rows of all classes with the measures over all of them below, for the terminal."""
+    table = Table(title=title, title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "class" else "right")
+    rows = class_rows(metrics)
+    for number, row in enumerate(rows, start=1):
+        table.add_row(*row, end_section=number == len(metrics.classes))
+    table.caption = "\n".join(sentences(metrics))
+    table.caption_justify = "left"
+    return table
+
+
+def text_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """Plain rows for the terminal, numbers to the right."""
+    table = Table()
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def percent(value: float | None) -> str:
+    """A share in percent, or a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def sentences(metrics: Metrics) -> list[str]:
+    """The measures over all classes, in words."""
+    nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
+    share = metrics.false_rejects_at_no_escape
+    at_no_escape = "-" if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
+    return [
+        f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}",
+        f"false rejects at no escape {at_no_escape}",
+        f"accuracy over image x class pairs {percent(metrics.accuracy_pairs)} %; "
+        f"mean IoU over pairs {percent(metrics.mean_iou_pairs)} % (predicting nothing: {nothing} %)",
+    ]
+
+
+def rate_text(rate: Rate) -> str:
+    """A share with its counts and its interval."""
+    return f"{rate.count} of {rate.total} ({percent(rate.value)} %, 95 %: {percent(rate.low)} to {percent(rate.high)})"

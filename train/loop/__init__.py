@@ -1,0 +1,1 @@
+"""The training loop: runs, epochs, learning rate, history, distributed training."""

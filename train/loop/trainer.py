@@ -1,0 +1,213 @@
+"""The network in training: one epoch, one validation, a state that can be put away and taken up again."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from train.augment.batch import augment, draw
+from train.data.device_set import Batch, DeviceSet, targets
+from train.data.prefetch import ahead
+from train.device import Compute
+from train.errors import RecipeError, TrainError
+from train.evaluate.outputs import Outputs
+from train.loop.distributed import World
+from train.loop.lr_schedule import epoch_generator, learning_rate
+from train.losses import Loss
+from train.models.can import Inspector, class_logits
+from train.recipe import OptimiserRecipe, Recipe
+
+_SHOWN_EVERY = 8
+"""Steps between two readings of the loss for the progress bar."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What one pass over the validation part gave."""
+
+    outputs: Outputs
+    losses: tuple[float, ...]
+    """The scheduled loss of each class."""
+
+
+class Trainer:
+    """A network, its optimiser and its averages under one recipe.
+
+    Every random draw of an epoch follows from the seed and the epoch's number alone, so a run that goes on from the
+    end of any epoch gives the very weights of one that was never interrupted.
+    """
+
+    def __init__(self, network: Inspector, recipe: Recipe, classes: int, compute: Compute, world: World | None = None):
+        self.recipe, self.compute, self.world = recipe, compute, world or World()
+        self.parts = self.world.size * recipe.run.accumulate
+        if recipe.run.batch % self.parts:
+            raise RecipeError(
+                f"recipe {recipe.name}: run.batch: found {recipe.run.batch}, expected a multiple of {self.parts} "
+                f"({self.world.size} processes x run.accumulate {recipe.run.accumulate})"
+            )
+        if self.world.size > 1 and compute.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.network = network.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = Loss(recipe.loss, classes, compute.device)
+        self.optimiser = _optimiser(self.network, recipe.optimiser)
+        self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
+        self.average = _average(self.network, recipe.run.average)
+        self._forward = _wrapped(self.network, recipe, self.world)
+        self.waited_s = 0.0
+        """How long the steps of the last epoch waited for their batches."""
+
+    @property
+    def kept(self) -> Inspector:
+        """The network that is validated and stored: the average where there is one."""
+        return cast(Inspector, self.average.module) if self.average is not None else self.network
+
+    def train_epoch(self, data: DeviceSet, epoch: int, on_step: Callable[[int, float], None]) -> float:
+        """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
+        generator = epoch_generator(self.recipe.seed, epoch)
+        self._train_mode()
+        run = self.recipe.run
+        order = data.shuffled(run.batch, generator, run.draw == "balanced", run.epoch_images)
+        batches = (self._parts(data, index, draw(len(index), self.recipe.augment, generator)) for index in order)
+        total, shown = torch.zeros((), device=self.compute.device), 0.0
+        with closing(ahead(batches) if data.busy else batches) as coming:
+            for number, parts in enumerate(self._awaited(coming)):
+                self._set_learning_rate(epoch + number / len(order))
+                total += self._step(parts, epoch)
+                if number % _SHOWN_EVERY == 0:
+                    shown = float(total) / (number + 1)  # makes the host wait for the device
+                on_step(len(order[number]), shown)
+        mean = self.world.mean(float(total) / len(order))
+        if not math.isfinite(mean):
+            raise TrainError(
+                f"epoch {epoch + 1}: found a loss that is {mean}, expected a number; "
+                "lower optimiser.learning_rate or set optimiser.clip_norm, and start anew in another --out"
+            )
+        return mean
+
+    @torch.inference_mode()
+    def validate(self, data: DeviceSet, epoch: int) -> Validation:
+        """Outputs and losses on `data` with the weights that are kept."""
+        network = self.kept.eval()
+        scores, masks, losses = [], [], []
+        for batch in data.in_order(self.recipe.run.batch):
+            logits, terms = self._logits_and_terms(network, batch)
+            losses.append(self.loss.per_class(terms, epoch, self.recipe.run.epochs) * len(logits))
+            scores.append(torch.sigmoid(class_logits(logits)).cpu())
+            masks.append(as_levels(logits).cpu())
+        outputs = Outputs(torch.cat(scores).numpy(), torch.cat(masks).numpy())
+        return Validation(outputs, tuple((torch.stack(losses).sum(dim=0) / len(data)).tolist()))
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on, besides the recipe and the data."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state again."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def _parts(self, data: DeviceSet, index: Tensor, drawn: Tensor) -> list[Batch]:
+        """This process's share of the batch `index`, augmented, in the parts that it computes one after another."""
+        share = self.world.share(torch.arange(len(index)))
+        return [
+            augment(data.batch(index[rows]), self.recipe.augment, drawn[rows])
+            for rows in torch.tensor_split(share, self.recipe.run.accumulate)
+        ]
+
+    def _awaited(self, coming: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
+        """The same, with the time that the host waits for them."""
+        self.waited_s = 0.0
+        while True:
+            began = time.monotonic()
+            parts = next(coming, None)
+            self.waited_s += time.monotonic() - began
+            if parts is None:
+                return
+            yield parts
+
+    def _step(self, parts: list[Batch], epoch: int) -> Tensor:
+        """One step of the optimiser; returns its mean loss."""
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.compute.device)
+        for number, batch in enumerate(parts, start=1):
+            with nullcontext() if number == len(parts) else self._no_sync():
+                _, terms = self._logits_and_terms(self._forward, batch)
+                loss = self.loss.total(terms, epoch, self.recipe.run.epochs) / self.recipe.run.accumulate
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        self._clip()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return total
+
+    def _logits_and_terms(self, network: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Any]:
+        with self.compute.autocast():
+            logits = network(batch.frames)
+        logits = logits.float()
+        return logits, self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))
+
+    def _no_sync(self) -> Any:
+        """Between micro-batches the processes do not exchange gradients."""
+        return self._forward.no_sync() if isinstance(self._forward, DistributedDataParallel) else nullcontext()
+
+    def _clip(self) -> None:
+        if self.recipe.optimiser.clip_norm:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip_norm)
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.recipe.optimiser.freeze_batchnorm:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def _set_learning_rate(self, epoch: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.recipe.optimiser, epoch, self.recipe.run.epochs)
+
+
+def as_levels(logits: Tensor) -> Tensor:
+    """Masks uint8, Floor(p * 255 + 0.5), as a bundle's graph gives them."""
+    return torch.floor(torch.sigmoid(logits) * 255 + 0.5).to(torch.uint8)
+
+
+def _optimiser(network: Inspector, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        betas=(recipe.beta1, recipe.beta2),
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _average(network: Inspector, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+def _wrapped(network: Inspector, recipe: Recipe, world: World) -> Any:
+    """The network as it is called in training: shared between processes, compiled."""
+    called: Any = network
+    if world.size > 1:
+        called = DistributedDataParallel(network)
+    return torch.compile(called) if recipe.run.compile else called

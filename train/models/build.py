@@ -1,0 +1,22 @@
+"""The network that a recipe names, with its normalisation in front."""
+
+from torch import nn
+
+from train.models.can import ContextAggregation, Inspector
+from train.models.can_fine import FineContext
+from train.models.smp import make_peer
+from train.recipe import NetworkRecipe
+
+
+def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> Inspector:
+    """A fresh network with `classes` mask channels for frames of `in_channels`."""
+    body = _body(recipe, in_channels, classes)
+    return Inspector(body, recipe.mean, recipe.deviation, by_image=recipe.normalise == "image")
+
+
+def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
+    if recipe.model == "can":
+        return ContextAggregation(in_channels, classes, recipe.width, recipe.pooling, recipe.skip, recipe.prior)
+    if recipe.model == "can-fine":
+        return FineContext(in_channels, classes, recipe.width, recipe.skip, recipe.prior)
+    return make_peer(recipe.model, in_channels, classes, recipe.pretrained)

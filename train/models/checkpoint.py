@@ -1,0 +1,171 @@
+"""Checkpoints: one file with the weights and everything they were made from."""
+
+import hashlib
+import os
+import pickle
+import platform
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from bundle import InputSpec, Threshold, first_problem
+from train.data.splits import Split
+from train.errors import CheckpointError
+from train.models.build import make_network
+from train.models.can import Inspector
+from train.recipe import Recipe
+
+FORMAT: Literal[1] = 1
+"""Version of the layout that this software writes and reads."""
+
+_MARK = "edge-inspect checkpoint"
+
+
+class Meta(BaseModel):
+    """What the weights were made from, and what they are good for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = FORMAT
+    recipe: Recipe
+    classes: tuple[str, ...]
+    """In channel order."""
+    split: Split
+    thresholds: dict[str, Threshold]
+    """One per class in channel order, chosen on the validation part."""
+    epoch: int
+    """Epochs trained, 1 after the first."""
+    metrics: dict[str, Any] = {}
+    """Measures of the validation part ("val") and, at the end of a run, of the test part ("test"); where the thresholds
+    were chosen anew, of the images that they were chosen on alone ("held_out")."""
+    data: str = ""
+    """Name of the data set."""
+    citation: str = ""
+    software: dict[str, str] = {}
+    init: str = ""
+    """The sha256 of the checkpoint that the weights started from, where there was one."""
+
+    @property
+    def input(self) -> InputSpec:
+        """The network's input."""
+        return self.recipe.input
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory."""
+
+    meta: Meta
+    weights: dict[str, Tensor]
+    """State of the `Inspector`; buffers included."""
+    training: dict[str, Any] | None = None
+    """Optimiser, averages and history, where the run can go on from here; tensors and plain values."""
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint whole or not at all. Raises CheckpointError if the disk does not take it."""
+    content = {
+        "mark": _MARK,
+        "format": FORMAT,
+        "meta": checkpoint.meta.model_dump_json(),
+        "weights": checkpoint.weights,
+        "training": checkpoint.training,
+    }
+    part = path.with_suffix(".part")
+    try:
+        torch.save(content, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
+        with suppress(OSError):
+            part.unlink()
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: cannot be written ({reason}); check the folder and the disk's space") from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU; nothing in it is executed.
+
+    Raises CheckpointError for a file that is missing, damaged, no checkpoint of ours, or of another format.
+    """
+    _check_whole(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: found no such file, expected a checkpoint; check the path") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint ({reason}); it is damaged or another kind of file: copy it again"
+        ) from None
+    return _checked(content, path)
+
+
+def _check_whole(path: Path) -> None:
+    """Hold every member of the file against its CRC-32, which torch.load does not."""
+    if not path.is_file():
+        return  # torch.load says what is wrong
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint: found a truncated file or none of `train`; copy it again"
+        )
+    try:
+        with zipfile.ZipFile(path) as members:
+            damaged = members.testzip()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error}); copy it again") from None
+    if damaged is not None:
+        raise CheckpointError(f"{path}: found another content of {damaged} than was written; copy it again")
+
+
+def build_network(checkpoint: Checkpoint) -> Inspector:
+    """The checkpoint's network in evaluation mode. Raises CheckpointError if the weights are not of it."""
+    meta = checkpoint.meta
+    settings = meta.recipe.network.model_copy(update={"pretrained": False})
+    network = make_network(settings, meta.input.channels, len(meta.classes))
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(
+            f"checkpoint: weights do not fit the network {settings.model} of its own recipe ({problem}); "
+            "it was written by another version: train again"
+        ) from None
+    return network.eval()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def software() -> dict[str, str]:
+    """Versions of what trains."""
+    try:
+        own = version("edge-inspect")
+    except PackageNotFoundError:
+        own = "not installed"
+    return {"edge-inspect": own, "python": platform.python_version(), "torch": str(torch.__version__)}
+
+
+def _checked(content: object, path: Path) -> Checkpoint:
+    if not isinstance(content, dict) or content.get("mark") != _MARK:
+        raise CheckpointError(f"{path}: found a file of weights that `train` did not write, expected best.pt")
+    if content["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: found checkpoint format {content['format']!r}, expected {FORMAT}; "
+            "use the version of edge-inspect that wrote it, or train again"
+        )
+    try:
+        meta = Meta.model_validate_json(content["meta"])
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path}: {first_problem(error)}; it was written by another version: train again"
+        ) from None
+    return Checkpoint(meta, content["weights"], content["training"])

@@ -1,0 +1,98 @@
+"""The report's pictures: curves and sheets of parts, as PNG."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from bundle import Threshold
+from train.data.dataset import Image, Masks
+from train.data.image_set import ImageSet
+from train.evaluate.outputs import Outputs
+from train.evaluate.prediction import enlarged
+
+TRUE, PREDICTED = (0, 170, 0), (230, 0, 0)
+"""Colours of the outlines, RGB."""
+
+_ANY = "defect or not"
+
+
+def training_curves(rows: Sequence[Mapping[str, Any]], best: str) -> str:
+    """Loss of the training, and the measures of the validation part, over the epochs."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = range(1, len(rows) + 1)
+    left.plot(epochs, [row["loss"] for row in rows], marker=".")
+    left.set(title="loss (training)", xlabel="epoch")
+    for name in sorted(rows[0]["measures"]):
+        values = [100 * max(row["measures"][name], 0) for row in rows]
+        right.plot(epochs, values, marker=".", linewidth=2.5 if name == best else 1, label=name)
+    right.set(title="validation, %", xlabel="epoch", ylim=(0, 101))
+    right.legend(fontsize="x-small")
+    return _png(figure)
+
+
+def class_curves(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
+    """Validation loss of each class, and its probability in the guided crops, over the epochs."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = range(1, len(rows) + 1)
+    for index, name in enumerate(classes):
+        left.plot(epochs, [row["val_losses"][index] for row in rows], marker=".", label=name)
+        drawn = [(row.get("crop_probabilities") or [np.nan] * len(classes))[index] for row in rows]
+        right.plot(epochs, drawn, marker=".", label=name)
+    crops = any(row.get("crop_probabilities") for row in rows)
+    left.set(title="validation loss by class, as scheduled", xlabel="epoch", yscale="log")
+    title = "probability in the guided crops" if crops else "no guided crops"
+    right.set(title=title, xlabel="epoch", ylim=(0, 1), xlim=(0.5, len(rows) + 0.5))
+    left.legend(fontsize="x-small")
+    return _png(figure)
+
+
+def precision_recall(outputs: Outputs, images: ImageSet, classes: Sequence[str]) -> str:
+    """Precision over recall of each class's image score, and of the largest score."""
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    defective = np.asarray(images.labels.any(axis=1))
+    labels_by_name = {name: images.labels[:, index] for index, name in enumerate(classes)} | {_ANY: defective}
+    scores_by_name = {name: outputs.scores[:, index] for index, name in enumerate(classes)}
+    scores_by_name[_ANY] = outputs.scores.max(axis=1)
+    for name, labels in labels_by_name.items():
+        if labels.any():
+            precision, recall, _ = precision_recall_curve(labels, scores_by_name[name])
+            axes.plot(recall, precision, label=name, linewidth=2.5 if name == _ANY else 1.2)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    axes.legend(fontsize="x-small")
+    return _png(figure)
+
+
+def outlined_part(
+    image: Image, truth: Masks, masks: NDArray[np.uint8], found: NDArray[np.bool_], thresholds: Sequence[Threshold]
+) -> str:
+    """One part with its truth and what was found outlined; image [channels, H, W], truth [C, H, W], masks [C, h, w]."""
+    height, width = image.shape[1:]
+    picture = np.ascontiguousarray(np.broadcast_to(image, (3, height, width)).transpose(1, 2, 0))
+    for index, threshold in enumerate(thresholds):
+        if found[index]:
+            _outline(picture, enlarged(masks[index] >= threshold.level, height, width), PREDICTED)
+        _outline(picture, truth[index], TRUE)
+    _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return base64.b64encode(png.tobytes()).decode()
+
+
+def _outline(picture: Image, mask: Masks, colour: tuple[int, int, int]) -> None:
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, contours, -1, colour, 1)
+
+
+def _png(figure: Figure) -> str:
+    """The figure as base64 of a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return base64.b64encode(buffer.getvalue()).decode()
