@@ -1,4 +1,4 @@
-"""The import table: which package may import which. Read off the source, so that an import inside a function counts too."""
+"""The import table: which package may import which. Read off the source: an import inside a function counts too."""
 
 import ast
 from collections import defaultdict
