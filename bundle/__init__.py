@@ -2,7 +2,9 @@
 
 from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, decide
 from bundle.errors import BundleDamaged, BundleError, BundleFormat, FrameError, GoldenMismatch, os_problem
+from bundle.files import sync_folder, write_whole
 from bundle.folder import Bundle, load_bundle, write_bundle
+from bundle.frozen_model import FrozenModel
 from bundle.golden import Golden
 from bundle.images import SUFFIXES, encode_png, read_image
 from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
@@ -20,6 +22,7 @@ __all__ = [
     "Decision",
     "Defect",
     "FrameError",
+    "FrozenModel",
     "Geometry",
     "Golden",
     "GoldenMismatch",
@@ -43,5 +46,7 @@ __all__ = [
     "read_image",
     "resize",
     "resize_truth",
+    "sync_folder",
     "write_bundle",
+    "write_whole",
 ]

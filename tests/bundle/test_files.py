@@ -1,0 +1,35 @@
+"""Writing a file whole: the old content or the new, nothing in between."""
+
+import pytest
+
+from bundle import write_whole
+
+
+@pytest.mark.parametrize("content", ["Riß\n", b"\x00\xff"])
+def test_a_file_is_replaced(tmp_path, content) -> None:
+    path = tmp_path / "new" / "file"
+    write_whole(path, "old")
+
+    write_whole(path, content)
+
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path) -> None:
+    (tmp_path / "taken").mkdir()
+
+    with pytest.raises(OSError, match="taken"):
+        write_whole(tmp_path / "taken", "new")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_text_that_is_no_unicode_leaves_the_old_file(tmp_path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "old")
+
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\ud800")
+
+    assert path.read_text() == "old"
