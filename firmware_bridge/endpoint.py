@@ -9,7 +9,7 @@ from firmware_bridge.timing import Timing
 
 
 @dataclass
-class Tally:
+class LinkTally:
     """What an endpoint has counted, in messages; `strangers` came from, or for, somebody else."""
 
     sent: int = 0
@@ -23,7 +23,7 @@ class Endpoint(Protocol):
     """One end; `now` is in seconds of any monotonic clock and must not run backwards."""
 
     timing: Timing
-    tally: Tally
+    tally: LinkTally
 
     @property
     def is_open(self) -> bool:

@@ -12,7 +12,7 @@ from firmware_bridge.errors import LinkClosed, LinkError
 from firmware_bridge.events import Event, PortBack, PortLost
 from firmware_bridge.messages import Hello, Message, Offline
 from firmware_bridge.port import BAUD_DEFAULT, BAUD_RANGE, Port, SerialPort
-from firmware_bridge.wiring import UNIT, Way, endpoint
+from firmware_bridge.wiring import UNIT, LinkKind, endpoint
 
 WRITE_TIMEOUT_S = 0.2
 REOPEN_S = (0.1, 2.0)
@@ -59,19 +59,21 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     parts = parse_address(address, SCHEMES)
     baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
     unit = whole_number(address, parts.options, "unit", UNIT, range(1, 248))
-    parity = "N" if _way(address, parts) is Way.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
+    parity = (
+        "N" if _way(address, parts) is LinkKind.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
+    )
     belt = bool(whole_number(address, parts.options, "belt", 0, range(2)))
-    end = endpoint(_way(address, parts), hello, new_session_number(), clock(), baud, unit, belt)
+    end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt)
     # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
     stop_bits = 2 if parts.scheme == "modbus-rtu" and parity == "N" else 1
     return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S, parity, stop_bits), end, clock)
 
 
-def _way(address: str, parts: Address) -> Way:
+def _kind(address: str, parts: Address) -> LinkKind:
     if parts.scheme == "serial":
-        return Way.FRAMED
+        return LinkKind.FRAMED
     role = one_of(address, parts.options, "role", ("server", "client"))
-    return Way.MODBUS_SERVER if role == "server" else Way.MODBUS_CLIENT
+    return LinkKind.MODBUS_SERVER if role == "server" else LinkKind.MODBUS_CLIENT
 
 
 def new_session_number() -> int:

@@ -228,7 +228,7 @@ class Offline(Message, kind=10, reliable=True):
 
 
 @dataclass(frozen=True)
-class Belt(Message, kind=11, reliable=False):
+class BeltPosition(Message, kind=11, reliable=False):
     """From the PLC, every now and then: where the belt is; the next one replaces it.
 
     `arrived` counts the parts that a sensor has seen arrive in the reject bin since the start, and wraps; a line
@@ -240,7 +240,7 @@ class Belt(Message, kind=11, reliable=False):
 
 
 @dataclass(frozen=True)
-class Alarms(Message, kind=12, reliable=False):
+class ActiveAlarms(Message, kind=12, reliable=False):
     """From the edge, every second and with each change: what somebody has to look after; the next one replaces it."""
 
     active: Annotated[int, bits("H", {code.name: code.bit for code in FaultCode})] = 0

@@ -7,7 +7,7 @@ from enum import Enum
 from firmware_bridge.messages import Result, Trigger, Verdict
 
 
-class Decision(Enum):
+class PartFate(Enum):
     """What becomes of a part; WAITING ends at its deadline at the latest."""
 
     WAITING = "waiting"
@@ -23,7 +23,7 @@ class PartRecord:
     triggered_s: float
     answered_s: float | None = None
     result: Result | None = None
-    decision: Decision = Decision.WAITING
+    decision: PartFate = PartFate.WAITING
 
     @property
     def verdict(self) -> Verdict:
@@ -81,19 +81,19 @@ class Ledger:
         if record is None or record.trigger.encoder != result.encoder:
             self.foreign += 1
             return None
-        if record.decision is not Decision.WAITING:
+        if record.decision is not PartFate.WAITING:
             self.repeated += record.result is not None
             self.late += record.result is None
             return None
         record.result, record.answered_s = result, now
-        self._decide(record, Decision.PASSED if result.verdict is Verdict.OK else Decision.REJECTED)
+        self._decide(record, PartFate.PASSED if result.verdict is Verdict.OK else PartFate.REJECTED)
         return record
 
     def watch(self, now: float) -> list[PartRecord]:
         """Reject, and give, the parts whose deadline has passed."""
         overdue = [part for part in self._waiting.values() if now - part.triggered_s >= self.deadline_s]
         for record in overdue:
-            self._decide(record, Decision.REJECTED)
+            self._decide(record, PartFate.REJECTED)
         return overdue
 
     def report(self) -> Report:
@@ -102,9 +102,9 @@ class Ledger:
         decisions = Counter(record.decision for record in records)
         return Report(
             parts=len(records),
-            passed=decisions[Decision.PASSED],
-            rejected=decisions[Decision.REJECTED],
-            unanswered=sum(part.decision is Decision.REJECTED and part.result is None for part in records),
+            passed=decisions[PartFate.PASSED],
+            rejected=decisions[PartFate.REJECTED],
+            unanswered=sum(part.decision is PartFate.REJECTED and part.result is None for part in records),
             late=self.late,
             foreign=self.foreign,
             repeated=self.repeated,
@@ -112,6 +112,6 @@ class Ledger:
             round_trips_s=[part.round_trip_s for part in records if part.round_trip_s is not None],
         )
 
-    def _decide(self, record: PartRecord, decision: Decision) -> None:
+    def _decide(self, record: PartRecord, decision: PartFate) -> None:
         record.decision = decision
         del self._waiting[record.trigger.part_id]

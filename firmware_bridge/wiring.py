@@ -14,7 +14,7 @@ UNIT = 1
 """The Modbus address of whichever side is the server."""
 
 
-class Way(Enum):
+class LinkKind(Enum):
     """How station and PLC speak; for Modbus, what the *station* is."""
 
     FRAMED = "serial"
@@ -23,23 +23,23 @@ class Way(Enum):
 
 
 def endpoint(
-    way: Way, hello: Hello, number: int, now: float, baud: int, unit: int = UNIT, belt: bool = False
+    way: LinkKind, hello: Hello, number: int, now: float, baud: int, unit: int = UNIT, belt: bool = False
 ) -> Endpoint:
     """Make the end of the line that `hello` introduces.
 
     `number` is the session number; Modbus has none. `belt`: whether a PLC that serves the registers has the belt block
     as well. pymodbus is needed only for the Modbus ways.
     """
-    if way is Way.FRAMED:
+    if way is LinkKind.FRAMED:
         return Session(hello, number, now, Timing.for_baud(baud))
     from firmware_bridge.modbus.rtu import RtuClient, RtuServer
 
     timing = Timing.for_modbus(baud)
     is_station = hello.role is Role.EDGE
     handshake: Handshake = (
-        StationHandshake(hello, timing, now, belt or way is Way.MODBUS_SERVER)
+        StationHandshake(hello, timing, now, belt or way is LinkKind.MODBUS_SERVER)
         if is_station
         else PlcHandshake(timing, now)
     )
-    kind = RtuServer if is_station == (way is Way.MODBUS_SERVER) else RtuClient
+    kind = RtuServer if is_station == (way is LinkKind.MODBUS_SERVER) else RtuClient
     return kind(handshake, timing, unit, baud)

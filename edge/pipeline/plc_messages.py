@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from bundle import Box
 from edge.alarms import Alarm
 from edge.part import Part
-from firmware_bridge.messages import Alarms, Fault, FaultCode, Result, Verdict
+from firmware_bridge.messages import ActiveAlarms, Fault, FaultCode, Result, Verdict
 
 TEXT = 32
 """Characters of text on the wire."""
@@ -43,12 +43,12 @@ def to_fault(alarm: Alarm) -> Fault:
     return Fault(FaultCode[alarm.area.name], alarm.part_id, ascii_only[:TEXT])
 
 
-def to_alarms(active: Iterable[Alarm]) -> Alarms:
+def to_alarms(active: Iterable[Alarm]) -> ActiveAlarms:
     """Make the word that says which kinds of alarm are in force."""
     bits = 0
     for alarm in active:
         bits |= FaultCode[alarm.area.name].bit
-    return Alarms(bits)
+    return ActiveAlarms(bits)
 
 
 def _clipped(box: Box) -> Box:

@@ -27,7 +27,7 @@ from edge.records.writer import Records
 from edge.rules import Rules
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
 from firmware_bridge.link import Link
-from firmware_bridge.messages import AGE_UNKNOWN, Belt, Changeover, Fault, FaultCode, Message, Trigger
+from firmware_bridge.messages import AGE_UNKNOWN, BeltPosition, Changeover, Fault, FaultCode, Message, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class Runtime:
         if isinstance(event, Trigger):
             age_s = None if event.age_ms == AGE_UNKNOWN else event.age_ms / 1e3
             self._intake.triggered(event.part_id, event.encoder, age_s)
-        elif isinstance(event, Belt):
+        elif isinstance(event, BeltPosition):
             self._rejects.belt_at(event.encoder, event.arrived)
         elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
             self._rejects.connected(isinstance(event, (HelloReceived, PeerBack)), isinstance(event, HelloReceived))

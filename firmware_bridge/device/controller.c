@@ -96,12 +96,12 @@ static void on_message(void *user, uint8_t kind, const uint8_t *payload, size_t 
     struct ei_controller *controller = user;
     struct ei_result result;
     struct ei_settings settings;
-    struct ei_alarms alarms;
+    struct ei_active_alarms alarms;
     if (kind == EI_KIND_RESULT && ei_unpack_result(payload, size, &result)) {
         on_result(controller, &result);
     } else if (kind == EI_KIND_SETTINGS && ei_unpack_settings(payload, size, &settings)) {
         controller->settings = settings;
-    } else if (kind == EI_KIND_ALARMS && ei_unpack_alarms(payload, size, &alarms)) {
+    } else if (kind == EI_KIND_ACTIVE_ALARMS && ei_unpack_active_alarms(payload, size, &alarms)) {
         controller->alarms = alarms.active;
     } else if (kind == EI_KIND_OFFLINE) {
         controller->offline_session = controller->session.peer.number;
@@ -249,11 +249,11 @@ static void report_belt(struct ei_controller *controller, uint32_t now, uint32_t
     if (!ei_session_is_open(&controller->session) || (int32_t)(now - controller->belt_at) < 0) {
         return;
     }
-    uint8_t payload[EI_BELT_SIZE];
-    struct ei_belt belt = {encoder, controller->arrived};
+    uint8_t payload[EI_BELT_POSITION_SIZE];
+    struct ei_belt_position belt = {encoder, controller->arrived};
     controller->belt_at = now + controller->belt_ms;
-    ei_pack_belt(&belt, payload);
-    ei_session_tell(&controller->session, EI_KIND_BELT, payload, sizeof payload, now);
+    ei_pack_belt_position(&belt, payload);
+    ei_session_tell(&controller->session, EI_KIND_BELT_POSITION, payload, sizeof payload, now);
 }
 
 static void set_outputs(const struct ei_controller *controller)

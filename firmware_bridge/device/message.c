@@ -246,15 +246,15 @@ bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *messag
     return true;
 }
 
-void ei_pack_belt(const struct ei_belt *message, uint8_t *out)
+void ei_pack_belt_position(const struct ei_belt_position *message, uint8_t *out)
 {
     ei_put_u32(out + 0, message->encoder);
     ei_put_u16(out + 4, message->arrived);
 }
 
-bool ei_unpack_belt(const uint8_t *in, size_t size, struct ei_belt *message)
+bool ei_unpack_belt_position(const uint8_t *in, size_t size, struct ei_belt_position *message)
 {
-    if (size != EI_BELT_SIZE) {
+    if (size != EI_BELT_POSITION_SIZE) {
         return false;
     }
     message->encoder = ei_get_u32(in + 0);
@@ -262,14 +262,14 @@ bool ei_unpack_belt(const uint8_t *in, size_t size, struct ei_belt *message)
     return true;
 }
 
-void ei_pack_alarms(const struct ei_alarms *message, uint8_t *out)
+void ei_pack_active_alarms(const struct ei_active_alarms *message, uint8_t *out)
 {
     ei_put_u16(out + 0, message->active);
 }
 
-bool ei_unpack_alarms(const uint8_t *in, size_t size, struct ei_alarms *message)
+bool ei_unpack_active_alarms(const uint8_t *in, size_t size, struct ei_active_alarms *message)
 {
-    if (size != EI_ALARMS_SIZE) {
+    if (size != EI_ACTIVE_ALARMS_SIZE) {
         return false;
     }
     message->active = ei_get_u16(in + 0);
@@ -286,8 +286,8 @@ union any_message {
     struct ei_settings settings;
     struct ei_counters counters;
     struct ei_offline offline;
-    struct ei_belt belt;
-    struct ei_alarms alarms;
+    struct ei_belt_position belt_position;
+    struct ei_active_alarms active_alarms;
 };
 
 bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)
@@ -314,10 +314,10 @@ bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)
         return ei_unpack_counters(in, size, &any.counters);
     case EI_KIND_OFFLINE:
         return ei_unpack_offline(in, size, &any.offline);
-    case EI_KIND_BELT:
-        return ei_unpack_belt(in, size, &any.belt);
-    case EI_KIND_ALARMS:
-        return ei_unpack_alarms(in, size, &any.alarms);
+    case EI_KIND_BELT_POSITION:
+        return ei_unpack_belt_position(in, size, &any.belt_position);
+    case EI_KIND_ACTIVE_ALARMS:
+        return ei_unpack_active_alarms(in, size, &any.active_alarms);
     default:
         return false;
     }
@@ -383,17 +383,17 @@ bool ei_repack(uint8_t kind, const uint8_t *in, size_t size, uint8_t *out)
         }
         ei_pack_offline(&any.offline, out);
         return true;
-    case EI_KIND_BELT:
-        if (!ei_unpack_belt(in, size, &any.belt)) {
+    case EI_KIND_BELT_POSITION:
+        if (!ei_unpack_belt_position(in, size, &any.belt_position)) {
             return false;
         }
-        ei_pack_belt(&any.belt, out);
+        ei_pack_belt_position(&any.belt_position, out);
         return true;
-    case EI_KIND_ALARMS:
-        if (!ei_unpack_alarms(in, size, &any.alarms)) {
+    case EI_KIND_ACTIVE_ALARMS:
+        if (!ei_unpack_active_alarms(in, size, &any.active_alarms)) {
             return false;
         }
-        ei_pack_alarms(&any.alarms, out);
+        ei_pack_active_alarms(&any.active_alarms, out);
         return true;
     default:
         return false;

@@ -25,8 +25,8 @@ enum {
     EI_SETTINGS_SIZE = 15,
     EI_COUNTERS_SIZE = 28,
     EI_OFFLINE_SIZE = 32,
-    EI_BELT_SIZE = 6,
-    EI_ALARMS_SIZE = 2,
+    EI_BELT_POSITION_SIZE = 6,
+    EI_ACTIVE_ALARMS_SIZE = 2,
 };
 
 enum {
@@ -40,8 +40,8 @@ enum {
     EI_KIND_SETTINGS = 8,
     EI_KIND_COUNTERS = 9,
     EI_KIND_OFFLINE = 10,
-    EI_KIND_BELT = 11,
-    EI_KIND_ALARMS = 12,
+    EI_KIND_BELT_POSITION = 11,
+    EI_KIND_ACTIVE_ALARMS = 12,
 };
 
 enum {
@@ -170,18 +170,18 @@ struct ei_offline {
 void ei_pack_offline(const struct ei_offline *message, uint8_t *out);
 bool ei_unpack_offline(const uint8_t *in, size_t size, struct ei_offline *message);
 
-struct ei_belt {
+struct ei_belt_position {
     uint32_t encoder;
     uint16_t arrived;
 };
-void ei_pack_belt(const struct ei_belt *message, uint8_t *out);
-bool ei_unpack_belt(const uint8_t *in, size_t size, struct ei_belt *message);
+void ei_pack_belt_position(const struct ei_belt_position *message, uint8_t *out);
+bool ei_unpack_belt_position(const uint8_t *in, size_t size, struct ei_belt_position *message);
 
-struct ei_alarms {
+struct ei_active_alarms {
     uint16_t active;
 };
-void ei_pack_alarms(const struct ei_alarms *message, uint8_t *out);
-bool ei_unpack_alarms(const uint8_t *in, size_t size, struct ei_alarms *message);
+void ei_pack_active_alarms(const struct ei_active_alarms *message, uint8_t *out);
+bool ei_unpack_active_alarms(const uint8_t *in, size_t size, struct ei_active_alarms *message);
 
 /* Whether the payload is a message of this kind. */
 bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size);

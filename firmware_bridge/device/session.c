@@ -245,9 +245,9 @@ static void on_frame(struct ei_session *session, const struct ei_header *header,
     if (header->kind == EI_KIND_ACK) {
         acknowledged(session, header->sequence);
         transmit(session, now);
-    } else if (header->kind == EI_KIND_ALARMS) {
+    } else if (header->kind == EI_KIND_ACTIVE_ALARMS) {
         session->on_message(session->user, header->kind, payload, size);
-    } else if (header->kind != EI_KIND_HEARTBEAT && header->kind != EI_KIND_BELT) {
+    } else if (header->kind != EI_KIND_HEARTBEAT && header->kind != EI_KIND_BELT_POSITION) {
         put(session, EI_KIND_ACK, payload, 0, header->sequence, now);
         if (first_time(&session->peer, header->sequence)) {
             session->on_message(session->user, header->kind, payload, size);

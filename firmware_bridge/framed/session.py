@@ -12,7 +12,7 @@ restarted is never taken for a repetition of itself, and nothing meant for its f
 
 from dataclasses import dataclass, field
 
-from firmware_bridge.endpoint import Tally
+from firmware_bridge.endpoint import LinkTally
 from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Refused, Undelivered
 from firmware_bridge.framed.delivery import Delivery
@@ -20,8 +20,8 @@ from firmware_bridge.framed.frames import FrameDecoder, encode_frame
 from firmware_bridge.messages import (
     PROTOCOL_VERSION,
     Ack,
-    Alarms,
-    Belt,
+    ActiveAlarms,
+    BeltPosition,
     Header,
     Heartbeat,
     Hello,
@@ -70,7 +70,7 @@ class Session:
         self.hello, self.number, self.timing = hello, number, timing or Timing()
         self.state = State.RUNNING
         self.peer_hello: Hello | None = None
-        self.tally = Tally()
+        self.tally = LinkTally()
         self.decoder = FrameDecoder()
         self.delivery = Delivery(self.timing)
         self._outbox = bytearray()
@@ -93,7 +93,7 @@ class Session:
 
         Where the belt is, or which alarms are in force, is said once or, if nobody hears it, not at all.
         """
-        if isinstance(message, (Alarms, Belt)):
+        if isinstance(message, (ActiveAlarms, BeltPosition)):
             if self.is_open:
                 self._put(message, now)
             return []
@@ -169,7 +169,7 @@ class Session:
             self._transmit(now)
         elif message.RELIABLE:
             events += self._on_reliable(header.sequence, message, now)
-        elif isinstance(message, (Alarms, Belt)):
+        elif isinstance(message, (ActiveAlarms, BeltPosition)):
             events.append(message)
         return events
 

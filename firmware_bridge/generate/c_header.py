@@ -19,9 +19,15 @@ from firmware_bridge.messages import (
 
 _NOTE = "/* Written by `python -m firmware_bridge.generate` from firmware_bridge/messages.py; change it there. */\n"
 _C_TYPES = {"B": "uint8_t", "H": "uint16_t", "I": "uint32_t"}
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)[1:]
+
+
 _ENUMS: tuple[type[IntEnum], ...] = (Verdict, Role, State, FaultCode, OnSilence)
 _LAYOUTS: dict[str, Layout] = {"header": HEADER} | {
-    kind.__name__.lower(): kind.LAYOUT for _, kind in sorted(KINDS.items()) if kind.LAYOUT.fields
+    _snake(kind.__name__): kind.LAYOUT for _, kind in sorted(KINDS.items()) if kind.LAYOUT.fields
 }
 _VALID_SIGNATURE = "bool ei_is_valid(uint8_t kind, const uint8_t *in, size_t size)"
 _REPACK_SIGNATURE = "bool ei_repack(uint8_t kind, const uint8_t *in, size_t size, uint8_t *out)"
@@ -37,7 +43,7 @@ def header_text() -> str:
         ("AGE_UNKNOWN", AGE_UNKNOWN),
     ]
     sizes = [(f"{name.upper()}_SIZE", layout.size) for name, layout in _LAYOUTS.items()]
-    kinds = [(f"KIND_{kind.__name__.upper()}", number) for number, kind in sorted(KINDS.items())]
+    kinds = [(f"KIND_{_snake(kind.__name__).upper()}", number) for number, kind in sorted(KINDS.items())]
     blocks = [limits, sizes, kinds, *([(_member(enum, m.name), m.value) for m in enum] for enum in _ENUMS)]
     lines = [_NOTE, "#ifndef EI_MESSAGE_H", "#define EI_MESSAGE_H", "", "#include <stdbool.h>", "#include <stddef.h>"]
     lines += ["#include <stdint.h>", ""]
@@ -72,8 +78,7 @@ def source_text() -> str:
 
 
 def _member(enum: type[IntEnum], name: str) -> str:
-    prefix = "".join("_" + letter if letter.isupper() else letter.upper() for letter in enum.__name__)[1:]
-    return f"{prefix}_{name}"
+    return f"{_snake(enum.__name__).upper()}_{name}"
 
 
 def _declare(field: str, wire: Wire) -> str:
@@ -147,7 +152,7 @@ def _switch_lines(repack: bool) -> Iterator[str]:
     yield "    union any_message any;"
     yield "    switch (kind) {"
     for _, kind in sorted(KINDS.items()):
-        name = kind.__name__.lower()
+        name = _snake(kind.__name__)
         yield f"    case EI_KIND_{name.upper()}:"
         if name not in _LAYOUTS:
             yield "        return size == 0;"

@@ -4,7 +4,7 @@ from collections import deque
 
 from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, Undelivered
-from firmware_bridge.messages import Alarms, Belt, Changeover, Hello, Message, Role, Trigger
+from firmware_bridge.messages import ActiveAlarms, BeltPosition, Changeover, Hello, Message, Role, Trigger
 from firmware_bridge.modbus.handshake import ENABLED, READY, Pulse
 from firmware_bridge.modbus.register_map import ALARMS, BELT, CONTROL, RESULT, STATUS, Block, read_result
 from firmware_bridge.sequence import following
@@ -27,7 +27,7 @@ class PlcHandshake:
         self._triggers: deque[tuple[float, Trigger]] = deque()
         self._trigger = Trigger(0, 0)
         self._sequence = self._ack = self._recipe = 0
-        self._belt, self._alarms = Belt(0), Alarms()
+        self._belt, self._alarms = BeltPosition(0), ActiveAlarms()
         self.malformed = 0
 
     @property
@@ -87,7 +87,7 @@ class PlcHandshake:
         return [result]
 
     def _heard(self, values: dict[str, dict[str, int]]) -> list[Event]:
-        alarms = Alarms(values.get("alarms", {"alarms": 0})["alarms"])
+        alarms = ActiveAlarms(values.get("alarms", {"alarms": 0})["alarms"])
         changed, self._alarms = alarms != self._alarms, alarms
         return [alarms] if changed else []
 
@@ -99,7 +99,7 @@ class PlcHandshake:
         """See Handshake."""
         if isinstance(message, Changeover):
             self._recipe = message.recipe
-        elif isinstance(message, Belt):
+        elif isinstance(message, BeltPosition):
             self._belt = message
         elif not isinstance(message, Trigger):
             return [Undelivered(message, "Modbus has no register for this message")]

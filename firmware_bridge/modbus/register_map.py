@@ -11,7 +11,7 @@ from typing import Any
 
 from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.layout import SCORE_STEPS
-from firmware_bridge.messages import Alarms, FaultCode, Result, Verdict
+from firmware_bridge.messages import ActiveAlarms, FaultCode, Result, Verdict
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ ALARMS = Block(
     "alarms",
     STATUS.address + STATUS.count,
     "station",
-    (Register("alarms", 1, f"alarms in force, by the faults' numbers: {Alarms.LAYOUT.fields['active'].range}"),),
+    (Register("alarms", 1, f"alarms in force, by the faults' numbers: {ActiveAlarms.LAYOUT.fields['active'].range}"),),
 )
 BLOCKS = (CONTROL, BELT, RESULT, STATUS, ALARMS)
 

@@ -18,7 +18,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterResponse,
 )
 
-from firmware_bridge.endpoint import Tally
+from firmware_bridge.endpoint import LinkTally
 from firmware_bridge.events import Event, Refused
 from firmware_bridge.messages import Hello, Message, Role
 from firmware_bridge.modbus.handshake import Handshake
@@ -63,7 +63,7 @@ class _RtuEnd:
     """What both ends share: a handshake, its heartbeat, and the values of the other side."""
 
     def __init__(self, handshake: Handshake, timing: Timing, is_server: bool, unit: int, baud: int) -> None:
-        self.handshake, self.timing, self.tally = handshake, timing, Tally()
+        self.handshake, self.timing, self.tally = handshake, timing, LinkTally()
         self._gap_s = silent_interval_s(baud)
         # A scheduler does not keep 3.5 characters; what the pause is for is to drop the remains of a damaged frame.
         self._frames = _Frames(is_server, unit, pause_s=max(0.02, self._gap_s))

@@ -5,8 +5,8 @@ from collections import deque
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Undelivered
 from firmware_bridge.messages import (
     AGE_UNKNOWN,
-    Alarms,
-    Belt,
+    ActiveAlarms,
+    BeltPosition,
     Changeover,
     Fault,
     Hello,
@@ -36,7 +36,7 @@ class StationHandshake:
     def __init__(self, hello: Hello, timing: Timing, now: float, belt: bool = True) -> None:
         """Begin in state 0: the PLC must show that it has noticed. `belt`: whether the PLC has the belt block."""
         self.theirs: tuple[Block, ...] = (CONTROL, BELT) if belt else (CONTROL,)
-        self._belt, self._belt_beat = Belt(0), 0
+        self._belt, self._belt_beat = BeltPosition(0), 0
         self._pulse, self._timing = Pulse(timing, now), timing
         self._state, self._met = DISABLED, False
         self._results: deque[Result] = deque()  # the first one is shown
@@ -130,8 +130,8 @@ class StationHandshake:
         """Tell where the belt is whenever the PLC shows that it lives, once it has written that at all."""
         block, beat = values.get("belt", {"belt_encoder": 0, "arrived": 0}), values["control"]["plc_heartbeat"]
         before = self._belt, self._belt_beat
-        self._belt, self._belt_beat = Belt(block["belt_encoder"], block["arrived"]), beat
-        return [self._belt] if self._belt != Belt(0) and (self._belt, beat) != before else []
+        self._belt, self._belt_beat = BeltPosition(block["belt_encoder"], block["arrived"]), beat
+        return [self._belt] if self._belt != BeltPosition(0) and (self._belt, beat) != before else []
 
     def _show(self, now: float) -> None:
         if self._results:
@@ -145,7 +145,7 @@ class StationHandshake:
             self._values["fault"] = message.code
         elif isinstance(message, Changeover):
             self._values["recipe_active"] = message.recipe
-        elif isinstance(message, Alarms):
+        elif isinstance(message, ActiveAlarms):
             self._alarms = message.active
         elif isinstance(message, Offline):
             self._offline = True

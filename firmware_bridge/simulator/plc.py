@@ -10,11 +10,11 @@ from types import TracebackType
 
 from firmware_bridge.events import Event
 from firmware_bridge.link import SerialLink, new_session_number
-from firmware_bridge.messages import Alarms, Belt, Hello, Result, Role, Trigger
+from firmware_bridge.messages import ActiveAlarms, BeltPosition, Hello, Result, Role, Trigger
 from firmware_bridge.parts import Ledger, PartRecord, Report
 from firmware_bridge.port import BAUD_DEFAULT
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
-from firmware_bridge.wiring import Way, endpoint
+from firmware_bridge.wiring import LinkKind, endpoint
 
 ENCODER_STEP = 1_000
 """Encoder counts from one part to the next."""
@@ -40,7 +40,7 @@ class PlcSimulator:
         max_open: int = 1,
         deadline_s: float = 2.0,
         first: Trigger = Trigger(part_id=1, encoder=ENCODER_STEP),  # noqa: B008 - frozen
-        way: Way = Way.FRAMED,
+        way: LinkKind = LinkKind.FRAMED,
         baud: int = BAUD_DEFAULT,
         link_path: Path | None = None,
         sensor: Callable[[Trigger], None] | None = None,
@@ -59,7 +59,7 @@ class PlcSimulator:
         terminal = PseudoTerminal(link_path)
         self.address = _address(way, terminal.name, baud)
         self._link = SerialLink(lambda: terminal, self._session, clock)
-        self.alarms = Alarms()
+        self.alarms = ActiveAlarms()
         """What the station said last."""
         self._started = False
         self._lock = threading.Lock()
@@ -119,12 +119,12 @@ class PlcSimulator:
         for event in events:
             if isinstance(event, Result):
                 self._ledger.answered(event, now)
-            elif isinstance(event, Alarms):
+            elif isinstance(event, ActiveAlarms):
                 self.alarms = event
         self._ledger.watch(now)
         if self._speed and now >= self._belt_at:
             self._belt_at = now + _BELT_S
-            self._link.send(Belt(self._belt(now), self.arrived % 2**16))
+            self._link.send(BeltPosition(self._belt(now), self.arrived % 2**16))
         self._started = self._started or self._session.is_open
         while self._started and self._left and now >= self._next_at and self._ledger.waiting < self._max_open:
             self._trigger(now)
@@ -146,6 +146,6 @@ class PlcSimulator:
         return (self._first.encoder + int(self._speed * (now - self._started_at))) % 2**32
 
 
-def _address(way: Way, path: Path, baud: int) -> str:
+def _address(way: LinkKind, path: Path, baud: int) -> str:
     scheme, _, role = way.value.partition(" ")
     return f"{scheme}://{path}?baud={baud}" + (f"&role={role}" if role else "")

@@ -8,9 +8,9 @@ from random import Random
 from firmware_bridge.endpoint import Endpoint
 from firmware_bridge.events import Event, PeerBack, PeerLost
 from firmware_bridge.messages import Hello, Result, Role, Trigger, Verdict
-from firmware_bridge.parts import Decision, Ledger
+from firmware_bridge.parts import Ledger, PartFate
 from firmware_bridge.simulator.faulty_wire import Faults, FaultyWire
-from firmware_bridge.wiring import Way, endpoint
+from firmware_bridge.wiring import LinkKind, endpoint
 
 DEADLINE_S = 1.0
 INSPECTION_S = (0.005, 0.1)
@@ -19,7 +19,7 @@ _REMEMBERED_PARTS = 1_000
 
 
 @dataclass
-class Findings:
+class RehearsalFindings:
     """What a rehearsal has shown; the first three must be 0 on any wire.
 
     `unnoticed`: times at which an end believed the line open though nothing had arrived for longer than the silence
@@ -40,13 +40,13 @@ class Rehearsal:
     """A line whose parts follow each other every `period_s`, with an inspection that knows the truth."""
 
     def __init__(
-        self, faults: Faults, seed: int, way: Way = Way.FRAMED, period_s: float = 0.02, baud: int = 115_200
+        self, faults: Faults, seed: int, way: LinkKind = LinkKind.FRAMED, period_s: float = 0.02, baud: int = 115_200
     ) -> None:
         """Set both ends up at time 0."""
         self.random, self.now, self.period_s = Random(seed), 0.0, period_s
         self._way, self._baud = way, baud
         self.to_plc, self.to_edge = (FaultyWire(faults, self.random, baud) for _ in range(2))
-        self.findings = Findings()
+        self.findings = RehearsalFindings()
         self._messages_before = 0
         self._trigger_at = 0.0
         self._start_edge()
@@ -57,7 +57,7 @@ class Rehearsal:
         """Messages that both ends have put on the wire."""
         return self._messages_before + self.edge.tally.sent + self.plc.tally.sent
 
-    def run(self, parts: int) -> Findings:
+    def run(self, parts: int) -> RehearsalFindings:
         """Let `parts` more parts pass, and the line come to rest."""
         last = self.findings.parts + parts
         while self.findings.parts < last or self.ledger.waiting:
@@ -167,7 +167,7 @@ class Rehearsal:
 
     def _settle(self, part_id: int) -> None:
         """Check a decision against the truth; forget a part after the time in which a late result may come."""
-        passed = self.ledger.records[part_id].decision is Decision.PASSED
+        passed = self.ledger.records[part_id].decision is PartFate.PASSED
         self.findings.passed += passed
         self.findings.wrongly_passed += passed and self._truth[part_id].verdict is not Verdict.OK
         self.ledger.records.pop(part_id - _REMEMBERED_PARTS, None)

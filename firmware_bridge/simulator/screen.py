@@ -11,16 +11,16 @@ from rich.live import Live
 from rich.table import Table
 
 from firmware_bridge.messages import Verdict
-from firmware_bridge.parts import Decision, PartRecord
+from firmware_bridge.parts import PartFate, PartRecord
 from firmware_bridge.simulator.plc import PlcSimulator
-from firmware_bridge.wiring import Way
+from firmware_bridge.wiring import LinkKind
 
 _SHOWN_S = 0.2
 """Between two pictures of the counts."""
 _LINGER_S = 0.5
 """The port stays this long after the last part, so that the station reads its last acknowledgement."""
 
-_SIGNS = {Decision.WAITING: "[yellow]?[/]", Decision.PASSED: "[green]o[/]", Decision.REJECTED: "[red]x[/]"}
+_SIGNS = {PartFate.WAITING: "[yellow]?[/]", PartFate.PASSED: "[green]o[/]", PartFate.REJECTED: "[red]x[/]"}
 _BELT_PARTS = 40
 
 
@@ -60,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--belt-speed", type=int, default=0, help="encoder counts per second, told to the station")
     parser.add_argument(
         "--way",
-        choices=[way.value for way in Way],
-        default=Way.FRAMED.value,
+        choices=[way.value for way in LinkKind],
+        default=LinkKind.FRAMED.value,
         help="what the station speaks (%(default)s)",
     )
     parser.add_argument("--link", type=Path, help="make a symbolic link to the port here, for a fixed address")
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         rate_hz=chosen.rate,
         max_open=chosen.max_open,
         deadline_s=chosen.deadline,
-        way=Way(chosen.way),
+        way=LinkKind(chosen.way),
         link_path=chosen.link,
         belt_speed=chosen.belt_speed,
     ) as simulator:

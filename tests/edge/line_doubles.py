@@ -15,7 +15,7 @@ from edge.errors import EngineError, FrameDamaged
 from edge.part import Part, View
 from edge.pipeline.inference_loop import Judge
 from firmware_bridge.events import Acknowledged, Event
-from firmware_bridge.messages import Alarms, Message, Offline, Result, Trigger
+from firmware_bridge.messages import ActiveAlarms, Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs
 
 
@@ -26,7 +26,7 @@ class HandPlc:
         self.results: list[Result] = []
         self.others: list[Message] = []
         """Whatever else was sent."""
-        self.alarms: list[Alarms] = []
+        self.alarms: list[ActiveAlarms] = []
         """Each word of alarms; there is one at least every second."""
         self.offline: list[str] = []
         self._acknowledge = acknowledge
@@ -59,7 +59,7 @@ class HandPlc:
         with self._arrived:
             if isinstance(message, Result):
                 self.results.append(message)
-            elif isinstance(message, Alarms):
+            elif isinstance(message, ActiveAlarms):
                 self.alarms.append(message)
                 self._arrived.notify_all()
                 return
@@ -82,7 +82,7 @@ class HandPlc:
             assert self._arrived.wait_for(lambda: len(self.results) >= count, timeout_s), f"only {self.results}"
         return self.results
 
-    def wait_for_alarms(self, word: Alarms, timeout_s: float = 10.0) -> None:
+    def wait_for_alarms(self, word: ActiveAlarms, timeout_s: float = 10.0) -> None:
         """Wait until this word is the last."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: self.alarms[-1:] == [word], timeout_s), f"only {self.alarms}"

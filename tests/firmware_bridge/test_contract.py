@@ -12,7 +12,7 @@ from firmware_bridge.events import Acknowledged, Event, HelloReceived
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello, Result, Trigger, Verdict
 from firmware_bridge.simulator.plc import PlcSimulator
-from firmware_bridge.wiring import Way
+from firmware_bridge.wiring import LinkKind
 from tests.firmware_bridge.device.device_bench import build
 
 PARTS = 12
@@ -35,7 +35,7 @@ class Plc(Protocol):
 class SimulatedPlc:
     """The Python simulator."""
 
-    def __init__(self, way: Way, deadline_s: float) -> None:
+    def __init__(self, way: LinkKind, deadline_s: float) -> None:
         self._simulator = PlcSimulator(PARTS, max_open=3, deadline_s=deadline_s, way=way)
         self.address = self._simulator.address
 
@@ -81,13 +81,13 @@ HASTY_S = 0.08
 """A deadline for those tests in which no part is answered rightly."""
 
 
-@pytest.fixture(params=[*Way, "C controller"], ids=str)
+@pytest.fixture(params=[*LinkKind, "C controller"], ids=str)
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """Start each PLC in turn, with the deadline that the test asks for."""
     running: list[Plc] = []
 
     def make(deadline_s: float) -> Plc:
-        if isinstance(request.param, Way):
+        if isinstance(request.param, LinkKind):
             running.append(SimulatedPlc(request.param, deadline_s))
         else:
             folder: Path = request.getfixturevalue("device_folder")

@@ -12,8 +12,8 @@ from firmware_bridge.messages import (
     HEADER,
     KINDS,
     Ack,
-    Alarms,
-    Belt,
+    ActiveAlarms,
+    BeltPosition,
     Changeover,
     Counters,
     Fault,
@@ -45,8 +45,8 @@ EXAMPLES: list[Message] = [
     Settings(5000, 250, 100, 300, OnSilence.STOP_LINE),
     Counters(10, 8, 2, 1, 0, 0, 4),
     Offline("stopped by the operator"),
-    Belt(4294967295, 65535),
-    Alarms(FaultCode.DRIFT.bit | FaultCode.OTHER.bit),
+    BeltPosition(4294967295, 65535),
+    ActiveAlarms(FaultCode.DRIFT.bit | FaultCode.OTHER.bit),
 ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from firmware_bridge.messages import Result, Trigger, Verdict
-from firmware_bridge.parts import Decision, Ledger
+from firmware_bridge.parts import Ledger, PartFate
 
 PART = Trigger(7, 7000)
 
@@ -19,14 +19,14 @@ def ledger() -> Ledger:
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_only_ok_passes(ledger: Ledger, verdict: Verdict) -> None:
     ledger.answered(Result(7, 7000, verdict), 0.5)
-    assert (ledger.records[7].decision is Decision.PASSED) == (verdict is Verdict.OK)
+    assert (ledger.records[7].decision is PartFate.PASSED) == (verdict is Verdict.OK)
     assert ledger.records[7].round_trip_s == 0.5
 
 
 @pytest.mark.parametrize(("part_id", "encoder"), [(8, 7000), (7, 7001), (8, 8000)])
 def test_an_answer_for_another_part_is_foreign(ledger: Ledger, part_id: int, encoder: int) -> None:
     assert ledger.answered(Result(part_id, encoder, Verdict.OK), 0.5) is None
-    assert ledger.records[7].decision is Decision.WAITING
+    assert ledger.records[7].decision is PartFate.WAITING
     assert ledger.foreign == 1
 
 

@@ -52,8 +52,9 @@ def test_what_is_generated_is_up_to_date(path: Path) -> None:
 
 
 def test_the_sizes_in_the_text_are_true() -> None:
-    sizes = [on_wire(kind) for kind in ("Trigger", "Result", "Ack", "Heartbeat", "Belt", "Alarms")]
-    said = "A Trigger takes {} bytes on the wire, a Result {}, an Ack {}, a Heartbeat {}, a Belt {},\nan Alarms {}."
+    sizes = [on_wire(kind) for kind in ("Trigger", "Result", "Ack", "Heartbeat", "BeltPosition", "ActiveAlarms")]
+    said = "A Trigger takes {} bytes on the wire, a Result {}, an Ack {}, a Heartbeat {},\n"
+    said += "a BeltPosition {}, an ActiveAlarms {}."
     assert said.format(*sizes) in DOCUMENT
     assert f"a buffer of {MAX_BODY + CRC_SIZE + 1} bytes" in DOCUMENT
     assert on_wire("Result") + on_wire("Ack") == RESULT_AND_ACK_BYTES

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bundle import Verdict
 from firmware_bridge.messages import Verdict as Told
-from firmware_bridge.parts import Decision, PartRecord, Report
+from firmware_bridge.parts import PartFate, PartRecord, Report
 from tools.fault_rig.witness import Evidence
 
 
@@ -77,7 +77,7 @@ def _counts(
 ) -> dict[str, int]:
     verdicts = Counter(row.verdict for row in rows)
     heard = {row.part_id for row in rows}
-    passed = [part for part in parts if part.decision is Decision.PASSED]
+    passed = [part for part in parts if part.decision is PartFate.PASSED]
     return {
         "triggered by the PLC": len(parts),
         "results that the PLC applied": sum(part.result is not None for part in parts),
@@ -113,7 +113,7 @@ def _results_against_rows(parts: Sequence[PartRecord], report: Report, rows: Seq
     by_part = {row.part_id: row for row in rows}
     for part in parts:
         row, part_id = by_part.get(part.trigger.part_id), part.trigger.part_id
-        if part.decision is Decision.WAITING:
+        if part.decision is PartFate.WAITING:
             yield f"part {part_id} was never decided"
         if part.result is None:
             continue

@@ -105,7 +105,7 @@ static void feed_message(struct world *world, uint8_t amount, const uint8_t *byt
 {
     static const uint8_t sizes[] = {EI_HELLO_SIZE,  0,           EI_HEARTBEAT_SIZE,  EI_TRIGGER_SIZE,  EI_RESULT_SIZE,
                                     EI_FAULT_SIZE,  EI_CHANGEOVER_SIZE, EI_SETTINGS_SIZE, EI_COUNTERS_SIZE, EI_OFFLINE_SIZE,
-                                    EI_BELT_SIZE,   EI_ALARMS_SIZE};
+                                    EI_BELT_POSITION_SIZE,   EI_ACTIVE_ALARMS_SIZE};
     uint8_t body[EI_MAX_BODY] = {0}, *payload = body + EI_HEADER_SIZE;
     uint8_t kind = (uint8_t)((amount & 15) % sizeof sizes), length = sizes[kind];
     struct ei_header header = {(uint8_t)(kind + 1), (uint16_t)(STATION + (amount >> 6)),

@@ -24,7 +24,16 @@ from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
 from edge.rules import Rules
 from firmware_bridge.events import Undelivered
-from firmware_bridge.messages import AGE_UNKNOWN, Alarms, Belt, Changeover, Fault, FaultCode, Result, Trigger
+from firmware_bridge.messages import (
+    AGE_UNKNOWN,
+    ActiveAlarms,
+    BeltPosition,
+    Changeover,
+    Fault,
+    FaultCode,
+    Result,
+    Trigger,
+)
 from firmware_bridge.messages import Verdict as WireVerdict
 from tests.conftest import CLASSES, grey_frame
 from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine
@@ -340,12 +349,12 @@ def test_the_plc_is_told_which_alarms_are_in_force_and_of_their_end(station: Run
     plc = HandPlc()
     runtime = station(plc, ListCamera([GOOD]))
     runtime.alarms.raise_("drift brightness top", "check lamp", Area.DRIFT)
-    plc.wait_for_alarms(Alarms(FaultCode.DRIFT.bit))
+    plc.wait_for_alarms(ActiveAlarms(FaultCode.DRIFT.bit))
     runtime.alarms.raise_("camera top", "lost", Area.CAMERA)
-    plc.wait_for_alarms(Alarms(FaultCode.DRIFT.bit | FaultCode.CAMERA.bit))
+    plc.wait_for_alarms(ActiveAlarms(FaultCode.DRIFT.bit | FaultCode.CAMERA.bit))
     runtime.alarms.clear("drift brightness top")
     runtime.alarms.clear("camera top")
-    plc.wait_for_alarms(Alarms(0))
+    plc.wait_for_alarms(ActiveAlarms(0))
 
     assert plc.wait_for_other(2)[0] == Fault(FaultCode.DRIFT, 0, "drift brightness top")
 
@@ -487,7 +496,7 @@ def test_the_results_of_a_web_say_where_it_was(station: Run) -> None:
             return super()._grab(timeout_s)
 
     runtime = station(plc, Waiting([GOOD, GOOD]), trigger="free", open_parts=100)
-    plc.tell(Belt(5000))
+    plc.tell(BeltPosition(5000))
     while runtime._rejects.encoder(monotonic()) is None:
         assert runtime.failure is None
     gate.set()

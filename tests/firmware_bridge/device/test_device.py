@@ -18,8 +18,8 @@ from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.framed.frames import FrameDecoder, encode_frame
 from firmware_bridge.framed.session import Session
 from firmware_bridge.messages import (
-    Alarms,
-    Belt,
+    ActiveAlarms,
+    BeltPosition,
     Changeover,
     Counters,
     Fault,
@@ -150,7 +150,7 @@ def test_the_station_hears_where_the_belt_is_and_what_has_arrived(line: Line) ->
     line.pass_ms(100)
     line.pass_ms(1, EJECTED)
     line.pass_ms(100)
-    belts = [event for event in line.events if isinstance(event, Belt)]
+    belts = [event for event in line.events if isinstance(event, BeltPosition)]
     assert [belt.arrived for belt in belts] == [0, 1, 1, 2, 2]
     steps = [after.encoder - before.encoder for before, after in pairwise(belts)]
     assert steps == [50 * COUNTS_PER_MS] * 4
@@ -158,17 +158,17 @@ def test_the_station_hears_where_the_belt_is_and_what_has_arrived(line: Line) ->
 
 
 def test_the_alarm_lamp_is_lit_while_the_station_says_so(line: Line) -> None:
-    line.edge.send(Alarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
+    line.edge.send(ActiveAlarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
     line.pass_ms(5)
     assert line.outputs == RUN | HEALTHY | ALARM
-    line.edge.send(Alarms(), line.now_ms / 1000)
+    line.edge.send(ActiveAlarms(), line.now_ms / 1000)
     line.pass_ms(5)
     assert line.outputs == RUN | HEALTHY
     assert line.edge.tally.malformed == line.bench.counters().frame_errors == line.edge.tally.duplicates == 0
 
 
 def test_the_alarm_lamp_of_a_station_that_is_gone_is_dark(line: Line) -> None:
-    line.edge.send(Alarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
+    line.edge.send(ActiveAlarms(FaultCode.DRIFT.bit), line.now_ms / 1000)
     line.pass_ms(5)
     line.connected = False
     line.pass_ms(1500)

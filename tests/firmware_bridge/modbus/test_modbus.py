@@ -19,8 +19,8 @@ from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Event, Refused
 from firmware_bridge.generate import __main__ as generate
 from firmware_bridge.messages import (
-    Alarms,
-    Belt,
+    ActiveAlarms,
+    BeltPosition,
     FaultCode,
     Hello,
     Result,
@@ -42,7 +42,7 @@ from firmware_bridge.modbus.station_handshake import StationHandshake
 from firmware_bridge.simulator.faulty_wire import Faults
 from firmware_bridge.simulator.rehearsal import Rehearsal
 from firmware_bridge.timing import MODBUS_CYCLE_BYTES, Timing
-from firmware_bridge.wiring import Way, endpoint
+from firmware_bridge.wiring import LinkKind, endpoint
 
 TIMING = Timing.for_modbus(115_200)
 RESULT_OF_7 = Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125)
@@ -157,19 +157,19 @@ def test_one_write_may_cover_both_blocks_of_the_plc() -> None:
     assert list(reply.registers) == list(range(1, 14))
 
 
-def belts(*written: tuple[int, int, int]) -> list[Belt]:
+def belts(*written: tuple[int, int, int]) -> list[BeltPosition]:
     """Give what the station hears of a PLC that writes heartbeat, belt and arrived, one cycle after the other."""
     station = StationHandshake(Hello(), TIMING, 0.0)
     heard = []
     for enable, (beat, encoder, arrived) in enumerate([(0, 0, 0), (1, 0, 0), *written]):
         control = CONTROL.unpack([0] * CONTROL.count) | {"enable": min(1, enable), "plc_heartbeat": beat}
         heard += station.take({"control": control, "belt": {"belt_encoder": encoder, "arrived": arrived}}, 0.1 * enable)
-    return [event for event in heard if isinstance(event, Belt)]
+    return [event for event in heard if isinstance(event, BeltPosition)]
 
 
 def test_the_station_hears_of_the_belt_with_each_sign_of_life() -> None:
     written = [(1, 0, 0), (2, 70_000, 0), (2, 70_000, 0), (3, 70_000, 0), (3, 70_000, 1)]
-    assert belts(*written) == [Belt(70_000), Belt(70_000), Belt(70_000, 1)]
+    assert belts(*written) == [BeltPosition(70_000), BeltPosition(70_000), BeltPosition(70_000, 1)]
 
 
 def test_a_plc_that_never_writes_the_belt_says_nothing_of_it() -> None:
@@ -177,40 +177,40 @@ def test_a_plc_that_never_writes_the_belt_says_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize(("way", "belt", "heard"), [
-    (Way.MODBUS_SERVER, False, True), (Way.MODBUS_CLIENT, True, True), (Way.MODBUS_CLIENT, False, False),
+    (LinkKind.MODBUS_SERVER, False, True), (LinkKind.MODBUS_CLIENT, True, True), (LinkKind.MODBUS_CLIENT, False, False),
 ])  # fmt: skip
-def test_the_belt_passes_either_way_to_speak(way: Way, belt: bool, heard: bool) -> None:
+def test_the_belt_passes_either_way_to_speak(way: LinkKind, belt: bool, heard: bool) -> None:
     station = endpoint(way, Hello(Role.EDGE), 1, 0.0, 115_200, belt=belt)
     plc = endpoint(way, Hello(Role.PLC), 1, 0.0, 115_200)
     events: list[Event] = []
     for step in range(400):
         now = step * 0.005
         if plc.is_open:
-            plc.send(Belt(5_000_000, 7), now)
+            plc.send(BeltPosition(5_000_000, 7), now)
         for end, other in ((station, plc), (plc, station)):
             if data := other.outgoing():
                 events += end.receive(data, now)
             events += end.tick(now)
-    assert (Belt(5_000_000, 7) in events) is heard
+    assert (BeltPosition(5_000_000, 7) in events) is heard
     assert station.is_open
 
 
-@pytest.mark.parametrize("way", Way)
-def test_the_plc_hears_of_an_alarm_and_of_its_end(way: Way) -> None:
+@pytest.mark.parametrize("way", LinkKind)
+def test_the_plc_hears_of_an_alarm_and_of_its_end(way: LinkKind) -> None:
     station = endpoint(way, Hello(Role.EDGE), 1, 0.0, 115_200)
     plc = endpoint(way, Hello(Role.PLC), 2, 0.0, 115_200)
     heard: list[Event] = []
-    said: Alarms | None = None
+    said: ActiveAlarms | None = None
     for step in range(400):
         now = step * 0.005
-        alarms = Alarms(FaultCode.DRIFT.bit if step < 200 else 0)
+        alarms = ActiveAlarms(FaultCode.DRIFT.bit if step < 200 else 0)
         if station.is_open and alarms != said:
             station.send(alarms, now)
             said = alarms
         for end, other in ((station, plc), (plc, station)):
             events = end.receive(other.outgoing(), now) + end.tick(now)
-            heard += [event for event in events if isinstance(event, Alarms)]
-    assert heard == [Alarms(FaultCode.DRIFT.bit), Alarms(0)]
+            heard += [event for event in events if isinstance(event, ActiveAlarms)]
+    assert heard == [ActiveAlarms(FaultCode.DRIFT.bit), ActiveAlarms(0)]
 
 
 def test_another_function_is_exception_1() -> None:
@@ -277,11 +277,11 @@ FAULTS = st.builds(
     delay=PROBABILITY,
     cut=st.sampled_from([0.0, 0.005]),
 )
-MODBUS = st.sampled_from([Way.MODBUS_SERVER, Way.MODBUS_CLIENT])
+MODBUS = st.sampled_from([LinkKind.MODBUS_SERVER, LinkKind.MODBUS_CLIENT])
 
 
-@pytest.mark.parametrize("way", [Way.MODBUS_SERVER, Way.MODBUS_CLIENT])
-def test_a_whole_wire_passes_each_good_part(way: Way) -> None:
+@pytest.mark.parametrize("way", [LinkKind.MODBUS_SERVER, LinkKind.MODBUS_CLIENT])
+def test_a_whole_wire_passes_each_good_part(way: LinkKind) -> None:
     line = Rehearsal(Faults(), 1, way, period_s=0.1)
     line.run(1)  # comes before the two have met
     before = replace(line.findings)
@@ -291,7 +291,9 @@ def test_a_whole_wire_passes_each_good_part(way: Way) -> None:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FAULTS, st.integers(0, 2**32), st.lists(st.sampled_from(list(Role)), max_size=3), MODBUS)
-def test_no_part_passes_that_was_not_proved_good(faults: Faults, seed: int, restarts: list[Role], way: Way) -> None:
+def test_no_part_passes_that_was_not_proved_good(
+    faults: Faults, seed: int, restarts: list[Role], way: LinkKind
+) -> None:
     line = Rehearsal(faults, seed, way, period_s=0.1)
     line.run(20)
     for role in restarts:
