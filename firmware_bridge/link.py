@@ -59,9 +59,8 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     parts = parse_address(address, SCHEMES)
     baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
     unit = whole_number(address, parts.options, "unit", UNIT, range(1, 248))
-    parity = (
-        "N" if _way(address, parts) is LinkKind.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
-    )
+    kind = _kind(address, parts)
+    parity = "N" if kind is LinkKind.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
     belt = bool(whole_number(address, parts.options, "belt", 0, range(2)))
     end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt)
     # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
