@@ -1,98 +1,149 @@
-"""One part on its way from trigger to verdict."""
+"""A part: one trigger with its frames, which gets exactly one verdict."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bundle import Defect, Image, Verdict
+from bundle import Defect, FrameError, Image, Verdict
 from edge.cameras.camera import Frame
-from edge.moment import Moment
+from edge.errors import StationError
+
+log = logging.getLogger(__name__)
+
+
+class OneShotEvent:
+    """Event that is set once and never cleared: a lock that is held until then.
+
+    `threading.Event` is written in Python; measured right after an inference, when the processor's caches are cold,
+    it added 20 us to each of a part's two hand-overs between threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Wake all waiting threads; call it once."""
+        self._lock.release()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the event is set; false after `timeout_s` seconds."""
+        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
+            return False
+        self._lock.release()
+        return True
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found out about a part."""
+    """Verdict on a part with its reasons."""
 
     verdict: Verdict
     defects: tuple[Defect, ...] = ()
-    """The strongest first; none where the verdict is OK, TIMEOUT or FAULT."""
+    """Highest score first; empty if the verdict is OK, TIMEOUT or FAULT."""
     fault: str = ""
-    """Why the verdict is TIMEOUT or FAULT."""
+    """Cause of TIMEOUT or FAULT."""
 
 
 @dataclass
 class View:
-    """What one camera sees of one part."""
+    """One camera's frame of a part, with what the network found in it."""
 
     camera: str
     """Name of the camera."""
     exposure: int
     frame: Frame | None = None
     masks: Image | None = None
-    """The network's masks, uint8 [C, h, w], once it has been inspected."""
+    """Masks from the network, uint8 [C, h, w]; None before the inspection."""
     defects: tuple[Defect, ...] = ()
     mm2_per_px: float | None = None
-    """Square millimetres on the part for one pixel of the network's input, where the camera's scale is known."""
+    """Area on the part of one pixel of the network's input, in mm2; None if the camera's scale is unknown."""
 
 
 @dataclass
 class Part:
-    """One trigger, which gets exactly one verdict.
-
-    Times are seconds on the station's clock.
-    """
+    """One trigger and its verdict. Times are seconds on the station's clock."""
 
     number: int
     """Row in the records; never reused."""
     part_id: int
-    """The trigger's own id, u32."""
+    """Part id of the trigger, u32."""
     encoder: int
-    """The belt's position at the trigger, u32."""
+    """Encoder count of the trigger, u32."""
     triggered: float
     deadline: float
     views: tuple[View, ...] = ()
     """One per camera."""
     time: str = ""
-    """Of the trigger, UTC, ISO 8601; empty where nobody noted it, then its row has the time of its own making."""
+    """UTC time of the trigger, ISO 8601; empty until the records set it."""
     stamps: dict[str, float] = field(default_factory=dict)
-    """When each stage was done: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
+    """End of each stage: frame, prepared, inferred, decided, recorded, sent, acknowledged."""
     outcome: Outcome | None = None
+    """Set by `settle` and `overrule` only."""
     told: Verdict | None = None
-    """What the PLC is told: the verdict, or OK for every part in shadow mode."""
+    """Verdict sent to the PLC; differs from the outcome's in shadow mode only, where it is OK for every part."""
     bundle_id: str = ""
-    """Of the bundle that judged the part, or would have."""
+    """Id of the bundle in use at the trigger, or of the one that inspected the part."""
     when_settled: Callable[["Part"], None] = field(default=lambda part: None, repr=False)
-    """Called by whoever settles the part, before anybody who waits for that wakes up."""
-    _settled: Moment = field(default_factory=Moment, repr=False)
+    """Called by the thread that settles the part, before waiting threads wake up."""
+    _settled: OneShotEvent = field(default_factory=OneShotEvent, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def settle(self, outcome: Outcome) -> bool:
-        """Give the part its verdict; false if it already has one, which then stands."""
+        """Set the verdict; false if the part already has one, which is kept."""
         with self._lock:
             if self.outcome is not None:
                 return False
             self.outcome = outcome
             self.when_settled(self)
-        self._settled.come()
+        self._settled.set()
         return True
 
+    def settle_as(self, verdict: Verdict, fault: str) -> None:
+        """Settle as TIMEOUT or FAULT and log the cause; no effect if the part already has a verdict."""
+        if self.settle(Outcome(verdict, fault=fault)):
+            log.warning("part %d (row %d): %s: %s", self.part_id, self.number, verdict.name, fault)
+
+    def settle_late(self) -> None:
+        """Settle as TIMEOUT: the deadline has passed."""
+        allowed_ms = (self.deadline - self.triggered) * 1e3
+        self.settle_as(Verdict.TIMEOUT, f"no verdict within {allowed_ms:.0f} ms of the trigger")
+
+    def settle_error(self, error: Exception) -> None:
+        """Settle as FAULT: the inspection failed with this error; an unexpected one is logged with its traceback."""
+        if isinstance(error, (StationError, FrameError)):
+            self.settle_as(Verdict.FAULT, str(error))
+        else:
+            log.error("part %d: the inspection failed", self.part_id, exc_info=error)
+            self.settle_as(Verdict.FAULT, f"{type(error).__name__}: {error}")
+
+    def overrule(self, outcome: Outcome) -> None:
+        """Replace the verdict of a settled part, before it is sent; raises ValueError if the part has none yet.
+
+        Takes no lock: `settle` never changes an outcome that exists, and the records overrule a part at most once.
+        """
+        if self.outcome is None:
+            raise ValueError(f"part {self.number} has no verdict yet, so there is nothing to overrule")
+        self.outcome = outcome
+
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the verdict; false if there is none after `timeout_s`."""
+        """Wait for the verdict; false after `timeout_s` seconds without one."""
         return self._settled.wait(timeout_s)
 
     @property
     def settled(self) -> bool:
-        """Whether the part has its verdict."""
+        """True once the part has a verdict."""
         return self.outcome is not None
 
     def add_frame(self, camera: int, frame: Frame) -> bool:
-        """Take the frame of camera number `camera`; true if it was the last one missing."""
+        """Store the frame of camera number `camera`; true if every view now has a frame."""
         with self._lock:
             self.views[camera].frame = frame
             self.stamps["frame"] = max(frame.arrived, self.stamps.get("frame", frame.arrived))
             return all(view.frame is not None for view in self.views)
 
     def since_trigger_us(self, stage: str) -> int | None:
-        """Microseconds from the trigger to the end of a stage; None if it was not reached."""
+        """Microseconds from the trigger to the end of a stage; None if the part did not reach it."""
         at = self.stamps.get(stage)
         return None if at is None else round((at - self.triggered) * 1e6)

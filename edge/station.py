@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,8 +31,7 @@ from edge.pipeline.inspector import Inspector, Sight
 from edge.pipeline.runtime import Runtime
 from edge.records.pictures import Pictures
 from edge.records.writer import Records
-from edge.rules import Rules
-from firmware_bridge.link import Link, open_link
+from firmware_bridge.link import open_link
 from firmware_bridge.messages import Hello
 
 log = logging.getLogger(__name__)
@@ -66,9 +65,8 @@ def open_station(
     """
     with ExitStack() as opened:
         inspector = open_inspector(line, clock, equipment)
-        goes_on = line.without_disk == "memory"
         _check_challenge(line, inspector)
-        records = Records(line.records, goes_on=goes_on, entries_in_memory=line.entries_in_memory)
+        records = Records(line.records, without_disk=line.without_disk, entries_in_memory=line.entries_in_memory)
         opened.callback(_close_records, records)
         cameras: dict[str, Camera] = {}
         for settings in line.camera:
@@ -79,7 +77,7 @@ def open_station(
         link = open_link(line.plc, introduction(inspector.bundle), clock)
         opened.callback(link.close)
         _log_choices(line, inspector)
-        runtime = assemble(line, inspector, cameras, records, link, clock, alarms, rejects)
+        runtime = Runtime(inspector, cameras, records, link, line, clock, alarms, rejects)
         opened.callback(runtime.close_inspector)
         for watcher in (*watchers, *_own_watchers(line, runtime, records, opened)):
             runtime.watch(watcher)
@@ -176,31 +174,6 @@ def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Ins
 def _sight(camera: CameraSettings, manifest: Manifest) -> Sight:
     region = load_ignore(camera.ignore, manifest.input, manifest.masks) if camera.ignore else None
     return Sight(region, camera.mm_per_px)
-
-
-def assemble(
-    line: Line,
-    inspector: Inspector,
-    cameras: Mapping[str, Camera],
-    records: Records,
-    link: Link,
-    clock: Clock,
-    alarms: Alarms | None = None,
-    rejects: Rejects | None = None,
-) -> Runtime:
-    """Make the loop over opened things with the rules that the line sets."""
-    rules = Rules(
-        deadline_s=line.deadline_ms / 1e3,
-        grab_timeout_s=line.grab_timeout_ms / 1e3,
-        open_parts=line.open_parts,
-        record_wait_s=line.record_wait_ms / 1e3,
-        trigger=line.trigger,
-        every_counts=line.every_counts,
-        report=line.report,
-        shadow=line.shadow,
-        alarm_after_rejects=line.alarm_after_rejects,
-    )
-    return Runtime(inspector, cameras, records, link, rules, clock, alarms, rejects)
 
 
 def introduction(bundle: Bundle) -> Hello:

@@ -16,7 +16,8 @@ from bundle import Bundle, Image, resize
 from edge.cameras.camera import Clock, Frame
 from edge.cameras.on_demand import OnDemandCamera
 from edge.commands.bench_report import Measured, Way
-from edge.config.schema import PictureSettings
+from edge.config.line import Line
+from edge.config.schema import CameraSettings, PictureSettings
 from edge.engines.engine import Engine, Pending, open_engine
 from edge.errors import EngineError
 from edge.part import Part
@@ -25,7 +26,6 @@ from edge.pipeline.runtime import Runtime
 from edge.records.pictures import Pictures
 from edge.records.summary import latencies_ms
 from edge.records.writer import Records
-from edge.rules import Rules
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import Message, Result, Trigger
 
@@ -146,10 +146,13 @@ class Bench:
         """Run one round of a course, from frames in memory to results handed to the link."""
         plc = InstantPlc(self._parts, course.open_parts)
         most = course.open_parts + 1  # a part counts as open until its watchers have seen it, the PLC is quicker
-        rules = Rules(deadline_s=60, grab_timeout_s=60, open_parts=most, record_wait_s=0.005)
         camera = MemoryCamera(self._frames, perf_counter)
+        line = Line(
+            bundle=self._bundle.folder, camera=(CameraSettings(address=camera.address),), plc="none",
+            records=course.records, deadline_ms=60_000, grab_timeout_ms=60_000, open_parts=most,
+        )  # fmt: skip
         with self._kept(course) as (records, watchers):
-            runtime = Runtime(self._inspector, {camera.address: camera}, records, plc, rules, perf_counter)
+            runtime = Runtime(self._inspector, {camera.address: camera}, records, plc, line, perf_counter)
             for watcher in (course.note, *watchers):
                 runtime.watch(watcher)
             start = perf_counter()

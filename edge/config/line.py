@@ -7,10 +7,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bundle import first_problem
 from bundle.toml_text import parse_toml
+from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.schema import CameraSettings, DriftSettings, PageSettings, PictureSettings, Table
 from edge.errors import LineConfigError
-from edge.monitoring.challenge import ChallengeSettings
+
+ENTRIES_IN_MEMORY = 20_000
+"""Default of the key of this name. An entry has about 1 kB; a part has two or three: its row, delivery, pictures."""
 
 
 class Line(Table):
@@ -27,7 +30,7 @@ class Line(Table):
     without_disk: Literal["fault", "memory"] = "fault"
     """What becomes of parts while the disk refuses rows: FAULT, because a verdict without a row would be lost with the
     power; or they go on, with their rows in memory. Pictures stop first, either way."""
-    entries_in_memory: int = Field(default=20_000, ge=100, le=10_000_000)
+    entries_in_memory: int = Field(default=ENTRIES_IN_MEMORY, ge=100, le=10_000_000)
     """Rows, and later notes on them, that may wait in memory for the disk, two or three of about a kilobyte for each
     part; when there is room for no more, every part is FAULT and has no row."""
     engine: str = "onnxruntime"
@@ -77,6 +80,21 @@ class Line(Table):
     """When the station asks for a known bad part."""
     page: PageSettings | None = None
     """What a browser sees of the running station; without this table there is no page."""
+
+    @property
+    def deadline_s(self) -> float:
+        """`deadline_ms` in seconds."""
+        return self.deadline_ms / 1e3
+
+    @property
+    def grab_timeout_s(self) -> float:
+        """`grab_timeout_ms` in seconds."""
+        return self.grab_timeout_ms / 1e3
+
+    @property
+    def record_wait_s(self) -> float:
+        """`record_wait_ms` in seconds."""
+        return self.record_wait_ms / 1e3
 
     @model_validator(mode="after")
     def _fits_the_trigger(self) -> "Line":

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from edge.config.challenge import ChallengeSettings
 from edge.errors import OrderError
-from edge.monitoring.challenge import ChallengeSettings
 from edge.records.database import connect
 
 TAKEN_S = 5.0

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from edge.alarms import Alarms
+from edge.config.challenge import ChallengeSettings
 from edge.ejector.rejects import ESCAPED, UNCONFIRMED
-from edge.monitoring.challenge import Challenge, ChallengeSettings, asked_since
+from edge.monitoring.challenge import Challenge, asked_since
 from edge.monitoring.operator_requests import acknowledgements_asked, challenges_asked, forget, last_passed
 from edge.part import Part
 from edge.records.database import connect

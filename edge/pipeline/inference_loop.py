@@ -7,7 +7,6 @@ from collections.abc import Callable
 from edge.cameras.camera import Clock
 from edge.part import Outcome, Part
 from edge.pipeline.inspector import Inspector
-from edge.settle import settle_error, settle_late
 
 UnderWay = tuple[Part, Callable[[], Outcome]]
 """A part whose inspection has begun, with what waits for its outcome."""
@@ -55,7 +54,7 @@ class Judge:
         try:
             self._under_way.append((part, self.inspector.begin(part)))
         except Exception as error:  # whatever it was, this part is not proved good
-            settle_error(part, error)
+            part.settle_error(error)
         if self.inspector.engine.slots == 1:
             self._finish_all()
 
@@ -64,12 +63,12 @@ class Judge:
         try:
             outcome = outcome_of()
         except Exception as error:  # as above
-            settle_error(part, error)
+            part.settle_error(error)
             return
         if self._clock() < part.deadline:
             part.settle(outcome)
         else:
-            settle_late(part)
+            part.settle_late()
 
     def _finish_all(self) -> None:
         while self._under_way:

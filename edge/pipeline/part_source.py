@@ -7,6 +7,7 @@ from functools import partial
 
 from bundle import Verdict
 from edge.cameras.camera import Camera, Clock, Frame
+from edge.config.line import Line
 from edge.ejector.rejects import Rejects
 from edge.part import Part, View
 from edge.pipeline.free_run import Announcer
@@ -14,8 +15,6 @@ from edge.pipeline.grabber import Grabber
 from edge.pipeline.inference_loop import Judge
 from edge.pipeline.reporter import Reporter
 from edge.records.writer import Records
-from edge.rules import Rules
-from edge.settle import settle_as, settle_error
 
 
 class Intake:
@@ -28,7 +27,7 @@ class Intake:
         self,
         cameras: Mapping[str, Camera],
         records: Records,
-        rules: Rules,
+        line: Line,
         clock: Clock,
         rejects: Rejects,
         judge: Judge,
@@ -42,10 +41,10 @@ class Intake:
         """Whether another recipe is on its way; until then every part is FAULT."""
         self.stopping = threading.Event()
         """Once set, every part is FAULT, and frames that come by themselves are none any more."""
-        self._cameras, self._records, self._rules, self._clock = cameras, records, rules, clock
+        self._cameras, self._records, self._line, self._clock = cameras, records, line, clock
         self._rejects, self._judge, self._reporter = rejects, judge, reporter
-        numbered = enumerate(cameras.values() if rules.trigger == "plc" else ())
-        self._grabbers = [Grabber(number, camera, rules.grab_timeout_s, self) for number, camera in numbered]
+        numbered = enumerate(cameras.values() if line.trigger == "plc" else ())
+        self._grabbers = [Grabber(number, camera, line.grab_timeout_s, self) for number, camera in numbered]
         self._numbering = threading.Lock()  # part numbers are given by whichever thread hears of parts
 
     @property
@@ -75,8 +74,8 @@ class Intake:
         views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
         part = self._begin(part_id, encoder, self._clock() - (age_s or 0.0), views)
         if not self._grabbers:
-            found = f"found a trigger of the PLC's, expected none with trigger = {self._rules.trigger!r}"
-            settle_as(part, Verdict.FAULT, found)
+            found = f"found a trigger of the PLC's, expected none with trigger = {self._line.trigger!r}"
+            part.settle_as(Verdict.FAULT, found)
         for grabber in self._grabbers if not part.settled else ():
             grabber.parts.put(part)
         self._reporter.parts.put(part)
@@ -90,7 +89,7 @@ class Intake:
         part = self._begin(None, self._rejects.encoder(now) or 0, now, (View(name, exposure),))
         self._reporter.parts.put(part)
         if error is not None:
-            settle_error(part, error)
+            part.settle_error(error)
         if frame is not None and not part.settled:
             self.frame_arrived(part, 0, frame)
 
@@ -101,26 +100,25 @@ class Intake:
 
     def frame_missing(self, part: Part, error: Exception) -> None:
         """Settle a part that lacks a frame."""
-        settle_error(part, error)
+        part.settle_error(error)
 
     def _begin(self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...]) -> Part:
         """Make the next part, settled already where it cannot be inspected; without an id it gets its number as one."""
         with self._numbering:
             self.triggers += 1
-            self._records.last_number += 1
-            number, open_parts = self._records.last_number, self.triggers - self._reporter.tally.reported
-        deadline = triggered + self._rules.deadline_s
+            number, open_parts = self._records.new_number(), self.triggers - self._reporter.tally.reported
+        deadline = triggered + self._line.deadline_s
         part = Part(number, number % 2**32 if part_id is None else part_id, encoder, triggered, deadline, views)
         part.bundle_id, part.time = self._judge.inspector.bundle.id, self._records.now()
         part.when_settled = self._reporter.record
         self._rejects.triggered(part)
         if self.stopping.is_set():
-            settle_as(part, Verdict.FAULT, "the station is stopping")
+            part.settle_as(Verdict.FAULT, "the station is stopping")
         elif self.changing:
-            settle_as(part, Verdict.FAULT, "the station is changing over to another recipe")
-        elif open_parts > self._rules.open_parts:
+            part.settle_as(Verdict.FAULT, "the station is changing over to another recipe")
+        elif open_parts > self._line.open_parts:
             self.overruns += 1
-            settle_as(part, Verdict.TIMEOUT, f"{self._rules.open_parts} parts wait for their verdicts already")
+            part.settle_as(Verdict.TIMEOUT, f"{self._line.open_parts} parts wait for their verdicts already")
         return part
 
     def _announcer(self) -> Announcer:
@@ -128,9 +126,9 @@ class Intake:
         camera.announce()
         return Announcer(
             camera,
-            self._rules.grab_timeout_s,
+            self._line.grab_timeout_s,
             self,
-            steady=self._rules.trigger == "free",
-            every_counts=self._rules.every_counts,
+            steady=self._line.trigger == "free",
+            every_counts=self._line.every_counts,
             belt=self._rejects.encoder,
         )

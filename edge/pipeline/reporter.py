@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from bundle import Verdict
 from edge.alarms import Alarms
 from edge.cameras.camera import Clock
+from edge.config.line import Line
 from edge.ejector.rejects import Rejects
 from edge.part import Part
 from edge.pipeline.plc_messages import to_result
-from edge.records.entry import Entry
-from edge.records.writer import Records
-from edge.rules import Rules
-from edge.settle import settle_late
+from edge.records.writer import PendingWrite, Records
 from firmware_bridge.link import Link
 from firmware_bridge.messages import Message, Result
 
@@ -46,7 +44,7 @@ class Reporter:
         self,
         records: Records,
         link: Link,
-        rules: Rules,
+        line: Line,
         clock: Clock,
         alarms: Alarms,
         rejects: Rejects,
@@ -55,9 +53,9 @@ class Reporter:
         self.tally = Tally()
         self.watchers: list[Callable[[Part], None]] = []
         """Who looks at each part once its result is sent; quick, or it delays the next result."""
-        self._records, self._link, self._rules, self._clock = records, link, rules, clock
+        self._records, self._link, self._line, self._clock = records, link, line, clock
         self._alarms, self._rejects, self._rejects_in_a_row = alarms, rejects, 0
-        self._rows: dict[int, Entry] = {}  # by number, of parts that are settled and not yet reported
+        self._rows: dict[int, PendingWrite] = {}  # by number, of parts that are settled and not yet reported
         self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
         self._in_flight_lock = threading.Lock()
 
@@ -70,13 +68,13 @@ class Reporter:
         """Report until the inbox is closed."""
         for part in iter(self.parts.get, None):
             if not part.wait(part.deadline - self._clock()):
-                settle_late(part)
+                part.settle_late()
             self._report(part)
             self.tally.reported += 1
 
     def record(self, part: Part) -> None:
         """Hand over the row of a part that has just been settled, in the thread that settled it."""
-        part.told = Verdict.OK if self._rules.shadow else None
+        part.told = Verdict.OK if self._line.shadow else None
         part.stamps["recorded"] = self._clock()
         self._rows[part.number] = self._records.begin(part)
 
@@ -97,13 +95,13 @@ class Reporter:
         self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
 
     def _report(self, part: Part) -> None:
-        self._rows.pop(part.number).wait(self._rules.record_wait_s)  # may make a FAULT of it
+        self._rows.pop(part.number).wait(self._line.record_wait_s)  # may make a FAULT of it
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         part.told = part.told or part.outcome.verdict
         self._rejects.reported(part, part.told is Verdict.OK)
         self.tally.verdicts[part.outcome.verdict] += 1
-        if self._rules.report == "all" or part.told is not Verdict.OK:
+        if self._line.report == "all" or part.told is not Verdict.OK:
             self._send(part)
         self._watch_rejects(part, part.outcome.verdict)
         for watcher in tuple(self.watchers):
@@ -125,7 +123,7 @@ class Reporter:
     def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
         """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""
         self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
-        if self._rejects_in_a_row and self._rejects_in_a_row == self._rules.alarm_after_rejects:
+        if self._rejects_in_a_row and self._rejects_in_a_row == self._line.alarm_after_rejects:
             found = f"found {self._rejects_in_a_row} up to part {part.part_id}; look at the parts, lamp and camera"
             self._alarms.raise_(REJECTS, found, part_id=part.part_id)
             self._rejects_in_a_row = 0

@@ -15,6 +15,7 @@ from typing import Any
 from bundle import Bundle
 from edge.alarms import Alarm, Alarms
 from edge.cameras.camera import Camera, Clock
+from edge.config.line import Line
 from edge.ejector.rejects import Rejects
 from edge.part import Part
 from edge.pipeline.health_monitor import Watchman
@@ -24,7 +25,6 @@ from edge.pipeline.part_source import Intake
 from edge.pipeline.plc_messages import to_alarms, to_fault
 from edge.pipeline.reporter import Reporter, Tally
 from edge.records.writer import Records
-from edge.rules import Rules
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
 from firmware_bridge.link import Link
 from firmware_bridge.messages import AGE_UNKNOWN, BeltPosition, Changeover, Fault, FaultCode, Message, Trigger
@@ -48,7 +48,7 @@ class Runtime:
         cameras: Mapping[str, Camera],
         records: Records,
         link: Link,
-        rules: Rules,
+        line: Line,
         clock: Clock,
         alarms: Alarms | None = None,
         rejects: Rejects | None = None,
@@ -63,8 +63,8 @@ class Runtime:
         self._link = link
         self._judge = Judge(inspector, clock, self._changed_over)
         self._rejects = rejects or Rejects(records, self.alarms, clock)
-        self._reporter = Reporter(records, link, rules, clock, self.alarms, self._rejects)
-        self._intake = Intake(cameras, records, rules, clock, self._rejects, self._judge, self._reporter)
+        self._reporter = Reporter(records, link, line, clock, self.alarms, self._rejects)
+        self._intake = Intake(cameras, records, line, clock, self._rejects, self._judge, self._reporter)
         self._watchman = Watchman(self.alarms, cameras, records)
         self.alarms.listeners.append(self._tell_plc)
         self._alarms_told, self._alarms_at = to_alarms(()), clock()

@@ -1,8 +1,9 @@
-"""The records: one row per trigger in SQLite, on disk before its result is sent.
+"""Writer of the records: one row per trigger in SQLite, on disk before the part's result is sent.
 
-One thread owns the connection. A row that the disk does not take stays in memory and is tried again until it does;
-meanwhile every part is FAULT, because a verdict without a record would be lost with the power, or, where the line wants
-that, goes on. There is room for so many rows; beyond that every part is FAULT, and its row is lost, counted and said.
+One thread owns the connection. A row that the disk refuses stays in memory and is retried until the disk accepts it.
+Meanwhile every part is FAULT, because a verdict without a row on disk would be lost at a power failure, or parts
+continue if the line asks for that (`without_disk`). The memory is bounded: when it is full, every part is FAULT, and
+its row is lost, counted and logged.
 """
 
 import logging
@@ -11,133 +12,188 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 from bundle import Verdict
-from edge.part import Outcome, Part
+from edge.config.line import ENTRIES_IN_MEMORY
+from edge.part import OneShotEvent, Outcome, Part
 from edge.records.database import connect, last_number
-from edge.records.entry import Entry, Kept
-from edge.records.rows import statements_of
+from edge.records.rows import Statement, statements_of
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.25
-"""A disk that refused a row is tried again with each new row, and at least this often."""
-ENTRIES_IN_MEMORY = 20_000
-"""One is about a kilobyte; a part has two or three, its row and what became of its result, its picture, itself."""
+"""Longest time between two attempts to write a refused row; each new row is an attempt too."""
+
+
+class WriteStatus(Enum):
+    """State of a row at the end of the time allowed."""
+
+    WRITTEN = "written"
+    LATE = "late"
+    """Not yet on disk; it is written as soon as the disk responds."""
+    REFUSED = "refused"
+    """The disk refuses rows: the part is now FAULT, and its row waits in memory."""
+    IN_MEMORY = "in memory"
+    """The disk refuses rows: the row waits in memory, and the verdict is kept."""
+    LOST = "lost"
+    """The memory is full: the part is now FAULT, and has no row."""
+
+
+@dataclass
+class PendingWrite:
+    """One transaction on its way to the disk: a part's row, or a later update of one."""
+
+    statements: list[Statement]
+    part: Part | None = None
+    """Part of the row until its status is known, then None: its frames are large. None for an update."""
+    fault: Outcome | None = None
+    """Outcome of that part if the disk refuses the row, or memory is full, while the reporter still waits for it."""
+    _status: WriteStatus | None = None
+    _known: OneShotEvent = field(default_factory=OneShotEvent)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def conclude(self, status: WriteStatus) -> WriteStatus:
+        """Fix the status; the first call decides. A part that is REFUSED or LOST is overruled, and so is its row."""
+        with self._lock:
+            if self._status is None:
+                self._status, part, self.part = status, self.part, None
+                if part is not None and self.fault is not None and status in (WriteStatus.REFUSED, WriteStatus.LOST):
+                    part.overrule(self.fault)
+                    self.statements = statements_of(part)
+                self._known.set()
+            return self._status
+
+    def wait(self, timeout_s: float) -> WriteStatus:
+        """Wait for the status; LATE after `timeout_s` seconds."""
+        self._known.wait(timeout_s)
+        return self.conclude(WriteStatus.LATE)
 
 
 class Records:
-    """An open database of verdicts. Safe to use from several threads."""
+    """Open database of verdicts. Safe to use from several threads."""
 
     def __init__(
         self,
         path: Path,
         utc: Callable[[], datetime] | None = None,
         *,
-        goes_on: bool = False,
+        without_disk: Literal["fault", "memory"] = "fault",
         entries_in_memory: int = ENTRIES_IN_MEMORY,
     ) -> None:
-        """Open the database at `path`, made if it does not exist; raises RecordsError if it cannot be used.
-
-        goes_on: whether verdicts stand while the disk refuses their rows. entries_in_memory: room for so many rows and
-        later notes on them.
-        """
+        """Open or create the database at `path`; raises RecordsError if that fails. The keywords are `Line`'s keys."""
         self.path = path
         self.lost = 0
-        """Rows and notes for which memory had no room."""
+        """Rows and updates for which memory had no room."""
         self.late = 0
         """Rows that reached the disk after their result was sent."""
         self.refusal = ""
-        """Why the disk refuses rows at present; empty while it takes them."""
+        """Error of the disk that refuses rows; empty while it accepts them."""
         self._utc = utc or (lambda: datetime.now(timezone.utc))
-        self._without_disk = Kept.IN_MEMORY if goes_on else Kept.REFUSED
+        self._without_disk = {"fault": WriteStatus.REFUSED, "memory": WriteStatus.IN_MEMORY}[without_disk]
         self._entries_in_memory, self._full = entries_in_memory, False
         self._connection = connect(path)
-        self.last_number = last_number(self._connection)
-        """Row of the latest trigger; whoever takes a trigger counts it up."""
-        self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
-        self._backlog: deque[Entry] = deque()
+        self._last_number, self._numbering = last_number(self._connection), threading.Lock()
+        self._pending: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
+        self._backlog: deque[PendingWrite] = deque()
         self._thread = threading.Thread(target=self._write_all, name="records")
         self._thread.start()
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the disk, and what that means for the parts; empty while all is well."""
-        found = self.refusal or "the disk is too slow, or hangs"
+        """Problem of the disk and its effect on the parts; empty if there is none."""
+        found = self.refusal or "the disk is too slow or hangs"
         if self._full:
-            return f"{found}; memory has room for no more, {self.lost} entries are lost, every part is FAULT"
-        if self.refusal and self._without_disk is Kept.IN_MEMORY:
-            return f"{found}; parts go on, {self.waiting} entries wait in memory and would be lost with the power"
+            return f"{found}; the memory is full, {self.lost} entries are lost, every part is FAULT"
+        if self.refusal and self._without_disk is WriteStatus.IN_MEMORY:
+            return (
+                f"{found}; parts continue, {self.waiting} entries wait in memory and would be lost at a power failure"
+            )
         return f"{found}; every part is FAULT, {self.waiting} entries wait in memory" if self.refusal else ""
 
     @property
     def waiting(self) -> int:
-        """Rows, and later notes on them, that wait for the disk."""
-        return self._entries.qsize() + len(self._backlog)
+        """Rows and updates that wait for the disk."""
+        return self._pending.qsize() + len(self._backlog)
+
+    @property
+    def last_number(self) -> int:
+        """Row of the latest trigger."""
+        return self._last_number
+
+    def new_number(self) -> int:
+        """Reserve the row of the next trigger."""
+        with self._numbering:
+            self._last_number += 1
+            return self._last_number
 
     def now(self) -> str:
-        """Return the time of day as rows have it."""
+        """Return the UTC time in the format of the rows."""
         return self._utc().isoformat(timespec="milliseconds")
 
-    def begin(self, part: Part) -> Entry:
-        """Hand over the row of a settled part; what is returned can be waited for.
+    def begin(self, part: Part) -> PendingWrite:
+        """Queue the row of a settled part; the return value can be waited for.
 
-        If the disk refuses rows, the part's outcome becomes FAULT, and so does its row, unless the line goes on.
+        If the disk refuses rows, part and row become FAULT, unless parts continue (`without_disk`).
         """
         part.time = part.time or self.now()
         fault = Outcome(Verdict.FAULT, fault=f"{self.path}: {self.refusal or 'the disk refuses rows'}")
-        row = Entry(statements_of(part), part, fault)
-        self._hand_over(row)
+        row = PendingWrite(statements_of(part), part, fault)
+        self._queue(row)
         return row
 
-    def keep(self, part: Part, wait_s: float) -> Kept:
-        """Hand over the row of a settled part and wait at most `wait_s` seconds for the disk; see `begin`."""
+    def keep(self, part: Part, wait_s: float) -> WriteStatus:
+        """Queue the row of a settled part and wait at most `wait_s` seconds for the disk; see `begin`."""
         return self.begin(part).wait(wait_s)
 
-    def _hand_over(self, entry: Entry) -> None:
+    def _queue(self, pending: PendingWrite) -> None:
         if self.waiting < self._entries_in_memory:
             if self.refusal:
-                entry.conclude(self._without_disk)
-            self._entries.put(entry)
+                pending.conclude(self._without_disk)
+            self._pending.put(pending)
             return
         self.lost += 1
-        entry.conclude(Kept.LOST)
+        pending.conclude(WriteStatus.LOST)
         if not self._full:
             self._full = True
             log.error("records %s: %s", self.path, self.trouble)
 
     def note_delivery(self, part: Part, link: str) -> None:
-        """Add what became of the result on the wire ('acknowledged' or 'undelivered'), without waiting."""
+        """Queue the delivery of the result to the PLC ('acknowledged' or 'undelivered')."""
         statement = "UPDATE parts SET link = ?, sent_us = ?, acknowledged_us = ? WHERE number = ?"
         times = part.since_trigger_us("sent"), part.since_trigger_us("acknowledged")
-        self._hand_over(Entry([(statement, (link, *times, part.number))]))
+        self._update(statement, link, *times, part.number)
 
     def note_picture(self, part_number: int, camera: str, picture: str) -> None:
-        """Add where a view's picture has been kept, without waiting."""
-        statement = "UPDATE views SET picture = ? WHERE part = ? AND camera = ?"
-        self._hand_over(Entry([(statement, (picture, part_number, camera))]))
+        """Queue the path of a view's stored picture."""
+        self._update("UPDATE views SET picture = ? WHERE part = ? AND camera = ?", picture, part_number, camera)
 
     def note_ejection(self, part_number: int, ejection: str) -> None:
-        """Add what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed'), without waiting."""
-        self._hand_over(Entry([("UPDATE parts SET ejection = ? WHERE number = ?", (ejection, part_number))]))
+        """Queue what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed')."""
+        self._update("UPDATE parts SET ejection = ? WHERE number = ?", ejection, part_number)
 
     def note_challenged(self, part_number: int, challenge: int) -> None:
-        """Add that a part is a known bad one, without waiting."""
-        self._hand_over(Entry([("UPDATE parts SET challenge = ? WHERE number = ?", (challenge, part_number))]))
+        """Queue that a part belongs to this challenge."""
+        self._update("UPDATE parts SET challenge = ? WHERE number = ?", challenge, part_number)
 
     def note_challenge(self, challenge: int, result: str, found: str, ended: str) -> None:
-        """Add how a challenge ended, without waiting."""
+        """Queue the result of a challenge."""
         statement = "UPDATE challenges SET result = ?, found = ?, ended = ? WHERE number = ?"
-        self._hand_over(Entry([(statement, (result, found, ended, challenge))]))
+        self._update(statement, result, found, ended, challenge)
+
+    def _update(self, statement: str, *values: object) -> None:
+        self._queue(PendingWrite([(statement, values)]))
 
     def close(self) -> int:
-        """Write what is left and close; returns the number of entries that the disk still refused.
+        """Write all that waits and close; returns the number of entries that the disk still refused.
 
-        Those for which memory had no room are not among them; see `lost`.
+        Entries for which memory had no room are in `lost` instead.
         """
-        self._entries.put(None)
+        self._pending.put(None)
         self._thread.join()
         self._connection.close()
         return len(self._backlog)
@@ -150,27 +206,27 @@ class Records:
                 self._backlog.popleft()
 
     def _take(self, timeout_s: float | None) -> bool:
-        """Move what was handed over into the backlog; false once the records are being closed."""
+        """Move one queued entry to the backlog; false once the records are being closed."""
         try:
-            entry = self._entries.get(timeout=timeout_s)
+            pending = self._pending.get(timeout=timeout_s)
         except queue.Empty:
             return True
-        if entry is not None:
-            self._backlog.append(entry)
+        if pending is not None:
+            self._backlog.append(pending)
             if self.refusal:
-                entry.conclude(self._without_disk)
-        return entry is not None
+                pending.conclude(self._without_disk)
+        return pending is not None
 
-    def _write(self, entry: Entry) -> bool:
+    def _write(self, pending: PendingWrite) -> bool:
         try:
             with self._connection:
                 self._connection.execute("BEGIN")
-                for statement, values in entry.statements:
+                for statement, values in pending.statements:
                     self._connection.execute(statement, values)
         except sqlite3.Error as error:
-            self._refused(entry, error)
+            self._refused(pending, error)
             return False
-        if entry.conclude(Kept.WRITTEN) is Kept.LATE:
+        if pending.conclude(WriteStatus.WRITTEN) is WriteStatus.LATE:
             self.late += 1
         if self.refusal:
             log.warning("records %s: the disk takes rows again, %d entries were waiting", self.path, self.waiting)
@@ -180,8 +236,8 @@ class Records:
             self._full = False
         return True
 
-    def _refused(self, entry: Entry, error: sqlite3.Error) -> None:
+    def _refused(self, pending: PendingWrite, error: sqlite3.Error) -> None:
         before, self.refusal = self.refusal, str(error)
         if not before:
             log.error("records %s: %s; free some space", self.path, self.trouble)
-        entry.conclude(self._without_disk)
+        pending.conclude(self._without_disk)

@@ -10,6 +10,7 @@ import numpy as np
 from bundle import Image, Manifest
 from edge.cameras.camera import Frame
 from edge.cameras.on_demand import OnDemandCamera
+from edge.config.line import Line
 from edge.engines.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
 from edge.part import Part, View
@@ -17,6 +18,12 @@ from edge.pipeline.inference_loop import Judge
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import ActiveAlarms, Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs
+
+
+def make_line(**keys: object) -> Line:
+    """Make a line of which only the given keys matter; bundle, camera and PLC are handed to the runtime opened."""
+    given = {"bundle": "bundle", "camera": [{"address": "list"}], "plc": "by hand"}
+    return Line.model_validate({**given, **keys})
 
 
 class HandPlc:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
+from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.explain import EXAMPLES, example, explain
 from edge.config.line import Line, load_line
 from edge.config.schema import CameraSettings, DriftSettings, PictureSettings
-from edge.monitoring.challenge import ChallengeSettings
 
 KINDS = ("several-cameras", "shadow", "triggered", "web")
 

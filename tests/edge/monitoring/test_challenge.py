@@ -12,9 +12,10 @@ import pytest
 
 from bundle import Defect, Verdict
 from edge.alarms import Alarms
+from edge.config.challenge import ChallengeSettings
 from edge.ejector.rejects import ESCAPED
 from edge.errors import OrderError
-from edge.monitoring.challenge import Challenge, ChallengeSettings, asked_since
+from edge.monitoring.challenge import Challenge, asked_since
 from edge.monitoring.operator_requests import acknowledge, challenge
 from edge.monitoring.operator_service import FAILED, OVERDUE, Attendant
 from edge.part import Outcome, Part
@@ -112,8 +113,7 @@ class Bench:
 
     def part(self, verdict: Verdict, class_name: str = "") -> None:
         """Let a part be judged and reported."""
-        self.records.last_number += 1
-        part = judged(self.records.last_number, verdict, class_name)
+        part = judged(self.records.new_number(), verdict, class_name)
         self.records.keep(part, PATIENCE_S)
         self.attendant.add(part)
 

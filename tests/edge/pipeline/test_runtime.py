@@ -22,7 +22,6 @@ from edge.part import Part, View
 from edge.pipeline.inspector import Inspector, Sight
 from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
-from edge.rules import Rules
 from firmware_bridge.events import Undelivered
 from firmware_bridge.messages import (
     AGE_UNKNOWN,
@@ -36,7 +35,7 @@ from firmware_bridge.messages import (
 )
 from firmware_bridge.messages import Verdict as WireVerdict
 from tests.conftest import CLASSES, grey_frame
-from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine
+from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine, make_line
 
 GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
 
@@ -49,13 +48,13 @@ def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
     bundle = load_bundle(make_bundle())
     with ExitStack() as stack:
 
-        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **rules: float | int | str) -> Runtime:
+        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **keys: float | int | str) -> Runtime:
             records = Records(tmp_path / "records.sqlite")
             stack.callback(records.close)
             inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
             named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
-            asked = Rules(**{"deadline_s": 10.0, "grab_timeout_s": 5.0, "record_wait_s": 5.0, **rules})  # type: ignore[arg-type]
-            runtime = Runtime(inspector, named, records, plc, asked, monotonic)
+            patient = {"deadline_ms": 10_000, "grab_timeout_ms": 5000, "record_wait_ms": 1000}
+            runtime = Runtime(inspector, named, records, plc, make_line(**patient | keys), monotonic)
             stack.callback(runtime.close_inspector)
             stack.callback(runtime.stop)
             runtime.start()
@@ -85,7 +84,7 @@ def test_verdicts_have_the_same_numbers_on_the_wire_and_in_the_records() -> None
 
 def test_a_deadline_runs_from_the_part_s_coming_not_from_its_message_s(station: Run) -> None:
     plc = HandPlc()
-    station(plc, ListCamera([GOOD]), deadline_s=5.0)
+    station(plc, ListCamera([GOOD]), deadline_ms=5000)
     plc.tell(Trigger(1, 10, age_ms=6000))
     plc.tell(Trigger(2, 20, age_ms=1000))
 
@@ -207,7 +206,7 @@ def test_a_lost_exposure_never_gives_its_part_the_next_part_s_frame(station: Run
 
 def test_no_frame_is_a_fault(station: Run) -> None:
     plc = HandPlc()
-    station(plc, ListCamera([None]), grab_timeout_s=0.01)
+    station(plc, ListCamera([None]), grab_timeout_ms=10)
     plc.trigger(1)
 
     assert verdicts(plc.wait_for(1)) == ["FAULT"]
@@ -223,7 +222,7 @@ def test_an_engine_that_fails_is_a_fault_of_that_part(station: Run, tmp_path: Pa
 
 def test_a_late_part_is_a_timeout_and_its_late_decision_is_let_go(station: Run, tmp_path: Path) -> None:
     plc, gate = HandPlc(), threading.Event()
-    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.05)
+    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_ms=50)
     plc.trigger(1)
 
     assert verdicts(plc.wait_for(1)) == ["TIMEOUT"]
@@ -251,7 +250,7 @@ def test_too_many_open_parts_are_timeouts_at_once(station: Run, tmp_path: Path) 
 
 def test_stopping_gives_every_open_part_its_verdict(station: Run, tmp_path: Path) -> None:
     plc, gate = HandPlc(), threading.Event()
-    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_s=0.2)
+    runtime = station(plc, ListCamera([GOOD]), engine=NumpyEngine(manifest_of(tmp_path), gate=gate), deadline_ms=200)
     plc.trigger(1, 2, 3)
     stopper = threading.Thread(target=runtime.stop)
     stopper.start()
@@ -506,7 +505,7 @@ def test_the_results_of_a_web_say_where_it_was(station: Run) -> None:
 
 def test_a_silent_camera_over_a_web_is_a_fault_each_time(station: Run) -> None:
     plc = HandPlc()
-    station(plc, Film([None] * 10_000), trigger="free", grab_timeout_s=0.0)
+    station(plc, Film([None] * 10_000), trigger="free", grab_timeout_ms=0.001)
 
     assert set(verdicts(plc.wait_for(3))) <= {"FAULT", "TIMEOUT"}
 

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 from weakref import ref
 
 import numpy as np
@@ -21,8 +22,7 @@ from edge.errors import RecordsError
 from edge.part import Outcome, Part, View
 from edge.records import database
 from edge.records.database import next_number, reading, version_of
-from edge.records.entry import Kept
-from edge.records.writer import Records
+from edge.records.writer import Records, WriteStatus
 
 PATIENCE_S = 10.0
 VERSION_1 = "36ee3abcc16d96f1682c39f737b217eee8390483cc0b66d18241c0d12abb2dd8"
@@ -61,7 +61,7 @@ def keep_until_refused(records: Records) -> Part:
     """Keep parts until the last page is full."""
     for number in range(1, 500):
         part = settled(number)
-        if records.keep(part, PATIENCE_S) is Kept.REFUSED:
+        if records.keep(part, PATIENCE_S) is WriteStatus.REFUSED:
             return part
     pytest.fail("the disk never refused a row")
 
@@ -71,7 +71,7 @@ def test_a_row_is_on_disk_when_keep_returns(records: Records) -> None:
 
     kept = records.keep(settled(1, Verdict.NG, (defect,)), PATIENCE_S)
 
-    assert kept is Kept.WRITTEN
+    assert kept is WriteStatus.WRITTEN
     assert rows(records, "SELECT number, time, part_id, encoder, verdict, class, score, area_px, link FROM parts") == [
         (1, "2026-05-04T12:00:00.000+00:00", 101, 10, 2, "Dark", 0.75, 16.0, "open")
     ]
@@ -102,7 +102,7 @@ def test_no_row_is_lost_when_the_disk_takes_rows_again(records: Records) -> None
     records.keep(third, PATIENCE_S)
     left = records.close()
 
-    assert refused is Kept.REFUSED
+    assert refused is WriteStatus.REFUSED
     assert left == 0
     assert rows(records, f"SELECT number, verdict FROM parts WHERE number >= {first.number} AND verdict = 5") == [
         (first.number, 5),
@@ -135,13 +135,17 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize(("goes_on", "kept", "verdict"), [(False, Kept.REFUSED, 5), (True, Kept.IN_MEMORY, 1)])
-def test_a_disk_that_is_really_full_loses_no_row(small_disk: Path, goes_on: bool, kept: Kept, verdict: int) -> None:
-    records = Records(small_disk / "records.sqlite", goes_on=goes_on)
+@pytest.mark.parametrize(
+    ("without_disk", "kept", "verdict"), [("fault", WriteStatus.REFUSED, 5), ("memory", WriteStatus.IN_MEMORY, 1)]
+)
+def test_a_disk_that_is_really_full_loses_no_row(
+    small_disk: Path, without_disk: Literal["fault", "memory"], kept: WriteStatus, verdict: int
+) -> None:
+    records = Records(small_disk / "records.sqlite", without_disk=without_disk)
     records.keep(settled(1), PATIENCE_S)
     ballast, number = fill(small_disk), 1
-    found = Kept.WRITTEN
-    while found is Kept.WRITTEN:  # the file has some room within its pages
+    found = WriteStatus.WRITTEN
+    while found is WriteStatus.WRITTEN:  # the file has some room within its pages
         number += 1
         found = records.keep(settled(number), PATIENCE_S)
     trouble = records.trouble
@@ -152,7 +156,8 @@ def test_a_disk_that_is_really_full_loses_no_row(small_disk: Path, goes_on: bool
     left = records.close()
 
     assert (found, left, records.lost) == (kept, 0, 0)
-    assert ("every part is FAULT" in trouble, "parts go on" in trouble) == (not goes_on, goes_on)
+    assert ("parts continue" in trouble) is (without_disk == "memory")
+    assert ("every part is FAULT" in trouble) is (without_disk == "fault")
     assert rows(records, f"SELECT number, verdict FROM parts WHERE number > {number - 6}") == [
         (number - place, verdict) for place in reversed(range(6))
     ]
@@ -160,7 +165,7 @@ def test_a_disk_that_is_really_full_loses_no_row(small_disk: Path, goes_on: bool
 
 
 def test_memory_has_room_for_so_many_rows_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    records = Records(tmp_path / "records.sqlite", goes_on=True, entries_in_memory=100)
+    records = Records(tmp_path / "records.sqlite", without_disk="memory", entries_in_memory=100)
     with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the disk hangs
         found = [records.keep(settled(number), wait_s=0) for number in range(1, 121)]
@@ -170,27 +175,27 @@ def test_memory_has_room_for_so_many_rows_and_no_more(tmp_path: Path, caplog: py
         other.execute("COMMIT")
     left = records.close()
 
-    assert found == [Kept.LATE] * 100 + [Kept.LOST] * 20
+    assert found == [WriteStatus.LATE] * 100 + [WriteStatus.LOST] * 20
     assert beyond.outcome is not None
     assert beyond.outcome.verdict is Verdict.FAULT
-    assert "room for no more" in trouble
+    assert "memory is full" in trouble
     assert (left, records.lost, records.trouble) == (0, 21, "")
     assert rows(records, "SELECT count(*), min(verdict), max(verdict) FROM parts") == [(100, 1, 1)]
-    assert len([said for said in caplog.messages if "room for no more" in said]) == 1
+    assert len([said for said in caplog.messages if "memory is full" in said]) == 1
 
 
 def test_a_part_beyond_the_room_in_memory_is_a_fault_even_where_parts_go_on(tmp_path: Path) -> None:
-    records = Records(tmp_path / "records.sqlite", goes_on=True, entries_in_memory=1)
+    records = Records(tmp_path / "records.sqlite", without_disk="memory", entries_in_memory=1)
     fill_disk(records)
     number = 1
-    while records.keep(settled(number), PATIENCE_S) is not Kept.IN_MEMORY:
+    while records.keep(settled(number), PATIENCE_S) is not WriteStatus.IN_MEMORY:
         number += 1
     beyond = settled(number + 1)
     kept = records.keep(beyond, PATIENCE_S)
     free_disk(records)
     records.close()
 
-    assert kept is Kept.LOST
+    assert kept is WriteStatus.LOST
     assert beyond.outcome is not None
     assert beyond.outcome.verdict is Verdict.FAULT
 
@@ -231,7 +236,7 @@ def test_without_time_to_wait_the_result_goes_out_and_the_row_follows(tmp_path: 
         other.execute("COMMIT")
     left = records.close()
 
-    assert kept is Kept.LATE
+    assert kept is WriteStatus.LATE
     assert (left, records.late) == (0, 1)
     assert rows(records, "SELECT verdict FROM parts") == [(1,)]
 
