@@ -8,6 +8,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   |   +- CameraLost          the same, because the camera is gone; it is being opened again
  |   +- CameraFinished          a folder has no more pictures
  +- EngineError                 an engine cannot be opened, or gave an impossible answer
+ |   +- EngineMissing           its packages, driver or device are not on this machine
  |   +- DeviceError             the GPU or its driver failed; the engine must be opened again
  |   +- PlanRefused             TensorRT does not take a plan that it is given
  |   +- CaptureRefused          the network cannot be made a CUDA graph; it runs without
@@ -55,6 +56,10 @@ class CameraFinished(CameraError):
 
 class EngineError(StationError):
     """An engine cannot be opened, or answered with something impossible."""
+
+
+class EngineMissing(EngineError):
+    """The packages, the driver or the device of an engine are not on this machine."""
 
 
 class DeviceError(EngineError):

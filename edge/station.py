@@ -11,13 +11,15 @@ from time import monotonic
 from bundle import Bundle, Manifest, load_bundle
 from edge.address import shown
 from edge.alarms import Alarms
-from edge.cameras.camera import Camera, Clock, open_camera
+from edge.cameras.camera import Camera, Clock
+from edge.cameras.registry import open_camera
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PageSettings
 from edge.ejector.ejector import Ejector
 from edge.ejector.output import Output, open_output
 from edge.ejector.rejects import Rejects
-from edge.engines.engine import Engine, open_engine
+from edge.engines.engine import Engine
+from edge.engines.registry import open_engine
 from edge.errors import LineConfigError
 from edge.monitoring.drift import Drift
 from edge.monitoring.operator_service import Attendant

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
+from edge.engines.registry import DEFAULT_ENGINE, ENGINES
 from edge.errors import StationError
 from export.benchmark.command import add_engine_command
 from export.errors import ExportError
@@ -32,6 +33,7 @@ SplitOption = Annotated[
 PartOption = Annotated[Part, typer.Option(help="Which part of the split; all needs no split.")]
 ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such parts, 0 to 1.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
+EngineOption = Annotated[str, typer.Option(help=f"What runs the networks: {', '.join(ENGINES)}.")]
 
 
 @app.command()
@@ -73,6 +75,7 @@ def evaluate(
     part: PartOption = "all",
     protocol: Annotated[Path | None, typer.Option(help="HTML file of an acceptance protocol to be signed.")] = None,
     threads: ThreadsOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Measure a bundle on labelled images, through the station's own engine and decision."""
     from export.evaluate.acceptance_protocol import protocol_page
@@ -82,7 +85,7 @@ def evaluate(
     loaded = load_bundle(bundle)
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
-    result = run_evaluation(loaded, labelled, threads)
+    result = run_evaluation(loaded, labelled, threads, engine)
     if json is not None:
         json.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if protocol is not None:
@@ -110,6 +113,7 @@ def calibrate(
     force: Annotated[bool, typer.Option("--force", help="Calibrate on very few pictures.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder of the report. (default: OUT.report)")] = None,
     threads: ThreadsOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""
     from export.int8.accuracy_gate import gate_on
@@ -121,7 +125,7 @@ def calibrate(
     _check_new(out)
     loaded = load_bundle(bundle)
     pictures = collect(images, loaded, resize, limit, force)
-    jury = labelled_jury(loaded, pictures, data, split, part) if data else own_jury(loaded, pictures, threads)
+    jury = labelled_jury(loaded, pictures, data, split, part) if data else own_jury(loaded, pictures, threads, engine)
     gate = gate_on(metric or ("mean_iou_positives" if jury.labelled else "mean_iou_pairs"), max_drop)
     calibration = Calibration(loaded, out.name, jury.pictures, Settings(gate, method, around, threads))
     result = calibration.run(jury.images, jury.description, jury.labelled, _now())
@@ -139,6 +143,7 @@ def compare(
     split: SplitOption = None,
     part: PartOption = "all",
     threads: ThreadsOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Run two bundles on the same labelled images: changed verdicts, measures, speed."""
     from export.evaluate.compare_bundles import compare_bundles
@@ -147,7 +152,7 @@ def compare(
     bundles = load_bundle(first), load_bundle(second)
     labelled = select(bundles[0], data, split, part)
     _warn(labelled.warning)
-    pairing = compare_bundles(bundles, labelled, threads)
+    pairing = compare_bundles(bundles, labelled, threads, engine)
     if json is not None:
         json.write_text(pairing.model_dump_json(indent=1) + "\n", encoding="utf-8")
     console.print(*pairing_tables(pairing))
@@ -163,6 +168,7 @@ def thresholds(
     split: SplitOption = None,
     part: Annotated[Part, typer.Option(help="Part of --data that they are chosen on.")] = "val",
     threads: ThreadsOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Make a bundle with other thresholds: the goal is kept on these images, with the fewest other mistakes."""
     from export.bundles.set_thresholds import retuned
@@ -173,7 +179,7 @@ def thresholds(
     loaded = load_bundle(bundle)
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
-    tuned = retuned(loaded, out.name, labelled, goal, threads)
+    tuned = retuned(loaded, out.name, labelled, goal, threads, engine)
     sealed = write_bundle(out, tuned.draft.manifest, tuned.draft.files)
     console.print(tuned.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
 

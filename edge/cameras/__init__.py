@@ -1,1 +1,1 @@
-"""Cameras, one kind a file; `edge.cameras.camera.open_camera` opens them by address."""
+"""Cameras, one kind a file; `edge.cameras.registry.open_camera` opens them by address."""

@@ -13,7 +13,7 @@ from edge.cameras.features import GenicamOptions
 from edge.cameras.gobject import load
 from edge.cameras.live import LiveCamera
 from edge.cameras.pixels import announced_shape, to_image
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 BUFFERS = 8
@@ -139,4 +139,4 @@ def open_aravis(address: str, clock: Clock) -> LiveCamera:
     return LiveCamera(address, clock, options, partial(AravisDevice, address, options))
 
 
-KIND = Kind(GenicamOptions, open_aravis)
+KIND = CameraKind(GenicamOptions, open_aravis)

@@ -112,14 +112,3 @@ class Camera(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the camera back; frames already handed over stay valid."""
-
-
-def open_camera(address: str, clock: Clock = monotonic) -> Camera:
-    """Open a camera by its address.
-
-    Raises CameraError for an unknown kind or option, for a value out of its range, where the kind's software is not
-    installed, and where there is no such camera or it cannot do what the options ask.
-    """
-    from edge.cameras.registry import find_kind
-
-    return find_kind(address).open(address, clock)

@@ -8,7 +8,7 @@ from edge.address import place_of, read_options
 from edge.cameras.camera import Clock
 from edge.cameras.gstreamer import PipelineDevice, PipelineOptions
 from edge.cameras.live import LiveCamera
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 
@@ -47,4 +47,4 @@ def open_csi(address: str, clock: Clock) -> LiveCamera:
     return LiveCamera(address, clock, options, partial(PipelineDevice, address, describe_pipeline(int(place), options)))
 
 
-KIND = Kind(CsiOptions, open_csi)
+KIND = CameraKind(CsiOptions, open_csi)

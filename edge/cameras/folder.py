@@ -8,7 +8,7 @@ from bundle import SUFFIXES, FrameError, read_image
 from edge.address import Options, place_of, read_options
 from edge.cameras.camera import Clock, Frame
 from edge.cameras.on_demand import RATE_HZ, OnDemandCamera
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError, CameraFinished, FrameDamaged
 
 
@@ -64,4 +64,4 @@ def open_folder(address: str, clock: Clock) -> FolderCamera:
     return FolderCamera(address, files, options.loop, clock, options.rate_hz)
 
 
-KIND = Kind(FolderOptions, open_folder)
+KIND = CameraKind(FolderOptions, open_folder)

@@ -14,7 +14,7 @@ from edge.cameras.device import Device, DeviceLost, Received, check_settings
 from edge.cameras.features import GenicamOptions
 from edge.cameras.live import LiveCamera
 from edge.cameras.pixels import announced_shape, to_image
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 SHORTEST_WAIT_S = 0.001
@@ -183,4 +183,4 @@ def open_gentl(address: str, clock: Clock) -> LiveCamera:
     return LiveCamera(address, clock, options, partial(GentlDevice, address, options))
 
 
-KIND = Kind(GentlOptions, open_gentl)
+KIND = CameraKind(GentlOptions, open_gentl)

@@ -12,7 +12,7 @@ from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.gobject import load
 from edge.cameras.live import LiveCamera
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 SINK = (
@@ -112,4 +112,4 @@ def open_pipeline(address: str, clock: Clock) -> LiveCamera:
     return LiveCamera(name, clock, options, partial(PipelineDevice, name, place_of(address)))
 
 
-KIND = Kind(PipelineOptions, open_pipeline)
+KIND = CameraKind(PipelineOptions, open_pipeline)

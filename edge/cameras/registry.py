@@ -1,8 +1,9 @@
-"""The kinds of cameras: the first part of an address, and the file that knows it."""
+"""The kinds of cameras by the first part of an address, with the file that opens each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from time import monotonic
 
 from edge.address import Options, kind_of, shown
 from edge.cameras.camera import Camera, Clock
@@ -10,8 +11,8 @@ from edge.errors import CameraError
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of camera; a kind's file imports its vendor's package only when a camera of it is opened."""
+class CameraKind:
+    """One kind of camera; its file imports the vendor's package only when a camera is opened."""
 
     options: type[Options]
     open: Callable[[str, Clock], Camera]
@@ -27,18 +28,20 @@ FILES = {
     "genicam": "gentl",
     "aravis": "aravis",
 }
-"""File in this folder by the name of the kind; each has a `KIND`."""
+"""File in this folder by kind; each defines `KIND`. A new kind is one file and one line here."""
 
 
-def load_kind(name: str) -> Kind:
-    """Import one kind."""
-    kind = import_module(f"edge.cameras.{FILES[name]}").KIND
-    assert isinstance(kind, Kind)
-    return kind
+def open_camera(address: str, clock: Clock = monotonic) -> Camera:
+    """Open a camera by its address.
+
+    Raises CameraError for an unknown kind or option, a value out of range, missing software, and a camera that is not
+    there or does not support the options.
+    """
+    return find_kind(address).open(address, clock)
 
 
-def find_kind(address: str) -> Kind:
-    """Find the kind of an address; raises CameraError with the known ones."""
+def find_kind(address: str) -> CameraKind:
+    """Find the kind of an address; raises CameraError with the known kinds."""
     name = kind_of(address)
     if name not in FILES:
         known = ", ".join(f"{kind}://" for kind in FILES)
@@ -46,3 +49,10 @@ def find_kind(address: str) -> Kind:
             f"camera {shown(address)}: found the kind {name or 'none'!r}, expected one of {known}; correct the address"
         )
     return load_kind(name)
+
+
+def load_kind(name: str) -> CameraKind:
+    """Import one kind."""
+    kind = import_module(f"edge.cameras.{FILES[name]}").KIND
+    assert isinstance(kind, CameraKind)
+    return kind

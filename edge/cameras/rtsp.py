@@ -12,7 +12,7 @@ from edge.address import read_options, shown
 from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.live import CLOSE_S, LiveCamera
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 
@@ -87,4 +87,4 @@ def open_rtsp(address: str, clock: Clock) -> LiveCamera:
     return LiveCamera(name, clock, options, partial(RtspDevice, name, stream_of(address), options))
 
 
-KIND = Kind(RtspOptions, open_rtsp)
+KIND = CameraKind(RtspOptions, open_rtsp)

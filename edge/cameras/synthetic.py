@@ -7,7 +7,7 @@ from pydantic import Field
 from edge.address import Options, read_options
 from edge.cameras.camera import Clock, Frame
 from edge.cameras.on_demand import RATE_HZ, OnDemandCamera
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from synthetic.tiles import Tile, draw_part
 
 
@@ -48,4 +48,4 @@ def open_synthetic(address: str, clock: Clock) -> SyntheticCamera:
     return SyntheticCamera(address, options.seed, options.defective, clock, options.rate_hz)
 
 
-KIND = Kind(SyntheticOptions, open_synthetic)
+KIND = CameraKind(SyntheticOptions, open_synthetic)

@@ -12,7 +12,7 @@ from edge.address import place_of, read_options
 from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received, check_settings
 from edge.cameras.live import LiveCamera
-from edge.cameras.registry import Kind
+from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 EXPOSURE_UNIT_US = 100
@@ -138,4 +138,4 @@ def open_v4l2(address: str, clock: Clock) -> LiveCamera:
     return LiveCamera(address, clock, options, partial(connect, address, options))
 
 
-KIND = Kind(V4l2Options, open_v4l2)
+KIND = CameraKind(V4l2Options, open_v4l2)

@@ -18,7 +18,8 @@ from edge.cameras.on_demand import OnDemandCamera
 from edge.commands.bench_report import Measured, Way
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PictureSettings
-from edge.engines.engine import Engine, Pending, open_engine
+from edge.engines.engine import Engine, Pending
+from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from edge.part import Part
 from edge.pipeline.inspector import Inspector

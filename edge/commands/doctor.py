@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
-from edge.cameras.camera import open_camera
+from edge.cameras.registry import open_camera
 from edge.commands.doctor_checks import (
     check_clock,
     check_commits,

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 from bundle import Image, read_image
-from edge.cameras.camera import open_camera
+from edge.cameras.registry import open_camera
 from edge.commands.scale import Scale, measure_scale
 from edge.config.line import Line, load_line
 from edge.config.schema import CameraSettings

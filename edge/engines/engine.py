@@ -1,13 +1,12 @@
-"""What every engine does: frames in, scores and masks out, checked once."""
+"""The engine contract: frames in, scores and masks out, with checked shapes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Image, Manifest, preprocess
+from bundle import Image, Manifest, preprocess
 from edge.errors import EngineError
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.uint8]]
@@ -61,29 +60,3 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027, most engines hold nothing that garbage collection does not free
         """Free what the engine holds."""
-
-
-def open_engine(name: str, bundle: Bundle, threads: int | None = None, batch: int = 1, reopens: bool = False) -> Engine:
-    """Open the engine `name` on a bundle and hold it against the bundle's golden frames.
-
-    threads: for the CPU; None leaves the choice to the engine. batch: the most frames that `begin` is given at a time.
-    reopens: whether an engine whose device has failed is opened again, or stays down.
-    Raises EngineError if there is no such engine here, GoldenMismatch if it computes something else.
-    There is no falling back from one engine to another.
-    """
-    if name in ("tensorrt", "tensorrt_rtx"):
-        from edge.engines.reopening import ReopeningEngine
-        from edge.engines.tensorrt_.build import open_on_gpu
-        from edge.engines.tensorrt_.plan_key import Edition
-
-        edition: Edition = "tensorrt" if name == "tensorrt" else "tensorrt_rtx"
-        open_one = partial(open_on_gpu, edition, bundle, batch)
-        return ReopeningEngine(open_one) if reopens else open_one()
-    if name != "onnxruntime":
-        known = "'onnxruntime', 'tensorrt' or 'tensorrt_rtx'"
-        raise EngineError(f"engine: found {name!r}, expected {known}; correct the line's configuration")
-    from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
-
-    engine = OnnxruntimeEngine(bundle, threads)
-    bundle.check(engine.infer)
-    return engine

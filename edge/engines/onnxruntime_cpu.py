@@ -58,6 +58,11 @@ class OnnxruntimeEngine(Engine):
             raise EngineError(f"{self.description}: inference failed ({_first_line(error)})") from None
 
 
+def open_onnxruntime(bundle: Bundle, threads: int | None, _batch: int) -> OnnxruntimeEngine:
+    """Open the engine; it takes batches of any size."""
+    return OnnxruntimeEngine(bundle, threads)
+
+
 class _Batch:
     """A batch that is run by whoever asks for its outputs, unless it is handed over before."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from bundle import Bundle, BundleError
-from edge.engines.engine import open_engine
+from edge.engines.registry import open_engine
 from edge.engines.tensorrt_.engine import StreamEngine
 from edge.errors import StationError
 from export.benchmark.acceptance import Accepted, accept, launched

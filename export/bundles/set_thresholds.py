@@ -8,7 +8,7 @@ from rich.table import Table
 from bundle import Bundle, Threshold
 from bundle.folder import MODEL
 from bundle.golden import encode
-from edge.engines.engine import open_engine
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.bundles.assemble import Draft, with_comparisons
 from export.errors import ThresholdsError
 from export.evaluate.batched_inference import Bar, run
@@ -26,13 +26,15 @@ class Retuned(NamedTuple):
     table: Table
 
 
-def retuned(bundle: Bundle, name: str, labelled: Labelled, goal: Goal, threads: int | None = None) -> Retuned:
+def retuned(
+    bundle: Bundle, name: str, labelled: Labelled, goal: Goal, threads: int | None = None, engine: str = DEFAULT_ENGINE
+) -> Retuned:
     """Choose thresholds that fulfil the goal on these images. Raises ThresholdsError if none do."""
     manifest = bundle.manifest
-    engine = open_engine("onnxruntime", bundle, threads)
+    opened = open_engine(engine, bundle, threads)
     images = load_images(labelled.samples, manifest.input, len(manifest.classes))
     with Bar("scoring", len(images)) as bar:
-        outputs = run(engine.infer, images.images, bar.step)
+        outputs = run(opened.infer, images.images, bar.step)
     defective = np.asarray(images.labels.any(axis=1))
     chosen = choose_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal)
     before, after = (evaluate(outputs, images, limits, manifest.classes) for limits in (manifest.thresholds, chosen))

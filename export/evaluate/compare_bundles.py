@@ -4,7 +4,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bundle import Bundle
-from edge.engines.engine import Engine, open_engine
+from edge.engines.engine import Engine
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.errors import ComparisonError
 from export.evaluate.evaluate import judge
 from export.evaluate.labelled_images import Labelled
@@ -41,7 +42,9 @@ class Pairing(BaseModel):
     images: tuple[str, ...]
 
 
-def compare_bundles(bundles: tuple[Bundle, Bundle], labelled: Labelled, threads: int | None = None) -> Pairing:
+def compare_bundles(
+    bundles: tuple[Bundle, Bundle], labelled: Labelled, threads: int | None = None, engine: str = DEFAULT_ENGINE
+) -> Pairing:
     """Run two bundles of the same classes on the same labelled images, each through its own preprocessing.
 
     Raises ComparisonError for other classes; EngineError, GoldenMismatch and DataError as `evaluate`.
@@ -52,13 +55,13 @@ def compare_bundles(bundles: tuple[Bundle, Bundle], labelled: Labelled, threads:
             f"{second.folder}: found classes {', '.join(second.manifest.classes)}, expected those of {first.folder}: "
             f"{', '.join(first.manifest.classes)}; compare bundles of the same classes"
         )
-    engines = [open_engine("onnxruntime", bundle, threads) for bundle in bundles]
-    rows = [judge(bundle, engine, labelled) for bundle, engine in zip(bundles, engines, strict=True)]
+    opened = [open_engine(engine, bundle, threads) for bundle in bundles]
+    rows = [judge(bundle, each, labelled) for bundle, each in zip(bundles, opened, strict=True)]
     frame = labelled.samples[0].load_image()
     inputs = [bundle.prepare(frame)[np.newaxis] for bundle in bundles]
-    times = milliseconds([engine.infer for engine in engines], inputs)
+    times = milliseconds([each.infer for each in opened], inputs)
     found = [np.stack([row.found for row in side]) for side in rows]
-    one, other = (_side(*side) for side in zip(bundles, engines, rows, times, strict=True))
+    one, other = (_side(*side) for side in zip(bundles, opened, rows, times, strict=True))
     return Pairing(
         dataset=labelled.dataset,
         part=labelled.part,

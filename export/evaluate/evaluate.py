@@ -3,7 +3,8 @@
 from pydantic import BaseModel, ConfigDict
 
 from bundle import Bundle, Threshold
-from edge.engines.engine import Engine, open_engine
+from edge.engines.engine import Engine
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.evaluate.batched_inference import Bar, load_in_chunks, run
 from export.evaluate.labelled_images import Labelled
 from train.evaluate.metrics import Metrics, measure
@@ -29,19 +30,21 @@ class Evaluation(BaseModel):
     metrics: Metrics
 
 
-def evaluate(bundle: Bundle, labelled: Labelled, threads: int | None = None) -> Evaluation:
+def evaluate(
+    bundle: Bundle, labelled: Labelled, threads: int | None = None, engine: str = DEFAULT_ENGINE
+) -> Evaluation:
     """Run the bundle on the labelled images.
 
     Raises EngineError, GoldenMismatch, DataError: nothing is skipped.
     """
     manifest = bundle.manifest
-    engine = open_engine("onnxruntime", bundle, threads)
-    rows = judge(bundle, engine, labelled)
+    opened = open_engine(engine, bundle, threads)
+    rows = judge(bundle, opened, labelled)
     return Evaluation(
         bundle=manifest.name,
         bundle_id=bundle.id,
         precision=manifest.precision,
-        engine=engine.description,
+        engine=opened.description,
         dataset=labelled.dataset,
         split=labelled.split,
         part=labelled.part,

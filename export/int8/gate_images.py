@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bundle import Bundle
-from edge.engines.engine import open_engine
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.errors import CalibrationError, LabelsError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.labelled_images import Part, select
@@ -38,14 +38,14 @@ def labelled_jury(bundle: Bundle, pictures: CalibrationSet, data: Path, split: s
     return Jury(images, f"{len(unseen)} images of {labelled.dataset}, part {part}", True, pictures)
 
 
-def own_jury(bundle: Bundle, pictures: CalibrationSet, threads: int | None) -> Jury:
+def own_jury(bundle: Bundle, pictures: CalibrationSet, threads: int | None, engine: str = DEFAULT_ENGINE) -> Jury:
     """Judge by the float bundle's own decisions, on some of the pictures."""
     inputs = pictures.inputs
     judging = np.arange(len(inputs)) % HELD_OUT == HELD_OUT - 1
     if not judging.any():
         raise CalibrationError(f"found {len(inputs)} pictures, expected at least {HELD_OUT} to calibrate and to judge")
-    engine = open_engine("onnxruntime", bundle, threads)
+    opened = open_engine(engine, bundle, threads)
     with Bar("asking fp32", int(judging.sum())) as bar:
-        images = agreement_truth(run(engine.infer, inputs[judging], bar.step), inputs[judging], bundle.manifest)
+        images = agreement_truth(run(opened.infer, inputs[judging], bar.step), inputs[judging], bundle.manifest)
     rest = replace(pictures, inputs=inputs[~judging])
     return Jury(images, f"{len(images)} other pictures, by the fp32 bundle's own decisions", False, rest)

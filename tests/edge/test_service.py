@@ -13,7 +13,8 @@ import pytest
 
 from bundle import Bundle, Threshold, load_bundle
 from edge.config.line import load_line
-from edge.engines.engine import Engine, open_engine
+from edge.engines.engine import Engine
+from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from edge.pipeline.inspector import Inspector
 from edge.service import change_over, reload

@@ -15,7 +15,7 @@ from edge.config.ejector import EjectorSettings
 from edge.config.line import Line
 from edge.config.schema import CameraSettings
 from edge.ejector.simulated import SimulatedOutput
-from edge.engines.engine import open_engine
+from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from edge.station import Equipment, open_station
 from firmware_bridge.errors import LinkError
@@ -203,7 +203,7 @@ def test_an_engine_that_disagrees_with_the_golden_frames_stays_off_line(make_bun
 
 
 def test_there_is_no_falling_back_to_another_engine(make_bundle: Make) -> None:
-    with pytest.raises(EngineError, match="found 'openvino', expected 'onnxruntime', 'tensorrt'"):
+    with pytest.raises(EngineError, match="found 'openvino', expected one of 'onnxruntime', 'tensorrt'"):
         open_engine("openvino", load_bundle(make_bundle()))
 
 

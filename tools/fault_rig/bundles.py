@@ -9,7 +9,8 @@ from pathlib import Path
 from bundle import Golden, load_bundle, write_bundle
 from bundle.folder import MODEL
 from bundle.golden import encode
-from edge.engines.engine import Engine, open_engine
+from edge.engines.engine import Engine
+from edge.engines.registry import open_engine
 from tools.fault_rig.belt import picture
 
 

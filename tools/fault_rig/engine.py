@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from bundle import Bundle, Image
-from edge.engines.engine import Engine, Outputs, Pending, open_engine
+from edge.engines.engine import Engine, Outputs, Pending
+from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from tools.fault_rig.switches import Switches
 from tools.fault_rig.witness import Witness, fingerprint

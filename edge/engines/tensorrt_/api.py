@@ -15,7 +15,7 @@ from typing import IO, Any
 from bundle import Manifest
 from edge.engines.tensorrt_.driver import Memory, Stream
 from edge.engines.tensorrt_.plan_key import ANY_GPU, Edition, Options, Target
-from edge.errors import DeviceError, EngineError, PlanRefused
+from edge.errors import DeviceError, EngineError, EngineMissing, PlanRefused
 
 Progress = Callable[[str, int, int], None]
 """Called while building: phase, steps done, steps in all."""
@@ -48,11 +48,11 @@ class Order:
 
 @cache
 def open_tensorrt(edition: Edition) -> "TensorRt":
-    """Import TensorRT once; a process can have only one of its loggers. Raises EngineError if it is not installed."""
+    """Import TensorRT once; a process can have only one of its loggers. Raises EngineMissing."""
     try:
         trt = importlib.import_module(edition)
     except ImportError as error:
-        raise EngineError(
+        raise EngineMissing(
             f"{edition}: cannot be imported ({error}), expected TensorRT for this Python; {INSTALL[edition]}"
         ) from None
     return TensorRt(edition, trt)

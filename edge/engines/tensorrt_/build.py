@@ -124,6 +124,16 @@ def open_on_gpu(
     return open_checked(bundle, Workshop(tensorrt, target, options, progress, say), Cuda, batch)
 
 
+def open_tensorrt_engine(bundle: Bundle, _threads: int | None, batch: int) -> StreamEngine:
+    """Open a bundle with NVIDIA TensorRT."""
+    return open_on_gpu("tensorrt", bundle, batch)
+
+
+def open_tensorrt_rtx_engine(bundle: Bundle, _threads: int | None, batch: int) -> StreamEngine:
+    """Open a bundle with TensorRT for RTX."""
+    return open_on_gpu("tensorrt_rtx", bundle, batch)
+
+
 def open_checked(
     bundle: Bundle,
     workshop: Workshop,

@@ -10,7 +10,7 @@ import numpy as np
 from bundle import Image
 from edge.engines.tensorrt_.cuda_graphs import GraphCalls
 from edge.engines.tensorrt_.driver import Event, Graph, Kernel, Memory, Stream
-from edge.errors import DeviceError, EngineError
+from edge.errors import DeviceError, EngineMissing
 
 DRIVER_LIBRARY = "libcuda.so.1"
 NON_BLOCKING = 1
@@ -23,19 +23,19 @@ ADVICE = {
 
 
 def ask_driver() -> None:
-    """Raise EngineError unless a CUDA driver with a device answers.
+    """Raise EngineMissing unless a CUDA driver with a device answers.
 
     Through ctypes, because TensorRT's runtime and pycuda can end the process where there is none.
     """
     try:
         result = ctypes.CDLL(DRIVER_LIBRARY).cuInit(0)
     except OSError as error:
-        raise EngineError(
+        raise EngineMissing(
             f"CUDA: found no driver ({error}), expected an NVIDIA GPU with its driver; run this on the Jetson or "
             "workstation at the line, or set the line's engine to onnxruntime"
         ) from None
     if result:
-        raise EngineError(
+        raise EngineMissing(
             f"CUDA: cuInit answered error {result}, expected 0; no GPU answers: see nvidia-smi (Jetson: tegrastats), "
             "and whether this user may open /dev/nvidia*"
         )
@@ -48,7 +48,7 @@ class Cuda:
         try:
             import pycuda.driver
         except ImportError as error:
-            raise EngineError(
+            raise EngineMissing(
                 f"pycuda: cannot be imported ({error}), expected pycuda for this Python; pip install pycuda, with "
                 "/usr/local/cuda/bin first on the PATH"
             ) from None

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bundle import check_frame
-from edge.cameras.camera import Camera, open_camera
+from edge.cameras.camera import Camera
 from edge.cameras.live import LiveCamera
+from edge.cameras.registry import open_camera
 from edge.errors import CameraTimeout
 from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device
 from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, rtsp_server, write_pictures

@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.camera import Camera, open_camera
+from edge.cameras.camera import Camera
 from edge.cameras.csi import CsiOptions, describe_pipeline
 from edge.cameras.device import Device
 from edge.cameras.gstreamer import unpad
 from edge.cameras.live import LiveCamera
 from edge.cameras.pixels import FORMATS, announced_shape, to_image
+from edge.cameras.registry import open_camera
 from edge.cameras.rtsp import stream_of
 from edge.errors import CameraError, CameraLost, FrameDamaged
 from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device
@@ -204,7 +205,7 @@ def test_gstreamer_and_a_gentl_producer_live_in_one_process(gi_path: Path) -> No
 import sys
 sys.path.append({str(gi_path)!r})
 import genicam.genapi
-from edge.cameras.camera import open_camera
+from edge.cameras.registry import open_camera
 for address in (
     "gst://videotestsrc is-live=true ! video/x-raw,width=32,height=16",
     "genicam://1?cti={gentl_producer()}",

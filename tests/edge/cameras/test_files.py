@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.camera import open_camera
+from edge.cameras.registry import open_camera
 from edge.cameras.synthetic import SyntheticCamera
 from edge.errors import CameraError, CameraFinished, FrameDamaged
 from synthetic.tiles import choose_kind

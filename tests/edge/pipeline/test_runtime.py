@@ -16,7 +16,8 @@ from bundle import Image, Threshold, Verdict, load_bundle
 from edge.alarms import Area
 from edge.cameras.camera import Camera, Frame
 from edge.cameras.on_demand import OnDemandCamera
-from edge.engines.engine import Engine, open_engine
+from edge.engines.engine import Engine
+from edge.engines.registry import open_engine
 from edge.errors import CameraFinished, FrameDamaged
 from edge.part import Part, View
 from edge.pipeline.inspector import Inspector, Sight

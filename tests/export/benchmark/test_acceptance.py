@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("sklearn", reason="the comparison needs the extra: pip install '.[export]'")
 
 from bundle import Bundle, load_bundle
-from edge.engines.engine import open_engine
+from edge.engines.registry import open_engine
 from edge.engines.tensorrt_.engine import StreamEngine
 from edge.errors import EngineError
 from export.benchmark.acceptance import Accepted, accept, kernel_gap, sized

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bundle import Threshold, load_bundle
-from edge.engines.engine import open_engine
+from edge.engines.registry import open_engine
 from export.cli import main
 from export.errors import ThresholdsError
 from export.evaluate.operating_point import Goal, choose_thresholds, goal_of

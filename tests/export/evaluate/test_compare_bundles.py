@@ -44,6 +44,22 @@ def test_changed_verdicts_and_measures_side_by_side(levels_bundle, deaf, squares
     assert "8 of 40" in printed
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "BUNDLE", "--data", "DATA", "--json", "OUT"),
+        ("compare", "BUNDLE", "BUNDLE", "--data", "DATA"),
+        ("thresholds", "BUNDLE", "--data", "DATA", "--out", "OUT", "--max-escapes", 0.5, "--part", "all"),
+        ("calibrate", "BUNDLE", "--images", "DATA", "--out", "OUT", "--resize"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_engine_is_named(command, levels_bundle, squares, tmp_path):
+    words = {"BUNDLE": levels_bundle, "DATA": squares, "OUT": tmp_path / "out"}
+    code = run(*(words.get(word, word) for word in command), "--engine", "abacus")
+    assert "found 'abacus', expected one of 'onnxruntime', 'tensorrt'" in code
+
+
 def test_bundles_of_other_classes_are_not_compared(levels_bundle, squares, tmp_path):
     spec, names = spec_of(), ("dent", "scratch")
     other = write_tiny_bundle(tmp_path / "other", levels_model(spec, names), spec, classes=names)

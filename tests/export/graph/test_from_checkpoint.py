@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="torch is not installed: reading a checkpoint needs it")
 
 from bundle import BundleError, InputSpec, Threshold, load_bundle  # noqa: E402
-from edge.engines.engine import open_engine  # noqa: E402
+from edge.engines.registry import open_engine  # noqa: E402
 from export.bundles.assemble import assemble, drawn_frames  # noqa: E402
 from export.cli import app  # noqa: E402
 from export.errors import ComparisonError, GraphError  # noqa: E402

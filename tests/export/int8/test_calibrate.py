@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from bundle import BundleError, FrameError, encode_png, load_bundle
-from edge.engines.engine import open_engine
+from edge.engines.registry import open_engine
 from export.cli import main
 from export.errors import CalibrationError, GateError, LabelsError
 from export.evaluate.batched_inference import run

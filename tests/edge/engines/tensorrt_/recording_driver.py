@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from bundle import Image, InputSpec, Manifest, preprocess
+from edge.engines.tensorrt_.engine import StreamEngine
 from edge.errors import CaptureRefused, DeviceError
-from tests.conftest import tiny_outputs
+from tests.conftest import tiny_manifest, tiny_outputs
 
 GAP = 1 << 20
 """Addresses lie this far apart, so that a copy beyond the end of one buffer hits nothing."""
@@ -245,3 +246,9 @@ class TinyContext:
         masks = masks + np.uint8(network.wrong)
         view(self._address["scores"], scores.nbytes)[:] = scores.view(np.uint8).ravel()
         view(self._address["masks"], masks.nbytes)[:] = masks.ravel()
+
+
+def open_stream(driver: RecordingDriver, batch: int = 1, **changes: object) -> StreamEngine:
+    """Open the tiny network on a device."""
+    manifest = tiny_manifest(**changes)
+    return StreamEngine(manifest, driver, lambda: TinyNetwork(driver, manifest, batch), b"cubin")

@@ -1,95 +1,22 @@
 """The order of calls on the device, and what becomes of each failure."""
 
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bundle import Bundle, Crop, FrameError, InputSpec, load_bundle
-from edge.engines.engine import Engine, open_engine
+from bundle import Crop, FrameError, InputSpec
 from edge.engines.reopening import ReopeningEngine
 from edge.engines.tensorrt_.engine import StreamEngine
 from edge.errors import CaptureRefused, DeviceError, EngineError
-from tests.conftest import HEIGHT, WIDTH, grey_frame, tiny_manifest, tiny_outputs
-from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver, TinyNetwork
+from tests.conftest import HEIGHT, WIDTH, grey_frame, tiny_outputs
+from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver, open_stream
 
 RNG = np.random.default_rng(3)
 
 
-def open_stream(driver: RecordingDriver, batch: int = 1, **changes: object) -> StreamEngine:
-    manifest = tiny_manifest(**changes)
-    return StreamEngine(manifest, driver, lambda: TinyNetwork(driver, manifest, batch), b"cubin")
-
-
 def noise(*shape: int) -> np.ndarray:
     return RNG.integers(0, 256, shape, dtype=np.uint8)
-
-
-@pytest.fixture(params=["onnxruntime", "stream", "stream, batch 3", "reopening"])
-def engine(request: pytest.FixtureRequest, make_bundle: Callable[..., Path]) -> Iterator[Engine]:
-    opened = {
-        "onnxruntime": lambda: open_engine("onnxruntime", load_bundle(make_bundle()), threads=1),
-        "stream": lambda: open_stream(RecordingDriver()),
-        "stream, batch 3": lambda: open_stream(RecordingDriver(), batch=3),
-        "reopening": lambda: ReopeningEngine(lambda: open_stream(RecordingDriver())),
-    }[request.param]()
-    yield opened
-    opened.close()
-
-
-# what every engine does
-
-
-def test_frames_of_the_camera_and_preprocessed_frames_give_the_same(engine: Engine, make_bundle) -> None:
-    bundle: Bundle = load_bundle(make_bundle("other"))
-    frame = noise(37, 29, 3)
-
-    from_camera, prepared = engine.begin([frame])(), engine.infer(bundle.prepare(frame)[np.newaxis])
-
-    assert all(np.array_equal(one, other) for one, other in zip(from_camera, prepared, strict=True))
-
-
-def test_many_frames_come_back_in_their_order(engine: Engine) -> None:
-    inputs = noise(7, 1, HEIGHT, WIDTH)
-
-    scores, masks = engine.infer(inputs)
-
-    assert np.allclose(scores, tiny_outputs(inputs)[0], atol=1e-6)
-    assert np.abs(masks.astype(int) - tiny_outputs(inputs)[1]).max() <= 1  # a half may fall to either side
-
-
-def test_outputs_belong_to_the_caller(engine: Engine) -> None:
-    scores, _ = engine.begin([grey_frame()])()
-    kept = scores.copy()
-    for _ in range(4):
-        engine.begin([noise(HEIGHT, WIDTH)])()
-
-    assert np.array_equal(scores, kept)
-
-
-def test_a_frame_may_be_overwritten_once_it_was_begun(engine: Engine) -> None:
-    frame = grey_frame(spot=255)
-    pending = engine.begin([frame])
-    frame[:] = 0
-
-    assert pending()[0][0, 0] == pytest.approx(1.0)
-
-
-def test_what_is_no_frame_is_refused_and_the_next_one_is_fine(engine: Engine) -> None:
-    with pytest.raises(FrameError, match="expected uint8"):
-        engine.begin([np.zeros((4, 4), np.float32)])
-
-    assert engine.begin([grey_frame()])()[0].shape == (1, 2)
-
-
-def test_inputs_of_another_shape_are_refused(engine: Engine) -> None:
-    with pytest.raises(EngineError, match="found input uint8"):
-        engine.infer(np.zeros((1, 1, HEIGHT, WIDTH + 1), np.uint8))
-
-
-# the device
 
 
 def test_one_frame_is_one_upload_one_kernel_two_downloads_and_one_wait() -> None:

@@ -1,0 +1,80 @@
+"""The engines by name, with the function that opens each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+
+from bundle import Bundle
+from edge.engines.engine import Engine
+from edge.engines.reopening import ReopeningEngine
+from edge.errors import EngineError, EngineMissing
+
+Opener = Callable[[Bundle, int | None, int], Engine]
+"""Opens an engine on (bundle, CPU threads, largest batch); raises EngineError."""
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """One row of the table of engines."""
+
+    opener: str
+    """Module and function, `package.module:function`; imported when an engine of this kind is opened."""
+    reopens: bool = False
+    """Whether a failed engine can be opened again in the same process, as after the loss of a GPU."""
+
+
+ENGINES = {
+    "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime"),
+    "tensorrt": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True),
+    "tensorrt_rtx": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_rtx_engine", reopens=True),
+}
+"""A new engine is one file and one line here; tests/edge/engines/test_contract.py runs on every name."""
+
+DEFAULT_ENGINE = "onnxruntime"
+
+
+def open_engine(
+    name: str,
+    bundle: Bundle,
+    threads: int | None = None,
+    batch: int = 1,
+    reopens: bool = False,
+    kinds: Mapping[str, EngineKind] = ENGINES,
+) -> Engine:
+    """Open an engine on a bundle, then check it on the bundle's golden frames.
+
+    threads: CPU threads; None leaves the choice to the engine. batch: largest number of frames passed to `begin`.
+    reopens: open the engine again after its device has failed, where the engine supports it.
+    Raises EngineError for an unknown name, EngineMissing if it is not installed here, GoldenMismatch if its outputs
+    differ. There is no fall-back from one engine to another.
+    """
+    if name not in kinds:
+        known = ", ".join(repr(each) for each in kinds)
+        raise EngineError(f"engine: found {name!r}, expected one of {known}; correct the configuration or the option")
+    kind = kinds[name]
+    open_one = partial(_open_checked, load_opener(name, kind), bundle, threads, batch)
+    return ReopeningEngine(open_one) if reopens and kind.reopens else open_one()
+
+
+def load_opener(name: str, kind: EngineKind) -> Opener:
+    """Import the function that opens an engine; raises EngineMissing if its packages are not installed."""
+    module, _, function = kind.opener.partition(":")
+    try:
+        found: Opener = getattr(import_module(module), function)
+    except ImportError as error:
+        raise EngineMissing(
+            f"engine {name}: cannot be imported ({error}), expected its packages to be installed; "
+            "install them, or name another engine"
+        ) from None
+    return found
+
+
+def _open_checked(opener: Opener, bundle: Bundle, threads: int | None, batch: int) -> Engine:
+    engine = opener(bundle, threads, batch)
+    try:
+        bundle.check(engine.infer)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
