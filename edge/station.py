@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from time import monotonic
 
 from bundle import Bundle, Manifest, load_bundle
@@ -26,14 +27,15 @@ from edge.monitoring.operator_service import Attendant
 from edge.page.feed import Feed
 from edge.page.outbox import Board
 from edge.page.snapshot import Glance
-from edge.page.state import Welcome
+from edge.page.state import StationState, Welcome
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
 from edge.pipeline.inspector import Inspector, Sight
 from edge.pipeline.runtime import Runtime
 from edge.records.pictures import Pictures
+from edge.records.retention import free_bytes
 from edge.records.writer import Records
-from firmware_bridge.link import open_link
+from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
 log = logging.getLogger(__name__)
@@ -42,13 +44,23 @@ ATTEND_S = 2.0
 """How long a stopping station waits for a look at its orders to end."""
 
 
+OpenPage = Callable[
+    [PageSettings, Board, Callable[[], StationState], Callable[[], Manifest], Callable[[], Welcome]], Feed
+]
+"""Starts a page; see `Feed`."""
+
+
 @dataclass(frozen=True)
 class Equipment:
-    """How a station comes by its cameras, engine and ejector; a trial puts in some that fail on command."""
+    """Factories of a station's devices; tests and fault rigs substitute devices that fail on command."""
 
     open_camera: Callable[[str, Clock], Camera] = open_camera
     open_engine: Callable[[str, Bundle, int | None, int, bool], Engine] = open_engine
     open_output: Callable[[str], Output] = open_output
+    open_link: Callable[[str, Hello, Clock], Link] = open_link
+    open_page: OpenPage = Feed
+    free_bytes: Callable[[Path], int] = free_bytes
+    """Free bytes of the disk of a folder."""
 
 
 REAL = Equipment()
@@ -76,18 +88,18 @@ def open_station(
             opened.callback(cameras[settings.name].close)
         alarms = Alarms()
         rejects = _open_rejects(line, records, alarms, clock, equipment, opened)
-        link = open_link(line.plc, introduction(inspector.bundle), clock)
+        link = equipment.open_link(line.plc, introduction(inspector.bundle), clock)
         opened.callback(link.close)
         _log_choices(line, inspector)
         runtime = Runtime(inspector, cameras, records, link, line, clock, alarms, rejects)
         opened.callback(runtime.close_inspector)
-        for watcher in (*watchers, *_own_watchers(line, runtime, records, opened)):
+        for watcher in (*watchers, *_own_watchers(line, runtime, records, equipment, opened)):
             runtime.watch(watcher)
         attendant = Attendant(line.challenge, records, alarms)
         runtime.watch(attendant.add)
         if line.page is not None:
             state = Glance(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: attendant.challenge)
-            _open_page(line.page, runtime, records, state, opened)
+            _open_page(line.page, runtime, records, state, equipment, opened)
         runtime.start()
         opened.enter_context(_attended(attendant))
         try:
@@ -133,26 +145,28 @@ def _open_rejects(
 
 
 def _own_watchers(
-    line: Line, runtime: Runtime, records: Records, opened: ExitStack
+    line: Line, runtime: Runtime, records: Records, equipment: Equipment, opened: ExitStack
 ) -> Iterator[Callable[[Part], None]]:
     def manifest() -> Manifest:
         return runtime.bundle.manifest
 
     yield Drift(line.drift, line.records, manifest, runtime.alarms).add
     if line.pictures is not None:
-        pictures = Pictures(line.pictures, records, manifest, runtime.alarms)
+        pictures = Pictures(line.pictures, records, manifest, runtime.alarms, free=equipment.free_bytes)
         opened.callback(pictures.close)
         yield pictures.offer
 
 
-def _open_page(settings: PageSettings, runtime: Runtime, records: Records, state: Glance, opened: ExitStack) -> None:
+def _open_page(
+    settings: PageSettings, runtime: Runtime, records: Records, state: Glance, equipment: Equipment, opened: ExitStack
+) -> None:
     def welcome() -> Welcome:
         asked = settings.model_dump(include={"title", "token", "shift_starts"})
         return Welcome(**asked, records=str(records.path), next_number=records.last_number + 1)
 
     board = Board()
     runtime.watch(board.add)
-    feed = Feed(settings, board, state, lambda: runtime.bundle.manifest, welcome)
+    feed = equipment.open_page(settings, board, state, lambda: runtime.bundle.manifest, welcome)
     opened.callback(feed.close)
 
 

@@ -37,7 +37,8 @@ class HandPlc:
         """Each word of alarms; there is one at least every second."""
         self.offline: list[str] = []
         self._acknowledge = acknowledge
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | threading.Event] = queue.SimpleQueue()
+        self._drained: list[threading.Event] = []
         self._arrived = threading.Condition()
 
     def trigger(self, *part_ids: int) -> None:
@@ -55,11 +56,24 @@ class HandPlc:
         return True
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Hand over the next event."""
+        """Return the next event."""
+        for drained in self._drained:
+            drained.set()
+        self._drained.clear()
         try:
-            return [self._events.get(timeout=timeout_s)]
+            event = self._events.get(timeout=timeout_s)
         except queue.Empty:
             return []
+        if isinstance(event, threading.Event):
+            self._drained.append(event)
+            return []
+        return [event]
+
+    def drain(self) -> None:
+        """Wait until the station has handled all events so far, and has checked its health once since then."""
+        drained = threading.Event()
+        self._events.put(drained)
+        assert drained.wait(10.0), "the station does not poll its link"
 
     def send(self, message: Message) -> None:
         """Keep a result."""

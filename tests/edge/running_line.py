@@ -1,0 +1,244 @@
+"""A running station on doubles, put together by `open_station` from the text of a line.toml."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bundle import Bundle, Image, Manifest
+from edge.cameras.camera import Camera, Clock, Frame
+from edge.cameras.on_demand import OnDemandCamera
+from edge.cli import main
+from edge.config.line import Line, load_line
+from edge.config.schema import PageSettings
+from edge.ejector.simulated import SimulatedOutput
+from edge.engines.engine import Engine
+from edge.errors import CameraFinished
+from edge.page.state import StationState, Welcome
+from edge.part import Part
+from edge.pipeline.runtime import Runtime
+from edge.station import Equipment, open_station
+from firmware_bridge.events import HelloReceived
+from firmware_bridge.messages import BeltPosition, Fault, FaultCode, Hello, Role
+from tests.edge.line_doubles import HandPlc, NumpyEngine
+
+PATIENCE_S = 10.0
+GIB = 2**30
+
+
+class HandClock:
+    """A clock that is set by hand, and knows when the ejector's thread reads it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._reads, self._read = 0, threading.Condition()
+
+    def __call__(self) -> float:
+        if threading.current_thread().name == "eject":
+            with self._read:
+                self._reads += 1
+                self._read.notify_all()
+        return self.now
+
+    def wait_for_step(self) -> None:
+        """Wait until the ejector has made one whole step from now on: it reads the clock at the start of each."""
+        with self._read:
+            wanted = self._reads + 2
+            assert self._read.wait_for(lambda: self._reads >= wanted, PATIENCE_S), "the ejector does not step"
+
+
+class FilmCamera(OnDemandCamera):
+    """Plays given frames: again and again where each is triggered, once where it runs by itself."""
+
+    def __init__(self, address: str, clock: Clock, frames: Sequence[Image], rolling: threading.Event) -> None:
+        super().__init__(address, clock, rate_hz=1000)
+        self.timeouts_s: list[float] = []
+        self._frames, self._rolling = frames, rolling
+
+    def _grab(self, timeout_s: float) -> Frame:
+        self.timeouts_s.append(timeout_s)
+        assert self._rolling.wait(PATIENCE_S)
+        exposure = self._next_exposure(timeout_s)
+        if exposure > len(self._frames) and self._next_at is not None:
+            raise CameraFinished("film: the end")
+        return Frame(self._frames[(exposure - 1) % len(self._frames)], exposure, self.clock(), f"film#{exposure}")
+
+
+@dataclass
+class ClosedPage:
+    """A page that serves nothing, with what the station gave it."""
+
+    settings: PageSettings
+    outbox: object
+    state: Callable[[], StationState]
+    manifest: Callable[[], Manifest]
+    welcome: Callable[[], Welcome]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
+class RunningLine:
+    """A running station with the doubles that it was given."""
+
+    path: Path
+    """The line.toml."""
+    frames: Sequence[Image]
+    plc: HandPlc = field(default_factory=HandPlc)
+    clock: HandClock = field(default_factory=HandClock)
+    output: SimulatedOutput = field(default_factory=SimulatedOutput)
+    rolling: threading.Event = field(default_factory=threading.Event)
+    """Cleared, cameras wait before their next frame."""
+    rolls_at_once: bool = True
+    """Whether cameras begin with the station."""
+    inferring: threading.Event = field(default_factory=threading.Event)
+    """Cleared, the engine waits before its next answer."""
+    disk: threading.Event = field(default_factory=threading.Event)
+    """Cleared, the disk of the pictures hangs."""
+    free_gib: float = 100
+    endless: bool = False
+    """Whether each part that is reported triggers the next one."""
+    cameras: list[FilmCamera] = field(default_factory=list)
+    engines: list[tuple[str, int | None, int, bool]] = field(default_factory=list)
+    """Name, threads, batch and whether it is opened again, of each engine that was opened."""
+    outputs: list[str] = field(default_factory=list)
+    links: list[tuple[str, Hello]] = field(default_factory=list)
+    pages: list[ClosedPage] = field(default_factory=list)
+    runtime: Runtime = field(init=False)
+    line: Line = field(init=False)
+
+    @property
+    def equipment(self) -> Equipment:
+        """The doubles, as a station takes them."""
+        return Equipment(
+            self._open_camera, self._open_engine, self._open_output, self._open_link, self._open_page, self._free
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the line is."""
+        return self.path.parent
+
+    @property
+    def faults(self) -> list[str]:
+        """Texts of the Fault messages that the PLC was sent, but for refused recipes."""
+        return [sent.text for sent in self.plc.others if isinstance(sent, Fault) and sent.code is not FaultCode.BUNDLE]
+
+    @property
+    def alarms(self) -> list[str]:
+        """Names of the active alarms."""
+        return [alarm.name for alarm in self.runtime.alarms.active]
+
+    def verdicts(self, *part_ids: int) -> list[str]:
+        """Trigger these parts one by one; the verdicts that the PLC was sent so far."""
+        for part_id in part_ids:
+            count = len(self.plc.results)
+            self.plc.trigger(part_id)
+            self.plc.wait_for(count + 1)
+        return [result.verdict.name for result in self.plc.results]
+
+    def connect(self) -> None:
+        """Let the PLC say hello."""
+        self.plc.tell(HelloReceived(Hello(Role.PLC), restarted=False))
+        self.plc.drain()
+
+    def ejects_at(self, encoder: int) -> bool:
+        """Move the belt there; whether the ejector then fires."""
+        self.plc.tell(BeltPosition(encoder))
+        self.plc.drain()
+        return self.ejects()
+
+    def ejects(self, at_s: float | None = None) -> bool:
+        """Whether the ejector fires now, or at this time of the clock."""
+        self.clock.now = self.clock.now if at_s is None else at_s
+        self.clock.wait_for_step()
+        return self.output.on
+
+    def command(self, name: str) -> str:
+        """Run a subcommand of `edge-inspect` on this line; its complaint, empty if it succeeds."""
+        try:
+            main([name, str(self.path), "--who", "Ada"])
+        except SystemExit as ended:
+            return "" if ended.code in (0, None) else str(ended.code)
+        finally:
+            self.endless = False
+        return ""
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Ask the database."""
+        with closing(sqlite3.connect(self.line.records)) as connection, connection:
+            return connection.execute(query).fetchall()
+
+    def pictures(self) -> list[str]:
+        """The pictures without their overlays, as `rank/name`."""
+        assert self.line.pictures is not None
+        found = self.line.pictures.folder.glob("*/*/*.png")
+        return sorted(f"{path.parent.name}/{path.name}" for path in found if "overlay" not in path.name)
+
+    def trigger_next(self, part: Part) -> None:
+        """Watch the parts."""
+        if self.endless:
+            self.plc.trigger(part.part_id + 1)
+
+    def _open_camera(self, address: str, clock: Clock) -> Camera:
+        self.cameras.append(FilmCamera(address, clock, self.frames, self.rolling))
+        return self.cameras[-1]
+
+    def _open_engine(self, name: str, bundle: Bundle, threads: int | None, batch: int, reopens: bool) -> Engine:
+        self.engines.append((name, threads, batch, reopens))
+        return NumpyEngine(bundle.manifest, gate=self.inferring)
+
+    def _open_output(self, address: str) -> SimulatedOutput:
+        self.outputs.append(address)
+        return self.output
+
+    def _open_link(self, address: str, hello: Hello, clock: Clock) -> HandPlc:
+        self.links.append((address, hello))
+        return self.plc
+
+    def _open_page(self, *given: object) -> ClosedPage:
+        self.pages.append(ClosedPage(*given))  # type: ignore[arg-type]
+        return self.pages[-1]
+
+    def _free(self, folder: Path) -> int:
+        assert self.disk.wait(PATIENCE_S)
+        return int(self.free_gib * GIB)
+
+
+Run = Callable[..., AbstractContextManager[RunningLine]]
+
+
+def toml(value: object) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(key))} = {toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml(inner) for inner in value) + "]"
+    return json.dumps(value)
+
+
+@contextmanager
+def run_line(
+    folder: Path, frames: Sequence[Image], keys: dict[str, object], **doubles: object
+) -> Iterator[RunningLine]:
+    """Run a line of these keys over the smallest that works and waits for a slow machine."""
+    patient = {"deadline_ms": 10_000, "grab_timeout_ms": 5000, "record_wait_ms": 1000}
+    given = {"bundle": "tiny", "plc": "serial:///dev/none", "camera": [{"address": "film://a"}], **patient, **keys}
+    path = folder / "line.toml"
+    path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in given.items()), encoding="utf-8")
+    running = RunningLine(path, frames, **doubles)  # type: ignore[arg-type]
+    running.line = load_line(path)
+    for gate in (running.inferring, running.disk, *([running.rolling] if running.rolls_at_once else [])):
+        gate.set()
+    with open_station(running.line, running.trigger_next, clock=running.clock, equipment=running.equipment) as runtime:
+        running.runtime = runtime
+        try:
+            yield running
+        finally:
+            running.endless = False
+            for gate in (running.rolling, running.inferring, running.disk):
+                gate.set()

@@ -1,0 +1,596 @@
+"""Every key of line.toml takes effect in a running station: each case changes one key and observes what it does.
+
+A key without a case fails by its name. The base of all cases waits long for everything, and has no optional table.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from time import monotonic
+
+import cv2
+import numpy as np
+import pytest
+
+from bundle import Image, Threshold, load_bundle
+from edge.config.line import Line
+from edge.config.schema import Table, table_in
+from edge.service import change_over
+from firmware_bridge.messages import BeltPosition, Changeover, Trigger
+from tests.conftest import CLASSES, grey_frame
+from tests.edge.running_line import Run, RunningLine, run_line
+
+GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
+NEARLY = grey_frame(spot=220)
+"""Its score is 0.86, where the threshold is 0.9."""
+LIGHT = np.full_like(GOOD, 160)
+
+CASES: dict[str, Callable[[Run], None]] = {}
+"""By key, with its table: `pictures.folder`."""
+
+
+def observes(key: str) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
+    """Make a function the case of a key."""
+
+    def keep(case: Callable[[Run], None]) -> Callable[[Run], None]:
+        assert key not in CASES, f"{key} has two cases"
+        CASES[key] = case
+        return case
+
+    return keep
+
+
+def keys_of(table: type[Table], prefix: str = "") -> Iterator[str]:
+    """Every key that holds a value, in this table and in those within it."""
+    for name, field in table.model_fields.items():
+        inner = table_in(field.annotation)
+        if inner is None:
+            yield prefix + name
+        else:
+            yield from keys_of(inner, f"{prefix}{name}.")
+
+
+@pytest.fixture
+def run(make_bundle: Callable[..., Path], tmp_path: Path) -> Run:
+    make_bundle()
+    other = {name: Threshold(score=0.95, level=200, min_area_px=8) for name in CLASSES}
+    make_bundle("other", thresholds=other)
+
+    def start(frames: Sequence[Image] = (GOOD,), *, doubles: dict[str, object] | None = None, **keys: object):  # type: ignore[no-untyped-def]
+        return run_line(tmp_path, frames, keys, **(doubles or {}))
+
+    return start
+
+
+@pytest.mark.parametrize("key", [*keys_of(Line)])
+def test_a_key_of_line_toml_takes_effect(key: str, run: Run) -> None:
+    assert key in CASES, f"line.toml: {key} has no case here; add one that changes it and observes its effect"
+    CASES[key](run)
+
+
+def test_there_is_no_case_of_a_key_that_is_gone() -> None:
+    assert set(CASES) <= set(keys_of(Line))
+
+
+@pytest.mark.parametrize("table", ["ejector", "page", "pictures"])
+def test_without_an_optional_table_there_is_nothing_of_it(table: str, run: Run) -> None:
+    with run([BRIGHT]) as line:
+        line.verdicts(1)
+
+    assert {"ejector": line.outputs, "page": line.pages, "pictures": [*line.folder.glob("pictures")]}[table] == []
+
+
+@observes("bundle")
+def bundle_in_use(run: Run) -> None:
+    with run(bundle="other") as line:
+        (_, hello) = line.links[0]
+
+        assert hello.bundle_id == line.runtime.bundle.id == load_bundle(line.folder / "other").id
+
+
+@observes("camera.address")
+def addresses_opened(run: Run) -> None:
+    with run(camera=[{"address": "film://one", "name": "1"}, {"address": "film://two", "name": "2"}]) as line:
+        assert [camera.address for camera in line.cameras] == ["film://one", "film://two"]
+        assert line.engines[0][2] == 2
+
+
+@observes("camera.name")
+def name_on_record(run: Run) -> None:
+    with run(camera=[{"address": "film://", "name": "top"}, {"address": "film://", "name": "side"}]) as line:
+        line.verdicts(1)
+
+    assert line.rows("SELECT camera FROM views") == [("top",), ("side",)]
+
+
+@observes("camera.ignore")
+def defect_in_the_ignore_region(run: Run) -> None:
+    camera = [{"address": "film://", "ignore": "ignore.png"}]
+    with run([BRIGHT], camera=[{"address": "film://"}]) as line:
+        before = line.verdicts(1)
+        cv2.imwrite(str(line.folder / "ignore.png"), np.where(BRIGHT == 255, 255, 0))
+    with run([BRIGHT], camera=camera) as line:
+        assert (before, line.verdicts(1)) == (["NG"], ["OK"])
+
+
+@observes("camera.mm_per_px")
+def areas_on_record(run: Run) -> None:
+    with run([BRIGHT], camera=[{"address": "film://", "mm_per_px": 0.5}]) as line:
+        line.verdicts(1)
+
+    assert line.rows("SELECT area_px, area_mm2 FROM defects") == [(16, 4)]
+
+
+@observes("plc")
+def address_of_the_link(run: Run) -> None:
+    with run(plc="serial:///dev/ttyTHS1?baud=9600") as line:
+        assert line.links[0][0] == "serial:///dev/ttyTHS1?baud=9600"
+
+
+@observes("records")
+def database(run: Run) -> None:
+    with run(records="rows/line.sqlite") as line:
+        line.verdicts(1)
+
+    with closing(sqlite3.connect(line.folder / "rows/line.sqlite")) as connection:
+        assert connection.execute("SELECT part_id FROM parts").fetchall() == [(1,)]
+
+
+def refuse_rows(line: RunningLine) -> None:
+    """Let the disk refuse every row."""
+    line.rows("ALTER TABLE parts RENAME TO gone")
+
+
+@observes("without_disk")
+def verdict_while_the_disk_refuses_rows(run: Run) -> None:
+    found = {}
+    for choice in ("fault", "memory"):
+        with run(without_disk=choice, records=f"{choice}.sqlite") as line:
+            refuse_rows(line)
+            found[choice] = line.verdicts(1)
+
+    assert found == {"fault": ["FAULT"], "memory": ["OK"]}
+
+
+@observes("entries_in_memory")
+def part_beyond_the_memory(run: Run) -> None:
+    with run(entries_in_memory=100, without_disk="memory", open_parts=256) as line:
+        refuse_rows(line)
+        line.plc.trigger(*range(1, 121))
+        found = [result.verdict.name for result in line.plc.wait_for(120)]
+
+    assert (found[0], found[-1]) == ("OK", "FAULT")
+
+
+@observes("engine")
+def name_of_the_engine(run: Run) -> None:
+    with run(engine="tensorrt") as line:
+        assert line.engines[0][0] == "tensorrt"
+
+
+@observes("engine_threads")
+def threads_of_the_engine(run: Run) -> None:
+    with run(engine_threads=3) as line:
+        assert line.engines[0][1] == 3
+
+
+@observes("engine_reopens")
+def reopening_of_the_engine(run: Run) -> None:
+    with run(engine_reopens=False) as line:
+        assert line.engines[0][3] is False
+
+
+@observes("deadline_ms")
+def timeout_of_a_part(run: Run) -> None:
+    with run(deadline_ms=250) as line:
+        line.plc.tell(Trigger(1, 10, age_ms=300))
+        line.plc.tell(Trigger(2, 20, age_ms=200))
+        assert [result.verdict.name for result in line.plc.wait_for(2)] == ["TIMEOUT", "OK"]
+
+    assert line.rows("SELECT fault FROM parts")[0] == ("no verdict within 250 ms of the trigger",)
+
+
+@observes("grab_timeout_ms")
+def timeout_of_the_camera(run: Run) -> None:
+    with run(grab_timeout_ms=1234) as line:
+        line.verdicts(1)
+        assert line.cameras[0].timeouts_s == [1.234]
+    with run(grab_timeout_ms=2345, trigger="camera") as line:
+        line.plc.wait_for(1)
+        assert line.cameras[0].timeouts_s[0] == 2.345
+
+
+@observes("open_parts")
+def parts_that_are_open(run: Run) -> None:
+    with run(open_parts=2) as line:
+        line.inferring.clear()
+        line.plc.trigger(1, 2, 3)
+        line.plc.drain()
+        line.inferring.set()
+
+        assert [result.verdict.name for result in line.plc.wait_for(3)] == ["OK", "OK", "TIMEOUT"]
+
+
+@observes("record_wait_ms")
+def wait_for_a_slow_disk(run: Run) -> None:
+    with run(record_wait_ms=100) as line, closing(sqlite3.connect(line.line.records, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the disk hangs
+        began = monotonic()
+        line.plc.trigger(1)
+        line.plc.wait_for(1, timeout_s=0.9)
+        waited_s = monotonic() - began
+        other.execute("COMMIT")
+
+    assert waited_s >= 0.1  # a wait is never shorter, however loaded the machine is
+
+
+@observes("unsure_margin")
+def score_below_the_threshold(run: Run) -> None:
+    with run([NEARLY], unsure_margin=0.1) as line:
+        assert line.verdicts(1) == ["UNSURE"]
+
+
+@observes("trigger")
+def frames_that_come_by_themselves(run: Run) -> None:
+    for trigger in ("camera", "free"):
+        with run([GOOD, BRIGHT], trigger=trigger, records=f"{trigger}.sqlite") as line:
+            assert [result.part_id for result in line.plc.wait_for(2)] == [1, 2]
+
+
+@observes("every_counts")
+def frames_of_one_place(run: Run) -> None:
+    found = {}
+    for counts in (0, 100):
+        keys = {"trigger": "free", "every_counts": counts, "records": f"{counts}.sqlite"}
+        with run([GOOD] * 3, doubles={"rolls_at_once": False}, **keys) as line:
+            line.plc.tell(BeltPosition(5000))
+            line.plc.drain()
+            line.rolling.set()
+            assert line.runtime.finished.wait(10.0)
+        found[counts] = len(line.rows("SELECT * FROM parts"))
+
+    assert found == {0: 3, 100: 1}
+
+
+@observes("report")
+def results_that_the_plc_is_sent(run: Run) -> None:
+    with run([GOOD, BRIGHT, GOOD, DARK], trigger="free", report="rejects") as line:
+        assert line.runtime.finished.wait(10.0)
+
+    assert [(result.part_id, result.verdict.name) for result in line.plc.results] == [(2, "NG"), (4, "NG")]
+
+
+@observes("shadow")
+def verdict_that_the_plc_is_told(run: Run) -> None:
+    with run([BRIGHT], shadow=True, ejector=EJECTOR) as line:
+        assert line.verdicts(1) == ["OK"]
+        assert line.outputs == []
+    assert line.rows("SELECT verdict, told FROM parts") == [(2, 1)]
+
+
+@observes("alarm_after_rejects")
+def rejects_in_a_row(run: Run) -> None:
+    with run([BRIGHT], alarm_after_rejects=3) as line:
+        line.verdicts(1, 2)
+        before = line.faults
+        line.verdicts(3)
+
+    assert (before, line.faults) == ([], ["rejects in a row"])
+
+
+@observes("recipes")
+def recipe_that_the_plc_asks_for(run: Run) -> None:
+    with run(recipes={3: "other"}) as line:
+        line.runtime.changeovers.put(3)
+        change_over(line.line, line.runtime, line.equipment)
+        (said,) = line.plc.wait_for_other(1)
+
+    assert said == Changeover(3, load_bundle(line.folder / "other").id)
+
+
+@observes("pictures.folder")
+def folder_of_the_pictures(run: Run) -> None:
+    with run([BRIGHT], pictures={"folder": "kept"}) as line:
+        line.verdicts(1)
+
+    assert len([*(line.folder / "kept").glob("*/reject/*-camera.png")]) == 1
+
+
+@observes("pictures.rejects")
+def pictures_of_rejects(run: Run) -> None:
+    with run([BRIGHT, GOOD], pictures={"rejects": False, "one_in_good": 1}) as line:
+        line.verdicts(1, 2)
+
+    assert [name.split("/")[0] for name in line.pictures()] == ["good"]
+
+
+@observes("pictures.unsure")
+def pictures_of_unsure_parts(run: Run) -> None:
+    with run([NEARLY, BRIGHT], unsure_margin=0.1, pictures={"unsure": False}) as line:
+        line.verdicts(1, 2)
+
+    assert [name.split("/")[0] for name in line.pictures()] == ["reject"]
+
+
+@observes("pictures.one_in_good")
+def pictures_of_good_parts(run: Run) -> None:
+    with run(pictures={"one_in_good": 2}) as line:
+        line.verdicts(1, 2, 3, 4)
+
+    assert [name.split("-")[1] for name in line.pictures()] == ["2", "4"]
+
+
+def old_picture(folder: Path, days: int) -> Path:
+    """Leave a picture of so many days ago."""
+    day = datetime.now(timezone.utc) - timedelta(days=days)
+    path = folder / "pictures" / f"{day:%Y-%m-%d}" / "reject" / "000000-0-camera.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"picture")
+    return path
+
+
+@observes("pictures.keep_days")
+def age_of_the_pictures(run: Run) -> None:
+    with run() as line:
+        older, newer = old_picture(line.folder, 12), old_picture(line.folder, 8)
+    with run([BRIGHT], pictures={"keep_days": 10}) as line:
+        line.verdicts(1)
+
+    assert (older.exists(), newer.exists()) == (False, True)
+
+
+@observes("pictures.keep_gib")
+def size_of_the_pictures(run: Run) -> None:
+    with run() as line:
+        older = old_picture(line.folder, 2)
+    with run([BRIGHT], pictures={"keep_gib": 1e-9}) as line:
+        line.verdicts(1)
+
+    assert not older.exists()
+
+
+@observes("pictures.leave_free_gib")
+def rest_of_the_disk(run: Run) -> None:
+    with run([BRIGHT], pictures={"leave_free_gib": 6}, doubles={"free_gib": 5.5}) as line:
+        line.verdicts(1)
+
+    assert (line.alarms, line.pictures()) == (["pictures"], [])
+
+
+@observes("pictures.queue")
+def pictures_that_wait_for_the_disk(run: Run) -> None:
+    with run([BRIGHT], pictures={"queue": 1}) as line:
+        line.disk.clear()
+        line.verdicts(1, 2, 3)
+
+    assert len(line.pictures()) < 3
+
+
+@observes("drift.baseline_parts")
+def parts_of_the_baseline(run: Run) -> None:
+    with run(drift={"baseline_parts": 50}, open_parts=256) as line:
+        line.plc.trigger(*range(1, 51))
+        line.plc.wait_for(50)
+
+    assert len([*line.folder.glob("records.baseline-*.json")]) == 1
+
+
+@observes("drift.span_parts")
+def parts_until_a_change_is_an_alarm(run: Run) -> None:
+    frames = [GOOD] * 50 + [LIGHT] * 5
+    with run(frames, drift={"baseline_parts": 50, "span_parts": 10}, open_parts=256) as line:
+        line.plc.trigger(*range(1, 56))
+        line.plc.wait_for(55)
+
+    assert line.faults == ["drift brightness camera"]
+    assert line.alarms == ["drift brightness camera"]
+
+
+EJECTOR = {"output": "simulated://", "default": "pass", "fail_safe": "off", "distance_counts": 500, "length_counts": 20}
+TIMED = {"output": "simulated://", "default": "pass", "fail_safe": "off", "delay_ms": 500, "length_ms": 40}
+
+
+def reject_at_10(line: RunningLine, *part_ids: int) -> RunningLine:
+    """Start belt and PLC, and reject parts whose encoder counts are ten times their ids."""
+    line.connect()
+    line.ejects_at(0)
+    line.verdicts(*(part_ids or (1,)))
+    return line
+
+
+@observes("ejector.output")
+def address_of_the_output(run: Run) -> None:
+    with run(ejector=EJECTOR | {"output": "gpio:///dev/gpiochip0?line=7"}) as line:
+        assert line.outputs == ["gpio:///dev/gpiochip0?line=7"]
+
+
+@observes("ejector.distance_counts")
+def place_of_the_pulse(run: Run) -> None:
+    with run([BRIGHT], ejector=EJECTOR | {"distance_counts": 700}) as line:
+        reject_at_10(line)
+        assert (line.ejects_at(709), line.ejects_at(710)) == (False, True)
+
+
+@observes("ejector.length_counts")
+def length_of_the_pulse(run: Run) -> None:
+    with run([BRIGHT], ejector=EJECTOR | {"length_counts": 30}) as line:
+        reject_at_10(line)
+        assert (line.ejects_at(510), line.ejects_at(539), line.ejects_at(540)) == (True, True, False)
+
+
+@observes("ejector.delay_ms")
+def time_of_the_pulse(run: Run) -> None:
+    with run([BRIGHT], ejector=TIMED | {"delay_ms": 700}) as line:
+        reject_at_10(line)
+        assert (line.ejects(0.699), line.ejects(0.701)) == (False, True)
+
+
+@observes("ejector.length_ms")
+def duration_of_the_pulse(run: Run) -> None:
+    with run([BRIGHT], ejector=TIMED | {"length_ms": 60}) as line:
+        reject_at_10(line)
+        assert (line.ejects(0.501), line.ejects(0.559), line.ejects(0.561)) == (True, True, False)
+
+
+@observes("ejector.default")
+def part_without_a_verdict_at_the_ejector(run: Run) -> None:
+    with run(ejector=EJECTOR | {"default": "reject"}) as line:
+        line.connect()
+        line.inferring.clear()
+        line.ejects_at(0)
+        before = line.ejects_at(1000)  # past all that lay between camera and ejector at the start
+        line.plc.trigger(101)
+        line.plc.drain()
+        assert (before, line.ejects_at(1510)) == (False, True)
+
+
+@observes("ejector.fail_safe")
+def output_without_a_plc(run: Run) -> None:
+    with run(ejector=EJECTOR | {"fail_safe": "on"}) as line:
+        before = line.ejects()
+        line.connect()
+        assert (before, line.ejects()) == (True, False)
+
+
+@observes("ejector.coast_ms")
+def belt_between_two_counts(run: Run) -> None:
+    with run([BRIGHT], ejector=EJECTOR | {"distance_counts": 280, "coast_ms": 1000}) as line:
+        reject_at_10(line)
+        line.clock.now = 0.1
+        line.ejects_at(100)  # so the belt moves by 1000 counts a second
+        assert (line.ejects(0.285), line.ejects(0.295)) == (False, True)
+
+
+@observes("ejector.belt_silence_ms")
+def silence_of_the_belt(run: Run) -> None:
+    with run([BRIGHT], ejector=EJECTOR | {"belt_silence_ms": 300}) as line:
+        reject_at_10(line)
+        line.ejects(0.299)
+        before = line.alarms
+        line.ejects(0.301)
+        assert (before, line.alarms) == ([], ["ejector without counts"])
+
+
+@observes("ejector.belt_stop_s")
+def standstill_of_the_belt(run: Run) -> None:
+    with run([BRIGHT], ejector=EJECTOR | {"belt_stop_s": 5, "belt_silence_ms": 100_000}) as line:
+        reject_at_10(line)
+        line.ejects(4.9)
+        before = line.alarms
+        line.ejects(5.1)
+        assert (before, line.alarms) == ([], ["belt stands"])
+
+
+@observes("ejector.queue")
+def parts_before_the_ejector(run: Run) -> None:
+    with run([BRIGHT], ejector=EJECTOR | {"queue": 2}) as line:
+        reject_at_10(line, 1, 2)
+        before = line.alarms
+        line.verdicts(3)
+        assert (before, line.alarms) == ([], ["ejector queue full"])
+
+
+@observes("confirmation.within_counts")
+def way_into_the_bin(run: Run) -> None:
+    with run([BRIGHT], confirmation={"within_counts": 300}) as line:
+        line.connect()
+        line.plc.tell(BeltPosition(0))
+        line.verdicts(1)
+        found = []
+        for encoder in (310, 311):
+            line.plc.tell(BeltPosition(encoder))
+            line.plc.drain()
+            found.append(line.alarms)
+
+    assert found == [[], ["eject not confirmed"]]
+
+
+@observes("confirmation.within_ms")
+def time_into_the_bin(run: Run) -> None:
+    with run([BRIGHT], confirmation={"within_ms": 300}) as line:
+        line.verdicts(1)
+        found = []
+        for line.clock.now in (0.299, 0.301):
+            line.plc.drain()
+            found.append(line.alarms)
+
+    assert found == [[], ["eject not confirmed"]]
+
+
+@observes("challenge.every_hours")
+def challenge_after_hours(run: Run) -> None:
+    with run(challenge={"every_hours": 8, "overdue_minutes": 0}) as line:
+        line.plc.wait_for_other(1)
+
+    assert line.faults == ["challenge overdue"]
+
+
+@observes("challenge.at")
+def challenge_at_a_time_of_day(run: Run) -> None:
+    with run(challenge={"at": ["00:00"], "overdue_minutes": 0}) as line:
+        line.plc.wait_for_other(1)
+
+    assert line.faults == ["challenge overdue"]
+
+
+@observes("challenge.overdue_minutes")
+def challenge_that_is_overdue(run: Run) -> None:
+    with run(challenge={"every_hours": 1, "overdue_minutes": 0}) as line:
+        line.plc.wait_for_other(1)
+        (alarm,) = line.runtime.alarms.active
+
+    assert "expected one within 0 min" in alarm.text
+
+
+@observes("challenge.parts")
+def parts_of_a_challenge(run: Run) -> None:
+    with run([BRIGHT], challenge={"parts": 2}, doubles={"endless": True}) as line:
+        line.plc.trigger(1)
+        complaint = line.command("challenge")
+
+    assert complaint == ""
+    assert line.rows("SELECT who, parts, found FROM challenges") == [("Ada", 2, "NG Bright, NG Bright")]
+
+
+@observes("challenge.expected")
+def class_of_a_challenge(run: Run) -> None:
+    with run([BRIGHT], challenge={"expected": "Dark"}, doubles={"endless": True}) as line:
+        line.plc.trigger(1)
+        complaint = line.command("challenge")
+
+    assert "found NG Bright, expected 1 x NG Dark" in complaint
+
+
+@observes("challenge.timeout_minutes")
+def challenge_whose_parts_do_not_come(run: Run) -> None:
+    with run(challenge={"timeout_minutes": 1e-6}) as line:
+        complaint = line.command("challenge")
+
+    assert "abandoned" in complaint
+    assert line.rows("SELECT result FROM challenges") == [("abandoned",)]
+
+
+@observes("page.listen")
+def address_of_the_page(run: Run) -> None:
+    with run(page={"listen": "[::1]:8181"}) as line:
+        assert line.pages[0].settings.host_and_port == ("::1", 8181)
+
+
+@observes("page.token")
+def token_of_the_page(run: Run) -> None:
+    with run(page={"token": "open sesame"}) as line:
+        assert line.pages[0].welcome().token == "open sesame"
+
+
+@observes("page.title")
+def title_of_the_page(run: Run) -> None:
+    with run(page={"title": "Line 3, glaze"}) as line:
+        assert line.pages[0].welcome().title == "Line 3, glaze"
+
+
+@observes("page.shift_starts")
+def shifts_of_the_page(run: Run) -> None:
+    with run(page={"shift_starts": ["05:30", "17:30"]}) as line:
+        assert line.pages[0].welcome().shift_starts == ("05:30", "17:30")
