@@ -1,11 +1,15 @@
 """Which device computes, and in which precision, each with its reason."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from train.errors import TrainError
 from train.recipe import Precision
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Compute:
     def autocast(self) -> torch.autocast:
         """The context in which the network runs."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    def place(self, network: Network) -> Network:
+        """Move a network to the device, its weights in the channels-last layout; returns it."""
+        placed: Network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
 
 
 _BFLOAT16_CHANNELS = 16

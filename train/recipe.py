@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bundle import InputSpec, first_problem
 from bundle.toml_text import TomlError, parse_toml
-from synthetic.artists import ARTISTS
 from train.data.splits import Kind
 from train.errors import RecipeError
 
@@ -211,7 +210,7 @@ class Recipe(Table):
         return self
 
     def check_classes(self, classes: tuple[str, ...]) -> None:
-        """Raise RecipeError unless the positive weights are one per class, and what is to be drawn can be."""
+        """Raise RecipeError unless the positive weights are one per class."""
         for key in ("class_weights", "mask_weights"):
             weights = getattr(self.loss, key)
             if weights and len(weights) != len(classes):
@@ -219,11 +218,6 @@ class Recipe(Table):
                     f"recipe {self.name}: loss.{key}: found {len(weights)} weights, expected {len(classes)}, "
                     f"one per class {', '.join(classes)}; override it with --set loss.{key}=[...]"
                 )
-        if self.crops.drawn and not set(classes) & set(ARTISTS):
-            raise RecipeError(
-                f"recipe {self.name}: crops.drawn: found the classes {', '.join(classes)}, expected one of those that "
-                f"can be drawn, {', '.join(ARTISTS)}; switch it off with --set crops.drawn=0"
-            )
 
 
 def first_difference(there: Recipe, here: Recipe) -> str:

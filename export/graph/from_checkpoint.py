@@ -18,8 +18,8 @@ from bundle import Image, InputSpec, first_problem
 from export.errors import GraphError
 from export.graph.cleanup import tidied
 from export.graph.signature import FRAMES, MASKS, OPSET, SCORES
-from train.models.can import Inspector, normalised
 from train.models.checkpoint import Meta, build_network, file_sha256, load_checkpoint
+from train.models.network import NormalisedNetwork, normalised, scores_and_masks
 from train.recipe import Recipe
 
 
@@ -27,13 +27,13 @@ class BundleNetwork(nn.Module):
     """The network as a bundle has it: normalisation in front, scores and masks behind.
 
     frames uint8 [N, C, H, W] -> scores float32 [N, classes], the maximum of each channel's probabilities, and masks
-    uint8 [N, classes, h, w], Floor(p * 255 + 0.5): TensorRT's cast truncates, so the rounding stands in the graph.
+    uint8 [N, classes, h, w], Floor(p * 255 + 0.5).
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, network: Inspector):
+    def __init__(self, network: NormalisedNetwork):
         super().__init__()
         self.body = network.body
         self.by_image = network.by_image
@@ -42,11 +42,7 @@ class BundleNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Scores with masks."""
-        probabilities = torch.sigmoid(
-            self.body(normalised(frames, self.mean, self.deviation, self.by_image))
-        )  # [N, classes, h, w]
-        masks = torch.floor(probabilities * 255 + 0.5).to(torch.uint8)
-        return probabilities.amax(dim=(2, 3)), masks
+        return scores_and_masks(self.body(normalised(frames, self.mean, self.deviation, self.by_image)))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from train.data.device_set import Batch, targets
-from train.losses import Loss, schedule_weights
+from train.data.device_set import Batch
+from train.losses import Loss, schedule_weights, targets
 from train.recipe import LossRecipe
 
 CPU = torch.device("cpu")

@@ -10,10 +10,12 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from synthetic.artists import Artist
+from synthetic.artists import ARTISTS, Artist
 from synthetic.surfaces import Plane, Surface
 from train.augment.photometric import as_bytes
 from train.data.dataset import Image, Masks
+from train.errors import RecipeError
+from train.recipe import Recipe
 
 _HEIGHT_PX = 400
 """At which height the artist draws."""
@@ -24,6 +26,15 @@ _DARK = 0.45
 """Of the median brightness; what is darker is not the part, but what lies beside it."""
 _GRAIN = 0.6
 """Largest relative brightness of a mark that a defect's own texture repeats."""
+
+
+def check_drawable(recipe: Recipe, classes: Sequence[str]) -> None:
+    """Raise RecipeError if the recipe wants drawn defects and no class has an artist."""
+    if recipe.crops.drawn and not set(classes) & set(ARTISTS):
+        raise RecipeError(
+            f"recipe {recipe.name}: crops.drawn: found the classes {', '.join(classes)}, expected one of those that "
+            f"can be drawn, {', '.join(ARTISTS)}; switch it off with --set crops.drawn=0"
+        )
 
 
 def draw_defect(image: Image, artists: Sequence[Artist], generator: Generator) -> Masks:

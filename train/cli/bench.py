@@ -9,11 +9,12 @@ import torch
 
 from train.augment.batch import augment, draw
 from train.augment.guided_crops import Crops, class_probabilities, take_stock
-from train.data.device_set import DeviceSet, targets
+from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, outlined, pack
 from train.device import Compute
 from train.loop.trainer import Trainer
 from train.loop.training_data import WithCrops
+from train.losses import targets
 from train.models.build import make_network
 from train.recipe import Recipe
 

@@ -14,7 +14,7 @@ from train.augment.guided_crops import Crops, class_probabilities, take_stock
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, load_images
 from train.loop.run import Run
-from train.models.can import weight_count
+from train.models.network import weight_count
 
 _VALIDATED = 16
 """Validation images that are timed."""

@@ -18,7 +18,7 @@ from train.data.magnetic_tile import read_dataset
 from train.data.splits import Split
 from train.device import choose_compute
 from train.errors import TrainError
-from train.loop.distributed import joined_world, local_device
+from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
 from train.loop.run import Run
 from train.recipe import Recipe, load_recipe
@@ -74,7 +74,7 @@ def train(
         if init is not None:
             run.start_from(init)
         _train(run, tensorboard)
-        if run.world.leads:
+        if run.group.is_leader:
             run.test()
 
 
@@ -94,14 +94,14 @@ def main(arguments: list[str] | None = None) -> Any:
 
 @contextmanager
 def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device: str) -> Iterator[Run]:
-    """The run, in the world of its processes, with what was chosen said once."""
+    """The run, in the group of its processes, with what was chosen said once."""
     compute = choose_compute(device, recipe.run.precision, recipe.network.width)
-    with joined_world(compute.device) as world:
-        console = console_for(world)
-        run = Run(recipe, dataset, split, out, compute, console, world)
+    with process_group(compute.device) as group:
+        console = console_for(group)
+        run = Run(recipe, dataset, split, out, compute, console, group)
         sides = ", ".join(f"{side} {len(samples)}" for side, samples in run.samples.items())
         console.print(f"{dataset.name}: {sides} images, split {split.kind}, seed {split.seed}", highlight=False)
-        processes = f" in {world.size} processes" if world.size > 1 else ""
+        processes = f" in {group.size} processes" if group.size > 1 else ""
         console.print(f"recipe {recipe.name} on {compute.device}{processes}, {compute.reason}", highlight=False)
         yield run
 
@@ -110,9 +110,9 @@ def _train(run: Run, tensorboard: bool) -> None:
     try:
         run.train(tensorboard=tensorboard)
     except KeyboardInterrupt:
-        done = f"epoch {run.journal.done} is the last whole one: the same command goes on from {run.last}"
+        done = f"epoch {run.history.done} is the last whole one: the same command goes on from {run.last}"
         none = "no epoch was finished: the same command begins anew"
-        run.console.print(f"interrupted; {done if run.journal.done else none}", highlight=False)
+        run.console.print(f"interrupted; {done if run.history.done else none}", highlight=False)
         raise typer.Exit(130) from None
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from train.data.dataset import Dataset
 from train.data.splits import Kind, Split, load_split, make_split
-from train.loop.distributed import World
+from train.loop.distributed import DistributedGroup
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")]
@@ -31,6 +31,6 @@ def use_threads(count: int | None) -> None:
         cv2.setNumThreads(count)
 
 
-def console_for(world: World) -> Console:
+def console_for(group: DistributedGroup) -> Console:
     """The terminal, or a file of 140 columns; silent but in the process that leads."""
-    return Console(width=None if sys.stdout.isatty() else 140, quiet=not world.leads)
+    return Console(width=None if sys.stdout.isatty() else 140, quiet=not group.is_leader)

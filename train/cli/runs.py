@@ -12,15 +12,15 @@ from train.data.magnetic_tile import read_dataset
 from train.device import choose_compute
 from train.errors import CheckpointError, RecipeError
 from train.evaluate.compare_runs import document_grid, load_measures, measures_grid
-from train.evaluate.evaluate_checkpoint import evaluate_checkpoint
 from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
 from train.evaluate.metrics import Metrics
 from train.evaluate.paper_table import TABLE_I
 from train.evaluate.per_part import PartRow, part_rows, part_table, share_text
 from train.evaluate.pooling import pool, recall_lines, spread_table
+from train.evaluate.predict import evaluate_checkpoint
 from train.evaluate.prediction_files import FILE, Judged, load_predictions, save_predictions
 from train.evaluate.tables import Grid, metrics_table, text_table
-from train.loop.distributed import World
+from train.loop.distributed import DistributedGroup
 from train.loop.run import BEST
 from train.models.checkpoint import load_checkpoint, save_checkpoint
 from train.recipe import with_overrides
@@ -38,7 +38,7 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint on labelled images, with the thresholds that it carries."""
     use_threads(threads)
-    console = console_for(World())
+    console = console_for(DistributedGroup())
     stored = load_checkpoint(checkpoint)
     dataset = read_dataset(data)
     chosen = None
@@ -84,7 +84,7 @@ def choose_held_out(
     save_checkpoint(made, out)
     metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])
     title = f"{out}: thresholds chosen on these {metrics.images} images, whose measures therefore flatter"
-    console_for(World()).print(metrics_table(metrics, title))
+    console_for(DistributedGroup()).print(metrics_table(metrics, title))
 
 
 def pool_runs(
@@ -100,7 +100,7 @@ def pool_runs(
         names = [str(path) for path in runs]
     judged = {name: load_predictions(file) for name, file in zip(names, files, strict=True)}
     made = pool(judged)
-    console = console_for(World())
+    console = console_for(DistributedGroup())
     if made.pooled is None:
         console.print(f"some of the {made.images} images are in several runs: not pooled", highlight=False)
     else:
@@ -142,4 +142,4 @@ def _print_grid(grid: Grid, markdown: bool) -> None:
     if markdown:
         typer.echo(grid.markdown())
     else:
-        console_for(World()).print(text_table(grid.columns, grid.rows))
+        console_for(DistributedGroup()).print(text_table(grid.columns, grid.rows))

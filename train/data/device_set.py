@@ -1,14 +1,12 @@
-"""Images on the device: batches and targets, without a copy to the host."""
+"""Images on the device: batches without a copy to the host."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
 
 import torch
 from torch import Tensor
 
 from train.data.image_set import ImageSet
-from train.losses import Targets
 
 
 @dataclass(frozen=True)
@@ -87,22 +85,3 @@ def _home(images: ImageSet, device: torch.device) -> torch.device:
         return device
     free, _ = torch.cuda.mem_get_info(device)
     return device if images.images.nbytes + images.bits.nbytes <= free // 2 else torch.device("cpu")
-
-
-def targets(batch: Batch, size: tuple[int, int]) -> Targets:
-    """The truth at the network's pooled size (h, w), which divides the frames': the share of defect in each cell."""
-    kinds = range(batch.labels.shape[1])
-    planes = [batch.bits[:, kind // 8] >> kind % 8 & 1 for kind in kinds]
-    masks = torch.stack((*planes, batch.bits.amax(dim=1).clamp(max=1)), dim=1)  # [B, C + 1, H, W]
-    fractions = _cell_means(masks, size)
-    return Targets(batch.labels, batch.outlined, fractions[:, :-1], fractions[:, -1])
-
-
-def _cell_means(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """The mean of each cell of masks uint8 [..., H, W]: float [..., h, w].
-
-    Summed as whole numbers, which takes a quarter of the time of pooling them as floats.
-    """
-    rows, columns = masks.shape[-2] // size[0], masks.shape[-1] // size[1]
-    of_rows = reduce(torch.add, [masks[..., row::rows, :] for row in range(rows)]).to(torch.int16)
-    return reduce(torch.add, [of_rows[..., column::columns] for column in range(columns)]) / (rows * columns)

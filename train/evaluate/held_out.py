@@ -13,8 +13,8 @@ from train.data.image_set import joined, load_images
 from train.data.splits import sides_of
 from train.device import Compute
 from train.errors import DataError
-from train.evaluate.evaluate_checkpoint import outputs_of
 from train.evaluate.outputs import Outputs, evaluate
+from train.evaluate.predict import predict_with
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.models.checkpoint import Checkpoint, Meta
 from train.recipe import Recipe
@@ -42,7 +42,7 @@ def with_held_out_thresholds(
         parts.append([sample for sample in tested if sample.sha256 not in own])
     _check_once(parts)
     images = [load_images(samples, meta.input, len(meta.classes)) for samples in parts]
-    outputs = _joined([outputs_of(run, part, compute) for run, part in zip(runs.values(), images, strict=True)])
+    outputs = _joined([predict_with(run, part, compute) for run, part in zip(runs.values(), images, strict=True)])
     together = joined(images)
     check_positives(together.labels, meta.classes, recipe.thresholds, "test parts of the runs")
     thresholds = choose_thresholds(outputs, together, meta.classes, recipe.thresholds)

@@ -1,4 +1,4 @@
-"""The processes that train together, one per GPU: `torchrun --nproc-per-node N -m train.cli.main ...`."""
+"""Distributed data-parallel training, one process per GPU: `torchrun --nproc-per-node N -m train.cli.main ...`."""
 
 import os
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class World:
-    """How many processes train together, and which of them this is; (0, 1) is a process on its own."""
+class DistributedGroup:
+    """The processes of one training run; rank 0 of size 1 without torchrun."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process validates, writes and talks."""
+    def is_leader(self) -> bool:
+        """Whether this process validates, writes files and prints."""
         return self.rank == 0
 
-    def share(self, index: torch.Tensor) -> torch.Tensor:
-        """This process's share of a batch: every size-th row."""
+    def shard(self, index: torch.Tensor) -> torch.Tensor:
+        """This process's shard of a batch: every size-th row."""
         return index[self.rank :: self.size]
 
     def mean(self, value: float) -> float:
-        """The mean of a number over all processes."""
+        """All-reduce: the mean of a number over all processes."""
         if self.size == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64)
@@ -37,8 +37,8 @@ class World:
         distributed.all_reduce(total)
         return total.item() / self.size
 
-    def told(self, value: T) -> T:
-        """What the leading process has as `value`, for all."""
+    def broadcast(self, value: T) -> T:
+        """The leader's `value`, in all processes; the value must be picklable."""
         if self.size == 1:
             return value
         box = [value]
@@ -47,21 +47,21 @@ class World:
 
 
 @contextmanager
-def joined_world(device: torch.device) -> Iterator[World]:
-    """Join the processes that torchrun started; on its own where it did not."""
+def process_group(device: torch.device) -> Iterator[DistributedGroup]:
+    """Join the process group of torchrun; a group of one process without it."""
     if "WORLD_SIZE" not in os.environ:
-        yield World()
+        yield DistributedGroup()
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size())
-        distributed.barrier()  # the others wait while the leading process tests
+        yield DistributedGroup(distributed.get_rank(), distributed.get_world_size())
+        distributed.barrier()  # the others wait while the leader evaluates the test part
     finally:
         distributed.destroy_process_group()
 
 
 def local_device(device: str) -> str:
-    """The device of this process: under torchrun the GPU of its local rank, where GPUs are wanted and there."""
+    """Device of this process: under torchrun the GPU of its local rank, if a GPU is wanted and available."""
     if "LOCAL_RANK" in os.environ and device in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{os.environ['LOCAL_RANK']}"
     return device

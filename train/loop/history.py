@@ -7,7 +7,7 @@ import numpy as np
 from train.recipe import RunRecipe
 
 
-class Journal:
+class History:
     """One row per epoch, of plain values.
 
     loss, images, seconds: of the training; waited_s: how long its steps waited for their batches; val_losses: per

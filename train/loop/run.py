@@ -10,20 +10,21 @@ from typing import Any
 from rich.console import Console
 
 from bundle import Threshold
+from train.augment.drawn_defects import check_drawable
 from train.data.dataset import Dataset
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, load_images
 from train.data.splits import Side, Split, save_split, sides_of
 from train.device import Compute
 from train.errors import CheckpointError
-from train.evaluate.evaluate_checkpoint import outputs_of
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, predictions
+from train.evaluate.predict import predict_with
 from train.evaluate.prediction_files import FILE, judged, save_predictions
 from train.evaluate.tables import metrics_table, percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
-from train.loop.distributed import World
-from train.loop.history import Journal
+from train.loop.distributed import DistributedGroup
+from train.loop.history import History
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
 from train.loop.tensorboard_log import Scalars
@@ -50,16 +51,17 @@ class Run:
         out: Path,
         compute: Compute,
         console: Console,
-        world: World | None = None,
+        group: DistributedGroup | None = None,
     ):
         recipe.check_classes(dataset.classes)
+        check_drawable(recipe, dataset.classes)
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
-        self.compute, self.console, self.world = compute, console, world or World()
+        self.compute, self.console, self.group = compute, console, group or DistributedGroup()
         self.samples = sides_of(split, dataset)
         epoch_generator(recipe.seed, _START)
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
-        self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.world)
-        self.journal = Journal(recipe.run)
+        self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
+        self.history = History(recipe.run)
         self.init = ""
 
     @property
@@ -81,31 +83,31 @@ class Run:
         if stored.training is None:
             raise CheckpointError(f"{self.last}: holds no state to go on from; name another --out")
         self.trainer.restore(stored.training["trainer"])
-        self.journal.rows = stored.training["history"]
+        self.history.rows = stored.training["history"]
         self.init = stored.meta.init
-        self.console.print(f"goes on after epoch {self.journal.done} of {self.recipe.run.epochs} in {self.out}")
+        self.console.print(f"goes on after epoch {self.history.done} of {self.recipe.run.epochs} in {self.out}")
 
     def train(self, show: Callable[..., EpochProgress] = EpochProgress, tensorboard: bool = False) -> None:
         """Train the epochs that are left. An interruption loses at most the epoch under way."""
         self.out.mkdir(parents=True, exist_ok=True)
-        if self.world.leads:
+        if self.group.is_leader:
             save_split(self.split, self.out / "split.json")
-        if self.journal.finished():
+        if self.history.finished():
             return
         train, val = self.load("train"), self.load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
         training = TrainingData(train, self.recipe, self.compute.device, self.dataset.classes)
         val_set = DeviceSet(val, self.compute.device)
-        scalars = Scalars(self.out, self.journal.done) if tensorboard and self.world.leads else None
+        scalars = Scalars(self.out, self.history.done) if tensorboard and self.group.is_leader else None
         with (
-            show(self.recipe.run.epochs, self.journal.done, self.console) as progress,
+            show(self.recipe.run.epochs, self.history.done, self.console) as progress,
             closing(scalars) if scalars is not None else nullcontext(),
         ):
-            while not self.journal.finished():
-                data = training.of(self.journal.done, self.journal.rows)
-                progress.start(self.journal.done, len(data))
+            while not self.history.finished():
+                data = training.of(self.history.done, self.history.rows)
+                progress.start(self.history.done, len(data))
                 began = time.monotonic()
-                loss = self.trainer.train_epoch(data, self.journal.done, progress.step)
+                loss = self.trainer.train_epoch(data, self.history.done, progress.step)
                 row = {
                     "loss": loss,
                     "images": len(data),
@@ -115,13 +117,13 @@ class Run:
                 }
                 progress.end(self._validate(row, val, val_set))
                 if scalars is not None:
-                    scalars.write(self.journal.done - 1, self.journal.rows[-1], self.dataset.classes)
-        if self.journal.done < self.recipe.run.epochs:
+                    scalars.write(self.history.done - 1, self.history.rows[-1], self.dataset.classes)
+        if self.history.done < self.recipe.run.epochs:
             self.console.print(f"stopped early: {self.recipe.run.patience} epochs without a better one")
 
     def start_from(self, path: Path) -> None:
         """Start from the weights of another checkpoint, unless the folder holds a run that goes on."""
-        if self.journal.done == 0:
+        if self.history.done == 0:
             told = start_from(self.trainer.network, self.dataset.classes, load_checkpoint(path))
             self.init = file_sha256(path)
             self.console.print(told)
@@ -137,7 +139,7 @@ class Run:
         save_predictions(findings.judged, self.out / FILE)
         (self.out / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         report = self.out / "report.html"
-        report.write_text(write_report(meta, self.journal.rows, findings), encoding="utf-8")
+        report.write_text(write_report(meta, self.history.rows, findings), encoding="utf-8")
         title = f"test part, epoch {best.meta.epoch} (best {self.recipe.run.best})"
         self.console.print(metrics_table(findings.metrics, title), f"report: {report}")
         return findings.metrics
@@ -145,7 +147,7 @@ class Run:
     def findings(self, checkpoint: Checkpoint, side: Side) -> Findings:
         """What a checkpoint says of one side of the split, with its own thresholds."""
         images = self.load(side)
-        outputs = outputs_of(checkpoint, images, self.compute)
+        outputs = predict_with(checkpoint, images, self.compute)
         rows = predictions(outputs, images, checkpoint.meta.thresholds)
         found = judged(self.dataset.classes, self.samples[side], rows)
         return Findings(images, outputs, found, found.metrics())
@@ -156,18 +158,18 @@ class Run:
 
     def _validate(self, row: dict[str, Any], images: ImageSet, on_device: DeviceSet) -> str:
         """Validate, store, and say in one line how the epoch went."""
-        line = self._validated(row, images, on_device) if self.world.leads else ""
-        self.journal.rows = self.world.told(self.journal.rows)
+        line = self._validated(row, images, on_device) if self.group.is_leader else ""
+        self.history.rows = self.group.broadcast(self.history.rows)
         return line
 
     def _validated(self, row: dict[str, Any], images: ImageSet, on_device: DeviceSet) -> str:
-        epoch, name = self.journal.done, self.recipe.run.best
+        epoch, name = self.history.done, self.recipe.run.best
         result = self.trainer.validate(on_device, epoch)
         thresholds = choose_thresholds(result.outputs, images, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(result.outputs, images, thresholds, self.dataset.classes)
-        better = metrics.named(name) >= self.journal.best()
+        better = metrics.named(name) >= self.history.best()
         measures = {key: metrics.named(key) for key in _FOLLOWED | {name}}
-        self.journal.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
+        self.history.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
         self._save(self._meta(thresholds, metrics), better)
         return (
             f"loss {row['loss']:.4f}, validation: {name} {percent(metrics.named(name))}{' (best)' if better else ''}, "
@@ -179,7 +181,7 @@ class Run:
         weights = self.trainer.kept.state_dict()
         if better:
             save_checkpoint(Checkpoint(meta, weights), self.best)
-        training = {"trainer": self.trainer.state(), "history": self.journal.rows}
+        training = {"trainer": self.trainer.state(), "history": self.history.rows}
         save_checkpoint(Checkpoint(meta, weights, training), self.last)
 
     def _meta(self, thresholds: dict[str, Threshold], metrics: Metrics) -> Meta:
@@ -188,7 +190,7 @@ class Run:
             classes=self.dataset.classes,
             split=self.split,
             thresholds=thresholds,
-            epoch=self.journal.done,
+            epoch=self.history.done,
             metrics={"val": metrics.model_dump(mode="json")},
             data=self.dataset.name,
             citation=self.dataset.citation,

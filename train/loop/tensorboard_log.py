@@ -1,4 +1,4 @@
-"""The journal of a run as curves for TensorBoard."""
+"""The history of a run as curves for TensorBoard."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ class Scalars:
         self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=done)
 
     def write(self, epoch: int, row: dict[str, Any], classes: tuple[str, ...]) -> None:
-        """One row of the journal, of epoch `epoch` counted from 0."""
+        """One row of the history, of epoch `epoch` counted from 0."""
         self._writer.add_scalar("loss/train", row["loss"], epoch)
         self._writer.add_scalar("images_per_second", row["images"] / row["seconds"], epoch)
         for name, value in row["measures"].items():

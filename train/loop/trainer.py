@@ -13,15 +13,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from train.augment.batch import augment, draw
-from train.data.device_set import Batch, DeviceSet, targets
+from train.data.device_set import Batch, DeviceSet
 from train.data.prefetch import ahead
 from train.device import Compute
 from train.errors import RecipeError, TrainError
 from train.evaluate.outputs import Outputs
-from train.loop.distributed import World
+from train.evaluate.predict import predict
+from train.loop.distributed import DistributedGroup
 from train.loop.lr_schedule import epoch_generator, learning_rate
-from train.losses import Loss
-from train.models.can import Inspector, class_logits
+from train.losses import Loss, Terms, targets
+from train.models.network import NormalisedNetwork
 from train.recipe import OptimiserRecipe, Recipe
 
 _SHOWN_EVERY = 8
@@ -44,29 +45,36 @@ class Trainer:
     end of any epoch gives the very weights of one that was never interrupted.
     """
 
-    def __init__(self, network: Inspector, recipe: Recipe, classes: int, compute: Compute, world: World | None = None):
-        self.recipe, self.compute, self.world = recipe, compute, world or World()
-        self.parts = self.world.size * recipe.run.accumulate
+    def __init__(
+        self,
+        network: NormalisedNetwork,
+        recipe: Recipe,
+        classes: int,
+        compute: Compute,
+        group: DistributedGroup | None = None,
+    ):
+        self.recipe, self.compute, self.group = recipe, compute, group or DistributedGroup()
+        self.parts = self.group.size * recipe.run.accumulate
         if recipe.run.batch % self.parts:
             raise RecipeError(
                 f"recipe {recipe.name}: run.batch: found {recipe.run.batch}, expected a multiple of {self.parts} "
-                f"({self.world.size} processes x run.accumulate {recipe.run.accumulate})"
+                f"({self.group.size} processes x run.accumulate {recipe.run.accumulate})"
             )
-        if self.world.size > 1 and compute.device.type == "cuda":
+        if self.group.size > 1 and compute.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        self.network = network.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = compute.place(network)
         self.loss = Loss(recipe.loss, classes, compute.device)
         self.optimiser = _optimiser(self.network, recipe.optimiser)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
         self.average = _average(self.network, recipe.run.average)
-        self._forward = _wrapped(self.network, recipe, self.world)
+        self._forward = _wrapped(self.network, recipe, self.group)
         self.waited_s = 0.0
         """How long the steps of the last epoch waited for their batches."""
 
     @property
-    def kept(self) -> Inspector:
+    def kept(self) -> NormalisedNetwork:
         """The network that is validated and stored: the average where there is one."""
-        return cast(Inspector, self.average.module) if self.average is not None else self.network
+        return cast(NormalisedNetwork, self.average.module) if self.average is not None else self.network
 
     def train_epoch(self, data: DeviceSet, epoch: int, on_step: Callable[[int, float], None]) -> float:
         """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
@@ -83,7 +91,7 @@ class Trainer:
                 if number % _SHOWN_EVERY == 0:
                     shown = float(total) / (number + 1)  # makes the host wait for the device
                 on_step(len(order[number]), shown)
-        mean = self.world.mean(float(total) / len(order))
+        mean = self.group.mean(float(total) / len(order))
         if not math.isfinite(mean):
             raise TrainError(
                 f"epoch {epoch + 1}: found a loss that is {mean}, expected a number; "
@@ -91,17 +99,14 @@ class Trainer:
             )
         return mean
 
-    @torch.inference_mode()
     def validate(self, data: DeviceSet, epoch: int) -> Validation:
         """Outputs and losses on `data` with the weights that are kept."""
-        network = self.kept.eval()
-        scores, masks, losses = [], [], []
-        for batch in data.in_order(self.recipe.run.batch):
-            logits, terms = self._logits_and_terms(network, batch)
-            losses.append(self.loss.per_class(terms, epoch, self.recipe.run.epochs) * len(logits))
-            scores.append(torch.sigmoid(class_logits(logits)).cpu())
-            masks.append(as_levels(logits).cpu())
-        outputs = Outputs(torch.cat(scores).numpy(), torch.cat(masks).numpy())
+        losses: list[Tensor] = []
+
+        def add_losses(batch: Batch, logits: Tensor) -> None:
+            losses.append(self.loss.per_class(self._terms(logits, batch), epoch, self.recipe.run.epochs) * len(logits))
+
+        outputs = predict(self.kept, data, self.compute, self.recipe.run.batch, add_losses)
         return Validation(outputs, tuple((torch.stack(losses).sum(dim=0) / len(data)).tolist()))
 
     def state(self) -> dict[str, Any]:
@@ -123,7 +128,7 @@ class Trainer:
 
     def _parts(self, data: DeviceSet, index: Tensor, drawn: Tensor) -> list[Batch]:
         """This process's share of the batch `index`, augmented, in the parts that it computes one after another."""
-        share = self.world.share(torch.arange(len(index)))
+        share = self.group.shard(torch.arange(len(index)))
         return [
             augment(data.batch(index[rows]), self.recipe.augment, drawn[rows])
             for rows in torch.tensor_split(share, self.recipe.run.accumulate)
@@ -146,7 +151,9 @@ class Trainer:
         total = torch.zeros((), device=self.compute.device)
         for number, batch in enumerate(parts, start=1):
             with nullcontext() if number == len(parts) else self._no_sync():
-                _, terms = self._logits_and_terms(self._forward, batch)
+                with self.compute.autocast():
+                    logits = self._forward(batch.frames)
+                terms = self._terms(logits.float(), batch)
                 loss = self.loss.total(terms, epoch, self.recipe.run.epochs) / self.recipe.run.accumulate
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
@@ -157,11 +164,8 @@ class Trainer:
             self.average.update_parameters(self.network)
         return total
 
-    def _logits_and_terms(self, network: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Any]:
-        with self.compute.autocast():
-            logits = network(batch.frames)
-        logits = logits.float()
-        return logits, self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))
+    def _terms(self, logits: Tensor, batch: Batch) -> Terms:
+        return self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))
 
     def _no_sync(self) -> Any:
         """Between micro-batches the processes do not exchange gradients."""
@@ -184,12 +188,7 @@ class Trainer:
             group["lr"] = learning_rate(self.recipe.optimiser, epoch, self.recipe.run.epochs)
 
 
-def as_levels(logits: Tensor) -> Tensor:
-    """Masks uint8, Floor(p * 255 + 0.5), as a bundle's graph gives them."""
-    return torch.floor(torch.sigmoid(logits) * 255 + 0.5).to(torch.uint8)
-
-
-def _optimiser(network: Inspector, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
+def _optimiser(network: NormalisedNetwork, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         network.parameters(),
         lr=recipe.learning_rate,
@@ -198,16 +197,16 @@ def _optimiser(network: Inspector, recipe: OptimiserRecipe) -> torch.optim.Optim
     )
 
 
-def _average(network: Inspector, decay: float) -> AveragedModel | None:
+def _average(network: NormalisedNetwork, decay: float) -> AveragedModel | None:
     if not decay:
         return None
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
-def _wrapped(network: Inspector, recipe: Recipe, world: World) -> Any:
+def _wrapped(network: NormalisedNetwork, recipe: Recipe, group: DistributedGroup) -> Any:
     """The network as it is called in training: shared between processes, compiled."""
     called: Any = network
-    if world.size > 1:
+    if group.size > 1:
         called = DistributedDataParallel(network)
     return torch.compile(called) if recipe.run.compile else called

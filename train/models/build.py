@@ -2,16 +2,17 @@
 
 from torch import nn
 
-from train.models.can import ContextAggregation, Inspector
+from train.models.can import ContextAggregation
 from train.models.can_fine import FineContext
+from train.models.network import NormalisedNetwork
 from train.models.smp import make_peer
 from train.recipe import NetworkRecipe
 
 
-def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> Inspector:
+def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> NormalisedNetwork:
     """A fresh network with `classes` mask channels for frames of `in_channels`."""
     body = _body(recipe, in_channels, classes)
-    return Inspector(body, recipe.mean, recipe.deviation, by_image=recipe.normalise == "image")
+    return NormalisedNetwork(body, recipe.mean, recipe.deviation, by_image=recipe.normalise == "image")
 
 
 def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The Context Aggregation Network: dilated convolutions at one pooled size, with concatenated skips."""
+"""Context Aggregation Network (CAN) of the paper: dilated convolutions at one pooled size with skip connections."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,7 @@ from torch import Tensor, nn
 Skip = Literal["concat", "add"]
 
 DILATIONS = (1, 2, 4, 8, 16, 32, 64, 32, 16, 8, 4, 2, 1)
-"""One per layer, as the document lists them."""
-
-LEAST_VARIANCE = 4.0
-"""In squared grey levels; added to an image's own variance, so that the noise of an even image is not blown up."""
+"""One per layer, in the order of the paper."""
 
 SKIPS = {9: 6, 10: 5, 11: 4, 12: 3, 13: 2}
 """Layer -> the earlier layer of the previous layer's dilation, whose output joins its input (counted from 1)."""
@@ -60,49 +57,6 @@ class ContextAggregation(nn.Module):
             return outputs[-1]
         earlier = outputs[SKIPS[number]]
         return torch.cat((earlier, outputs[-1]), dim=1) if self.skip == "concat" else earlier + outputs[-1]
-
-
-class Inspector(nn.Module):
-    """A network with its normalisation in front: uint8 frames in, mask logits out.
-
-    The normalisation's mean and deviation, for values 0 to 1, are buffers and travel with the weights. With `by_image`
-    each image's own take their place, so that a brighter exposure of a part is the same to the network.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, body: nn.Module, mean: Sequence[float], deviation: Sequence[float], by_image: bool = False):
-        super().__init__()
-        self.body = body
-        self.by_image = by_image
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("deviation", torch.tensor(deviation).view(1, -1, 1, 1))
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Logits [B, C, h, w] of frames uint8 [B, 1 or 3, H, W]; float frames on the same scale will do."""
-        x = normalised(frames, self.mean, self.deviation, self.by_image)
-        logits: Tensor = self.body(x.contiguous(memory_format=torch.channels_last))
-        return logits
-
-
-def normalised(frames: Tensor, mean: Tensor, deviation: Tensor, by_image: bool) -> Tensor:
-    """Frames [B, channels, H, W] of 0 to 255 as a network takes them; by image, `mean` and `deviation` do not count."""
-    x = frames.float()
-    if not by_image:
-        return x * (1 / (255 * deviation)) + (-mean / deviation)
-    x = x - x.mean(dim=(1, 2, 3), keepdim=True)
-    return x * (x.square().mean(dim=(1, 2, 3), keepdim=True) + LEAST_VARIANCE).rsqrt()
-
-
-def class_logits(logits: Tensor) -> Tensor:
-    """The image's class logits [B, C]: the maximum of each mask channel. There is no separate head."""
-    return logits.amax(dim=(2, 3))
-
-
-def weight_count(network: nn.Module) -> int:
-    """Number of trained weights."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _layer(read: int, width: int, dilation: int) -> nn.Sequential:

@@ -19,7 +19,7 @@ from bundle import InputSpec, Threshold, first_problem
 from train.data.splits import Split
 from train.errors import CheckpointError
 from train.models.build import make_network
-from train.models.can import Inspector
+from train.models.network import NormalisedNetwork
 from train.recipe import Recipe
 
 FORMAT: Literal[1] = 1
@@ -64,7 +64,7 @@ class Checkpoint:
 
     meta: Meta
     weights: dict[str, Tensor]
-    """State of the `Inspector`; buffers included."""
+    """State of the `NormalisedNetwork`; buffers included."""
     training: dict[str, Any] | None = None
     """Optimiser, averages and history, where the run can go on from here; tensors and plain values."""
 
@@ -124,7 +124,7 @@ def _check_whole(path: Path) -> None:
         raise CheckpointError(f"{path}: found another content of {damaged} than was written; copy it again")
 
 
-def build_network(checkpoint: Checkpoint) -> Inspector:
+def build_network(checkpoint: Checkpoint) -> NormalisedNetwork:
     """The checkpoint's network in evaluation mode. Raises CheckpointError if the weights are not of it."""
     meta = checkpoint.meta
     settings = meta.recipe.network.model_copy(update={"pretrained": False})

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from train.errors import CheckpointError
-from train.models.can import Inspector
 from train.models.checkpoint import Checkpoint
+from train.models.network import NormalisedNetwork
 
 _HEADS = ("body.head.", "segmentation_head.")
 """Where in a weight's name the last layer shows, which has one row per class: the CAN's, the peers'."""
 
 
-def start_from(network: Inspector, classes: Sequence[str], checkpoint: Checkpoint) -> str:
+def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: Checkpoint) -> str:
     """Copy the checkpoint's weights into `network`, whose mask channels are `classes`; returns what was done.
 
     The last layer is copied row by row for the classes of the same name; a new class starts fresh. Raises

@@ -7,7 +7,7 @@ from bundle import InputSpec
 from synthetic.artists import ARTISTS, Artist
 from synthetic.tiles import draw_tile
 from tests.train.augment.test_guided_crops import marked_set
-from train.augment.drawn_defects import draw_defect
+from train.augment.drawn_defects import check_drawable, draw_defect
 from train.augment.guided_crops import Crops, take_stock
 from train.data.image_set import ImageSet, outlined, pack
 from train.errors import RecipeError
@@ -113,6 +113,6 @@ def test_the_runs_classes_reach_the_artist() -> None:
 
 def test_classes_that_cannot_be_drawn_are_refused() -> None:
     recipe = Recipe(name="r", input=InputSpec(height=8, width=8, channels=1), crops=CropsRecipe(images=8, drawn=0.5))
-    recipe.check_classes(("Dent", "Crack"))
+    check_drawable(recipe, ("Dent", "Crack"))
     with pytest.raises(RecipeError, match=r"crops\.drawn: found the classes Dent, Pit, expected one of .* Blowhole"):
-        recipe.check_classes(("Dent", "Pit"))
+        check_drawable(recipe, ("Dent", "Pit"))

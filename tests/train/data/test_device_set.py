@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from train.data.device_set import Batch, DeviceSet, targets
+from train.data.device_set import Batch, DeviceSet
 from train.data.image_set import ImageSet, outlined, pack, unpack
+from train.losses import targets
 
 
 def image_set(count: int = 10) -> ImageSet:

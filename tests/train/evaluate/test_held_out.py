@@ -12,8 +12,8 @@ from train.data.magnetic_tile import read_dataset
 from train.data.splits import Split, make_split
 from train.device import choose_compute
 from train.errors import DataError, ThresholdError
-from train.evaluate.evaluate_checkpoint import evaluate_checkpoint
 from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
+from train.evaluate.predict import evaluate_checkpoint
 from train.loop.lr_schedule import epoch_generator
 from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, Meta, load_checkpoint, save_checkpoint

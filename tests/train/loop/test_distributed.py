@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.train.cli.test_main import run_main
-from train.loop.distributed import World
+from train.loop.distributed import DistributedGroup
 from train.models.checkpoint import load_checkpoint
 
 RECIPE = """
@@ -52,6 +52,6 @@ def test_two_processes_give_the_loss_curve_of_one(tiles: Path, tmp_path: Path) -
 
 
 def test_shares_cover_the_batch_once() -> None:
-    shares = [World(rank, 3).share(torch.arange(12)).tolist() for rank in range(3)]
+    shares = [DistributedGroup(rank, 3).shard(torch.arange(12)).tolist() for rank in range(3)]
     assert sorted(row for share in shares for row in share) == list(range(12))
     assert {len(share) for share in shares} == {4}

@@ -104,7 +104,7 @@ def test_run_learns_and_leaves_its_files(tiles: Path, tmp_path: Path, quick_reci
 def test_best_is_of_the_epoch_with_the_best_measure(tiles: Path, tmp_path: Path, quick_recipe) -> None:
     run = make_run(tiles, quick_recipe(), tmp_path)
     run.train()
-    measures = [row["measures"]["mean_iou_positives"] for row in run.journal.rows]
+    measures = [row["measures"]["mean_iou_positives"] for row in run.history.rows]
     best = load_checkpoint(run.best).meta
     assert measures[best.epoch - 1] == max(measures)
 

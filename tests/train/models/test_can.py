@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from train.models.build import make_network
-from train.models.can import DILATIONS, ContextAggregation, Inspector, class_logits, weight_count
+from train.models.can import DILATIONS, ContextAggregation
 from train.models.can_fine import FineContext
+from train.models.network import NormalisedNetwork, image_scores, weight_count
 from train.recipe import NetworkRecipe
 
 
@@ -37,25 +38,25 @@ def test_head_starts_at_the_prior() -> None:
 
 def test_class_logit_is_the_maximum_of_its_mask_channel() -> None:
     logits = torch.tensor([[[[1.0, 5.0]], [[-2.0, -3.0]]]])
-    assert class_logits(logits).tolist() == [[5.0, -2.0]]
+    assert image_scores(logits).tolist() == [[5.0, -2.0]]
 
 
-def test_inspector_normalises_bytes() -> None:
-    inspector = Inspector(torch.nn.Identity(), mean=[0.5], deviation=[0.25])
+def test_network_normalises_bytes() -> None:
+    network = NormalisedNetwork(torch.nn.Identity(), mean=[0.5], deviation=[0.25])
     frames = torch.tensor([[[[0, 255]]]], dtype=torch.uint8)
-    assert inspector(frames).flatten().tolist() == [-2.0, 2.0]
+    assert network(frames).flatten().tolist() == [-2.0, 2.0]
 
 
 def test_by_image_a_darker_and_weaker_exposure_is_the_same_to_the_network() -> None:
-    inspector = Inspector(torch.nn.Identity(), mean=[0.5], deviation=[0.25], by_image=True)
+    network = NormalisedNetwork(torch.nn.Identity(), mean=[0.5], deviation=[0.25], by_image=True)
     frames = torch.randint(60, 200, (1, 1, 8, 8), generator=torch.Generator().manual_seed(0)).float()
-    assert torch.allclose(inspector(frames), inspector(frames * 0.8 - 20), atol=2e-3)  # LEAST_VARIANCE of 1,600
-    assert inspector(frames).std() == pytest.approx(1, abs=0.02)
+    assert torch.allclose(network(frames), network(frames * 0.8 - 20), atol=2e-3)  # LEAST_VARIANCE of 1,600
+    assert network(frames).std() == pytest.approx(1, abs=0.02)
 
 
 def test_an_even_image_stays_even_by_image() -> None:
-    inspector = Inspector(torch.nn.Identity(), mean=[0.5], deviation=[0.25], by_image=True)
-    assert inspector(torch.full((1, 1, 4, 4), 90, dtype=torch.uint8)).abs().max() == 0
+    network = NormalisedNetwork(torch.nn.Identity(), mean=[0.5], deviation=[0.25], by_image=True)
+    assert network(torch.full((1, 1, 4, 4), 90, dtype=torch.uint8)).abs().max() == 0
 
 
 def test_fine_logits_come_at_half_the_input_size() -> None:

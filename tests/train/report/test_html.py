@@ -9,7 +9,7 @@ from train.cli.dry_run import dry_run
 from train.data.magnetic_tile import read_dataset
 from train.device import choose_compute
 from train.errors import DataError
-from train.evaluate.evaluate_checkpoint import evaluate_checkpoint
+from train.evaluate.predict import evaluate_checkpoint
 from train.loop.progress import EpochProgress
 from train.loop.run import Run
 from train.models.checkpoint import load_checkpoint
@@ -47,7 +47,7 @@ def test_report_says(finished: Run, said: str) -> None:
 
 
 def test_crop_probabilities_are_logged(finished: Run) -> None:
-    first, second = finished.journal.rows
+    first, second = finished.history.rows
     assert first["crop_probabilities"] is None
     losses = first["val_losses"]
     assert second["crop_probabilities"] == pytest.approx([loss / sum(losses) for loss in losses])
@@ -93,10 +93,10 @@ def test_dry_run_names_time_and_memory(tiles: Path, tmp_path: Path, quick_recipe
 def test_run_stops_early_without_a_better_epoch(tiles: Path, tmp_path: Path, quick_recipe) -> None:
     settings = {"epochs": 30, "batch": 8, "precision": "float32", "patience": 2, "best": "mean_recall"}
     run = make_run(tiles, quick_recipe(run=settings, optimiser={"learning_rate": 1e-9}), tmp_path)
-    run.journal.rows = [{"measures": {"mean_recall": value}} for value in (0.1, 0.5, 0.2, 0.3)]
-    assert not run.journal.finished()
-    run.journal.rows.append({"measures": {"mean_recall": 0.4}})
-    assert run.journal.finished()
+    run.history.rows = [{"measures": {"mean_recall": value}} for value in (0.1, 0.5, 0.2, 0.3)]
+    assert not run.history.finished()
+    run.history.rows.append({"measures": {"mean_recall": 0.4}})
+    assert run.history.finished()
 
 
 def test_progress_says_speed_and_time_left() -> None:

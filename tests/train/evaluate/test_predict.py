@@ -1,0 +1,40 @@
+import numpy as np
+import torch
+
+from tests.train.data.test_device_set import image_set
+from train.data.device_set import DeviceSet
+from train.device import choose_compute
+from train.evaluate.predict import predict
+from train.models.network import NormalisedNetwork
+
+CPU = choose_compute("cpu", "float32")
+
+
+def network(classes: int) -> NormalisedNetwork:
+    """One mask channel per class, each another multiple of the grey level; dropout shows the training mode."""
+    convolution = torch.nn.Conv2d(1, classes, kernel_size=1)
+    return CPU.place(NormalisedNetwork(torch.nn.Sequential(convolution, torch.nn.Dropout(0.5)), [0.5], [0.25]))
+
+
+def test_outputs_are_in_the_order_of_the_images_whatever_the_batch() -> None:
+    images, net = image_set(), network(3)
+    whole, by_three = predict(net, images, CPU), predict(net, images, CPU, batch=3)
+    assert whole.scores.shape == (len(images), 3)
+    np.testing.assert_array_equal(whole.scores, by_three.scores)
+    np.testing.assert_array_equal(whole.masks, by_three.masks)
+
+
+def test_masks_are_probabilities_rounded_to_255_levels() -> None:
+    images, net = image_set(), network(2)
+    found = predict(net, images, CPU)
+    with torch.inference_mode():
+        probabilities = torch.sigmoid(net(torch.from_numpy(images.images))).numpy()
+    np.testing.assert_array_equal(found.masks, np.floor(probabilities * 255 + 0.5).astype(np.uint8))
+    np.testing.assert_allclose(found.scores, probabilities.max(axis=(2, 3)), rtol=1e-6)
+
+
+def test_each_batch_is_shown_with_its_logits() -> None:
+    images, sizes = image_set(), []
+    predict(network(2), DeviceSet(images, CPU.device), CPU, 4, lambda batch, logits: sizes.append(len(logits)))
+    assert sum(sizes) == len(images)
+    assert max(sizes) == 4

@@ -1,0 +1,81 @@
+"""Inference with a trained network through torch: outputs of an image set, evaluation of a checkpoint."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from train.data.dataset import Dataset
+from train.data.device_set import Batch, DeviceSet
+from train.data.image_set import ImageSet, load_images
+from train.data.splits import Split, sides_of
+from train.device import Compute
+from train.errors import DataError
+from train.evaluate.outputs import Outputs, predictions
+from train.evaluate.prediction_files import Judged, judged
+from train.models.checkpoint import Checkpoint, build_network
+from train.models.network import NormalisedNetwork, scores_and_masks
+
+BATCH = 16
+"""Images per forward pass."""
+
+
+@torch.inference_mode()
+def predict(
+    network: NormalisedNetwork,
+    images: ImageSet | DeviceSet,
+    compute: Compute,
+    batch: int = BATCH,
+    on_batch: Callable[[Batch, Tensor], None] | None = None,
+) -> Outputs:
+    """Scores and masks of all images, in their order; puts the network in evaluation mode.
+
+    network: on the device of `compute`, see `Compute.place`.
+    on_batch: called with each batch and its float32 logits [B, C, h, w].
+    """
+    network.eval()
+    data = images if isinstance(images, DeviceSet) else DeviceSet(images, compute.device)
+    scores, masks = [], []
+    for one in data.in_order(batch):
+        with compute.autocast():
+            logits = network(one.frames)
+        logits = logits.float()
+        if on_batch is not None:
+            on_batch(one, logits)
+        of_images, of_cells = scores_and_masks(logits)
+        scores.append(of_images.cpu())
+        masks.append(of_cells.cpu())
+    return Outputs(torch.cat(scores).numpy(), torch.cat(masks).numpy())
+
+
+def predict_with(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:
+    """Scores and masks of all images from the network of a checkpoint."""
+    network = compute.place(build_network(checkpoint))
+    return predict(network, images, compute, checkpoint.meta.recipe.run.batch)
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: Split | None,
+    part: Literal["train", "val", "test", "all"],
+    compute: Compute,
+) -> tuple[Judged, str]:
+    """Predictions of a checkpoint on one part of a split, or on all images, with a warning or an empty string.
+
+    The warning counts the images that the checkpoint was trained on or that its thresholds were chosen on. Raises
+    DataError if the data set has other classes than the checkpoint.
+    """
+    meta = checkpoint.meta
+    if dataset.classes != meta.classes:
+        raise DataError(
+            f"{dataset.name}: found the classes {', '.join(dataset.classes)}, expected those of the checkpoint, "
+            f"{', '.join(meta.classes)}, in this order; use its data, or train with these"
+        )
+    samples = dataset.samples if split is None or part == "all" else sides_of(split, dataset)[part]
+    seen = sum(meta.split.images.get(sample.sha256) in ("train", "val") for sample in samples)
+    warning = f"warning: {seen} of {len(samples)} images trained it or chose its thresholds" if seen else ""
+    images = load_images(samples, meta.input, len(meta.classes))
+    rows = predictions(predict_with(checkpoint, images, compute), images, meta.thresholds)
+    return judged(meta.classes, samples, rows), warning
