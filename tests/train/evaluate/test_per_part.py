@@ -10,8 +10,8 @@ from train.data.dataset import Dataset, Sample
 from train.data.magnetic_tile import read_dataset
 from train.data.splits import make_split
 from train.errors import DataError
-from train.evaluate.predict import evaluate_checkpoint
 from train.evaluate.per_part import PartRow, part_rows, part_table, share_interval, share_text
+from train.evaluate.predict import evaluate_checkpoint
 from train.evaluate.prediction_files import FILE, Judged, save_predictions
 
 
