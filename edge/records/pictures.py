@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from edge.part import Part, View
 from edge.records.overlay import inspected
 from edge.records.retention import DRAFT, Retention, free_bytes
 from edge.records.writer import Records
+from edge.wall_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,11 @@ class Pictures:
         """Why the disk refuses pictures at present; empty while it takes them."""
         self._settings, self._records, self._manifest = settings, records, manifest
         self._alarms = alarms or Alarms()
-        self._utc, self._clock = utc or (lambda: datetime.now(timezone.utc)), clock
+        self._utc, self._clock = utc or SteadyClock(), clock
         self._good = 0
         self._said, self._say_at, self._retry_at = 0, clock(), clock()
         limits = settings.keep_days, settings.keep_gib * GIB, settings.leave_free_gib * GIB
-        self._retention = Retention(settings.folder, *limits, free)
+        self._retention = Retention(settings.folder, *limits, free, clock)
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         # A daemon, because a disk that hangs must not keep the station from ending.
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)

@@ -8,9 +8,13 @@ from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from shutil import disk_usage
+from time import monotonic
 
 RANKS = ("good", "unsure", "reject")
 """Folders within a day's folder, in the order in which their pictures go."""
+AGE_EVERY_S = 3600.0
+"""One day's pictures go by their age in this time, and none before the first has passed: a wall clock that is wrong for
+a moment costs no picture, one that stays wrong costs one day's an hour."""
 DRAFT = ".part"
 """Ending of a file that is being written."""
 
@@ -34,12 +38,14 @@ class Retention:
         keep_bytes: float,
         leave_free_bytes: float = 0,
         free: Callable[[Path], int] = free_bytes,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.bytes = 0
         """What the pictures take up."""
         self.removed = 0
         self._folder, self._keep_days, self._keep_bytes = folder, keep_days, keep_bytes
-        self._leave_free_bytes, self._free = leave_free_bytes, free
+        self._leave_free_bytes, self._free, self._clock = leave_free_bytes, free, clock
+        self._age_at = clock() + AGE_EVERY_S
         self._files: dict[str, deque[tuple[str, int]]] = {rank: deque() for rank in RANKS}
         for path in sorted(folder.glob("????-??-??/*/*.png*")):
             self._find(path)
@@ -51,14 +57,13 @@ class Retention:
 
     def make_room(self, today: date) -> None:
         """Remove what is too old or too much. Raises OSError if the disk is too full all the same, or refuses."""
-        oldest = (today - timedelta(days=self._keep_days)).isoformat()
-        for rank, files in self._files.items():
-            while files and files[0][0] < oldest:
-                self._remove(rank)
+        if self._clock() >= self._age_at:
+            self._age_at = self._clock() + AGE_EVERY_S
+            self._remove_oldest_day((today - timedelta(days=self._keep_days)).isoformat())
         missing = max(self.bytes - self._keep_bytes, self._leave_free_bytes - self._free(self._folder))
         for rank, files in self._files.items():
             while files and missing > 0:
-                missing -= self._remove(rank)
+                missing -= self._remove(rank, files[0])
         if self._free(self._folder) < self._leave_free_bytes:
             asked = f"{self._leave_free_bytes / 2**30:g} GiB are to be left free"
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {asked}", str(self._folder))
@@ -71,14 +76,28 @@ class Retention:
             elif name.split("/")[1] in RANKS:
                 self.add(name, path.stat().st_size)
 
-    def _remove(self, rank: str) -> int:
-        name, size = self._files[rank][0]
+    def _remove_oldest_day(self, before: str) -> None:
+        """Remove the pictures of the oldest day, if it is earlier than this one.
+
+        The days are out of order where the wall clock was wrong.
+        """
+        day = min((_day(file) for files in self._files.values() for file in files), default=before)
+        for rank, files in self._files.items() if day < before else ():
+            for file in [file for file in files if _day(file) == day]:
+                self._remove(rank, file)
+
+    def _remove(self, rank: str, file: tuple[str, int]) -> int:
+        name, size = file
         path = self._folder / name
         path.unlink(missing_ok=True)
-        self._files[rank].popleft()
+        self._files[rank].remove(file)  # quick: it is one of the first
         self.bytes -= size
         self.removed += 1
         with suppress(OSError):  # not empty yet
             path.parent.rmdir()
             path.parent.parent.rmdir()
         return size
+
+
+def _day(file: tuple[str, int]) -> str:
+    return file[0].split("/")[0]

@@ -1,11 +1,12 @@
 """Old pictures go first, good ones before unsure ones before rejects; nothing else is touched."""
 
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from edge.records.retention import Retention
+from edge.records.retention import AGE_EVERY_S, Retention
 
 TODAY = date(2026, 5, 10)
 PLENTY = 10**12
@@ -21,17 +22,81 @@ def left(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def retention(folder: Path, keep_days: int = 30, keep_bytes: int = PLENTY) -> Retention:
-    return Retention(folder, keep_days, keep_bytes, free=lambda _: PLENTY)
+class Hours:
+    """A monotonic clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.hours = 0.0
+
+    def __call__(self) -> float:
+        return AGE_EVERY_S * self.hours
 
 
-def test_pictures_older_than_the_days_go_whatever_their_rank(tmp_path: Path) -> None:
-    put(tmp_path, "2026-05-07/reject/a.png", "2026-05-08/good/b.png", "2026-05-10/good/c.png")
+@pytest.fixture
+def clock() -> Hours:
+    return Hours()
 
-    retention(tmp_path, keep_days=2).make_room(TODAY)
+
+def retention(
+    folder: Path, keep_days: int = 30, keep_bytes: int = PLENTY, clock: Callable[[], float] = lambda: 0.0
+) -> Retention:
+    return Retention(folder, keep_days, keep_bytes, free=lambda _: PLENTY, clock=clock)
+
+
+def test_pictures_older_than_the_days_go_whatever_their_rank(tmp_path: Path, clock: Hours) -> None:
+    put(tmp_path, "2026-05-07/reject/a.png", "2026-05-07/good/d.png", "2026-05-08/good/b.png", "2026-05-10/good/c.png")
+    held = retention(tmp_path, keep_days=2, clock=clock)
+    clock.hours = 1
+
+    held.make_room(TODAY)
 
     assert left(tmp_path) == ["2026-05-08/good/b.png", "2026-05-10/good/c.png"]
     assert not (tmp_path / "2026-05-07").exists()
+
+
+def test_a_clock_that_jumps_400_days_for_ten_minutes_costs_one_day_at_most(tmp_path: Path, clock: Hours) -> None:
+    put(tmp_path, *(f"2026-05-{day:02}/reject/a.png" for day in range(1, 11)))
+    held = retention(tmp_path, clock=clock)
+    for minute in range(120):
+        clock.hours = minute / 60
+
+        held.make_room(TODAY + timedelta(days=400 if 55 <= minute < 65 else 0))
+
+    assert len(left(tmp_path)) == 9
+
+
+def test_a_start_with_a_wrong_clock_removes_nothing_by_age(tmp_path: Path) -> None:
+    put(tmp_path, "2026-05-07/reject/a.png")
+    for _ in range(20):
+        retention(tmp_path).make_room(TODAY + timedelta(days=400))
+
+    assert len(left(tmp_path)) == 1
+
+
+def test_a_clock_that_stays_wrong_removes_one_day_an_hour(tmp_path: Path, clock: Hours) -> None:
+    put(tmp_path, *(f"2026-05-{day:02}/{rank}/a.png" for day in range(1, 11) for rank in ("good", "reject")))
+    held = retention(tmp_path, clock=clock)
+    for hour in range(1, 4):
+        clock.hours = hour
+
+        held.make_room(TODAY + timedelta(days=400))
+        held.make_room(TODAY + timedelta(days=400))
+
+        assert left(tmp_path)[0] == f"2026-05-{hour + 1:02}/good/a.png"
+
+
+def test_pictures_of_a_wrong_date_do_not_keep_the_old_ones(tmp_path: Path, clock: Hours) -> None:
+    put(tmp_path, "2026-05-01/good/b.png")
+    held = retention(tmp_path, keep_days=2, clock=clock)
+    put(tmp_path, "2027-06-14/good/a.png", "2026-05-02/good/c.png")
+    held.add("2027-06-14/good/a.png", 100)
+    held.add("2026-05-02/good/c.png", 100)
+    for hour in range(1, 4):
+        clock.hours = hour
+        held.make_room(TODAY)
+
+    assert left(tmp_path) == ["2027-06-14/good/a.png"]
+    assert held.bytes == 100
 
 
 @pytest.mark.parametrize(
