@@ -4,8 +4,10 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from enum import Enum
+
+from edge.wall_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Alarms:
 
     def __init__(self, utc: Callable[[], datetime] | None = None) -> None:
         self.listeners: list[Listener] = []
-        self._utc = utc or (lambda: datetime.now(timezone.utc))
+        self._utc = utc or SteadyClock()
         self._active: dict[str, Alarm] = {}
         self._lock = threading.Lock()
 

@@ -46,8 +46,8 @@ class SteadyClock:
 def latest_time_of_day(now: datetime, times: Iterable[str], zone: tzinfo | None = None) -> datetime | None:
     """Give the latest moment, UTC, not after `now`, at which a local clock showed one of `times`, such as `06:00`.
 
-    now: aware. zone: of the local clock, None for the computer's. A time that the change to summer time leaves out occurs an hour later by
-    the new time; one that occurs twice counts at its first occurrence. None without times.
+    now: aware. zone: of the local clock, None for the computer's. A time that the change to summer time leaves out
+    occurs an hour later by the new time; one that occurs twice counts at its first occurrence. None without times.
     """
     today = now.astimezone(zone).date()
     starts = [time.fromisoformat(text) for text in times]

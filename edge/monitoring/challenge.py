@@ -1,11 +1,12 @@
 """A challenge with known bad parts: when it is due, and whether the station finds them. No clock, no thread."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from bundle import Verdict
 from edge.config.challenge import ChallengeSettings
 from edge.part import Part
+from edge.wall_clock import latest_time_of_day
 
 
 def asked_since(
@@ -19,16 +20,10 @@ def asked_since(
     if settings.every_hours is not None:
         due = began if passed is None else passed + timedelta(hours=settings.every_hours)
         return max(due, began) if due <= now else None
-    occurred = _last_occurrence([time.fromisoformat(text) for text in settings.at], now.astimezone(zone))
+    occurred = latest_time_of_day(now, settings.at, zone)
     if occurred is None or (passed is not None and passed >= occurred):
         return None
     return max(occurred, began)
-
-
-def _last_occurrence(times: list[time], local: datetime) -> datetime | None:
-    days = (local.date(), local.date() - timedelta(days=1))
-    moments = [datetime.combine(day, moment, local.tzinfo) for day in days for moment in times]
-    return max((moment for moment in moments if moment <= local), default=None)
 
 
 @dataclass

@@ -46,9 +46,10 @@ def forget(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE challenges SET result = 'abandoned', ended = ? WHERE result = 'open'", (_now(),))
 
 
-def last_passed(connection: sqlite3.Connection) -> datetime | None:
+def last_passed(connection: sqlite3.Connection, now: datetime) -> datetime | None:
     """Return when the last challenge was passed, UTC."""
-    (ended,) = connection.execute("SELECT max(ended) FROM challenges WHERE result = 'passed'").fetchone()
+    query = "SELECT max(ended) FROM challenges WHERE result = 'passed' AND ended <= ?"
+    (ended,) = connection.execute(query, (now.isoformat(timespec="milliseconds"),)).fetchone()
     return None if ended is None else datetime.fromisoformat(ended)
 
 

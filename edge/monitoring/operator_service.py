@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from edge.alarms import Alarms
 from edge.config.challenge import ChallengeSettings
@@ -16,6 +16,7 @@ from edge.monitoring.operator_requests import acknowledgements_asked, challenges
 from edge.part import Part
 from edge.records.database import connect
 from edge.records.writer import Records
+from edge.wall_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,12 @@ class Attendant:
         settings: ChallengeSettings,
         records: Records,
         alarms: Alarms,
-        utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        utc: Callable[[], datetime] | None = None,
     ) -> None:
         self.challenge = ChallengeState(None, False, 0)
         """For the page; replaced, never changed."""
-        self._settings, self._records, self._alarms, self._utc = settings, records, alarms, utc
-        self._began = utc()
+        self._settings, self._records, self._alarms, self._utc = settings, records, alarms, utc or SteadyClock()
+        self._began = self._utc()
         self._running: Challenge | None = None
         self._asked = False
         self._refused = ""
@@ -80,7 +81,7 @@ class Attendant:
         try:
             with closing(connect(self._records.path)) as connection:
                 take(connection)
-                passed = last_passed(connection)
+                passed = last_passed(connection, self._utc())
         except (sqlite3.Error, OSError) as error:
             if str(error) != self._refused:
                 log.error("orders: %s: %s", self._records.path, error)
@@ -119,7 +120,7 @@ class Attendant:
             log.warning("a challenge with %d known bad part(s) is due; `edge-inspect challenge`", self._settings.parts)
         self._asked = since is not None
         if overdue:
-            found = f"found none passed since it was asked for at {since:%H:%M} UTC, expected one within "
+            found = f"found none passed since it was asked for at {since.astimezone():%H:%M}, expected one within "
             self._alarms.raise_(OVERDUE, found + f"{self._settings.overdue_minutes:g} min; `edge-inspect challenge`")
         else:
             self._alarms.clear(OVERDUE)

@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from math import ceil
 from pathlib import Path
 
@@ -64,12 +64,12 @@ class History:
         """The cameras of whose views there are pictures."""
         return tuple(self._pictures.get(number, ()))
 
-    def since(self, start: datetime) -> Count:
-        """Count what has been reported since `start`, a whole minute."""
-        first = int(start.timestamp()) // MINUTE_S
+    def since(self, start: datetime, now: datetime) -> Count:
+        """Count what has been reported since `start`, a whole minute; what is dated after `now` does not count."""
+        first, last = (int(at.timestamp()) // MINUTE_S for at in (start, now))
         verdicts: Counter[str] = Counter()
         for minute, counts in self._minutes.items():
-            if minute >= first:
+            if first <= minute <= last:
                 verdicts.update(counts)
         parts, passed = verdicts.total(), verdicts[GOOD]
         yield_percent = 100 * passed / parts if parts else None
@@ -120,12 +120,3 @@ def recall(history: History, records: Path, next_number: int, now: datetime) -> 
     with closing(sqlite3.connect(f"{records.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         for minute, verdict, parts in connection.execute(query, (next_number, since)):
             history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
-
-
-def shift_start(now: datetime, starts: Iterable[str], zone: Callable[[datetime], datetime] | None = None) -> datetime:
-    """Give the latest of the day's shift starts, local times such as `06:00`, that is not after `now`."""
-    local = (zone or (lambda at: at.astimezone()))(now)
-    times = [time.fromisoformat(start) for start in starts]
-    days = (local.date() - timedelta(days=1), local.date())
-    begun = [datetime.combine(day, start, local.tzinfo) for day in days for start in times]
-    return max(start for start in begun if start <= local)

@@ -3,11 +3,12 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 
 from bundle import Verdict
 from edge.page.state import DefectState, PartState
 from edge.part import Part
+from edge.wall_clock import SteadyClock
 
 PARTS_WAITING = 2000
 """Beyond so many parts the oldest are not told; they stand in the records all the same."""
@@ -20,7 +21,7 @@ class Board:
     """Holds what is new until it is taken; `add` is for the thread that reports and costs it some microseconds."""
 
     def __init__(self, utc: Callable[[], datetime] | None = None) -> None:
-        self._utc = utc or (lambda: datetime.now(timezone.utc))
+        self._utc = utc or SteadyClock()
         self._lock = threading.Lock()
         self._parts: deque[PartState] = deque(maxlen=PARTS_WAITING)  # without frames, which are large
         self._rejects: deque[Part] = deque(maxlen=REJECTS_WAITING)

@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 from urllib.parse import quote
 
 from edge.cameras.camera import Clock
-from edge.page.history import History, shift_start
+from edge.page.history import History
 from edge.page.state import (
     Bucket,
     Condition,
@@ -20,6 +20,7 @@ from edge.page.state import (
     Update,
     Welcome,
 )
+from edge.wall_clock import SteadyClock, hour_start, latest_time_of_day
 
 SILENT_S = 2.0
 """A station that has said nothing for so long is silent; it speaks four times a second."""
@@ -36,7 +37,7 @@ class Desk:
         """Whether the station has ended, so that nothing more will come."""
         self.changed: Callable[[], None] = lambda: None
         """Called after each update, in the thread that took it."""
-        self._clock, self._utc = clock, utc or (lambda: datetime.now(timezone.utc))
+        self._clock, self._utc = clock, utc or SteadyClock()
         self._heard_at = clock()
         self._lock = threading.Lock()
 
@@ -59,6 +60,7 @@ class Desk:
     def state(self) -> PageState:
         """Give all that the page shows."""
         now = self._utc()
+        begun = latest_time_of_day(now, self.welcome.shift_starts) or now
         with self._lock:
             last = self.history.last
             return PageState(
@@ -68,8 +70,8 @@ class Desk:
                 station=self.station,
                 last=self._shown(last) if last else None,
                 rejects=tuple(self._shown(part) for part in reversed(self.history.rejects)),
-                hour=self.history.since(now.astimezone().replace(minute=0, second=0, microsecond=0)),
-                shift=self.history.since(shift_start(now, self.welcome.shift_starts)),
+                hour=self.history.since(hour_start(now), now),
+                shift=self.history.since(begun, now),
                 latency=self.history.latency(),
             )
 

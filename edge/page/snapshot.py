@@ -1,7 +1,7 @@
 """The running station at one moment, for its page."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from importlib.metadata import version
 
 from edge.cameras.camera import Camera
@@ -9,6 +9,7 @@ from edge.monitoring.operator_service import ChallengeState
 from edge.page.state import AlarmState, CameraState, StationState
 from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
+from edge.wall_clock import SteadyClock
 
 
 class Glance:
@@ -26,7 +27,7 @@ class Glance:
     ) -> None:
         self._runtime, self._cameras, self._records = runtime, cameras, records
         self._link_open, self._shadow, self._challenge = link_open, shadow, challenge
-        self._utc = utc or (lambda: datetime.now(timezone.utc))
+        self._utc = utc or SteadyClock()
         self._started, self._software = self._utc(), version("edge-inspect")
 
     def __call__(self) -> StationState:

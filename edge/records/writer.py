@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from edge.config.line import ENTRIES_IN_MEMORY
 from edge.part import OneShotEvent, Outcome, Part
 from edge.records.database import connect, last_number
 from edge.records.rows import Statement, statements_of
+from edge.wall_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Records:
         """Rows that reached the disk after their result was sent."""
         self.refusal = ""
         """Error of the disk that refuses rows; empty while it accepts them."""
-        self._utc = utc or (lambda: datetime.now(timezone.utc))
+        self._utc = utc or SteadyClock()
         self._without_disk = {"fault": WriteStatus.REFUSED, "memory": WriteStatus.IN_MEMORY}[without_disk]
         self._entries_in_memory, self._full = entries_in_memory, False
         self._connection = connect(path)

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -52,6 +53,27 @@ def test_when_a_challenge_is_due(
     found = asked_since(ChallengeSettings(**settings), before, BEGAN, hours(now), timezone.utc)
 
     assert found == (None if since is None else hours(since))
+
+
+@pytest.mark.parametrize(
+    ("passed", "now", "since"),
+    [
+        ("2026-03-28T12:00:00+00:00", "2026-03-28T20:59:59+00:00", None),
+        ("2026-03-28T12:00:00+00:00", "2026-03-28T21:00:00+00:00", "2026-03-28T21:00:00+00:00"),
+        ("2026-03-28T12:00:00+00:00", "2026-03-29T03:00:00+00:00", "2026-03-28T21:00:00+00:00"),
+        ("2026-03-28T21:10:00+00:00", "2026-03-29T03:59:59+00:00", None),
+        ("2026-10-24T20:10:00+00:00", "2026-10-25T04:59:59+00:00", None),
+        ("2026-10-24T12:00:00+00:00", "2026-10-25T04:59:59+00:00", "2026-10-24T20:00:00+00:00"),
+    ],
+)
+def test_a_challenge_is_due_at_its_local_time_across_daylight_saving(passed: str, now: str, since: str | None) -> None:
+    settings = ChallengeSettings(at=("06:00", "22:00"))
+    began = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    found = asked_since(
+        settings, datetime.fromisoformat(passed), began, datetime.fromisoformat(now), ZoneInfo("Europe/Berlin")
+    )
+
+    assert found == (None if since is None else datetime.fromisoformat(since))
 
 
 @pytest.mark.parametrize(
@@ -205,6 +227,17 @@ def test_it_is_asked_for_and_then_overdue_until_it_is_passed(
     assert "is due" in caplog.text
     assert overdue == (True, [OVERDUE])
     assert (bench.attendant.challenge.asked_since, bench.raised) == (None, [])
+
+
+def test_a_challenge_passed_at_a_date_to_come_does_not_count(bench: Bench, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO challenges (time, who, parts, result, ended) VALUES ('now', 'Ada', 1, 'passed', ?)",
+            ((BEGAN + timedelta(days=400)).isoformat(timespec="milliseconds"),),
+        )
+    bench.attendant.look()
+
+    assert bench.attendant.challenge.asked_since == BEGAN
 
 
 def test_parts_that_do_not_come_end_it(bench: Bench, path: Path) -> None:

@@ -1,12 +1,12 @@
 """The page remembers a day, in memory that does not grow."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bundle import Verdict
-from edge.page.history import KEPT_MINUTES, PICTURED, REJECTS, History, recall, shift_start
+from edge.page.history import KEPT_MINUTES, PICTURED, REJECTS, History, recall
 from edge.records.writer import Records
 from tests.conftest import tiny_manifest
 from tests.edge.page.doubles import NOON, part
@@ -17,15 +17,22 @@ def test_counts_begin_where_they_are_asked_to() -> None:
     history = History()
     history.add([part(1, "NG", ago_s=7200), part(2, "OK", ago_s=60), part(3, "OK", ago_s=30), part(4, "TIMEOUT")])
 
-    hour = history.since(NOON.replace(minute=0, second=0))
+    hour = history.since(NOON.replace(minute=0, second=0), NOON)
 
     assert (hour.parts, hour.passed, hour.verdicts) == (3, 2, {"OK": 2, "TIMEOUT": 1})
     assert hour.yield_percent == pytest.approx(200 / 3)
-    assert history.since(NOON - timedelta(days=1)).parts == 4
+    assert history.since(NOON - timedelta(days=1), NOON).parts == 4
+
+
+def test_parts_that_a_wrong_clock_dated_later_do_not_count() -> None:
+    history = History()
+    history.add([part(1), part(2, "NG", ago_s=-400 * 86_400), part(3)])
+
+    assert history.since(NOON.replace(minute=0, second=0), NOON).parts == 2
 
 
 def test_without_a_part_there_is_no_yield() -> None:
-    assert History().since(NOON).yield_percent is None
+    assert History().since(NOON, NOON).yield_percent is None
     assert History().latency() is None
 
 
@@ -45,7 +52,7 @@ def test_the_past_goes_when_there_is_more_than_a_day_of_it() -> None:
     history = History()
     history.add(part(number, ago_s=60 * (3 * KEPT_MINUTES - number)) for number in range(3 * KEPT_MINUTES))
 
-    assert history.since(NOON - timedelta(days=9)).parts == KEPT_MINUTES
+    assert history.since(NOON - timedelta(days=9), NOON).parts == KEPT_MINUTES
 
 
 def test_percentiles_are_those_of_the_latest_parts() -> None:
@@ -83,22 +90,8 @@ def test_a_page_that_starts_anew_has_the_day_from_the_records(tmp_path: Path) ->
     history = History()
     recall(history, path, next_number=3, now=NOON)  # the page will be told of part 3
 
-    assert history.since(NOON - timedelta(days=9)).verdicts == {"OK": 1}
+    assert history.since(NOON - timedelta(days=9), NOON).verdicts == {"OK": 1}
 
 
 def test_records_that_do_not_exist_yet_are_no_past(tmp_path: Path) -> None:
     recall(History(), tmp_path / "none.sqlite", 1, NOON)
-
-
-@pytest.mark.parametrize(
-    ("now", "start"),
-    [("05:59", "22:00"), ("06:00", "06:00"), ("13:59", "06:00"), ("21:00", "14:00"), ("23:30", "22:00")],
-)
-def test_a_shift_begins_at_its_local_time(now: str, start: str) -> None:
-    zone = timezone(timedelta(hours=5, minutes=30))
-    local = datetime.fromisoformat(f"2026-05-04T{now}:00+05:30")
-
-    found = shift_start(local.astimezone(timezone.utc), ("06:00", "14:00", "22:00"), lambda at: at.astimezone(zone))
-
-    assert found.strftime("%H:%M") == start
-    assert timedelta(0) <= local - found < timedelta(days=1)
