@@ -6,12 +6,13 @@ from bundle.files import sync_folder, write_whole
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.frozen_model import FrozenModel
 from bundle.golden import Golden
-from bundle.images import SUFFIXES, encode_png, read_image
+from bundle.images import OTHER_SUFFIXES, SUFFIXES, StoredImage, encode_png, read_image, read_stored
 from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
 from bundle.preprocess import Crop, Image, InputSpec, check_frame, cropped, preprocess, resize, resize_truth
 
 __all__ = [
     "FORMAT",
+    "OTHER_SUFFIXES",
     "SUFFIXES",
     "Box",
     "Bundle",
@@ -32,6 +33,7 @@ __all__ = [
     "Manifest",
     "MaskSize",
     "Precision",
+    "StoredImage",
     "Threshold",
     "Tolerance",
     "Verdict",
@@ -44,6 +46,7 @@ __all__ = [
     "os_problem",
     "preprocess",
     "read_image",
+    "read_stored",
     "resize",
     "resize_truth",
     "sync_folder",

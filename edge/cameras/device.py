@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bundle import Image
 from edge.address import Options
+from edge.cameras.matching.frame_sanity import FrameSanityOptions
 from edge.errors import CameraError
 
 
@@ -51,7 +52,7 @@ class Device(ABC):
         """Give the device back; never raises."""
 
 
-class DeviceOptions(Options):
+class DeviceOptions(FrameSanityOptions):
     """Options of every live camera: how frames are matched to triggers, and which frames are not believed."""
 
     trigger: Literal["free", "software", "hardware"] = Field(
@@ -86,16 +87,6 @@ class DeviceOptions(Options):
     )
     silence_ms: float = Field(
         default=2000, gt=0, le=60_000, description="a camera in free run that is silent for so long is lost"
-    )
-    frozen: bool = Field(default=True, description="1: a frame that is identical to the one before is a fault")
-    black: int = Field(
-        default=16,
-        ge=-1,
-        le=255,
-        description="a frame in which less than 0.1 % of the pixels exceed this grey level is a fault; -1: none is",
-    )
-    saturated: float = Field(
-        default=0.5, ge=0, le=1, description="a frame with a larger share of pixels at 255 is a fault; 1: none is"
     )
 
 

@@ -3,8 +3,10 @@
 import zlib
 
 import numpy as np
+from pydantic import Field
 
 from bundle import Image
+from edge.address import Options
 
 STEP = 4
 """Brightness is judged on every fourth pixel of every fourth row: a sixteenth of the work, for a verdict on areas."""
@@ -12,8 +14,23 @@ BRIGHT_SHARE = 1e-3
 """Hot pixels are fewer than this; a part under light has more."""
 
 
+class FrameSanityOptions(Options):
+    """Limits beyond which a frame is a FAULT."""
+
+    frozen: bool = Field(default=True, description="1: a frame that is identical to the one before is a fault")
+    black: int = Field(
+        default=16,
+        ge=-1,
+        le=255,
+        description="a frame in which less than 0.1 % of the pixels exceed this grey level is a fault; -1: none is",
+    )
+    saturated: float = Field(
+        default=0.5, ge=0, le=1, description="a frame with a larger share of pixels at 255 is a fault; 1: none is"
+    )
+
+
 class Watch:
-    """Looks at every frame of one device, in their order; see `DeviceOptions` for the limits."""
+    """Looks at every frame of one device, in their order; see `FrameSanityOptions` for the limits."""
 
     def __init__(self, frozen: bool, black: int, saturated: float) -> None:
         self._frozen, self._black, self._saturated = frozen, black, saturated

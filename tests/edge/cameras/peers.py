@@ -48,7 +48,7 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
     """Write pictures of one grey level each."""
     files = [folder / f"part{number}.png" for number in range(count)]
     for number, file in enumerate(files):
-        cv2.imwrite(str(file), np.full((20, 30), 10 * number, np.uint8))
+        cv2.imwrite(str(file), np.full((20, 30), 100 + 10 * number, np.uint8))
     return files
 
 

@@ -1,5 +1,6 @@
 """Cameras that play files or draw parts, and addresses that lead nowhere."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ def test_a_folder_comes_to_its_end(tmp_path: Path) -> None:
         levels.append(int(camera.grab(1.0).pixels[0, 0]))
     camera.expose()
 
-    assert levels == [0, 10]
+    assert levels == [100, 110]
     assert camera.exhausted
     with pytest.raises(CameraFinished, match="all 2 pictures"):
         camera.grab(1.0)
@@ -35,7 +36,7 @@ def test_a_folder_can_be_played_again(tmp_path: Path) -> None:
     for _ in range(5):
         camera.expose()
 
-    assert [int(camera.grab(1.0).pixels[0, 0]) for _ in range(5)] == [0, 10, 0, 10, 0]
+    assert [int(camera.grab(1.0).pixels[0, 0]) for _ in range(5)] == [100, 110, 100, 110, 100]
     assert not camera.exhausted
 
 
@@ -73,6 +74,64 @@ def test_a_picture_that_has_gone_is_one_damaged_frame(tmp_path: Path) -> None:
 
     with pytest.raises(FrameDamaged, match="cannot be read"):
         camera.grab(1.0)
+
+
+@pytest.mark.parametrize(
+    ("level", "options", "problem"),
+    [
+        (5, "", "pixels brighter than 16"),
+        (255, "", "100% of the pixels saturated"),
+        (90, "?frozen=1", "the very picture of the frame before"),
+    ],
+)
+def test_a_picture_of_a_broken_camera_is_one_damaged_frame(
+    tmp_path: Path, level: int, options: str, problem: str
+) -> None:
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((20, 30), level, np.uint8))
+    camera = open_camera(f"file://{tmp_path}{options}")
+    camera.expose()
+    camera.expose()
+    if options:  # the first picture has none before it
+        camera.grab(1.0)
+
+    with pytest.raises(FrameDamaged, match=problem):
+        camera.grab(1.0)
+
+
+def test_16_bit_pictures_are_read_by_the_depth_that_the_address_states(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((20, 30), 1600, np.uint16))
+    camera = open_camera(f"file://{tmp_path}?bits=12")
+    camera.expose()
+
+    assert (camera.grab(1.0).pixels == 100).all()
+
+
+def test_16_bit_pictures_of_unknown_depth_are_damaged_frames(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((20, 30), 1600, np.uint16))
+    camera = open_camera(f"file://{tmp_path}")
+    camera.expose()
+
+    with pytest.raises(FrameDamaged, match="16-bit file with values up to 1600"):
+        camera.grab(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [(b"b.webp", "of a kind that is not read, first 'b.webp'"), (b"b\xff.png", "printable UTF-8")]
+)
+def test_a_picture_that_would_be_passed_over_is_named(tmp_path: Path, name: bytes, problem: str) -> None:
+    write_pictures(tmp_path, 1)
+    (tmp_path / os.fsdecode(name)).write_bytes(b"")
+
+    with pytest.raises(CameraError, match=problem):
+        open_camera(f"file://{tmp_path}")
+
+
+def test_a_list_that_is_not_utf_8_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"caf\xe9.png\n")
+
+    with pytest.raises(CameraError, match=r"list\.txt: cannot be read .* expected a list of paths in UTF-8"):
+        open_camera(f"file://{tmp_path}/list.txt")
 
 
 def test_the_virtual_camera_knows_the_truth() -> None:
