@@ -11,9 +11,10 @@ from math import isfinite
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bundle.errors import FrameError
+from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec
 
 Box = tuple[int, int, int, int]
@@ -30,10 +31,8 @@ class Verdict(IntEnum):
     FAULT = 5
 
 
-class Threshold(BaseModel):
+class Threshold(FrozenModel):
     """When a class counts as found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     score: float = Field(default=0.5, ge=0, le=1)
     """Smallest score (probability) of the class."""

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from bundle.decide import Threshold
 from bundle.errors import BundleDamaged, BundleFormat
+from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec
 
 FORMAT: Final = 1
@@ -17,20 +18,14 @@ FORMAT: Final = 1
 Precision = Literal["fp32", "fp16", "int8"]
 
 
-class Record(BaseModel):
-    """A frozen table of the manifest; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MaskSize(Record):
+class MaskSize(FrozenModel):
     """Size of the output masks, in cells."""
 
     height: int = Field(ge=1)
     width: int = Field(ge=1)
 
 
-class Tolerance(Record):
+class Tolerance(FrozenModel):
     """How far an engine's outputs on the golden frames may lie from those stored."""
 
     score: float = Field(gt=0, le=1)
@@ -39,7 +34,7 @@ class Tolerance(Record):
     """Largest difference of a mask's cell, in levels of 255."""
 
 
-class MadeFrom(Record):
+class MadeFrom(FrozenModel):
     """Where the weights come from."""
 
     recipe: dict[str, Any]
@@ -51,13 +46,13 @@ class MadeFrom(Record):
     """What the training measured, by the images it was measured on, under the metrics' true names."""
     software: dict[str, str]
     """Versions of the packages that made the bundle."""
-    comparison: dict[str, Any] = {}
+    comparison: dict[str, Any] = Field(default_factory=dict)
     """Largest differences between the checkpoint's own outputs and this bundle's, on which frames."""
     citation: str = ""
     """Whom to cite for the data."""
 
 
-class Manifest(Record):
+class Manifest(FrozenModel):
     """Everything about a bundle that is not weights.
 
     `thresholds` has the same keys in the same order as `classes`, which is the order of the output channels.

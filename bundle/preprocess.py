@@ -6,17 +6,16 @@ The only such code. Training, calibration, export and the line all call it, so t
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bundle.errors import FrameError
+from bundle.frozen_model import FrozenModel
 
 Image = NDArray[np.uint8]
 
 
-class Crop(BaseModel):
+class Crop(FrozenModel):
     """A rectangle of the frame, in frame pixels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     x: int = Field(ge=0)
     y: int = Field(ge=0)
@@ -24,10 +23,8 @@ class Crop(BaseModel):
     height: int = Field(ge=1)
 
 
-class InputSpec(BaseModel):
+class InputSpec(FrozenModel):
     """The network's input, with the part of the frame it is made from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     height: int = Field(ge=8, le=8192)
     width: int = Field(ge=8, le=8192)

@@ -116,18 +116,21 @@ def calibrate(
     engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""
-    from export.int8.accuracy_gate import gate_on
-    from export.int8.calibrate import Calibration, Settings
+    from export.int8.accuracy_gate import gate_on, labelled_gate_images, unlabelled_gate_images
+    from export.int8.calibrate import Calibration, CalibrationSettings
+    from export.int8.calibration_files import write_calibration
     from export.int8.calibration_images import collect
-    from export.int8.gate_images import labelled_jury, own_jury
-    from export.int8.write import write_calibration
 
     _check_new(out)
     loaded = load_bundle(bundle)
     pictures = collect(images, loaded, resize, limit, force)
-    jury = labelled_jury(loaded, pictures, data, split, part) if data else own_jury(loaded, pictures, threads, engine)
+    jury = (
+        labelled_gate_images(loaded, pictures, data, split, part)
+        if data
+        else unlabelled_gate_images(loaded, pictures, threads, engine)
+    )
     gate = gate_on(metric or ("mean_iou_positives" if jury.labelled else "mean_iou_pairs"), max_drop)
-    calibration = Calibration(loaded, out.name, jury.pictures, Settings(gate, method, around, threads))
+    calibration = Calibration(loaded, out.name, jury.pictures, CalibrationSettings(gate, method, around, threads))
     result = calibration.run(jury.images, jury.description, jury.labelled, _now())
     for warning in result.report.warnings:
         _warn(warning)
@@ -146,16 +149,15 @@ def compare(
     engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
     """Run two bundles on the same labelled images: changed verdicts, measures, speed."""
-    from export.evaluate.compare_bundles import compare_bundles
-    from export.evaluate.comparison_tables import pairing_tables
+    from export.evaluate.compare_bundles import compare_bundles, comparison_tables
 
     bundles = load_bundle(first), load_bundle(second)
     labelled = select(bundles[0], data, split, part)
     _warn(labelled.warning)
-    pairing = compare_bundles(bundles, labelled, threads, engine)
+    comparison = compare_bundles(bundles, labelled, threads, engine)
     if json is not None:
-        json.write_text(pairing.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    console.print(*pairing_tables(pairing))
+        json.write_text(comparison.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    console.print(*comparison_tables(comparison))
 
 
 @app.command()

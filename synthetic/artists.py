@@ -14,13 +14,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.random import Generator
 
-from synthetic.defects import Defect, blowhole, chip, crack, fray, uneven
+from synthetic.defects import DrawnDefect, blowhole, chip, crack, fray, uneven
 from synthetic.surfaces import Path, Plane, Surface, clouds, fill, stroke
 
-Artist = Callable[[Generator, Surface], Defect]
+Artist = Callable[[Generator, Surface], DrawnDefect]
 
 
-def pit(rng: Generator, surface: Surface) -> Defect:
+def pit(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw an irregular hole anywhere, also across an edge, round or drawn out."""
     height, width = surface.shape
     x, y = rng.uniform(0, 1) * width, rng.uniform(0, 1) * height
@@ -28,10 +28,10 @@ def pit(rng: Generator, surface: Surface) -> Defect:
     outline = _oval(rng, (x, y), (radius * rng.uniform(0.5, 1), radius * rng.uniform(0.8, 2.2)), rough=0.18)
     cover = fill(surface.shape, outline, soft_px=rng.uniform(0.5, 1.5))
     dark = np.float32(rng.uniform(0.25, 0.6))
-    return Defect(cover, surface.shade * dark * (1 + np.float32(rng.uniform(0.3, 1)) * surface.grain))
+    return DrawnDefect(cover, surface.shade * dark * (1 + np.float32(rng.uniform(0.3, 1)) * surface.grain))
 
 
-def edge_crack(rng: Generator, surface: Surface) -> Defect:
+def edge_crack(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw one or two cracks that run in from the upper or the lower edge, roughly along the grinding."""
     height, width = surface.shape
     paths = []
@@ -48,7 +48,7 @@ def edge_crack(rng: Generator, surface: Surface) -> Defect:
     return _line(rng, surface, paths)
 
 
-def arc_crack(rng: Generator, surface: Surface) -> Defect:
+def arc_crack(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a crack that is bent to an arc, anywhere."""
     height, width = surface.shape
     steps = int(rng.integers(6, 18))
@@ -60,7 +60,7 @@ def arc_crack(rng: Generator, surface: Surface) -> Defect:
     return _line(rng, surface, [list(zip(xs.tolist(), ys.tolist(), strict=True))])
 
 
-def patch(rng: Generator, surface: Surface) -> Defect:
+def patch(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a patch with a soft outline that the wheel ground otherwise."""
     height, width = surface.shape
     rows, columns = _rows_and_columns(surface)
@@ -72,7 +72,7 @@ def patch(rng: Generator, surface: Surface) -> Defect:
     return _reground(rng, surface, (1 - away) * min(down, across))
 
 
-def corner(rng: Generator, surface: Surface) -> Defect:
+def corner(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a corner that the wheel ground otherwise, cut off by a slanting line."""
     height, width = surface.shape
     rows, columns = _rows_and_columns(surface)
@@ -83,7 +83,7 @@ def corner(rng: Generator, surface: Surface) -> Defect:
     return _reground(rng, surface, (1 - rows / down - columns / across + bulge) * min(down, across) * 0.7)
 
 
-def bare(rng: Generator, surface: Surface) -> Defect:
+def bare(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a dull spot with few marks of grinding: an oval on the face, or a tongue from an edge."""
     height, width = surface.shape
     down, across = rng.uniform(0.08, 0.4) * height, rng.uniform(0.06, 0.25) * width
@@ -92,10 +92,10 @@ def bare(rng: Generator, surface: Surface) -> Defect:
     cover = fill(surface.shape, _oval(rng, (x, y), (across, down), rough=0.07), soft_px=rng.uniform(0.7, 2.5))
     rough = 1 + np.float32(rng.uniform(0.05, 0.35)) * surface.grain + 0.04 * clouds(rng, surface.shape, (3, 3))
     rough = rough + np.float32(rng.uniform(0, 0.1)) * clouds(rng, surface.shape, (25, 25))
-    return Defect(cover, np.asarray(surface.shade * np.float32(rng.uniform(0.45, 0.82)) * rough, np.float32))
+    return DrawnDefect(cover, np.asarray(surface.shade * np.float32(rng.uniform(0.45, 0.82)) * rough, np.float32))
 
 
-def flake(rng: Generator, surface: Surface) -> Defect:
+def flake(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a piece that has come off an edge or a corner, dull or shining, with a dark outline."""
     height, width = surface.shape
     upright = rng.random() < 0.5  # at the left or the right edge
@@ -115,7 +115,7 @@ def flake(rng: Generator, surface: Surface) -> Defect:
     rough = 1 + np.float32(rng.uniform(0.1, 0.6)) * surface.grain + 0.12 * clouds(rng, surface.shape, (5, 5))
     look = np.float32(np.exp(rng.uniform(np.log(0.3), np.log(1.3)))) * rough
     look = look * (1 - np.float32(rng.uniform(0, 0.6)) * stroke(surface.shape, [outline], 2, soft_px=0.8))
-    return Defect(fill(surface.shape, closed, soft_px=0.5), np.asarray(surface.shade * look, np.float32))
+    return DrawnDefect(fill(surface.shape, closed, soft_px=0.5), np.asarray(surface.shade * look, np.float32))
 
 
 ARTISTS: Mapping[str, tuple[Artist, ...]] = MappingProxyType(
@@ -130,19 +130,21 @@ ARTISTS: Mapping[str, tuple[Artist, ...]] = MappingProxyType(
 """By the name of the class; for each defect one of them is drawn by lot."""
 
 
-def _line(rng: Generator, surface: Surface, paths: list[Path]) -> Defect:
+def _line(rng: Generator, surface: Surface, paths: list[Path]) -> DrawnDefect:
     cover = stroke(surface.shape, paths, int(rng.integers(1, 4)), soft_px=rng.uniform(0, 0.7))
-    return Defect(np.clip(cover * 1.3, 0, 1), surface.shade * np.float32(rng.uniform(0.2, 0.55)) * (1 + surface.grain))
+    return DrawnDefect(
+        np.clip(cover * 1.3, 0, 1), surface.shade * np.float32(rng.uniform(0.2, 0.55)) * (1 + surface.grain)
+    )
 
 
-def _reground(rng: Generator, surface: Surface, inside: Plane) -> Defect:
+def _reground(rng: Generator, surface: Surface, inside: Plane) -> DrawnDefect:
     """Streakier or smoother, brighter or darker where `inside`, in pixels from the outline, is above 0."""
     cover = np.clip(inside / rng.uniform(3, 14) + 0.5, 0, 1)
     factor = rng.uniform(1.15, 1.5) if rng.random() < 0.65 else rng.uniform(0.6, 0.87)
     grain = np.float32(rng.uniform(1.4, 3.2) if rng.random() < 0.8 else rng.uniform(0.2, 0.7))
     streaks = np.float32(rng.uniform(0, 0.12)) * np.clip(clouds(rng, (1, surface.shape[1]), (1, 2)), -1, 3)
     look = factor * (1 + grain * surface.grain + streaks)
-    return Defect(np.asarray(cover, np.float32), np.asarray(surface.shade * np.clip(look, 0.1, 3), np.float32))
+    return DrawnDefect(np.asarray(cover, np.float32), np.asarray(surface.shade * np.clip(look, 0.1, 3), np.float32))
 
 
 def _oval(rng: Generator, middle: tuple[float, float], radii: tuple[float, float], rough: float) -> Path:

@@ -12,14 +12,14 @@ from numpy.random import Generator
 from synthetic.surfaces import Path, Plane, Surface, clouds, fill, stroke, wander
 
 
-class Defect(NamedTuple):
+class DrawnDefect(NamedTuple):
     """A defect on its surface, float32 [H, W] each: how far it covers a pixel (0..1), and its own reflectance."""
 
     cover: Plane
     reflectance: Plane
 
 
-def blowhole(rng: Generator, surface: Surface) -> Defect:
+def blowhole(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a small dark pit with a soft rim, 6 to 20 pixels wide."""
     height, width = surface.shape
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
@@ -29,10 +29,10 @@ def blowhole(rng: Generator, surface: Surface) -> Defect:
     x = rng.uniform(0.1, 0.9) * width + along * np.cos(tilt) - across * np.sin(tilt)
     y = rng.uniform(0.1, 0.9) * height + along * np.sin(tilt) + across * np.cos(tilt)
     cover = fill(surface.shape, list(zip(x.tolist(), y.tolist(), strict=True)), soft_px=1.0)
-    return Defect(cover, surface.shade * np.float32(rng.uniform(0.25, 0.45)) * (1 + surface.grain))
+    return DrawnDefect(cover, surface.shade * np.float32(rng.uniform(0.25, 0.45)) * (1 + surface.grain))
 
 
-def chip(rng: Generator, surface: Surface) -> Defect:
+def chip(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a piece broken off at an edge: sharp corners, two facets that catch the light differently."""
     turns = int(rng.integers(4))
     length, _ = shape = _turned(surface.shade, turns).shape
@@ -48,10 +48,10 @@ def chip(rng: Generator, surface: Surface) -> Defect:
     dark, light = rng.uniform(0.25, 0.42), rng.uniform(0.5, 0.65)
     look = (dark + (light - dark) * facet) * rough + 0.5 * stroke(shape, [corners], 1)
     cover = fill(shape, [*corners, *foot])
-    return Defect(_turned(cover, -turns), surface.shade * _turned(np.asarray(look, np.float32), -turns))
+    return DrawnDefect(_turned(cover, -turns), surface.shade * _turned(np.asarray(look, np.float32), -turns))
 
 
-def crack(rng: Generator, surface: Surface) -> Defect:
+def crack(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a dark jagged line of 1 to 3 pixels that branches and thins out."""
     shape, steps = surface.shape, int(rng.integers(14, 28))
     trunk = _jagged(rng, wander(rng, shape, steps, step_px=6, turn=0.15))
@@ -62,10 +62,10 @@ def crack(rng: Generator, surface: Surface) -> Defect:
         twigs.append([fork, *_jagged(rng, [(x - x0 + fork_x, y - y0 + fork_y) for x, y in path])])
     thick = trunk[: int(rng.integers(steps // 3, steps))]
     cover = np.maximum(stroke(shape, [trunk, *twigs], 1), stroke(shape, [thick], 2))
-    return Defect(cover, surface.shade * np.float32(rng.uniform(0.2, 0.38)) * (1 + surface.grain))
+    return DrawnDefect(cover, surface.shade * np.float32(rng.uniform(0.2, 0.38)) * (1 + surface.grain))
 
 
-def fray(rng: Generator, surface: Surface) -> Defect:
+def fray(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a patch along an edge where the ground skin is torn off: blotchy, flecked, with a ragged outline."""
     turns = int(rng.integers(4))
     length, depth = shape = _turned(surface.shade, turns).shape
@@ -77,10 +77,10 @@ def fray(rng: Generator, surface: Surface) -> Defect:
     flecks = np.clip(clouds(rng, shape, (6, 3)) + 0.5 * clouds(rng, shape, (30, 20)) - 1.2, 0, 0.9)
     rough = 1 + 0.16 * clouds(rng, shape, (12, 9)) + 0.1 * clouds(rng, shape, (2, 2)) + flecks
     look = np.asarray(rng.uniform(0.48, 0.64) * rough, np.float32)
-    return Defect(_turned(np.asarray(cover, np.float32), -turns), surface.shade * _turned(look, -turns))
+    return DrawnDefect(_turned(np.asarray(cover, np.float32), -turns), surface.shade * _turned(look, -turns))
 
 
-def uneven(rng: Generator, surface: Surface) -> Defect:
+def uneven(rng: Generator, surface: Surface) -> DrawnDefect:
     """Draw a wide band that the wheel ground otherwise: brighter or darker, coarser, with an ill-defined edge."""
     height, width = surface.shape
     rows = np.arange(height, dtype=np.float32)[:, None]
@@ -92,10 +92,10 @@ def uneven(rng: Generator, surface: Surface) -> Defect:
     inside = np.minimum(rows - first - wave, last + wave - rows)
     cover = np.asarray(np.clip(inside / rng.uniform(4, 12) + 0.5, 0, 1), np.float32)
     factor = rng.uniform(1.25, 1.45) if rng.random() < 0.6 else rng.uniform(0.6, 0.75)
-    return Defect(cover, np.asarray(surface.shade * factor * (1 + 1.7 * surface.grain), np.float32))
+    return DrawnDefect(cover, np.asarray(surface.shade * factor * (1 + 1.7 * surface.grain), np.float32))
 
 
-DEFECTS: MappingProxyType[str, Callable[[Generator, Surface], Defect]] = MappingProxyType(
+DEFECTS: MappingProxyType[str, Callable[[Generator, Surface], DrawnDefect]] = MappingProxyType(
     {"Blowhole": blowhole, "Break": chip, "Crack": crack, "Fray": fray, "Uneven": uneven}
 )
 

@@ -7,9 +7,8 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from bundle import Bundle, Image, preprocess
+from bundle import Bundle, FrozenModel, Image, preprocess
 from edge.engines.engine import Engine
 from edge.engines.tensorrt_.build import largest_gap
 from edge.engines.tensorrt_.engine import StreamEngine
@@ -31,13 +30,7 @@ THROUGH = 0.95
 """Throughput of the runtime over that of the bare engine, at least."""
 
 
-class Record(BaseModel):
-    """A frozen table; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Growth(Record):
+class Growth(FrozenModel):
     """Memory after many frames, less that after the first ones."""
 
     frames: int
@@ -45,7 +38,7 @@ class Growth(Record):
     device_bytes: int
 
 
-class Accepted(Record):
+class Accepted(FrozenModel):
     """One bundle on one machine."""
 
     bundle: str
@@ -56,7 +49,7 @@ class Accepted(Record):
     kernel_largest_gap: int
     """Grey levels between the kernel and `preprocess`, over every frame."""
     parity: dict[str, Any]
-    """Beside onnxruntime; see `Comparison`."""
+    """Beside onnxruntime; see `OutputComparison`."""
     parity_within_tolerance: bool
     plain: Speed
     """Launched kernel by kernel."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from export.benchmark.acceptance import Accepted, Record
-from export.benchmark.acceptance_rivals import Row
+from bundle import FrozenModel
+from export.benchmark.acceptance import Accepted
+from export.benchmark.acceptance_rivals import EngineFigures
 from export.benchmark.benchmark import Speed
 
 ROOFLINE = (
@@ -13,7 +14,7 @@ ROOFLINE = (
 )
 
 
-class Findings(Record):
+class AcceptanceReport(FrozenModel):
     """Everything that one run of the acceptance has found."""
 
     machine: dict[str, str]
@@ -25,7 +26,7 @@ class Findings(Record):
     not_accepted: dict[str, str]
     """By bundle: why it could not be measured at all."""
     setting: str
-    rows: tuple[Row, ...]
+    rows: tuple[EngineFigures, ...]
     peak: str
     """Where the roofline comes from, or why there is none."""
     seconds: float
@@ -37,7 +38,7 @@ class Findings(Record):
         return everything and self.stand_in is None
 
 
-def to_page(found: Findings) -> str:
+def to_page(found: AcceptanceReport) -> str:
     """The results as one page."""
     sections = [
         [f"# Acceptance on {found.machine['device']}", "", "Passed." if found.passed else "**Not passed.**"],
@@ -61,7 +62,7 @@ def _list(content: Mapping[str, str]) -> list[str]:
     return [f"- {name}: {value}" for name, value in content.items()]
 
 
-def _stand_in(found: Findings) -> list[str]:
+def _stand_in(found: AcceptanceReport) -> list[str]:
     if found.stand_in is None:
         return []
     return [
@@ -71,7 +72,7 @@ def _stand_in(found: Findings) -> list[str]:
     ]
 
 
-def _bundles(found: Findings) -> list[str]:
+def _bundles(found: AcceptanceReport) -> list[str]:
     rows = []
     for one in found.accepted:
         named = [one.bundle, one.precision, "yes" if one.passed else "NO"]
@@ -89,7 +90,7 @@ def _figures(speed: Speed | None) -> list[str]:
     return [f"{speed.p50_ms:.3f}", f"{speed.p99_ms:.3f}", f"{ratio:.2f}", f"{speed.frames_per_s:.0f}"]
 
 
-def _objections(found: Findings) -> list[str]:
+def _objections(found: AcceptanceReport) -> list[str]:
     lines = [f"- {one.bundle}: {objection}" for one in found.accepted for objection in one.objections]
     lines += [f"- {one.bundle}: no CUDA graph: {one.graph_refusal}" for one in found.accepted if one.graph_refusal]
     return lines + [f"- {bundle}: not measured: {reason}" for bundle, reason in found.not_accepted.items()]
@@ -115,7 +116,7 @@ def _agreement(accepted: Sequence[Accepted]) -> list[str]:
     return [*table(header, rows), "", note]
 
 
-def _comparison(rows: Sequence[Row]) -> list[str]:
+def _comparison(rows: Sequence[EngineFigures]) -> list[str]:
     cells = []
     for one in rows:
         if one.missing:

@@ -8,11 +8,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from bundle import Bundle, Image
+from bundle import Bundle, FrozenModel, Image
 from bundle.golden import Infer
 from edge.engines.engine import Outputs
 from edge.errors import EngineError
-from export.benchmark.acceptance import Record
 from export.benchmark.benchmark import RUNS, Speed, speed_of
 from export.benchmark.op_counts import count_work
 from export.benchmark.roofline import Peak, roofline
@@ -23,7 +22,7 @@ Open = Callable[[Bundle], Infer]
 """Opens a network. Raises EngineError with the reason if it cannot."""
 
 
-class Row(Record):
+class EngineFigures(FrozenModel):
     """One engine on one network."""
 
     engine: str
@@ -41,7 +40,7 @@ class Row(Record):
     """Why there are no figures."""
 
 
-def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap: float | None = None) -> Row:
+def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap: float | None = None) -> EngineFigures:
     """The figures of an engine, with its shares of the roofline by the frames per second."""
     shares: dict[str, Any] = {}
     if peak is not None:
@@ -50,7 +49,7 @@ def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap:
             "layered_share": shortest.layered_s * speed.frames_per_s,
             "fused_share": shortest.fused_s * speed.frames_per_s,
         }
-    return Row(
+    return EngineFigures(
         engine=engine,
         precision=bundle.manifest.precision,
         p50_ms=speed.p50_ms,
@@ -61,9 +60,9 @@ def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap:
     )
 
 
-def missing(engine: str, bundle: Bundle, reason: str) -> Row:
+def missing(engine: str, bundle: Bundle, reason: str) -> EngineFigures:
     """The row of an engine that has no figures."""
-    return Row(engine=engine, precision=bundle.manifest.precision, missing=reason)
+    return EngineFigures(engine=engine, precision=bundle.manifest.precision, missing=reason)
 
 
 def rival_row(
@@ -73,7 +72,7 @@ def rival_row(
     peak: Peak | None,
     runs: int = RUNS,
     clock: Callable[[], float] = perf_counter,
-) -> Row:
+) -> EngineFigures:
     """Measure another engine on frames that are prepared already, one at a time, or note why it is missing."""
     inputs = [bundle.prepare(frame)[np.newaxis] for frame in bundle.golden.frames]
     try:

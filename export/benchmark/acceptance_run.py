@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from bundle import Bundle, BundleError
-from edge.engines.registry import open_engine
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from edge.engines.tensorrt_.engine import StreamEngine
 from edge.errors import StationError
 from export.benchmark.acceptance import Accepted, accept, launched
-from export.benchmark.acceptance_rivals import Open, Row, missing, rival_row, row
+from export.benchmark.acceptance_rivals import EngineFigures, Open, missing, rival_row, row
 from export.benchmark.benchmark import RUNS
 from export.benchmark.roofline import Peak
 from export.errors import ExportError
@@ -65,17 +65,17 @@ class Acceptance:
                 self.say(f"{name}: not measured: {error}")
         return accepted
 
-    def comparison(self, bundles: Sequence[Bundle]) -> list[Row]:
+    def comparison(self, bundles: Sequence[Bundle]) -> list[EngineFigures]:
         """Measure the engine under test beside the others on each bundle."""
         return [one for bundle in bundles for one in (*self._engine_rows(bundle), *self._rival_rows(bundle))]
 
     def _one(self, bundle: Bundle, until: float) -> Accepted:
-        reference = open_engine("onnxruntime", bundle)
+        reference = open_engine(DEFAULT_ENGINE, bundle)
         with closing(self.machine.open_engine(bundle)) as engine:
             found = accept(bundle, engine, reference, self.frames, self.soak, self.clock, until, self.runs)
         return found.model_copy(update={"runtime_over_bare": self.machine.runtime_over_bare(bundle)})
 
-    def _engine_rows(self, bundle: Bundle) -> list[Row]:
+    def _engine_rows(self, bundle: Bundle) -> list[EngineFigures]:
         name, peak = self.machine.engine, self.machine.peak
         self.say(f"comparison: {name}, {bundle.manifest.precision}")
         try:
@@ -89,7 +89,7 @@ class Acceptance:
             missing(captured, bundle, refusal) if graph is None else row(captured, bundle, graph, peak),
         ]
 
-    def _rival_rows(self, bundle: Bundle) -> list[Row]:
+    def _rival_rows(self, bundle: Bundle) -> list[EngineFigures]:
         rows = []
         for name, open_one in self.machine.rivals.items():
             if self._left_s() < FOR_A_RIVAL_S:

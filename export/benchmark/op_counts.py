@@ -33,7 +33,7 @@ NAMES: dict[int, Precision] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelWork:
     """One operator with the pointwise ones that follow it."""
 
     name: str
@@ -49,7 +49,7 @@ class Kernel:
 class Work:
     """One run of a network."""
 
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[KernelWork, ...]
     fused_nbytes: int
     """Frames and weights read, outputs written, each once: all that moves if every activation stays on the chip."""
 
@@ -113,9 +113,9 @@ class _Counter:
         ends = outputs | {tensor for tensor in everything if tensor in frames or tensor[0] in self._weights}
         return Work(kernels, sum(map(self._nbytes, ends)))
 
-    def _kernel(self, node: onnx.NodeProto, read: set[Stored], written: int) -> Kernel:
+    def _kernel(self, node: onnx.NodeProto, read: set[Stored], written: int) -> KernelWork:
         nbytes = sum(map(self._nbytes, read)) + written
-        return Kernel(node.name or node.output[0], self._macs(node), self._precision(node), nbytes)
+        return KernelWork(node.name or node.output[0], self._macs(node), self._precision(node), nbytes)
 
     def _macs(self, node: onnx.NodeProto) -> int:
         if node.op_type in UNCOUNTED:

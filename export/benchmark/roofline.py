@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bundle import Precision
-from export.benchmark.op_counts import Kernel, Work
+from export.benchmark.op_counts import KernelWork, Work
 
 Rates = tuple[int, int, int]
 """Dense multiplications with addition that one multiprocessor does a clock: TF32, FP16, INT8."""
@@ -80,5 +80,5 @@ def roofline(work: Work, peak: Peak) -> Roofline:
     return Roofline(layered, max(compute, work.fused_nbytes / peak.bytes_per_s))
 
 
-def _compute_s(kernel: Kernel, peak: Peak) -> float:
+def _compute_s(kernel: KernelWork, peak: Peak) -> float:
     return kernel.macs / peak.macs_per_s[kernel.precision]

@@ -13,8 +13,7 @@ from bundle.folder import MODEL
 from bundle.golden import encode
 from edge.engines.engine import Engine
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
-from export.bundles.golden_frames import answered, draw_golden, draw_inputs
-from export.bundles.tolerances import TOLERANCES
+from export.bundles.golden_frames import TOLERANCES, answered, draw_golden, draw_inputs
 from export.errors import ComparisonError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.compare_outputs import compare_outputs

@@ -1,18 +1,18 @@
-"""Two networks' answers to the same frames, side by side."""
+"""Differences between the outputs of two networks on the same frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Geometry, InputSpec, Threshold, Tolerance, decide
+from bundle import FrozenModel, Geometry, InputSpec, Threshold, Tolerance, decide
 from train.evaluate.outputs import Outputs
 
 
 @dataclass(frozen=True)
-class Comparison:
+class OutputComparison:
     """How far the second network's answers lie from the first's."""
 
     images: int
@@ -41,14 +41,14 @@ class Comparison:
 
 def compare_outputs(
     before: Outputs, after: Outputs, thresholds: Mapping[str, Threshold], spec: InputSpec, tolerance: Tolerance
-) -> Comparison:
+) -> OutputComparison:
     """Compare two networks' outputs for the same images, in the same order."""
     limits = np.array([threshold.score for threshold in thresholds.values()])
     near = (np.abs(before.scores - limits) <= tolerance.score).any(axis=1)  # [N]
     pairs = (found_classes(outputs, thresholds, spec) for outputs in (before, after))
     changed = np.flatnonzero((next(pairs) != next(pairs)).any(axis=1))
     gaps = np.abs(before.masks.astype(np.int16) - after.masks.astype(np.int16))
-    return Comparison(
+    return OutputComparison(
         images=len(before.scores),
         largest_score_difference=float(np.abs(before.scores - after.scores).max()),
         largest_mask_difference=int(gaps.max()),
@@ -66,3 +66,27 @@ def found_classes(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: I
         for defect in decide(scores, masks, thresholds, geometry).defects:
             row[defect.class_index] = True
     return found
+
+
+class ChangedVerdict(FrozenModel):
+    """An image of which the two networks say other classes."""
+
+    image: int
+    """Its place among the images judged on."""
+    truth: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def changed_verdicts(
+    before: NDArray[np.bool_], after: NDArray[np.bool_], truth: NDArray[np.bool_], classes: Sequence[str]
+) -> tuple[ChangedVerdict, ...]:
+    """The images whose found classes differ; all three bool [N, C]."""
+
+    def names(row: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(name for name, has in zip(classes, row, strict=True) if has)
+
+    return tuple(
+        ChangedVerdict(image=image, truth=names(truth[image]), before=names(before[image]), after=names(after[image]))
+        for image in np.flatnonzero((before != after).any(axis=1)).tolist()
+    )

@@ -1,8 +1,6 @@
 """Every measure of a bundle on labelled images, through edge's own engine and decision."""
 
-from pydantic import BaseModel, ConfigDict
-
-from bundle import Bundle, Threshold
+from bundle import Bundle, FrozenModel, Threshold
 from edge.engines.engine import Engine
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.evaluate.batched_inference import Bar, load_in_chunks, run
@@ -12,10 +10,8 @@ from train.evaluate.outputs import predictions
 from train.evaluate.prediction import Prediction
 
 
-class Evaluation(BaseModel):
+class Evaluation(FrozenModel):
     """What `edge-export evaluate` writes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: str
     bundle_id: str

@@ -1,14 +1,22 @@
-"""How long bundles take for a frame, side by side."""
+"""Latency and model size of bundles on this machine's CPU."""
 
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bundle import Image
+from bundle import FrozenModel, Image
 from bundle.golden import Infer
 
 ROUNDS = 15
+
+
+class RunningCost(FrozenModel):
+    """What a bundle takes on this machine."""
+
+    model_bytes: int
+    milliseconds: float
+    """Median per frame on this machine's CPU; a GPU differs, so measure there with `edge-export engine`."""
 
 
 def milliseconds(

@@ -1,23 +1,30 @@
 """The gate that a changed network must pass: no worse than the one it replaces, on images that it was not made from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from bundle import Image, Manifest
+from bundle import Bundle, Image, Manifest
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.bundles.assemble import open_draft
-from export.errors import CalibrationError
-from export.evaluate.batched_inference import run
+from export.errors import CalibrationError, LabelsError
+from export.evaluate.batched_inference import Bar, run
 from export.evaluate.compare_outputs import found_classes
+from export.evaluate.labelled_images import Part, select
 from export.graph.cleanup import to_bytes
+from export.int8.calibration_images import CalibrationSet
 from train.data.dataset import Masks
-from train.data.image_set import ImageSet, outlined, pack
+from train.data.image_set import ImageSet, load_images, outlined, pack
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs, evaluate
 from train.evaluate.prediction import enlarged
+
+HELD_OUT = 4
+"""Without labels, every fourth picture judges and the others calibrate."""
 
 _SMALLER_IS_BETTER = frozenset({"false_rejects_at_no_escape", "mean_iou_pairs_predicting_nothing"})
 
@@ -50,24 +57,61 @@ def gate_on(metric: str, max_drop: float) -> Gate:
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateResult:
     """What one graph made of the images."""
 
     outputs: Outputs
     metrics: Metrics
 
 
-class Judge:
+class GateEvaluator:
     """Images with their truth, on which graphs of one bundle are judged through edge's own engine and decision."""
 
     def __init__(self, manifest: Manifest, images: ImageSet, threads: int | None = None):
         self.manifest, self.images, self.threads = manifest, images, threads
 
-    def judge(self, model: onnx.ModelProto, advance: Callable[[int], None] = lambda count: None) -> Judged:
+    def judge(self, model: onnx.ModelProto, advance: Callable[[int], None] = lambda count: None) -> GateResult:
         """Run a graph on all images."""
         outputs = run(open_draft(to_bytes(model), self.manifest, self.threads).infer, self.images.images, advance)
         metrics = evaluate(outputs, self.images, self.manifest.thresholds, self.manifest.classes)
-        return Judged(outputs, metrics)
+        return GateResult(outputs, metrics)
+
+
+@dataclass(frozen=True)
+class GateImages:
+    """What judges, and what is left to calibrate on."""
+
+    images: ImageSet
+    description: str
+    labelled: bool
+    pictures: CalibrationSet
+
+
+def labelled_gate_images(
+    bundle: Bundle, pictures: CalibrationSet, data: Path, split: str | None, part: Part
+) -> GateImages:
+    """GateEvaluator on labelled images. Raises LabelsError if calibration has seen all of them."""
+    labelled = select(bundle, data, split, part)
+    unseen = [sample for sample in labelled.samples if sample.sha256 not in pictures.hashes]
+    if not unseen:
+        raise LabelsError(f"{data}: calibration has seen all {len(labelled.samples)} images of part {part}; add others")
+    images = load_images(unseen, bundle.manifest.input, len(bundle.manifest.classes))
+    return GateImages(images, f"{len(unseen)} images of {labelled.dataset}, part {part}", True, pictures)
+
+
+def unlabelled_gate_images(
+    bundle: Bundle, pictures: CalibrationSet, threads: int | None, engine: str = DEFAULT_ENGINE
+) -> GateImages:
+    """GateEvaluator by the float bundle's own decisions, on some of the pictures."""
+    inputs = pictures.inputs
+    judging = np.arange(len(inputs)) % HELD_OUT == HELD_OUT - 1
+    if not judging.any():
+        raise CalibrationError(f"found {len(inputs)} pictures, expected at least {HELD_OUT} to calibrate and to judge")
+    opened = open_engine(engine, bundle, threads)
+    with Bar("asking fp32", int(judging.sum())) as bar:
+        images = agreement_truth(run(opened.infer, inputs[judging], bar.step), inputs[judging], bundle.manifest)
+    rest = replace(pictures, inputs=inputs[~judging])
+    return GateImages(images, f"{len(images)} other pictures, by the fp32 bundle's own decisions", False, rest)
 
 
 def agreement_truth(outputs: Outputs, inputs: Image, manifest: Manifest) -> ImageSet:

@@ -11,17 +11,17 @@ from bundle import Bundle, Image
 from export.bundles.assemble import Draft, derived, open_draft, software
 from export.errors import CalibrationError
 from export.evaluate.batched_inference import Bar, run
-from export.evaluate.compare_outputs import compare_outputs, found_classes
-from export.evaluate.latency import milliseconds
+from export.evaluate.compare_outputs import ChangedVerdict, changed_verdicts, compare_outputs, found_classes
+from export.evaluate.latency import RunningCost, milliseconds
 from export.graph.cleanup import to_bytes
 from export.graph.fp16 import Around, halved
 from export.graph.qdq import activations_of, convolutions, quantisable, quantised, quantised_layers, tied
-from export.int8.accuracy_gate import Gate, Judge, Judged
+from export.int8.accuracy_gate import Gate, GateEvaluator, GateResult
 from export.int8.activation_ranges import METHODS, Histogram, Method, choose_range
 from export.int8.activations import Probe, histograms, signal_to_noise
 from export.int8.calibration_images import CalibrationSet
-from export.int8.mixed_precision import Rescue
-from export.int8.report import CalibrationReport, Change, Cost, Layer, MethodResult, changes
+from export.int8.mixed_precision import MixedPrecisionSearch
+from export.int8.report import CalibrationReport, Layer, MethodResult
 from train.data.image_set import ImageSet
 
 TRIAL = 128
@@ -32,7 +32,7 @@ NOISE = 8
 
 
 @dataclass(frozen=True)
-class Settings:
+class CalibrationSettings:
     """What the person asked for."""
 
     gate: Gate
@@ -49,21 +49,21 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Result:
+class CalibrationResult:
     """A calibration that came to its end, whether or not the gate was content."""
 
     draft: Draft
     objection: str | None
     """Of the gate to the last try; the draft must then not be written."""
     report: CalibrationReport
-    judged: tuple[Judged, Judged]
+    judged: tuple[GateResult, GateResult]
     """Before and after."""
 
 
 class Calibration:
     """One bundle being quantised."""
 
-    def __init__(self, bundle: Bundle, name: str, pictures: CalibrationSet, settings: Settings):
+    def __init__(self, bundle: Bundle, name: str, pictures: CalibrationSet, settings: CalibrationSettings):
         if bundle.manifest.precision != "fp32":
             raise CalibrationError(
                 f"{bundle.folder}: found precision {bundle.manifest.precision}, expected fp32; quantise the bundle "
@@ -76,16 +76,16 @@ class Calibration:
         if not self.layers:
             raise CalibrationError(f"{bundle.folder}: found no convolution to quantise, expected some; stay with fp32")
 
-    def run(self, images: ImageSet, judged_on: str, labelled: bool, date: str) -> Result:
+    def run(self, images: ImageSet, judged_on: str, labelled: bool, date: str) -> CalibrationResult:
         """Calibrate, choose, judge, rescue; `date` is now in UTC, ISO 8601."""
         seen = self._histograms()
         methods = self._try_methods(seen)
         best = min(methods, key=lambda result: result.mean_mask_difference).method
         method = self.settings.method or best
-        judge = Judge(self.bundle.manifest, images, self.settings.threads)
+        judge = GateEvaluator(self.bundle.manifest, images, self.settings.threads)
         with Bar("judging fp32", len(images)) as bar:
             before = judge.judge(self.model, bar.step)
-        rescue = Rescue(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
+        rescue = MixedPrecisionSearch(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
         model, after = rescue.run(judge, self.settings.gate, before, keep_at_most=len(self.layers) // 2)
         costs = self._costs(model)
         report = CalibrationReport(
@@ -111,7 +111,7 @@ class Calibration:
             cost_after=costs[1],
             software=software(),
         )
-        return Result(self._draft(model, report), rescue.steps[-1].objection, report, (before, after))
+        return CalibrationResult(self._draft(model, report), rescue.steps[-1].objection, report, (before, after))
 
     def _histograms(self) -> dict[str, Histogram]:
         probe = Probe(self.model, activations_of(self.model, self.layers), self.settings.threads)
@@ -151,15 +151,15 @@ class Calibration:
                 "for what such parts look like: add some"
             )
 
-    def _costs(self, model: onnx.ModelProto) -> tuple[Cost, Cost]:
+    def _costs(self, model: onnx.ModelProto) -> tuple[RunningCost, RunningCost]:
         graphs = [to_bytes(graph) for graph in (self.model, model)]
         engines = [open_draft(graph, self.bundle.manifest, self.settings.threads).infer for graph in graphs]
         times = milliseconds(engines, [self.pictures.inputs[:1]] * 2)
-        before, after = (Cost(model_bytes=len(g), milliseconds=t) for g, t in zip(graphs, times, strict=True))
+        before, after = (RunningCost(model_bytes=len(g), milliseconds=t) for g, t in zip(graphs, times, strict=True))
         return before, after
 
     def _layers(
-        self, model: onnx.ModelProto, seen: Mapping[str, Histogram], method: Method, rescue: Rescue
+        self, model: onnx.ModelProto, seen: Mapping[str, Histogram], method: Method, rescue: MixedPrecisionSearch
     ) -> tuple[Layer, ...]:
         nodes = convolutions(self.model)
         probes = [Probe(g, [n.output[0] for n in nodes], self.settings.threads) for g in (self.model, model)]
@@ -183,10 +183,10 @@ class Calibration:
             return ""
         return "hurts most: kept for the gate" if layer in self.layers else "makes the outputs: always in float"
 
-    def _changes(self, images: ImageSet, before: Judged, after: Judged) -> tuple[Change, ...]:
+    def _changes(self, images: ImageSet, before: GateResult, after: GateResult) -> tuple[ChangedVerdict, ...]:
         manifest = self.bundle.manifest
         found = [found_classes(judged.outputs, manifest.thresholds, manifest.input) for judged in (before, after)]
-        return changes(found[0], found[1], images.labels, manifest.classes)
+        return changed_verdicts(found[0], found[1], images.labels, manifest.classes)
 
     def _draft(self, model: onnx.ModelProto, report: CalibrationReport) -> Draft:
         told = {

@@ -3,20 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import onnx
-from pydantic import BaseModel, ConfigDict
 
+from bundle import FrozenModel
 from export.graph.qdq import quantised
-from export.int8.accuracy_gate import Gate, Judge, Judged
+from export.int8.accuracy_gate import Gate, GateEvaluator, GateResult
 from train.data.image_set import ImageSet
 
 SWEEP = 24
 """Images of the sensitivity sweep; the gate itself always sees all."""
 
 
-class Step(BaseModel):
+class Step(FrozenModel):
     """One try at the gate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kept: tuple[str, ...]
     """Layers left in float."""
@@ -27,7 +25,7 @@ class Step(BaseModel):
     """Why it did not pass."""
 
 
-class Rescue:
+class MixedPrecisionSearch:
     """Quantises a graph, and keeps the layers that hurt most in float, one after another, until the gate is content."""
 
     def __init__(
@@ -44,7 +42,9 @@ class Rescue:
         self.sensitivity: dict[str, float] = {}
         """Mean difference of the masks, in levels, with only this layer in INT8; filled by the first failure."""
 
-    def run(self, judge: Judge, gate: Gate, before: Judged, keep_at_most: int) -> tuple[onnx.ModelProto, Judged]:
+    def run(
+        self, judge: GateEvaluator, gate: Gate, before: GateResult, keep_at_most: int
+    ) -> tuple[onnx.ModelProto, GateResult]:
         """Try until the gate is content or `keep_at_most` layers stay in float.
 
         Returns the last graph tried with its measures; `steps` says whether it passed.
@@ -58,7 +58,9 @@ class Rescue:
             model, judged = self._try(kept, judge, gate, before)
         return model, judged
 
-    def _try(self, kept: tuple[str, ...], judge: Judge, gate: Gate, before: Judged) -> tuple[onnx.ModelProto, Judged]:
+    def _try(
+        self, kept: tuple[str, ...], judge: GateEvaluator, gate: Gate, before: GateResult
+    ) -> tuple[onnx.ModelProto, GateResult]:
         model = self._without(kept)
         judged = judge.judge(model)
         metrics = judged.metrics
@@ -71,10 +73,10 @@ class Rescue:
         layers = [layer for layer in self.layers if layer not in kept]
         return self.finish(quantised(self.model, layers, self.ranges))
 
-    def _worst_first(self, judge: Judge, before: Judged) -> list[str]:
+    def _worst_first(self, judge: GateEvaluator, before: GateResult) -> list[str]:
         """Run the network with one layer at a time in INT8."""
         places = range(0, len(judge.images), max(1, len(judge.images) // SWEEP))
-        few = Judge(judge.manifest, _some(judge.images, places), judge.threads)
+        few = GateEvaluator(judge.manifest, _some(judge.images, places), judge.threads)
         exact = before.outputs.masks[list(places)].astype(float)
         for layer in self.layers:
             alone = few.judge(self.finish(quantised(self.model, [layer], self.ranges))).outputs

@@ -1,24 +1,15 @@
 """What a calibration did and what it changed, as it stands in calibration.json."""
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
-
+from bundle import FrozenModel
+from export.evaluate.compare_outputs import ChangedVerdict
+from export.evaluate.latency import RunningCost
 from export.graph.fp16 import Around
 from export.int8.activation_ranges import Method
 from export.int8.mixed_precision import Step
 from train.evaluate.metrics import Metrics
 
 
-class Record(BaseModel):
-    """A frozen table of the report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MethodResult(Record):
+class MethodResult(FrozenModel):
     """One way to choose the ranges, with every layer in INT8, on frames of the calibration set."""
 
     method: Method
@@ -29,7 +20,7 @@ class MethodResult(Record):
     frames: int
 
 
-class Layer(Record):
+class Layer(FrozenModel):
     """One convolution."""
 
     name: str
@@ -46,25 +37,7 @@ class Layer(Record):
     """Mean difference of the masks with only this layer in INT8, where that was measured."""
 
 
-class Change(Record):
-    """An image of which the two networks say other classes."""
-
-    image: int
-    """Its place among the images judged on."""
-    truth: tuple[str, ...]
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-
-
-class Cost(Record):
-    """What a bundle takes on this machine."""
-
-    model_bytes: int
-    milliseconds: float
-    """Median per frame on this machine's CPU; a GPU differs, so measure there with `edge-export engine`."""
-
-
-class CalibrationReport(Record):
+class CalibrationReport(FrozenModel):
     """Everything about one calibration."""
 
     date: str
@@ -87,21 +60,7 @@ class CalibrationReport(Record):
     steps: tuple[Step, ...]
     before: Metrics
     after: Metrics
-    changed: tuple[Change, ...]
-    cost_before: Cost
-    cost_after: Cost
+    changed: tuple[ChangedVerdict, ...]
+    cost_before: RunningCost
+    cost_after: RunningCost
     software: dict[str, str]
-
-
-def changes(
-    before: NDArray[np.bool_], after: NDArray[np.bool_], truth: NDArray[np.bool_], classes: Sequence[str]
-) -> tuple[Change, ...]:
-    """The images whose found classes differ; all three bool [N, C]."""
-
-    def names(row: NDArray[np.bool_]) -> tuple[str, ...]:
-        return tuple(name for name, has in zip(classes, row, strict=True) if has)
-
-    return tuple(
-        Change(image=image, truth=names(truth[image]), before=names(before[image]), after=names(after[image]))
-        for image in np.flatnonzero((before != after).any(axis=1)).tolist()
-    )

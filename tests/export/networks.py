@@ -7,8 +7,7 @@ from bundle import InputSpec, MadeFrom, Manifest, Threshold, write_bundle
 from bundle.folder import MODEL
 from bundle.golden import encode
 from export.bundles.assemble import open_draft
-from export.bundles.golden_frames import draw_golden
-from export.bundles.tolerances import TOLERANCES
+from export.bundles.golden_frames import TOLERANCES, draw_golden
 from export.graph.cleanup import tidied, to_bytes
 from export.graph.signature import OPSET, check_graph
 

@@ -19,8 +19,8 @@ from edge.engines.tensorrt_.engine import StreamEngine
 from edge.errors import EngineError
 from export.benchmark.acceptance import Accepted, accept, kernel_gap, sized
 from export.benchmark.acceptance_network import SETTING, Setting, comparison_bundles, resized
-from export.benchmark.acceptance_report import Findings, to_page
-from export.benchmark.acceptance_rivals import Row, onnxruntime_cuda, row
+from export.benchmark.acceptance_report import AcceptanceReport, to_page
+from export.benchmark.acceptance_rivals import EngineFigures, onnxruntime_cuda, row
 from export.benchmark.acceptance_run import Acceptance, Machine
 from export.benchmark.benchmark import Speed, advice, measure
 from export.benchmark.op_counts import count_work
@@ -92,7 +92,7 @@ def test_memory_that_grows_does_not_pass(bundle: Bundle, engine: StreamEngine) -
     assert not result.model_copy(update={"memory": leak}).passed
 
 
-def findings(accepted: list[Accepted], rows: list[Row], **changes: object) -> Findings:
+def findings(accepted: list[Accepted], rows: list[EngineFigures], **changes: object) -> AcceptanceReport:
     content = {
         "machine": {"device": "recording device"},
         "answers": {"tensorrt 10.3.0": "yes"},
@@ -104,7 +104,7 @@ def findings(accepted: list[Accepted], rows: list[Row], **changes: object) -> Fi
         "peak": "not known",
         "seconds": 1.0,
     }
-    return Findings(**{**content, **changes})
+    return AcceptanceReport(**{**content, **changes})
 
 
 def test_the_page_has_a_row_for_each_way_of_each_bundle(bundle: Bundle, engine: StreamEngine) -> None:
@@ -118,8 +118,8 @@ def test_the_page_has_a_row_for_each_way_of_each_bundle(bundle: Bundle, engine: 
 def test_the_page_says_what_is_missing_and_why(bundle: Bundle, engine: StreamEngine) -> None:
     one = accepted(bundle, engine).model_copy(update={"runtime_over_bare": 0.5})
     rows = [
-        Row(engine="torch", precision="int8", missing="no INT8"),
-        Row(engine="us", precision="fp16", p50_ms=1, p99_ms=2, frames_per_s=1000, layered_share=0.25),
+        EngineFigures(engine="torch", precision="int8", missing="no INT8"),
+        EngineFigures(engine="us", precision="fp16", p50_ms=1, p99_ms=2, frames_per_s=1000, layered_share=0.25),
     ]
     answers = {"tensorrt_rtx 1.7.1": "no: not for this GPU"}
     found = findings([one], rows, answers=answers, stand_in="torch", not_accepted={"other": "it broke"})
@@ -149,8 +149,8 @@ def test_a_run_passes_only_if_tensorrt_ran_every_bundle(bundle: Bundle, engine: 
 def test_every_table_row_has_as_many_columns_as_its_header(bundle: Bundle, engine: StreamEngine) -> None:
     one = accepted(bundle, engine)
     rows = [
-        Row(engine="a", precision="fp16", missing="gone"),
-        Row(engine="b", precision="fp16", p50_ms=1, p99_ms=1, frames_per_s=1),
+        EngineFigures(engine="a", precision="fp16", missing="gone"),
+        EngineFigures(engine="b", precision="fp16", p50_ms=1, p99_ms=1, frames_per_s=1),
     ]
     lines = to_page(findings([one, one.model_copy(update={"graph": None, "graph_refusal": "so"})], rows)).splitlines()
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.benchmark.op_counts import Kernel, Work, count_work
+from export.benchmark.op_counts import KernelWork, Work, count_work
 from export.benchmark.roofline import RATES, Peak, peak_of, roofline
 from export.errors import GraphError
 from export.graph.fp16 import halved
@@ -169,7 +169,7 @@ def resize(network: onnx.ModelProto, height: int, width: int) -> None:
 
 def test_the_shortest_time_is_the_sum_over_kernels_or_that_of_the_whole() -> None:
     peak = Peak({"fp32": 100.0, "fp16": 200.0, "int8": 400.0}, bytes_per_s=10.0, source="")
-    work = Work((Kernel("a", 1000, "fp32", 50), Kernel("b", 400, "int8", 40)), fused_nbytes=20)
+    work = Work((KernelWork("a", 1000, "fp32", 50), KernelWork("b", 400, "int8", 40)), fused_nbytes=20)
 
     found = roofline(work, peak)
 

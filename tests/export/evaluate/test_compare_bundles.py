@@ -31,14 +31,14 @@ def run(*arguments):
 
 
 def test_changed_verdicts_and_measures_side_by_side(levels_bundle, deaf, squares, tmp_path, capsys):
-    out = tmp_path / "pairing.json"
+    out = tmp_path / "comparison.json"
     assert run("compare", levels_bundle, deaf, "--data", squares, "--json", out) == 0
-    pairing = json.loads(out.read_text())
-    assert [side["metrics"]["escapes"]["count"] for side in pairing["sides"]] == [0, 8]
-    assert [change["before"] for change in pairing["changed"]] == [["Crack"]] * 8
-    assert [change["after"] for change in pairing["changed"]] == [[]] * 8
-    assert all(pairing["images"][change["image"]].endswith(".jpg") for change in pairing["changed"])
-    assert all(side["cost"]["milliseconds"] > 0 for side in pairing["sides"])
+    comparison = json.loads(out.read_text())
+    assert [side["metrics"]["escapes"]["count"] for side in comparison["sides"]] == [0, 8]
+    assert [change["before"] for change in comparison["changed"]] == [["Crack"]] * 8
+    assert [change["after"] for change in comparison["changed"]] == [[]] * 8
+    assert all(comparison["images"][change["image"]].endswith(".jpg") for change in comparison["changed"])
+    assert all(side["cost"]["milliseconds"] > 0 for side in comparison["sides"])
     printed = capsys.readouterr().out
     assert "changed verdicts: 8" in printed
     assert "8 of 40" in printed

@@ -13,9 +13,8 @@ from export.cli import main
 from export.errors import CalibrationError, GateError, LabelsError
 from export.evaluate.batched_inference import run
 from export.graph.qdq import quantised_layers
-from export.int8.accuracy_gate import Gate, agreement_truth, gate_on
+from export.int8.accuracy_gate import Gate, agreement_truth, gate_on, labelled_gate_images, unlabelled_gate_images
 from export.int8.calibration_images import collect, relation
-from export.int8.gate_images import labelled_jury, own_jury
 from synthetic.tiles import CLASSES, draw_tile
 from tests.export.networks import can_model, outlier_model, spec_of, write_tiny_bundle
 from train.evaluate.metrics import measure
@@ -124,13 +123,15 @@ def test_the_gate_rescues_a_network_with_an_outlier(fragile, squares, squares_as
 
 def test_the_gate_lets_nothing_through_that_it_should_not(fragile, squares, squares_as_pictures, tmp_path):
     """Of two layers at most one may be kept; here neither may."""
-    from export.int8.calibrate import Calibration, Settings
-    from export.int8.write import write_calibration
+    from export.int8.calibrate import Calibration, CalibrationSettings
+    from export.int8.calibration_files import write_calibration
 
     loaded = load_bundle(fragile)
     taken = collect(squares_as_pictures, loaded, resize=False, limit=256, force=False)
-    jury = labelled_jury(loaded, taken, squares, None, "all")
-    calibration = Calibration(loaded, "int8", jury.pictures, Settings(Gate("mean_iou_positives", -0.5), threads=1))
+    jury = labelled_gate_images(loaded, taken, squares, None, "all")
+    calibration = Calibration(
+        loaded, "int8", jury.pictures, CalibrationSettings(Gate("mean_iou_positives", -0.5), threads=1)
+    )
     result = calibration.run(jury.images, jury.description, True, "2026-01-01")
     assert len(result.report.steps) == 2
     with pytest.raises(GateError, match="not written: mean_iou_positives lower by"):
@@ -162,7 +163,7 @@ def test_a_network_agrees_with_itself_in_every_measure(bundle, pictures):
 
 
 def test_without_labels_every_fourth_picture_judges(bundle, pictures):
-    jury = own_jury(bundle, collect(pictures, bundle, resize=False, limit=256, force=False), threads=1)
+    jury = unlabelled_gate_images(bundle, collect(pictures, bundle, resize=False, limit=256, force=False), threads=1)
     assert (len(jury.images), len(jury.pictures.inputs)) == (10, 30)
 
 
@@ -170,10 +171,10 @@ def test_nothing_is_judged_on_what_it_was_calibrated_on(levels_bundle, squares):
     loaded = load_bundle(levels_bundle)
     taken = collect(squares, loaded, resize=False, limit=28, force=True)
     assert len(taken.inputs) == 28
-    assert len(labelled_jury(loaded, taken, squares, None, "all").images) == 28
+    assert len(labelled_gate_images(loaded, taken, squares, None, "all").images) == 28
     everything = collect(squares, loaded, resize=False, limit=256, force=False)
     with pytest.raises(LabelsError, match="calibration has seen all 56"):
-        labelled_jury(loaded, everything, squares, None, "all")
+        labelled_gate_images(loaded, everything, squares, None, "all")
 
 
 def test_masks_beside_pictures_are_no_pictures(levels_bundle, squares):
