@@ -1,1 +1,1 @@
-"""The tables of `line.toml`, each key written once."""
+"""Configuration of a line: one frozen, validated model per table of `line.toml`."""

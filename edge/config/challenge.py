@@ -4,26 +4,26 @@ from datetime import datetime
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.schema import Table
+from edge.config.schema import LineTable
 
 
-class ChallengeSettings(Table):
-    """Challenges with a known bad part, the table `[challenge]`: the station asks for one, an operator starts it by
-    `edge-inspect challenge line.toml` and puts the part on the line, which has to be found."""
+class ChallengeSettings(LineTable):
+    """Challenge tests with known bad parts. The station prompts for a test; an operator starts it by
+    `edge-inspect challenge line.toml` and puts the parts on the line, where they must be rejected."""
 
     every_hours: float | None = Field(default=None, gt=0, le=8760)
-    """The station asks so long after the last challenge that was passed."""
+    """Interval: the station prompts this many hours after the last passed challenge."""
     at: tuple[str, ...] = ()
-    """The station asks at these times of day, local: `["06:00", "14:00", "22:00"]` for shifts. In place of
-    `every_hours`; without both it never asks."""
+    """Local times of day at which the station prompts, such as `["06:00", "14:00", "22:00"]`; excludes `every_hours`.
+    Without both keys the station never prompts."""
     parts: int = Field(default=1, ge=1, le=100)
-    """Known bad parts in a challenge: so many parts, the next ones, all have to be NG."""
+    """Number of known bad parts in a challenge: the next parts on the line, which must all be NG."""
     expected: str | None = Field(default=None, min_length=1)
-    """Class of defect that has to be found in each; left out, any will do."""
+    """Defect class that must be found in every part; by default any class is accepted."""
     overdue_minutes: float = Field(default=30, ge=0, le=10_000)
-    """A challenge that has not been passed so long after it was asked for is an alarm."""
+    """Time from the prompt to the alarm `challenge overdue`."""
     timeout_minutes: float = Field(default=10, gt=0, le=10_000)
-    """A challenge whose parts have not come so long after its start is given up."""
+    """Time from the start of a challenge until it is abandoned because its parts have not arrived."""
 
     @field_validator("at")
     @classmethod

@@ -1,4 +1,4 @@
-"""Every key of `line.toml` in words, taken from the models that read it."""
+"""Reference of the keys of `line.toml`, generated from the models that validate it."""
 
 import types
 from collections.abc import Iterator
@@ -9,34 +9,34 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from edge.config.line import Line
-from edge.config.schema import Table, table_in
+from edge.config.schema import LineTable, table_in
 from edge.errors import LineConfigError
 
 EXAMPLES = Path(__file__).with_name("examples")
-"""Folder of working files, one per kind of line."""
+"""Folder of example files, one per kind of line."""
 WIDTH = 100
 
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "min_length": "length at least"}
 
 
-def explain(table: type[Table] = Line, header: str = "") -> str:
-    """Describe a table with all its keys: type, default, range, meaning; the tables within it come last."""
+def explain(table: type[LineTable] = Line, header: str = "") -> str:
+    """Describe a table and its keys (type, default, range, meaning), followed by its inner tables."""
     lines = [*wrap(header, WIDTH), *wrap(_words(table.__doc__), WIDTH), ""]
-    within: list[tuple[type[Table], str]] = []  # with its header
+    within: list[tuple[type[LineTable], str]] = []  # with their headers
     for name, field in table.model_fields.items():
         inner = table_in(field.annotation)
         if inner is None:
             lines += [f"{name}: {', '.join(_facts(field))}", *_indented(field.description), ""]
         else:
             repeated = get_origin(field.annotation) is tuple
-            title = f"[[{name}]]: once or several times" if repeated else f"[{name}]: optional"
+            title = f"[[{name}]]: one or more" if repeated else f"[{name}]: optional"
             within.append((inner, f"{title}. {_words(field.description)}"))
     return "\n".join(lines) + "".join(f"\n{explain(inner, title)}" for inner, title in within)
 
 
 def example(kind: str) -> str:
-    """Return the working file of one kind of line; raises LineConfigError with the known ones."""
+    """Return the example of one kind of line; raises LineConfigError with the known kinds."""
     known = sorted(path.stem for path in EXAMPLES.glob("*.toml"))
     if kind not in known:
         raise LineConfigError(f"example: found {kind!r}, expected one of {', '.join(known)}")

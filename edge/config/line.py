@@ -1,4 +1,4 @@
-"""A line's configuration: one TOML file."""
+"""Configuration of a line, read from `line.toml`."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -9,77 +9,80 @@ from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
-from edge.config.schema import CameraSettings, DriftSettings, PageSettings, PictureSettings, Table
+from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings
 from edge.errors import LineConfigError
 
 ENTRIES_IN_MEMORY = 20_000
-"""Default of the key of this name. An entry has about 1 kB; a part has two or three: its row, delivery, pictures."""
+"""Default of the key of this name. An entry takes about 1 kB; a part has two or three: row, delivery, pictures."""
 
 
-class Line(Table):
-    """One line. Paths are relative to the folder of the file they stand in."""
+class Line(LineTable):
+    """Configuration of one line. Relative paths start at the folder of the file."""
 
     bundle: Path
     """Folder of the bundle."""
     camera: tuple[CameraSettings, ...] = Field(min_length=1)
-    """The cameras; every trigger exposes them all, and the part is as bad as its worst view."""
+    """The cameras of the line. Every trigger exposes all of them; a part's verdict is the worst of its views."""
     plc: str
     """Address of the PLC or reject controller, such as `serial:///dev/ttyTHS1?baud=115200`."""
     records: Path = Path("records.sqlite")
-    """Database of the verdicts; made if it does not exist."""
+    """SQLite database of the verdicts; created if it does not exist."""
     without_disk: Literal["fault", "memory"] = "fault"
-    """What becomes of parts while the disk refuses rows: FAULT, because a verdict without a row would be lost with the
-    power; or they go on, with their rows in memory. Pictures stop first, either way."""
+    """Behaviour while the disk refuses rows: "fault" makes every part FAULT, because a verdict without a row on disk
+    would be lost at a power failure; "memory" keeps the verdicts and holds the rows in memory. Pictures stop first in
+    both cases."""
     entries_in_memory: int = Field(default=ENTRIES_IN_MEMORY, ge=100, le=10_000_000)
-    """Rows, and later notes on them, that may wait in memory for the disk, two or three of about a kilobyte for each
-    part; when there is room for no more, every part is FAULT and has no row."""
+    """Capacity of the queue of rows and row updates that wait for the disk: two or three entries of about 1 kB per
+    part. When the queue is full, every part becomes FAULT and is not recorded."""
     engine: str = "onnxruntime"
-    """What runs the network; there is no falling back to another."""
+    """Inference engine: "onnxruntime" (CPU), "tensorrt" or "tensorrt_rtx". There is no fall-back to another engine."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
-    """CPU threads of the engine; left out, the engine chooses."""
+    """CPU threads of the engine; chosen by the engine by default."""
     engine_reopens: bool = True
-    """Whether a GPU's engine is opened again after its device has failed; every part until then is FAULT."""
+    """Open a GPU engine again after its device has failed. Parts in the meantime are FAULT."""
     deadline_ms: float = Field(default=500, gt=0, le=60_000)
-    """From a part's trigger to its verdict; later is TIMEOUT."""
+    """Deadline from a part's trigger to its verdict; a later part is TIMEOUT."""
     grab_timeout_ms: float = Field(default=200, gt=0, le=60_000)
-    """From asking a camera for a frame to having it; longer is FAULT."""
+    """Timeout for a frame, from the request to the camera; without a frame the part is FAULT."""
     open_parts: int = Field(default=8, ge=1, le=256)
-    """Parts between trigger and result at a time; a trigger beyond that is TIMEOUT."""
+    """Maximum number of parts between trigger and result; a further trigger is TIMEOUT."""
     record_wait_ms: float = Field(default=5, ge=0, le=1000)
-    """How long a verdict waits for its row to be on disk before it is sent all the same."""
+    """Longest time that a result waits for its row to be on disk; then it is sent, and the row follows."""
     unsure_margin: float = Field(default=0, ge=0, le=1)
-    """A class whose score is below its threshold by at most this makes the part UNSURE."""
+    """A part is UNSURE if the score of a class is below its threshold by at most this margin."""
 
     trigger: Literal["plc", "camera", "free"] = "plc"
-    """Who tells of the parts: "plc", its triggers; "camera", a camera on a sensor's wire, each frame of which is a
-    part; "free", a camera that runs freely over a web or belt, each frame of which is a part as well, and whose silence
-    is a FAULT. Without the PLC's triggers a part's id is its row in the records, and there is one camera."""
+    """Source of the parts. "plc": each trigger message is a part. "camera": each frame of a camera that is triggered by
+    a sensor is a part. "free": each frame of a free-running camera over a web or belt is a part, and a silent camera is
+    a FAULT. With "camera" and "free" the part id is the row in the records, and the line has one camera."""
     every_counts: int = Field(default=0, ge=0, le=2**31 - 1)
-    """Frames nearer to the last part than so many encoder counts are passed over, so that a web that stands or creeps
-    is not inspected again and again; needs a PLC that sends Belt messages. 0 is off. Not for trigger = "plc"."""
+    """Minimum distance in encoder counts between two inspected frames; frames in between are skipped, so that a web
+    that stands or creeps is not inspected repeatedly. Requires a PLC that sends Belt messages; 0 inspects every frame.
+    Not for trigger = "plc"."""
     report: Literal["all", "rejects"] = "all"
-    """Which results the PLC is sent; with "rejects" it has to take silence for good. Not for trigger = "plc"."""
+    """Results that are sent to the PLC; with "rejects" a part without a result is a good one. Not for
+    trigger = "plc"."""
 
     shadow: bool = False
-    """For commissioning: verdicts are recorded, but the PLC is told OK for every part. Nothing is rejected."""
+    """Shadow mode for commissioning: verdicts are recorded, but every result to the PLC is OK. Nothing is rejected."""
     alarm_after_rejects: int = Field(default=0, ge=0, le=10_000)
-    """So many rejects in a row are an alarm in the log and a Fault message to the PLC; 0 is off."""
+    """Number of consecutive rejects that raises the alarm `rejects in a row`; 0 disables it."""
 
     recipes: dict[int, Path] = Field(default={})
-    """Bundles by the PLC's recipe number, the table `[recipes]`: `2 = "models/other"`. A number that is not here is
-    refused."""
+    """Bundles by the PLC's recipe number, the table `[recipes]`: `2 = "models/other"`. A changeover to another number
+    is refused."""
     pictures: PictureSettings | None = None
-    """Which pictures are kept; without this table none are."""
+    """Without this table no pictures are stored."""
     drift: DriftSettings = DriftSettings()
-    """When a change of parts or pictures is an alarm."""
+    """Drift monitoring is always on; this table changes its defaults."""
     ejector: EjectorSettings | None = None
-    """How rejected parts are thrown out; without this table the PLC does that."""
+    """Without this table the PLC ejects rejected parts."""
     confirmation: ConfirmationSettings | None = None
-    """When a rejected part is missed in the bin; without this table nobody looks, unless a reject controller does."""
+    """Without this table the arrival in the bin is checked by the reject controller only, if there is one."""
     challenge: ChallengeSettings = ChallengeSettings()
-    """When the station asks for a known bad part."""
+    """Without this table the station never prompts for a challenge."""
     page: PageSettings | None = None
-    """What a browser sees of the running station; without this table there is no page."""
+    """Without this table there is no page."""
 
     @property
     def deadline_s(self) -> float:
@@ -104,7 +107,7 @@ class Line(Table):
             )
         if self.trigger != "plc" and len(self.camera) > 1:
             found = f"found {len(self.camera)} cameras with trigger = {self.trigger!r}"
-            raise ValueError(f"{found}, expected one; run a station for each")
+            raise ValueError(f"{found}, expected one; run one station per camera")
         return self
 
     @field_validator("camera")
@@ -112,23 +115,25 @@ class Line(Table):
     def _different_names(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
         names = [camera.name for camera in cameras]
         if len(set(names)) < len(names):
-            raise ValueError(f"the names {names} are not all different; give each [[camera]] a name of its own")
+            raise ValueError(f"the names {names} are not all different; give each [[camera]] a unique name")
         return cameras
 
 
 def load_line(path: Path) -> Line:
-    """Read a line's configuration; raises LineConfigError with file, key, value and what is allowed."""
+    """Read `line.toml`; raises LineConfigError with the file, the key, its value and the allowed ones."""
     try:
         content = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise LineConfigError(f"{path}: cannot be read ({error.strerror}), expected a line's TOML file") from None
+        raise LineConfigError(
+            f"{path}: cannot be read ({error.strerror}), expected a line.toml; check the path"
+        ) from None
     except ValueError as error:  # TOML and UTF-8 errors alike
-        raise LineConfigError(f"{path}: is not TOML ({error}); correct that line") from None
+        raise LineConfigError(f"{path}: is not TOML ({error}); correct the file") from None
     return parse_line(content, path)
 
 
 def parse_line(content: dict[str, Any], path: Path) -> Line:
-    """Check the content of the file at `path`."""
+    """Validate the content of the file at `path`, and make its paths absolute; raises LineConfigError."""
     try:
         line = Line.model_validate(content)
     except ValidationError as error:

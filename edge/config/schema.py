@@ -1,91 +1,94 @@
-"""The tables of `line.toml`; their docstrings are what `edge-inspect config --explain` prints."""
+"""Base of the tables of `line.toml`, and the tables of camera, pictures, drift and page."""
 
 from collections.abc import Sequence
 from datetime import time
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
+
+from bundle import FrozenModel
 
 
-class Table(BaseModel):
-    """A frozen table of the file; unknown keys are refused."""
+class LineTable(FrozenModel):
+    """Table of `line.toml`; `edge-inspect config --explain` prints its docstring and those of its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     @classmethod
-    def table_at(cls, place: Sequence[int | str]) -> "type[Table]":
-        """Return the innermost table on the way to a place, such as `("ejector", "output")`."""
+    def table_at(cls, place: Sequence[int | str]) -> "type[LineTable]":
+        """Return the innermost table on the path to a key, such as `("ejector", "output")`."""
         field = cls.model_fields.get(str(place[0])) if place else None
         inner = table_in(field.annotation) if field else None
         rest = [step for step in place[1:] if not isinstance(step, int)]
         return inner.table_at(rest) if inner else cls
 
 
-def table_in(annotation: Any) -> type[Table] | None:
-    """Return the table that a key of this type holds, once or repeated; None for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, Table):
+def table_in(annotation: Any) -> type[LineTable] | None:
+    """Return the table that a key of this type holds, once or as an array; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, LineTable):
         return annotation
     return next((found for found in map(table_in, get_args(annotation)) if found is not None), None)
 
 
-class CameraSettings(Table):
-    """One camera, a `[[camera]]` of the file."""
+class CameraSettings(LineTable):
+    """A camera of the line."""
 
     address: str
-    """Such as `file:///pictures` or `synthetic://?seed=7`."""
+    """Camera address, such as `v4l2:///dev/video0` or `synthetic://?seed=7`; docs/cameras.md lists the kinds."""
     name: str = Field(default="camera", min_length=1)
-    """Its name in records and messages; cameras of one line have different ones."""
+    """Name in records and messages; must be unique in the line."""
     ignore: Path | None = None
-    """Picture of the size of the camera's frames, white where nothing counts."""
+    """Ignore mask: an image of the size of the camera's frames, white where defects are ignored."""
     mm_per_px: float | None = Field(default=None, gt=0, le=100)
-    """Millimetres on the part for one pixel of the frame; with it the records have areas in square millimetres."""
+    """Scale in millimetres on the part per pixel of the frame; adds areas in square millimetres to the records."""
 
 
-class PictureSettings(Table):
-    """Which pictures are kept for how long, the table `[pictures]`. Rows are kept for ever, whatever stands here."""
+class PictureSettings(LineTable):
+    """Storage of pictures: which parts, for how long. Rows of the records are never deleted."""
 
     folder: Path = Path("pictures")
-    """Where the pictures go, in a folder for each UTC day; made if it does not exist."""
+    """Folder of the pictures, with one subfolder per UTC day; created if it does not exist."""
     rejects: bool = True
-    """Keep every view of parts that are NG, TIMEOUT or FAULT, as far as there are frames."""
+    """Store all views of parts that are NG, TIMEOUT or FAULT, if they have frames."""
     unsure: bool = True
-    """Keep every view of parts that are UNSURE."""
+    """Store all views of parts that are UNSURE."""
     one_in_good: int = Field(default=0, ge=0, le=1_000_000)
-    """Keep every view of one in so many good parts; 1 is all of them, 0 is none."""
+    """Store all views of every n-th good part; 1 stores all good parts, 0 none."""
     keep_days: int = Field(default=90, ge=1, le=36_500)
-    """Pictures of earlier days than so many are removed."""
+    """Age limit: pictures older than this many days are deleted."""
     keep_gib: float = Field(default=20, gt=0, le=100_000)
-    """What is beyond so many GiB is removed: the oldest good ones first, then unsure ones, rejects last."""
+    """Size limit of the folder in GiB: beyond it the oldest good parts are deleted first, then unsure parts, then
+    rejects."""
     leave_free_gib: float = Field(default=1, ge=0, le=100_000)
-    """Pictures never take the disk's last GiB, so that the rows always find room."""
+    """Free space of the disk, in GiB, that pictures never use, so that the records can still be written."""
     queue: int = Field(default=16, ge=1, le=1000)
-    """Parts that may wait in memory for the disk; the pictures of one more are not kept, which the log says."""
+    """Parts whose pictures may wait in memory for the disk; pictures of further parts are not stored, which is
+    logged."""
 
 
-class DriftSettings(Table):
-    """The watch over brightness, sharpness, scores and rejects, the table `[drift]`."""
+class DriftSettings(LineTable):
+    """Drift monitoring of brightness, sharpness, scores and reject rate."""
 
     baseline_parts: int = Field(default=500, ge=50, le=1_000_000)
-    """The first so many parts of a bundle are what the later ones are compared with."""
+    """Number of parts in the baseline: the first parts that a new bundle inspects."""
     span_parts: int = Field(default=200, ge=10, le=100_000)
-    """About so many of the latest parts are looked at: fewer notice sooner, more are surer."""
+    """Span of the moving average, in parts: a smaller span reports drift sooner, a larger one has fewer false
+    alarms."""
 
 
-class PageSettings(Table):
-    """The operator's page, the table `[page]`; without it there is none. Whoever can reach it can look, nobody can
-    change anything."""
+class PageSettings(LineTable):
+    """Operator page in the browser. The page is read-only."""
 
     listen: str = "127.0.0.1:8080"
-    """Address and port. The default is for a browser on the station itself: pictures of parts and figures of a plant
-    are nobody else's business unless you say so. `0.0.0.0:8080` serves every network that the station is in; set a
-    `token` then."""
+    """Address and port of the page's server. The default accepts browsers on the station itself only; `0.0.0.0:8080`
+    accepts them from every network of the station: set a `token` then."""
     token: str | None = Field(default=None, min_length=8)
-    """What a browser has to show once, as `http://station:8080/?token=...`; a program sends it as a bearer token."""
+    """Access token. A browser opens `http://station:8080/?token=...` once; a program sends a bearer token."""
     title: str = Field(default="edge-inspect", min_length=1, max_length=60)
-    """What stands at the top, such as `Line 3, glaze`."""
+    """Heading of the page, such as `Line 3, glaze`."""
     shift_starts: tuple[str, ...] = Field(default=("06:00", "14:00", "22:00"), min_length=1)
-    """When shifts begin, times of day on the station's own clock."""
+    """Start times of the shifts, in the station's local time."""
 
     @field_validator("listen")
     @classmethod
@@ -107,6 +110,6 @@ class PageSettings(Table):
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """The address, without the brackets of IPv6, and the port; port 0 takes any that is free."""
+        """Host without the brackets of IPv6, and port; port 0 selects a free one."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)

@@ -16,7 +16,7 @@ import pytest
 
 from bundle import Image, Threshold, load_bundle
 from edge.config.line import Line
-from edge.config.schema import Table, table_in
+from edge.config.schema import LineTable, table_in
 from edge.service import change_over
 from firmware_bridge.messages import BeltPosition, Changeover, Trigger
 from tests.conftest import CLASSES, grey_frame
@@ -42,7 +42,7 @@ def observes(key: str) -> Callable[[Callable[[Run], None]], Callable[[Run], None
     return keep
 
 
-def keys_of(table: type[Table], prefix: str = "") -> Iterator[str]:
+def keys_of(table: type[LineTable], prefix: str = "") -> Iterator[str]:
     """Every key that holds a value, in this table and in those within it."""
     for name, field in table.model_fields.items():
         inner = table_in(field.annotation)
