@@ -22,6 +22,7 @@ class Area(Enum):
     LINK = "link"
     OUTPUT = "output"
     DRIFT = "drift"
+    BELT = "belt"
     OTHER = "other"
 
 

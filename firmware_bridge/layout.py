@@ -15,6 +15,9 @@ from firmware_bridge.errors import FieldOutOfRange, MessageMalformed
 SCORE_STEPS = 10_000
 """A score of 1.0 is this number on the wire, so that a PLC needs no floating point."""
 
+COUNTS_LIMIT = 2**30
+"""Longest distance in encoder counts: two of them still compare rightly across the roll-over of 32 bits."""
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -42,19 +45,21 @@ def _require(holds: bool) -> None:
         raise ValueError
 
 
-def unsigned(code: str, least: int = 0) -> Wire:
-    """Give an unsigned integer of at least `least`, as wide as the struct code `B`, `H` or `I`."""
-    limit = 256 ** struct.calcsize("<" + code) - 1
+def unsigned(code: str, least: int = 0, most: int | None = None) -> Wire:
+    """An unsigned integer from `least` to `most`, as wide as the struct code `B`, `H` or `I`."""
+    widest = 256 ** struct.calcsize("<" + code) - 1
+    limit = widest if most is None else most
 
     def pack(value: int) -> tuple[int]:
         _require(least <= value <= limit)
         return (value,)
 
     def unpack(value: int) -> int:
-        _require(least <= value)
+        _require(least <= value <= limit)
         return value
 
-    return Wire(code, f"{least} to {limit}", pack, unpack, f"value >= {least}" if least else "")
+    checks = [f"value >= {least}"] * (least > 0) + [f"value <= {limit}"] * (limit < widest)
+    return Wire(code, f"{least} to {limit}", pack, unpack, " && ".join(checks))
 
 
 def bits(code: str, names: dict[str, int]) -> Wire:
@@ -135,7 +140,8 @@ def _pack_box(box: tuple[int, int, int, int]) -> tuple[int, ...]:
 U8 = Annotated[int, unsigned("B")]
 U16 = Annotated[int, unsigned("H")]
 U32 = Annotated[int, unsigned("I")]
-Positive32 = Annotated[int, unsigned("I", least=1)]
+Counts = Annotated[int, unsigned("I", least=1, most=COUNTS_LIMIT)]
+CountsOrNone = Annotated[int, unsigned("I", most=COUNTS_LIMIT)]
 Score = Annotated[
     float,
     Wire("H", f"0.0 to 1.0, times {SCORE_STEPS}", _pack_score, _unpack_score, f"value <= {SCORE_STEPS}"),

@@ -13,8 +13,9 @@ from firmware_bridge.layout import (
     U16,
     U32,
     Box,
+    Counts,
+    CountsOrNone,
     Layout,
-    Positive32,
     Score,
     Sha256,
     Text16,
@@ -22,9 +23,10 @@ from firmware_bridge.layout import (
     bits,
     choice,
     choice_with_complement,
+    unsigned,
 )
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Goes up when an old peer would misread a new message; peers of different versions refuse each other."""
 
 
@@ -68,6 +70,7 @@ class FaultCode(IntEnum):
     LINK = 5
     OUTPUT = 6
     DRIFT = 7
+    BELT = 8
     OTHER = 255
 
     @property
@@ -195,16 +198,20 @@ class Changeover(Message, kind=7, reliable=True):
 
 @dataclass(frozen=True)
 class Settings(Message, kind=8, reliable=True):
-    """How the reject controller is to work: distances in encoder counts, times in milliseconds.
+    """How the reject controller works: distances in encoder counts, times in milliseconds.
 
     An eject is confirmed by the controller's input within `confirm_within` of its start (0 = there is no such input).
+    The belt moves by at least `least_travel` from one part to the next. While the belt stands, one eject holds the
+    valve for at most `longest_on_ms` (0 = without limit).
     """
 
-    eject_distance: U32
-    eject_length: Positive32
-    confirm_within: U32
-    deadline_ms: U16
+    eject_distance: Counts
+    eject_length: Counts
+    confirm_within: CountsOrNone
+    deadline_ms: Annotated[int, unsigned("H", least=1)]
     on_silence: Annotated[OnSilence, choice(OnSilence)] = OnSilence.REJECT_ALL
+    least_travel: Counts = 1
+    longest_on_ms: U16 = 0
 
 
 @dataclass(frozen=True)

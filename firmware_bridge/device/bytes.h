@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Little-endian numbers in byte buffers, whatever the processor's own order. */
 #ifndef EI_BYTES_H
 #define EI_BYTES_H

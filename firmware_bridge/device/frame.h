@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Frames on a byte stream: zero, COBS of (body + CRC-32), zero. See PROTOCOL.md, "Frame". */
 #ifndef EI_FRAME_H
 #define EI_FRAME_H

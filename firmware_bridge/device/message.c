@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Written by `python -m firmware_bridge.generate` from firmware_bridge/messages.py; change it there. */
 
 #include "message.h"
@@ -148,7 +149,7 @@ bool ei_unpack_fault(const uint8_t *in, size_t size, struct ei_fault *message)
         return false;
     }
     message->code = in[0];
-    if (!(message->code == 1 || message->code == 2 || message->code == 3 || message->code == 4 || message->code == 5 || message->code == 6 || message->code == 7 || message->code == 255)) {
+    if (!(message->code == 1 || message->code == 2 || message->code == 3 || message->code == 4 || message->code == 5 || message->code == 6 || message->code == 7 || message->code == 8 || message->code == 255)) {
         return false;
     }
     message->part_id = ei_get_u32(in + 1);
@@ -182,6 +183,8 @@ void ei_pack_settings(const struct ei_settings *message, uint8_t *out)
     ei_put_u32(out + 8, message->confirm_within);
     ei_put_u16(out + 12, message->deadline_ms);
     out[14] = message->on_silence;
+    ei_put_u32(out + 15, message->least_travel);
+    ei_put_u16(out + 19, message->longest_on_ms);
 }
 
 bool ei_unpack_settings(const uint8_t *in, size_t size, struct ei_settings *message)
@@ -190,16 +193,30 @@ bool ei_unpack_settings(const uint8_t *in, size_t size, struct ei_settings *mess
         return false;
     }
     message->eject_distance = ei_get_u32(in + 0);
+    if (!(message->eject_distance >= 1 && message->eject_distance <= 1073741824)) {
+        return false;
+    }
     message->eject_length = ei_get_u32(in + 4);
-    if (!(message->eject_length >= 1)) {
+    if (!(message->eject_length >= 1 && message->eject_length <= 1073741824)) {
         return false;
     }
     message->confirm_within = ei_get_u32(in + 8);
+    if (!(message->confirm_within <= 1073741824)) {
+        return false;
+    }
     message->deadline_ms = ei_get_u16(in + 12);
+    if (!(message->deadline_ms >= 1)) {
+        return false;
+    }
     message->on_silence = in[14];
     if (!(message->on_silence == 0 || message->on_silence == 1)) {
         return false;
     }
+    message->least_travel = ei_get_u32(in + 15);
+    if (!(message->least_travel >= 1 && message->least_travel <= 1073741824)) {
+        return false;
+    }
+    message->longest_on_ms = ei_get_u16(in + 19);
     return true;
 }
 

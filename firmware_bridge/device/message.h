@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Written by `python -m firmware_bridge.generate` from firmware_bridge/messages.py; change it there. */
 
 #ifndef EI_MESSAGE_H
@@ -8,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    EI_PROTOCOL_VERSION = 2,
+    EI_PROTOCOL_VERSION = 3,
     EI_MAX_BODY = 128,
     EI_MAX_RELIABLE = 37,
     EI_AGE_UNKNOWN = 65535,
@@ -22,7 +23,7 @@ enum {
     EI_RESULT_SIZE = 29,
     EI_FAULT_SIZE = 37,
     EI_CHANGEOVER_SIZE = 34,
-    EI_SETTINGS_SIZE = 15,
+    EI_SETTINGS_SIZE = 21,
     EI_COUNTERS_SIZE = 28,
     EI_OFFLINE_SIZE = 32,
     EI_BELT_POSITION_SIZE = 6,
@@ -72,6 +73,7 @@ enum {
     EI_FAULT_CODE_LINK = 5,
     EI_FAULT_CODE_OUTPUT = 6,
     EI_FAULT_CODE_DRIFT = 7,
+    EI_FAULT_CODE_BELT = 8,
     EI_FAULT_CODE_OTHER = 255,
 };
 
@@ -148,6 +150,8 @@ struct ei_settings {
     uint32_t confirm_within;
     uint16_t deadline_ms;
     uint8_t on_silence;
+    uint32_t least_travel;
+    uint16_t longest_on_ms;
 };
 void ei_pack_settings(const struct ei_settings *message, uint8_t *out);
 bool ei_unpack_settings(const uint8_t *in, size_t size, struct ei_settings *message);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One end of the framed line, the PLC's. See PROTOCOL.md, "Sessions" and "Delivery". */
 #ifndef EI_SESSION_H
 #define EI_SESSION_H

@@ -17,7 +17,10 @@ from firmware_bridge.messages import (
     Verdict,
 )
 
-_NOTE = "/* Written by `python -m firmware_bridge.generate` from firmware_bridge/messages.py; change it there. */\n"
+_NOTE = (
+    "/* SPDX-License-Identifier: Apache-2.0 */\n"
+    "/* Written by `python -m firmware_bridge.generate` from firmware_bridge/messages.py; change it there. */\n"
+)
 _C_TYPES = {"B": "uint8_t", "H": "uint16_t", "I": "uint32_t"}
 
 

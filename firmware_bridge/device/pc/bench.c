@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reject controller on a test bench: a library whose caller provides time, encoder, inputs and bytes. */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ struct bench {
     struct ei_hal hal;
     uint32_t time, encoder;
     uint8_t outputs;
+    bool started;
     uint8_t in[ROOM], out[ROOM];
     size_t in_size, out_size;
     uint32_t decided[DECIDED][4]; /* id, encoder, verdict, passed */
@@ -62,22 +64,28 @@ static void on_decided(void *user, const struct ei_part *part, bool passed)
     bench->decided_count++;
 }
 
-struct bench *bench_new(uint16_t number, const uint8_t *settings_payload, uint32_t time, uint32_t belt)
+struct bench *bench_new(uint16_t number, const uint32_t *chosen, uint32_t time, uint32_t belt, uint8_t encoder_bits)
 {
-    struct ei_settings settings;
+    /* Any numbers, so that invalid ones are for the controller to find. */
+    struct ei_settings settings = {chosen[0], chosen[1], chosen[2], (uint16_t)chosen[3], (uint8_t)chosen[4],
+                                   chosen[5], (uint16_t)chosen[6]};
     struct bench *bench = calloc(1, sizeof *bench);
-    if (bench == NULL || !ei_unpack_settings(settings_payload, EI_SETTINGS_SIZE, &settings)) {
-        free(bench);
+    if (bench == NULL) {
         return NULL;
     }
-    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, bench};
+    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, bench, encoder_bits};
     bench->hal = hal;
     bench->time = time;
     bench->encoder = belt;
-    ei_controller_start(&bench->controller, &bench->hal, number, &settings, 115200);
+    bench->started = ei_controller_start(&bench->controller, &bench->hal, number, &settings, 115200);
     bench->controller.on_decided = on_decided;
     bench->controller.user = bench;
     return bench;
+}
+
+bool bench_started(const struct bench *bench)
+{
+    return bench->started;
 }
 
 void bench_free(struct bench *bench)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a byte stream, and writes each valid message in it again, from its structure: what Python must find as well. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Coverage-guided fuzzing of the reject controller. The input is a program: what arrives, how time and belt go on.
  *
  * Whatever it is, nothing may crash, and a part may pass only if an OK for just this part was among the input. */
@@ -174,8 +175,8 @@ static void step(struct world *world, uint8_t what, uint8_t amount, const uint8_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct world world;
-    static const struct ei_settings settings = {1000, 100, 300, 50, EI_ON_SILENCE_STOP_LINE};
-    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &world};
+    static const struct ei_settings settings = {1000, 100, 300, 50, EI_ON_SILENCE_STOP_LINE, 1, 0};
+    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &world, 32};
     memset(&world, 0, sizeof world);
     world.hal = hal;
     world.time = world.encoder = 0u - 200;

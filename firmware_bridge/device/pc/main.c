@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reject controller as a process of this computer, at the far end of a pseudo-terminal, with a simulated belt. */
 #define _XOPEN_SOURCE 600
 #define _DEFAULT_SOURCE
@@ -115,8 +116,8 @@ int main(int count, char **words)
     struct line line = {open_terminal(), option(count, words, "--counts-per-ms", 10),
                         option(count, words, "--spacing", 200), option(count, words, "--parts", 100), 0, 0, 0, 0, false, false};
     struct ei_settings settings = {option(count, words, "--distance", 1000), 100, 0,
-                                   (uint16_t)option(count, words, "--deadline-ms", 250), EI_ON_SILENCE_REJECT_ALL};
-    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &line};
+                                   (uint16_t)option(count, words, "--deadline-ms", 250), EI_ON_SILENCE_REJECT_ALL, 1, 0};
+    struct ei_hal hal = {read_bytes, write_bytes, time_ms, encoder, set_outputs, &line, 32};
     struct timespec pause = {0, 500000};
     if (line.terminal < 0) {
         fprintf(stderr, "no pseudo-terminal: %s\n", strerror(errno));

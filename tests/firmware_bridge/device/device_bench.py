@@ -15,6 +15,8 @@ DEVICE = Path(__file__).resolve().parents[3] / "firmware_bridge" / "device"
 PART, EJECTED, RESET = 1, 2, 4
 EJECT, RUN, HEALTHY, ALARM = 1, 2, 4, 8
 
+SETTINGS_ORDER = tuple(Settings.LAYOUT.fields)
+
 
 def build(target: str, folder: Path) -> Path:
     """Build one target of the Makefile into `folder`; skips where there is no compiler.
@@ -41,12 +43,30 @@ class Decided:
 class Bench:
     """One controller; time in milliseconds and the encoder count are the caller's."""
 
-    def __init__(self, library: ctypes.CDLL, number: int, settings: Settings, now_ms: int, encoder: int) -> None:
-        self._library = library
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        number: int,
+        settings: Settings,
+        now_ms: int = 0,
+        encoder: int = 0,
+        *,
+        encoder_bits: int = 32,
+        unchecked: dict[str, int] | None = None,
+    ) -> None:
+        """`unchecked` replaces settings by numbers that `Settings` would refuse."""
+        self._library, self._counter = library, 2 ** min(32, encoder_bits)
+        chosen = {name: int(getattr(settings, name)) for name in SETTINGS_ORDER} | (unchecked or {})
+        values = (ctypes.c_uint32 * len(SETTINGS_ORDER))(*(chosen[name] for name in SETTINGS_ORDER))
         self._bench = ctypes.c_void_p(
-            library.bench_new(number, settings.LAYOUT.pack(settings), now_ms % 2**32, encoder % 2**32)
+            library.bench_new(number, values, now_ms % 2**32, encoder % self._counter, encoder_bits)
         )
         assert self._bench.value
+
+    @property
+    def started(self) -> bool:
+        """Whether the controller found its settings valid."""
+        return bool(self._library.bench_started(self._bench))
 
     def close(self) -> None:
         """Free its memory."""
@@ -58,7 +78,7 @@ class Bench:
 
     def poll(self, now_ms: int, encoder: int, inputs: int = 0) -> int:
         """Let it work once; gives its outputs."""
-        return int(self._library.bench_poll(self._bench, now_ms % 2**32, encoder % 2**32, inputs))
+        return int(self._library.bench_poll(self._bench, now_ms % 2**32, encoder % self._counter, inputs))
 
     def take(self) -> bytes:
         """Take what it has written."""
@@ -88,7 +108,15 @@ def load(folder: Path) -> ctypes.CDLL:
     """Build and load the library."""
     library = ctypes.CDLL(str(build("libbench.so", folder)))
     library.bench_new.restype = ctypes.c_void_p
-    library.bench_new.argtypes = [ctypes.c_uint16, ctypes.c_char_p, ctypes.c_uint32, ctypes.c_uint32]
+    library.bench_new.argtypes = [
+        ctypes.c_uint16,
+        ctypes.POINTER(ctypes.c_uint32),
+        ctypes.c_uint32,
+        ctypes.c_uint32,
+        ctypes.c_uint8,
+    ]
+    library.bench_started.argtypes = [ctypes.c_void_p]
+    library.bench_started.restype = ctypes.c_bool
     library.bench_feed.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
     library.bench_poll.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint8]
     library.bench_poll.restype = ctypes.c_uint8

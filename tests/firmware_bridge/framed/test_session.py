@@ -255,7 +255,7 @@ def test_a_frame_of_a_stranger_is_answered_by_a_hello_only(pair: Pair) -> None:
 
 @pytest.mark.parametrize(
     ("hello", "reason"),
-    [(Hello(Role.EDGE, "twin"), "role EDGE"), (Hello(Role.PLC, "new", protocol=3), "protocol version 3")],
+    [(Hello(Role.EDGE, "twin"), "role EDGE"), (Hello(Role.PLC, "old", protocol=2), "protocol version 2")],
 )
 def test_a_peer_that_does_not_fit_is_refused_once(hello: Hello, reason: str) -> None:
     pair = Pair(plc=Session(hello, 202, 0.0, TIMING))
