@@ -10,13 +10,13 @@ from bundle import first_problem
 from edge.errors import CameraError
 
 
-class Options(BaseModel):
+class AddressOptions(BaseModel):
     """What may stand behind the `?` of an address; each field's description has its unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Chosen = TypeVar("Chosen", bound=Options)
+Chosen = TypeVar("Chosen", bound=AddressOptions)
 
 
 def kind_of(address: str) -> str:

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_comp
 console = Console()
 
 
-class Table(Enum):
+class ExportTable(Enum):
     """What can be exported."""
 
     PARTS = "parts"
@@ -107,7 +107,7 @@ def report(records: Annotated[Path, typer.Argument(help="Database of verdicts, s
 def export(
     records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite.")],
     out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
-    table: Annotated[Table, typer.Option(help="What a row is.")] = Table.PARTS,
+    table: Annotated[ExportTable, typer.Option(help="What a row is.")] = ExportTable.PARTS,
 ) -> None:
     """Write the records as a table, also while the station runs."""
     from edge.records.export import export as write

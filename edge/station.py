@@ -25,14 +25,14 @@ from edge.errors import LineConfigError
 from edge.monitoring.drift import Drift
 from edge.monitoring.operator_service import Attendant
 from edge.page.feed import Feed
-from edge.page.outbox import Board
-from edge.page.snapshot import Glance
-from edge.page.state import StationState, Welcome
+from edge.page.outbox import Outbox
+from edge.page.snapshot import Snapshot
+from edge.page.state import StationInfo, StationState
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
 from edge.pipeline.inspector import Inspector, Sight
 from edge.pipeline.runtime import Runtime
-from edge.records.pictures import Pictures
+from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
 from edge.records.writer import Records
 from firmware_bridge.link import Link, open_link
@@ -45,7 +45,7 @@ ATTEND_S = 2.0
 
 
 OpenPage = Callable[
-    [PageSettings, Board, Callable[[], StationState], Callable[[], Manifest], Callable[[], Welcome]], Feed
+    [PageSettings, Outbox, Callable[[], StationState], Callable[[], Manifest], Callable[[], StationInfo]], Feed
 ]
 """Starts a page; see `Feed`."""
 
@@ -98,7 +98,7 @@ def open_station(
         attendant = Attendant(line.challenge, records, alarms)
         runtime.watch(attendant.add)
         if line.page is not None:
-            state = Glance(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: attendant.challenge)
+            state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: attendant.challenge)
             _open_page(line.page, runtime, records, state, equipment, opened)
         runtime.start()
         opened.enter_context(_attended(attendant))
@@ -152,21 +152,21 @@ def _own_watchers(
 
     yield Drift(line.drift, line.records, manifest, runtime.alarms).add
     if line.pictures is not None:
-        pictures = Pictures(line.pictures, records, manifest, runtime.alarms, free=equipment.free_bytes)
+        pictures = PictureStore(line.pictures, records, manifest, runtime.alarms, free=equipment.free_bytes)
         opened.callback(pictures.close)
         yield pictures.offer
 
 
 def _open_page(
-    settings: PageSettings, runtime: Runtime, records: Records, state: Glance, equipment: Equipment, opened: ExitStack
+    settings: PageSettings, runtime: Runtime, records: Records, state: Snapshot, equipment: Equipment, opened: ExitStack
 ) -> None:
-    def welcome() -> Welcome:
+    def welcome() -> StationInfo:
         asked = settings.model_dump(include={"title", "token", "shift_starts"})
-        return Welcome(**asked, records=str(records.path), next_number=records.last_number + 1)
+        return StationInfo(**asked, records=str(records.path), next_number=records.last_number + 1)
 
-    board = Board()
-    runtime.watch(board.add)
-    feed = equipment.open_page(settings, board, state, lambda: runtime.bundle.manifest, welcome)
+    outbox = Outbox()
+    runtime.watch(outbox.add)
+    feed = equipment.open_page(settings, outbox, state, lambda: runtime.bundle.manifest, welcome)
     opened.callback(feed.close)
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from edge.address import place_of, read_options
 from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, Received, check_settings
-from edge.cameras.features import GenicamOptions
+from edge.cameras.genicam_standard import GenicamOptions, announced_shape, to_image
 from edge.cameras.gobject import load
 from edge.cameras.live import LiveCamera
-from edge.cameras.pixels import announced_shape, to_image
 from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 

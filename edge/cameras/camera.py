@@ -30,7 +30,7 @@ class Frame:
 
 
 @dataclass
-class Health:
+class CameraHealth:
     """What has happened to a camera since it was opened."""
 
     connected: bool = True
@@ -55,7 +55,7 @@ class Camera(ABC):
     def __init__(self, address: str, clock: Clock = monotonic) -> None:
         self.address = address
         self.clock = clock
-        self.health = Health()
+        self.health = CameraHealth()
         self._exposures = 0
 
     def expose(self, age_s: float | None = 0.0) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bundle import Image
-from edge.address import Options
+from edge.address import AddressOptions
 from edge.cameras.matching.frame_sanity import FrameSanityOptions
 from edge.errors import CameraError
 
@@ -94,7 +94,7 @@ SETTING_TOLERANCE = 0.05
 """Sensors set exposure and gain in steps, of a line's time or so; beyond this share it is another setting."""
 
 
-def check_settings(address: str, options: Options, found: dict[str, object]) -> None:
+def check_settings(address: str, options: AddressOptions, found: dict[str, object]) -> None:
     """Compare what a device has taken over with what was asked for; what was not asked for (None) passes.
 
     Raises CameraError with option, found and expected.

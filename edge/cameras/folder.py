@@ -7,7 +7,7 @@ from pydantic import Field
 from bundle import OTHER_SUFFIXES, SUFFIXES, FrameError, read_image
 from edge.address import place_of, read_options
 from edge.cameras.camera import Clock, Frame
-from edge.cameras.matching.frame_sanity import FrameSanityOptions, Watch
+from edge.cameras.matching.frame_sanity import FrameSanity, FrameSanityOptions
 from edge.cameras.on_demand import RATE_HZ, OnDemandCamera
 from edge.cameras.registry import CameraKind
 from edge.errors import CameraError, CameraFinished, FrameDamaged
@@ -39,7 +39,7 @@ class FolderCamera(OnDemandCamera):
         self.files = files
         self.loop = options.loop
         self._bits = options.bits
-        self._sanity = Watch(options.frozen, options.black, options.saturated)
+        self._sanity = FrameSanity(options.frozen, options.black, options.saturated)
         self._grabbed = 0
 
     @property
@@ -57,7 +57,7 @@ class FolderCamera(OnDemandCamera):
             pixels = read_image(path, bits=self._bits)
         except FrameError as error:
             raise FrameDamaged(str(error), exposure) from None
-        problem = self._sanity.look(pixels)
+        problem = self._sanity.check(pixels)
         if problem:
             raise FrameDamaged(f"{path}: {problem}", exposure)
         return Frame(pixels, exposure, self.clock(), str(path))

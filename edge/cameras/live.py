@@ -8,10 +8,10 @@ from itertools import chain, repeat
 
 from edge.cameras.camera import Camera, Clock, Frame
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
-from edge.cameras.matching.frame_numbering import Unasked
-from edge.cameras.matching.frame_sanity import Watch
-from edge.cameras.matching.timestamps import Stamps
-from edge.cameras.matching.trigger_matching import Answer, Picture, choose_pairing
+from edge.cameras.matching.frame_numbering import FrameNumbering
+from edge.cameras.matching.frame_sanity import FrameSanity
+from edge.cameras.matching.timestamps import DeviceClock
+from edge.cameras.matching.trigger_matching import Answer, ArrivedFrame, choose_matching
 from edge.errors import CameraError, CameraLost, CameraTimeout, FrameDamaged
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ class LiveCamera(Camera):
         """Open the device for the first time; raises CameraError, as `connect` does."""
         super().__init__(address, clock)
         self._options, self._connect, self._back_off_s = options, connect, back_off_s
-        self._pairing = choose_pairing(options)
+        self._matching = choose_matching(options)
         self._outcomes: deque[Frame | FrameDamaged] = deque(maxlen=KEPT)
-        self._changed = threading.Condition()  # guards pairing, outcomes and health.connected
+        self._changed = threading.Condition()  # guards matching, outcomes and health.connected
         self._closing = threading.Event()
         device = connect()
         self._shape = device.shape
@@ -67,7 +67,7 @@ class LiveCamera(Camera):
     def _expose(self, exposure: int, age_s: float | None) -> None:
         with self._changed:
             if self.health.connected:
-                self._pairing.expose(exposure, self.clock(), age_s)
+                self._matching.expose(exposure, self.clock(), age_s)
             else:
                 self._outcomes.append(self._lost(exposure))
             self._changed.notify_all()
@@ -79,7 +79,9 @@ class LiveCamera(Camera):
                 "tells of the parts; change it"
             )
         with self._changed:
-            self._pairing = Unasked(self._options.frame_timeout_ms / 1e3, steady=self._options.trigger == "free")
+            self._matching = FrameNumbering(
+                self._options.frame_timeout_ms / 1e3, steady=self._options.trigger == "free"
+            )
 
     def _grab(self, timeout_s: float) -> Frame:
         with self._changed:
@@ -118,7 +120,7 @@ class LiveCamera(Camera):
             self.health.lost += 1
             self.health.connected = False
             self.health.last_error = reason
-            self._outcomes.extend(self._lost(exposure) for exposure in self._pairing.abandon())
+            self._outcomes.extend(self._lost(exposure) for exposure in self._matching.abandon())
             self._changed.notify_all()
 
     def _reopen(self) -> Device | None:
@@ -143,49 +145,50 @@ class LiveCamera(Camera):
 
     def _serve(self, device: Device) -> None:
         options = self._options
-        stamps = Stamps(options.latency_ms / 1e3)
-        watch = Watch(options.frozen, options.black, options.saturated)
+        device_clock = DeviceClock(options.latency_ms / 1e3)
+        sanity = FrameSanity(options.frozen, options.black, options.saturated)
         heard = self.clock()
         while not self._closing.is_set():
             received = device.receive(self._trigger_if_due(device))
             now = self.clock()
             heard = now if received is not None else heard
-            picture = (
-                None if received is None else self._picture(received, stamps.began(received.stamp, now), now, watch)
-            )
-            self._settle(picture, now)
-            if self._pairing.fault:
-                raise DeviceLost(self._pairing.fault)
+            arrived = None
+            if received is not None:
+                began = device_clock.began(received.stamp, now)
+                arrived = self._arrived(received, began, now, sanity)
+            self._settle(arrived, now)
+            if self._matching.fault:
+                raise DeviceLost(self._matching.fault)
             if options.trigger == "free" and now - heard >= options.silence_ms / 1e3:
                 raise DeviceLost(f"found no frame for {now - heard:.1f} s, expected a steady stream; check its cable")
 
     def _trigger_if_due(self, device: Device) -> float:
         """Trigger, or wait for a reason to; returns for how long to wait for a frame."""
         with self._changed:
-            if self._pairing.idle and not self._closing.is_set():
+            if self._matching.idle and not self._closing.is_set():
                 self._changed.wait(POLL_S)
-            idle, due = self._pairing.idle, self._pairing.due()
+            idle, due = self._matching.idle, self._matching.due()
         if due:
             device.trigger()
             with self._changed:
-                self._pairing.sent(self.clock())
+                self._matching.sent(self.clock())
         return 0.0 if idle else POLL_S
 
-    def _picture(self, received: Received, began: float, arrived: float, watch: Watch) -> Picture:
+    def _arrived(self, received: Received, began: float, at: float, sanity: FrameSanity) -> ArrivedFrame:
         pixels, problem = received.pixels, received.problem
         if pixels is not None and pixels.shape != self._shape:
             problem = f"found {describe(pixels.shape)}, expected {describe(self._shape)} as announced on opening"
         elif pixels is not None:
-            problem = watch.look(pixels)
-        return Picture(pixels, began, arrived, problem, received.number)
+            problem = sanity.check(pixels)
+        return ArrivedFrame(pixels, began, at, problem, received.number)
 
-    def _settle(self, picture: Picture | None, now: float) -> None:
+    def _settle(self, arrived: ArrivedFrame | None, now: float) -> None:
         with self._changed:
-            if picture is not None:
-                self._pairing.add(picture)
-            answers = self._pairing.settle(now)
+            if arrived is not None:
+                self._matching.add(arrived)
+            answers = self._matching.settle(now)
             self._outcomes.extend(map(self._outcome, answers))
-            self.health.unclaimed = self._pairing.unclaimed
+            self.health.unclaimed = self._matching.unclaimed
             if answers:
                 self._changed.notify_all()
 

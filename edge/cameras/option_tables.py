@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge.address import Options
+from edge.address import AddressOptions
 from edge.cameras.device import DeviceOptions
 from edge.cameras.registry import FILES, load_kind
 
@@ -30,7 +30,7 @@ def fill_in(document: str) -> str:
     return TABLE.sub(lambda found: found[1] + table(found[2]), document)
 
 
-def _own(model: type[Options]) -> dict[str, dict[str, Any]]:
+def _own(model: type[AddressOptions]) -> dict[str, dict[str, Any]]:
     """List the options that the kind adds to those of every live camera, or offers in another way."""
     options: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
     if model is DeviceOptions or not issubclass(model, DeviceOptions):
@@ -39,7 +39,7 @@ def _own(model: type[Options]) -> dict[str, dict[str, Any]]:
     return {name: about for name, about in options.items() if common.get(name) != about}
 
 
-def _row(name: str, about: dict[str, Any], model: type[Options]) -> str:
+def _row(name: str, about: dict[str, Any], model: type[AddressOptions]) -> str:
     field = model.model_fields[name]
     default = "required" if field.is_required() else "-" if field.default is None else f"`{_plain(field.default)}`"
     return f"| `{name}` | {_value(about)} | {default} | {about['description']} |\n"

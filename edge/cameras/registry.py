@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from time import monotonic
 
-from edge.address import Options, kind_of, shown
+from edge.address import AddressOptions, kind_of, shown
 from edge.cameras.camera import Camera, Clock
 from edge.errors import CameraError
 
@@ -14,7 +14,7 @@ from edge.errors import CameraError
 class CameraKind:
     """One kind of camera; its file imports the vendor's package only when a camera is opened."""
 
-    options: type[Options]
+    options: type[AddressOptions]
     open: Callable[[str, Clock], Camera]
 
 

@@ -4,14 +4,14 @@ from functools import lru_cache
 
 from pydantic import Field
 
-from edge.address import Options, read_options
+from edge.address import AddressOptions, read_options
 from edge.cameras.camera import Clock, Frame
 from edge.cameras.on_demand import RATE_HZ, OnDemandCamera
 from edge.cameras.registry import CameraKind
 from synthetic.tiles import Tile, draw_part
 
 
-class SyntheticOptions(Options):
+class SyntheticOptions(AddressOptions):
     """Options of `synthetic://`."""
 
     seed: int = Field(default=1, ge=0, description="which parts are drawn")

@@ -15,7 +15,7 @@ import numpy as np
 from bundle import Bundle, Image, resize
 from edge.cameras.camera import Clock, Frame
 from edge.cameras.on_demand import OnDemandCamera
-from edge.commands.bench_report import Measured, Way
+from edge.commands.bench_report import BenchFigures, RuntimeFigures
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PictureSettings
 from edge.engines.engine import Engine, Pending
@@ -24,7 +24,7 @@ from edge.errors import EngineError
 from edge.part import Part
 from edge.pipeline.inspector import Inspector
 from edge.pipeline.runtime import Runtime
-from edge.records.pictures import Pictures
+from edge.records.pictures import PictureStore
 from edge.records.summary import latencies_ms
 from edge.records.writer import Records
 from firmware_bridge.events import Acknowledged, Event
@@ -94,7 +94,7 @@ class InstantPlc:
 
 
 @dataclass
-class Course:
+class RuntimeRounds:
     """The runtime's rounds of one way to run it; each course has records of its own."""
 
     folder: Path
@@ -143,7 +143,7 @@ class Bench:
         """Frames per second of the engine alone, at its best: inputs made beforehand, or frames in all its slots."""
         return max(self._one_by_one(), self._overlapped()) if self._engine.slots > 1 else self._one_by_one()
 
-    def run(self, course: Course) -> None:
+    def run(self, course: RuntimeRounds) -> None:
         """Run one round of a course, from frames in memory to results handed to the link."""
         plc = InstantPlc(self._parts, course.open_parts)
         most = course.open_parts + 1  # a part counts as open until its watchers have seen it, the PLC is quicker
@@ -169,7 +169,7 @@ class Bench:
             )
 
     @contextmanager
-    def _kept(self, course: Course) -> Iterator[tuple[Records, list[Callable[[Part], None]]]]:
+    def _kept(self, course: RuntimeRounds) -> Iterator[tuple[Records, list[Callable[[Part], None]]]]:
         """Open the course's records with the pictures that it keeps, and close both."""
         records = Records(course.records)
         try:
@@ -177,7 +177,7 @@ class Bench:
                 yield records, []
                 return
             settings = PictureSettings(folder=course.folder / "pictures", one_in_good=EVERY_PICTURE)
-            pictures = Pictures(settings, records, lambda: self._bundle.manifest)
+            pictures = PictureStore(settings, records, lambda: self._bundle.manifest)
             try:
                 yield records, [pictures.offer]
             finally:
@@ -208,7 +208,7 @@ class Bench:
 
 def measure(
     bundle: Bundle, engine_name: str, threads: int | None, parts: int, rounds: int = ROUNDS, fitted: bool = False
-) -> Measured:
+) -> BenchFigures:
     """Measure a bundle on one engine, `parts` frames in each round of each way to run it.
 
     fitted: whether the frames are of the network's size already. Raises EngineError.
@@ -219,7 +219,10 @@ def measure(
         bare_per_s: list[float] = []
         with tempfile.TemporaryDirectory() as folder:
             pairs = {
-                name: (Course(Path(folder, name, "busy"), BUSY, kept), Course(Path(folder, name, "alone"), 1, kept))
+                name: (
+                    RuntimeRounds(Path(folder, name, "busy"), BUSY, kept),
+                    RuntimeRounds(Path(folder, name, "alone"), 1, kept),
+                )
                 for name, kept in (("no pictures", False), ("every picture", True))
             }
             for _ in range(rounds):
@@ -229,7 +232,7 @@ def measure(
             ways = {name: _way(*pair) for name, pair in pairs.items()}
     finally:
         engine.close()
-    return Measured(
+    return BenchFigures(
         bundle.manifest.name, bundle.id, engine.description, threads, parts, bare_per_s, bench.bare_ms, ways
     )
 
@@ -245,8 +248,8 @@ def _fitted(frame: Image, bundle: Bundle) -> Image:
     return resize(frame, spec.height, spec.width)
 
 
-def _way(busy: Course, alone: Course) -> Way:
-    return Way(
+def _way(busy: RuntimeRounds, alone: RuntimeRounds) -> RuntimeFigures:
+    return RuntimeFigures(
         per_s=busy.per_s,
         to_result_ms=alone.to_result_ms,
         around_engine_ms=alone.around_engine_ms,

@@ -13,7 +13,7 @@ from edge.records.summary import PERCENTILES, percentile_table
 
 
 @dataclass(frozen=True)
-class Way:
+class RuntimeFigures:
     """The runtime, run in one way."""
 
     per_s: Sequence[float]
@@ -29,7 +29,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchFigures:
     """Everything that a run of the bench has measured."""
 
     bundle: str
@@ -43,13 +43,13 @@ class Measured:
     """Frames per second of the bare engine, one entry per round."""
     bare_ms: Sequence[float]
     """Each frame's time through the bare engine."""
-    ways: Mapping[str, Way]
+    ways: Mapping[str, RuntimeFigures]
 
-    def ratio(self, way: Way) -> float:
+    def ratio(self, way: RuntimeFigures) -> float:
         """Throughput of the runtime over that of the bare engine: the median of the rounds."""
         return float(np.median(np.divide(way.per_s, self.bare_per_s)))
 
-    def overhead_ms(self, way: Way) -> dict[str, float]:
+    def overhead_ms(self, way: RuntimeFigures) -> dict[str, float]:
         """What the runtime adds to the bare engine's median, at each percentile of its parts."""
         return _percentiles(np.subtract(way.to_result_ms, np.median(self.bare_ms)))
 
@@ -68,7 +68,7 @@ class Measured:
             "runtime": {name: self._way_json(way) for name, way in self.ways.items()},
         }
 
-    def _way_json(self, way: Way) -> dict[str, Any]:
+    def _way_json(self, way: RuntimeFigures) -> dict[str, Any]:
         stages = {
             load: {stage: dict(zip(PERCENTILES, values, strict=True)) for stage, values in table.items()}
             for load, table in way.stages_ms.items()
@@ -84,7 +84,7 @@ class Measured:
         }
 
 
-def throughput_table(found: Measured) -> Table:
+def throughput_table(found: BenchFigures) -> Table:
     """The runtime's throughput beside the bare engine's, medians over the rounds."""
     table = Table("throughput", "per second", "of bare", "worst round", "best round")
     table.add_row("bare engine", f"{np.median(found.bare_per_s):.1f}")
@@ -95,7 +95,7 @@ def throughput_table(found: Measured) -> Table:
     return table
 
 
-def overhead_table(found: Measured) -> Table:
+def overhead_table(found: BenchFigures) -> Table:
     """What the runtime adds to a part that comes alone, from its frame in memory to its result on the link."""
     rows = [("bare engine", _percentiles(found.bare_ms))]
     for name, way in found.ways.items():
@@ -107,7 +107,7 @@ def overhead_table(found: Measured) -> Table:
     return percentile_table("one part at a time", [(name, tuple(row.values())) for name, row in rows])
 
 
-def stage_tables(found: Measured) -> list[Table]:
+def stage_tables(found: BenchFigures) -> list[Table]:
     """Latency by stage of parts that come one at a time, for each way."""
     return [percentile_table(f"stage, {name}", way.stages_ms["alone"].items()) for name, way in found.ways.items()]
 

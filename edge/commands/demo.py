@@ -12,7 +12,7 @@ from bundle import Verdict, encode_png, load_bundle
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PageSettings
 from edge.part import Part
-from edge.records.overlay import Picture, draw_sheet
+from edge.records.overlay import JudgedPicture, draw_sheet
 from edge.records.summary import latency_table
 from edge.station import open_station
 from firmware_bridge.parts import Report
@@ -28,7 +28,7 @@ PAGE_RATE_HZ = 1.5
 
 
 @dataclass
-class Tally:
+class DemoTally:
     """Verdicts against what the virtual camera knows to be true."""
 
     seed: int
@@ -38,7 +38,7 @@ class Tally:
     """Defective parts that were passed."""
     false_rejects: int = 0
     """Good parts that were rejected."""
-    rejected: list[Picture] = field(default_factory=list)
+    rejected: list[JudgedPicture] = field(default_factory=list)
 
     def add(self, part: Part) -> None:
         """Count one part, keeping its picture if it is rejected."""
@@ -52,7 +52,7 @@ class Tally:
         self.escapes += passed and truth is not None
         self.false_rejects += not passed and truth is None
         if not passed and view.frame is not None and view.masks is not None and len(self.rejected) < ON_SHEET:
-            self.rejected.append(Picture(view.frame.pixels, view.masks, view.defects, _caption(part, truth)))
+            self.rejected.append(JudgedPicture(view.frame.pixels, view.masks, view.defects, _caption(part, truth)))
 
 
 def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Console, page: bool = False) -> bool:
@@ -60,7 +60,7 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
 
     With the page, parts come slowly enough to be looked at. Raises BundleError, StationError or LinkError.
     """
-    tally = Tally(seed)
+    tally = DemoTally(seed)
     records = out / "records.sqlite"
     records.unlink(missing_ok=True)
     rate_hz = PAGE_RATE_HZ if page else None
@@ -90,7 +90,7 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
     return acknowledged == report.parts == parts and report.unanswered == 0
 
 
-def _summary(tally: Tally, report: Report, acknowledged: int) -> Table:
+def _summary(tally: DemoTally, report: Report, acknowledged: int) -> Table:
     defective = report.parts - tally.good
     table = Table("parts", str(report.parts))
     for name, count in sorted(tally.verdicts.items()):

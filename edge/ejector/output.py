@@ -7,16 +7,16 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from edge.address import Options, kind_of, parse_options
+from edge.address import AddressOptions, kind_of, parse_options
 from edge.errors import OutputError
 
 FILES = {"gpio": "gpio", "serial": "modem_line", "simulated": "simulated"}
 """File in this folder by the kind in the address; each has `open_here`."""
 
-Chosen = TypeVar("Chosen", bound=Options)
+Chosen = TypeVar("Chosen", bound=AddressOptions)
 
 
-class OutputOptions(Options):
+class OutputOptions(AddressOptions):
     """Options of every output."""
 
     active: Literal["high", "low"] = Field(default="high", description="level of the wire while the ejector fires")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import monotonic
 
-from edge.address import Options
+from edge.address import AddressOptions
 from edge.ejector.output import Output, read_options
 
 
@@ -38,5 +38,5 @@ class SimulatedOutput(Output):
 
 def open_here(address: str) -> SimulatedOutput:
     """Open `simulated://`."""
-    read_options(address, Options)
+    read_options(address, AddressOptions)
     return SimulatedOutput(address)

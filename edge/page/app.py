@@ -1,7 +1,9 @@
 """The addresses of the page; the only file that imports FastAPI."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,11 +12,10 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResp
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from edge.errors import RecordsError
+from edge.page.history import parts_before
 from edge.page.metrics import metrics_text
-from edge.page.notifier import Bell
-from edge.page.page_model import Desk
-from edge.page.part_queries import parts_before
-from edge.page.state import Bucket, Health, PageState, PartState
+from edge.page.page_model import PageModel
+from edge.page.state import ChartBar, HealthReport, PageState, PartState
 
 STATIC = Path(__file__).with_name("static")
 FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -33,24 +34,49 @@ Name = Literal["OK", "NG", "UNSURE", "TIMEOUT", "FAULT"]
 _bearer = HTTPBearer(auto_error=False, description="The `token` of `[page]` in line.toml, where there is one.")
 
 
-def make_app(desk: Desk) -> FastAPI:
-    """Make the page over what the desk knows. It reads; there is nothing that it can change."""
-    bell = Bell()
-    desk.changed = bell.ring
+class Notifier:
+    """Wakes all who wait; whoever is busy at the time misses the ring."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake them; from any thread."""
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._swing)
+
+    def _swing(self) -> None:
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for the next ring, but no longer than this."""
+        self._loop = asyncio.get_running_loop()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._rung.wait(), timeout_s)
+
+
+def make_app(model: PageModel) -> FastAPI:
+    """Make the page over what the model knows. It reads; there is nothing that it can change."""
+    notifier = Notifier()
+    model.changed = notifier.ring
     app = FastAPI(
-        title=desk.welcome.title,
+        title=model.welcome.title,
         description="What a station of edge-inspect is doing. Everything here is read only.",
         docs_url=None,  # its scripts come from the internet, which a line does not have
         redoc_url=None,
-        dependencies=[Depends(_guard(desk.welcome.token))],
+        dependencies=[Depends(_TokenGuard(model.welcome.token))],
     )
-    _add_page(app, desk.welcome.token)
-    _add_figures(app, desk)
-    _add_events(app, desk, bell)
+    _add_page(app, model.welcome.token)
+    _add_figures(app, model)
+    _add_events(app, model, notifier)
     return app
 
 
-class _guard:
+class _TokenGuard:
     """Lets nobody in who does not have the token."""
 
     def __init__(self, token: str | None) -> None:
@@ -90,18 +116,18 @@ def _add_page(app: FastAPI, token: str | None) -> None:
         return Response(files[name], media_type=FILES[name], headers=HEADERS)
 
 
-def _add_figures(app: FastAPI, desk: Desk) -> None:
+def _add_figures(app: FastAPI, model: PageModel) -> None:
     @app.get("/api/state")
     async def state() -> PageState:
         """All that the page shows."""
-        return desk.state()
+        return model.state()
 
     @app.get("/api/history")
     async def history(
         minutes: Annotated[int, Query(ge=1, le=24 * 60)] = 480, bars: Annotated[int, Query(ge=1, le=480)] = 96
-    ) -> list[Bucket]:
+    ) -> list[ChartBar]:
         """Parts and rejects of the last minutes, the oldest bar first."""
-        return desk.buckets(minutes, bars)
+        return model.buckets(minutes, bars)
 
     @app.get("/api/parts")
     def parts(
@@ -111,41 +137,41 @@ def _add_figures(app: FastAPI, desk: Desk) -> None:
     ) -> list[PartState]:
         """Parts as the records have them, the newest first."""
         try:
-            return parts_before(Path(desk.welcome.records), before, limit, verdict)
+            return parts_before(Path(model.welcome.records), before, limit, verdict)
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
 
     @app.get("/api/pictures/{number}/{camera}", response_class=Response)
     async def picture(number: int, camera: str) -> Response:
         """The picture of one view as JPEG, defects outlined; only those of the latest parts and rejects are there."""
-        content = desk.picture(number, camera)
+        content = model.picture(number, camera)
         if content is None:
             raise HTTPException(404, f"there is no picture of row {number}, camera {camera}, any more")
         return Response(content, media_type="image/jpeg", headers=HEADERS | {"Cache-Control": "max-age=3600"})
 
-    @app.get("/health", responses={503: {"model": Health}})
-    async def health(response: Response) -> Health:
+    @app.get("/health", responses={503: {"model": HealthReport}})
+    async def health(response: Response) -> HealthReport:
         """200 while parts are being inspected, else 503 with what is in the way; alarms alone are 200."""
-        found = desk.health()
+        found = model.health()
         response.status_code = 200 if found.healthy else 503
         return found
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """The figures in Prometheus' text format."""
-        return Response(metrics_text(desk), media_type="text/plain; version=0.0.4", headers=HEADERS)
+        return Response(metrics_text(model), media_type="text/plain; version=0.0.4", headers=HEADERS)
 
 
-def _add_events(app: FastAPI, desk: Desk, bell: Bell) -> None:
+def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
     watching = 0
 
     async def changes() -> AsyncIterator[str]:
         nonlocal watching
         watching += 1
         try:
-            while not desk.ended:
-                yield f"data: {desk.state().model_dump_json()}\n\n"
-                await bell.wait(BEAT_S)
+            while not model.ended:
+                yield f"data: {model.state().model_dump_json()}\n\n"
+                await notifier.wait(BEAT_S)
         finally:
             watching -= 1
 

@@ -18,10 +18,10 @@ from bundle import Manifest
 from edge.config.schema import PageSettings
 from edge.errors import PageError
 from edge.page.channel import write_message
-from edge.page.drawing import drawn
-from edge.page.outbox import Board
-from edge.page.state import Drawn, StationState, Update, Welcome
+from edge.page.outbox import Outbox
+from edge.page.state import StateUpdate, StationInfo, StationState, ViewPicture
 from edge.part import Part
+from edge.records.overlay import view_jpeg
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +43,10 @@ class Feed:
     def __init__(
         self,
         settings: PageSettings,
-        board: Board,
+        outbox: Outbox,
         station: Callable[[], StationState],
         manifest: Callable[[], Manifest],
-        welcome: Callable[[], Welcome],
+        welcome: Callable[[], StationInfo],
         retry_s: float = RETRY_S,
     ) -> None:
         """`station` gives the state of now, `manifest` that of the bundle in use, `welcome` a new page's beginning."""
@@ -56,7 +56,7 @@ class Feed:
         """Number of the page's process, 0 before the first."""
         self.tries = 0
         """How often the page was opened, or could not be."""
-        self._settings, self._board, self._retry_s = settings, board, retry_s
+        self._settings, self._outbox, self._retry_s = settings, outbox, retry_s
         self._station, self._manifest, self._welcome = station, manifest, welcome
         self._said = ""
         self._stop = threading.Event()
@@ -102,22 +102,22 @@ class Feed:
                 _end(page)
 
     def _tell(self, pipe: IO[bytes]) -> None:
-        self._board.take()  # what was noted before stands in the records
+        self._outbox.take()  # what was noted before stands in the records
         write_message(pipe, self._welcome())
         while True:
-            parts, pictured = self._board.take()
+            parts, pictured = self._outbox.take()
             for part in pictured:
                 self._draw(pipe, part)
-            write_message(pipe, Update(station=self._station(), parts=parts))
+            write_message(pipe, StateUpdate(station=self._station(), parts=parts))
             if self._stop.wait(TICK_S):
                 return
 
     def _draw(self, pipe: IO[bytes], part: Part) -> None:
         manifest = self._manifest()
         for view in part.views if part.bundle_id == manifest.id else ():
-            picture = drawn(view, manifest)
+            picture = view_jpeg(view, manifest)
             if picture is not None:
-                write_message(pipe, Drawn(number=part.number, camera=view.camera), picture)
+                write_message(pipe, ViewPicture(number=part.number, camera=view.camera), picture)
 
     def _say(self, problem: str) -> None:
         """Say a problem once, not with each try."""

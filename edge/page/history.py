@@ -1,15 +1,14 @@
 """What the page remembers: verdicts by the minute for a day, the latest parts, their pictures."""
 
-import sqlite3
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
-from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from math import ceil
 from pathlib import Path
 
 from bundle import Verdict
-from edge.page.state import Bucket, Count, Latency, PartState
+from edge.page.state import ChartBar, DefectState, Latency, PartState, VerdictCount
+from edge.records.database import reading
 
 MINUTE_S = 60
 KEPT_MINUTES = 25 * 60
@@ -19,6 +18,7 @@ REJECTS = 12
 PICTURED = REJECTS + 8
 """Parts whose pictures are kept: the rejects that are shown, and the latest ones."""
 GOOD = Verdict.OK.name
+_COLUMNS = "number, time, part_id, verdict, told, fault, sent_us, bundle_id"
 
 
 class History:
@@ -64,7 +64,7 @@ class History:
         """The cameras of whose views there are pictures."""
         return tuple(self._pictures.get(number, ()))
 
-    def since(self, start: datetime, now: datetime) -> Count:
+    def since(self, start: datetime, now: datetime) -> VerdictCount:
         """Count what has been reported since `start`, a whole minute; what is dated after `now` does not count."""
         first, last = (int(at.timestamp()) // MINUTE_S for at in (start, now))
         verdicts: Counter[str] = Counter()
@@ -73,9 +73,11 @@ class History:
                 verdicts.update(counts)
         parts, passed = verdicts.total(), verdicts[GOOD]
         yield_percent = 100 * passed / parts if parts else None
-        return Count(since=start, parts=parts, passed=passed, verdicts=dict(verdicts), yield_percent=yield_percent)
+        return VerdictCount(
+            since=start, parts=parts, passed=passed, verdicts=dict(verdicts), yield_percent=yield_percent
+        )
 
-    def buckets(self, now: datetime, minutes: int, bars: int) -> list[Bucket]:
+    def buckets(self, now: datetime, minutes: int, bars: int) -> list[ChartBar]:
         """Count parts and rejects of the last `minutes` in `bars` bars of whole minutes each, the oldest first."""
         width = max(1, ceil(minutes / bars))
         last = int(now.timestamp()) // MINUTE_S // width
@@ -84,7 +86,7 @@ class History:
             if minute // width in summed:
                 summed[minute // width].update(counts)
         return [
-            Bucket(
+            ChartBar(
                 time=datetime.fromtimestamp(bar * width * MINUTE_S, timezone.utc),
                 parts=counts.total(),
                 rejects=counts.total() - counts[GOOD],
@@ -107,7 +109,7 @@ class History:
 def recall(history: History, records: Path, next_number: int, now: datetime) -> None:
     """Take in the verdicts of the day before from the records, so that a page that starts anew still has them.
 
-    Raises sqlite3.Error.
+    Raises RecordsError.
     """
     since = (now - timedelta(minutes=KEPT_MINUTES)).isoformat(timespec="milliseconds")
     query = """
@@ -117,6 +119,33 @@ def recall(history: History, records: Path, next_number: int, now: datetime) -> 
         GROUP BY 1, 2 ORDER BY 1"""
     if not records.is_file():
         return
-    with closing(sqlite3.connect(f"{records.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+    with reading(records) as connection:
         for minute, verdict, parts in connection.execute(query, (next_number, since)):
             history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
+
+
+def parts_before(records: Path, before: int | None, limit: int, verdict: str | None) -> list[PartState]:
+    """Give the parts in rows before `before` (None: the latest), the newest first; raises RecordsError."""
+    wanted = [] if verdict is None else [int(Verdict[verdict])]
+    query = f"SELECT {_COLUMNS} FROM parts WHERE number < ?{' AND verdict = ?' if wanted else ''} "
+    with reading(records) as connection:
+        rows = connection.execute(query + "ORDER BY number DESC LIMIT ?", (before or 2**62, *wanted, limit)).fetchall()
+        found: dict[int, list[DefectState]] = {row[0]: [] for row in rows}
+        marks = ", ".join("?" * len(found))
+        defects = f"SELECT part, class, score, area_px, camera FROM defects WHERE part IN ({marks}) ORDER BY score DESC"
+        for number, name, score, area_px, camera in connection.execute(defects, tuple(found)):
+            found[number].append(DefectState(class_name=name, score=score, area_px=area_px, camera=camera))
+    return [
+        PartState(
+            number=number,
+            time=datetime.fromisoformat(time),
+            part_id=part_id,
+            verdict=Verdict(given).name,
+            told=Verdict(told).name,
+            defects=tuple(found[number]),
+            fault=fault,
+            latency_ms=None if sent_us is None else sent_us / 1e3,
+            bundle_id=bundle_id,
+        )
+        for number, time, part_id, given, told, fault, sent_us, bundle_id in rows
+    ]

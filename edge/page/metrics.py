@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.page.page_model import Desk
+from edge.page.page_model import PageModel
 from edge.page.state import VERDICTS, PageState, StationState
 
 COUNTERS = {
@@ -26,15 +26,15 @@ CAMERA_COUNTERS = {
 
 
 class _Station(Collector):
-    """Reads the desk each time that it is asked."""
+    """Reads the model each time that it is asked."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, model: PageModel) -> None:
+        self._model = model
 
     def collect(self) -> Iterator[Metric]:
         """Give every figure of now."""
-        state = self._desk.state()
-        yield _gauge("up", "1 while parts are being inspected", self._desk.health().healthy)
+        state = self._model.state()
+        yield _gauge("up", "1 while parts are being inspected", self._model.health().healthy)
         yield _gauge("silent_seconds", "For how long the station has said nothing", state.silent_s)
         if state.station is not None:
             yield from _of_station(state.station)
@@ -89,8 +89,8 @@ def _gauge(name: str, words: str, value: float) -> Metric:
     return GaugeMetricFamily(f"edge_inspect_{name}", words, value=float(value))
 
 
-def metrics_text(desk: Desk) -> bytes:
+def metrics_text(model: PageModel) -> bytes:
     """Give all figures in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Station(desk))
+    registry.register(_Station(model))
     return generate_latest(registry)

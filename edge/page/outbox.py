@@ -17,7 +17,7 @@ REJECTS_WAITING = 4
 DEFECTS_TOLD = 20
 
 
-class Board:
+class Outbox:
     """Holds what is new until it is taken; `add` is for the thread that reports and costs it some microseconds."""
 
     def __init__(self, utc: Callable[[], datetime] | None = None) -> None:

@@ -8,17 +8,17 @@ from urllib.parse import quote
 from edge.cameras.camera import Clock
 from edge.page.history import History
 from edge.page.state import (
-    Bucket,
+    ChartBar,
     Condition,
-    Drawn,
-    Health,
+    HealthReport,
+    PageMessage,
     PageState,
     PartState,
     ShownPart,
+    StateUpdate,
+    StationInfo,
     StationState,
-    Told,
-    Update,
-    Welcome,
+    ViewPicture,
 )
 from edge.wall_clock import SteadyClock, hour_start, latest_time_of_day
 
@@ -26,10 +26,10 @@ SILENT_S = 2.0
 """A station that has said nothing for so long is silent; it speaks four times a second."""
 
 
-class Desk:
+class PageModel:
     """Takes what comes through the pipe in one thread, answers readers in another."""
 
-    def __init__(self, welcome: Welcome, clock: Clock, utc: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, welcome: StationInfo, clock: Clock, utc: Callable[[], datetime] | None = None) -> None:
         self.welcome = welcome
         self.history = History()
         self.station: StationState | None = None
@@ -41,15 +41,15 @@ class Desk:
         self._heard_at = clock()
         self._lock = threading.Lock()
 
-    def take(self, message: Told, content: bytes) -> None:
+    def take(self, message: PageMessage, content: bytes) -> None:
         """Take one message of the pipe."""
         with self._lock:
-            if isinstance(message, Update):
+            if isinstance(message, StateUpdate):
                 self.station, self._heard_at = message.station, self._clock()
                 self.history.add(message.parts)
-            elif isinstance(message, Drawn):
+            elif isinstance(message, ViewPicture):
                 self.history.keep_picture(message.number, message.camera, content)
-        if isinstance(message, Update):
+        if isinstance(message, StateUpdate):
             self.changed()
 
     def end(self) -> None:
@@ -75,7 +75,7 @@ class Desk:
                 latency=self.history.latency(),
             )
 
-    def health(self) -> Health:
+    def health(self) -> HealthReport:
         """Say whether parts are being inspected."""
         with self._lock:
             station, condition = self.station, self._condition()
@@ -83,9 +83,9 @@ class Desk:
         if condition == "silent":
             reasons.append(f"the station has said nothing for {self._silent_s():.0f} s")
         alarms = tuple(alarm.name for alarm in station.alarms) if station else ()
-        return Health(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
+        return HealthReport(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
 
-    def buckets(self, minutes: int, bars: int) -> list[Bucket]:
+    def buckets(self, minutes: int, bars: int) -> list[ChartBar]:
         """Give the bars of the chart."""
         with self._lock:
             return self.history.buckets(self._utc(), minutes, bars)

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from sqlite3 import Error as SqliteError
 from time import monotonic
 
 import uvicorn
 
+from edge.errors import RecordsError
 from edge.page.app import make_app
 from edge.page.channel import read_messages
 from edge.page.history import recall
-from edge.page.page_model import Desk
-from edge.page.state import Told, Welcome
+from edge.page.page_model import PageModel
+from edge.page.state import PageMessage, StationInfo
 
 CONNECTIONS = 64
 """More at a time are answered with 503."""
@@ -31,18 +31,18 @@ def main(arguments: list[str]) -> None:
     (number,) = arguments
     messages = read_messages(sys.stdin.buffer)
     welcome, _ = next(messages, (None, b""))
-    if not isinstance(welcome, Welcome):
+    if not isinstance(welcome, StationInfo):
         return  # the station has ended already
-    desk = Desk(welcome, monotonic)
-    with suppress(SqliteError):  # a page without yesterday is better than none
-        recall(desk.history, Path(welcome.records), welcome.next_number, datetime.now(timezone.utc))
+    model = PageModel(welcome, monotonic)
+    with suppress(RecordsError):  # a page without yesterday is better than none
+        recall(model.history, Path(welcome.records), welcome.next_number, datetime.now(timezone.utc))
     with socket.socket(fileno=int(number)) as listening:
-        asyncio.run(_serve(desk, listening, messages))
+        asyncio.run(_serve(model, listening, messages))
 
 
-async def _serve(desk: Desk, listening: socket.socket, messages: Iterator[tuple[Told, bytes]]) -> None:
+async def _serve(model: PageModel, listening: socket.socket, messages: Iterator[tuple[PageMessage, bytes]]) -> None:
     config = uvicorn.Config(
-        make_app(desk),
+        make_app(model),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -54,8 +54,8 @@ async def _serve(desk: Desk, listening: socket.socket, messages: Iterator[tuple[
 
     def listen_to_station() -> None:
         for message, content in messages:
-            desk.take(message, content)
-        desk.end()
+            model.take(message, content)
+        model.end()
         server.should_exit = True
 
     threading.Thread(target=listen_to_station, name="station", daemon=True).start()

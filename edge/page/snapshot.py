@@ -12,7 +12,7 @@ from edge.records.writer import Records
 from edge.wall_clock import SteadyClock
 
 
-class Glance:
+class Snapshot:
     """Reads what the threads of the line write, without a lock: every figure is right, all of them together nearly."""
 
     def __init__(

@@ -9,13 +9,13 @@ VERDICTS = ("OK", "NG", "UNSURE", "TIMEOUT", "FAULT")
 Condition = Literal["running", "alarm", "waiting", "failed", "silent"]
 
 
-class Told(BaseModel):
+class PageMessage(BaseModel):
     """A frozen table; what stands beside a key is its description in the page's OpenAPI document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class CameraState(Told):
+class CameraState(PageMessage):
     """One camera."""
 
     name: str
@@ -29,7 +29,7 @@ class CameraState(Told):
     last_error: str
 
 
-class AlarmState(Told):
+class AlarmState(PageMessage):
     """One thing that somebody has to look after."""
 
     name: str
@@ -40,7 +40,7 @@ class AlarmState(Told):
     """The part that it concerns, 0 where it is none."""
 
 
-class StationState(Told):
+class StationState(PageMessage):
     """The station at one moment."""
 
     time: datetime
@@ -76,7 +76,7 @@ class StationState(Told):
     """Why the disk refuses rows at present, empty while it takes them."""
 
 
-class DefectState(Told):
+class DefectState(PageMessage):
     """One defect."""
 
     class_name: str
@@ -86,7 +86,7 @@ class DefectState(Told):
     camera: str
 
 
-class PartState(Told):
+class PartState(PageMessage):
     """One part with its verdict."""
 
     number: int
@@ -106,7 +106,7 @@ class PartState(Told):
     bundle_id: str = ""
 
 
-class Welcome(Told):
+class StationInfo(PageMessage):
     """The first thing that a page is told."""
 
     title: str
@@ -119,14 +119,14 @@ class Welcome(Told):
     """Row of the first part that this page will be told of; the earlier ones stand in the records."""
 
 
-class Update(Told):
+class StateUpdate(PageMessage):
     """What is new: the station's state, and the parts since the last update."""
 
     station: StationState
     parts: tuple[PartState, ...] = ()
 
 
-class Drawn(Told):
+class ViewPicture(PageMessage):
     """The picture of one view follows, as JPEG."""
 
     number: int
@@ -140,7 +140,7 @@ class ShownPart(PartState):
     """Addresses by camera."""
 
 
-class Count(Told):
+class VerdictCount(PageMessage):
     """Verdicts of a span of time."""
 
     since: datetime
@@ -152,7 +152,7 @@ class Count(Told):
     """Passed parts of a hundred; null without any part."""
 
 
-class Bucket(Told):
+class ChartBar(PageMessage):
     """Verdicts of one bar of the chart."""
 
     time: datetime
@@ -161,7 +161,7 @@ class Bucket(Told):
     rejects: int
 
 
-class Latency(Told):
+class Latency(PageMessage):
     """Trigger to sent result, over the latest parts."""
 
     parts: int
@@ -170,7 +170,7 @@ class Latency(Told):
     worst_ms: float
 
 
-class PageState(Told):
+class PageState(PageMessage):
     """All that the page shows."""
 
     title: str
@@ -183,14 +183,14 @@ class PageState(Told):
     last: ShownPart | None
     rejects: tuple[ShownPart, ...]
     """The latest parts that were not OK, the newest first."""
-    hour: Count
+    hour: VerdictCount
     """Since the hour began."""
-    shift: Count
+    shift: VerdictCount
     """Since the shift began."""
     latency: Latency | None
 
 
-class Health(Told):
+class HealthReport(PageMessage):
     """Whether parts are being inspected."""
 
     healthy: bool

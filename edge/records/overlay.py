@@ -17,12 +17,16 @@ GAP_PX = 6
 COLUMNS = 8
 LINE_SHARE = 320
 """A picture of so many pixels, or less, has lines one pixel wide; a larger one wider lines."""
+PAGE_PX = 800
+"""Longer side of a picture on the operator's page."""
+JPEG_QUALITY = 82
+"""In percent."""
 PALETTE = ((230, 75, 60), (60, 160, 240), (250, 200, 40), (90, 210, 110), (200, 110, 230))
 """RGB, one per class in channel order; used again from the start where there are more."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class JudgedPicture:
     """One frame for the sheet."""
 
     pixels: Image
@@ -32,7 +36,7 @@ class Picture:
     caption: str
 
 
-def draw_sheet(pictures: Sequence[Picture], thresholds: Sequence[Threshold]) -> Image:
+def draw_sheet(pictures: Sequence[JudgedPicture], thresholds: Sequence[Threshold]) -> Image:
     """Draw up to any number of pictures into one RGB image, uint8 [H, W, 3].
 
     The outline of each mask at its class's level is drawn in the class's colour, with the box of its defects.
@@ -64,10 +68,22 @@ def inspected(view: View, manifest: Manifest, longest_px: int | None = None) -> 
     height, width = seen.shape[:2]
     scale = min(1.0, longest_px / max(height, width)) if longest_px else 1.0
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return outline(Picture(seen, masks, moved, ""), list(manifest.thresholds.values()), size)
+    return outline(JudgedPicture(seen, masks, moved, ""), list(manifest.thresholds.values()), size)
 
 
-def outline(picture: Picture, thresholds: Sequence[Threshold], size: tuple[int, int]) -> Image:
+def view_jpeg(view: View, manifest: Manifest, longest_px: int = PAGE_PX) -> bytes | None:
+    """Encode a view with its outlined defects as JPEG; None where there is no frame."""
+    image = inspected(view, manifest, longest_px)
+    if image is None:
+        return None
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    if not done:
+        raise ValueError(f"camera {view.camera}: the picture of {image.shape} could not be made a JPEG")
+    return content.tobytes()
+
+
+def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple[int, int]) -> Image:
     """Draw one picture with its defects at this size (width, height); RGB, uint8 [H, W, 3]."""
     thick = max(1, max(size) // LINE_SHARE)
     image = picture.pixels if picture.pixels.ndim == 3 else cv2.cvtColor(picture.pixels, cv2.COLOR_GRAY2RGB)
@@ -86,7 +102,7 @@ def outline(picture: Picture, thresholds: Sequence[Threshold], size: tuple[int, 
     return image
 
 
-def _cell(picture: Picture, thresholds: Sequence[Threshold]) -> Image:
+def _cell(picture: JudgedPicture, thresholds: Sequence[Threshold]) -> Image:
     height, width = picture.pixels.shape[:2]
     scale = CELL_PX / max(height, width)
     image = outline(picture, thresholds, (max(1, round(width * scale)), max(1, round(height * scale))))

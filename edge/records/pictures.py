@@ -36,7 +36,7 @@ Order = tuple[Part, str, Manifest]
 """A part, the rank of its pictures, the bundle in use."""
 
 
-class Pictures:
+class PictureStore:
     """Keeps each part's pictures as the settings ask; `offer` is for the thread that reports.
 
     A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as it came; beside it lies

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bundle import load_bundle
-from edge.engines.tensorrt_.build import build_ahead, open_on_gpu, workshop_ahead
-from edge.engines.tensorrt_.plan_key import Edition, Options
+from edge.engines.tensorrt_.build import ahead_of_time_builder, build_ahead, open_on_gpu
+from edge.engines.tensorrt_.plan_key import BuildOptions, Edition
 from export.benchmark.benchmark import Speed, advice, measure, speed_table
 
 
@@ -31,7 +31,7 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
         optimization_level: Annotated[int, typer.Option(min=0, max=5, help="Build time against speed.")] = 3,
     ) -> None:
         """Build the TensorRT engine of each bundle, or find it in the cache; check and measure them on this GPU."""
-        options = Options(workspace_mib=workspace_mib, optimization_level=optimization_level)
+        options = BuildOptions(workspace_mib=workspace_mib, optimization_level=optimization_level)
         loaded = [load_bundle(folder) for folder in bundles]
 
         def say(line: str) -> None:
@@ -45,9 +45,9 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
                 bar.update(task, description=phase, completed=done, total=steps, visible=done < steps)
 
             if ahead_of_time is not None:
-                workshop = workshop_ahead(edition or "tensorrt_rtx", ahead_of_time, options, progress, say)
+                builder = ahead_of_time_builder(edition or "tensorrt_rtx", ahead_of_time, options, progress, say)
                 for bundle in loaded:
-                    build_ahead(bundle, workshop, batch)
+                    build_ahead(bundle, builder, batch)
                 say("not checked on golden frames, not measured: that is done on the GPU, by the same command")
                 return
             speeds: list[Speed] = []

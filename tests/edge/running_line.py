@@ -17,7 +17,7 @@ from edge.config.schema import PageSettings
 from edge.ejector.simulated import SimulatedOutput
 from edge.engines.engine import Engine
 from edge.errors import CameraFinished
-from edge.page.state import StationState, Welcome
+from edge.page.state import StationInfo, StationState
 from edge.part import Part
 from edge.pipeline.runtime import Runtime
 from edge.station import Equipment, open_station
@@ -75,7 +75,7 @@ class ClosedPage:
     outbox: object
     state: Callable[[], StationState]
     manifest: Callable[[], Manifest]
-    welcome: Callable[[], Welcome]
+    welcome: Callable[[], StationInfo]
 
     def close(self) -> None:
         """Nothing is held."""

@@ -16,8 +16,8 @@ declare_torchvision_operators()
 pytest.importorskip("segmentation_models_pytorch", reason="not installed: pip install 'edge-inspect[peers]'")
 
 from bundle import InputSpec, Threshold  # noqa: E402
-from edge.engines.tensorrt_.api import Order, open_tensorrt  # noqa: E402
-from edge.engines.tensorrt_.plan_key import Options  # noqa: E402
+from edge.engines.tensorrt_.api import BuildRequest, open_tensorrt  # noqa: E402
+from edge.engines.tensorrt_.plan_key import BuildOptions  # noqa: E402
 from export.bundles.assemble import open_draft  # noqa: E402
 from export.graph.cleanup import to_bytes  # noqa: E402
 from export.graph.from_checkpoint import BundleNetwork, Source  # noqa: E402
@@ -69,7 +69,7 @@ def test_the_builder_takes_a_peer(peer: Peer) -> None:
         pytest.skip("TensorRT for RTX is not installed: pip install tensorrt-rtx-cu13")
     tensorrt = open_tensorrt("tensorrt_rtx")
     manifest = manifest_of(peer.graph, SPEC, CLASSES)
-    order = Order(to_bytes(peer.graph), manifest, tensorrt.target("", "8.6"), 1, Options())
+    order = BuildRequest(to_bytes(peer.graph), manifest, tensorrt.target("", "8.6"), 1, BuildOptions())
     plan, _, _ = tensorrt.build(order, io.StringIO(), None, lambda phase, done, steps: None)
 
     assert len(plan) > 10_000

@@ -6,7 +6,7 @@ import pytest
 
 from firmware_bridge.messages import Result, Trigger, Verdict
 from firmware_bridge.parts import Ledger
-from tools.fault_rig.account import Account, Row, compare
+from tools.fault_rig.account import Account, AccountRow, compare
 from tools.fault_rig.witness import Evidence, Reported
 
 GOOD, BAD, UNHEARD = 1, 2, 3
@@ -45,8 +45,8 @@ class Trial:
         return problem
 
 
-def row(number: int, part: int, verdict: str, link: str = "acknowledged") -> Row:
-    return Row(number, part, verdict, verdict, "bundle", link)
+def row(number: int, part: int, verdict: str, link: str = "acknowledged") -> AccountRow:
+    return AccountRow(number, part, verdict, verdict, "bundle", link)
 
 
 def truth(part: int) -> str | None:

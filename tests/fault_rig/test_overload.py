@@ -3,20 +3,20 @@
 import pytest
 
 from firmware_bridge.messages import Result, Trigger, Verdict
-from firmware_bridge.parts import Decision, PartRecord
-from tools.fault_rig.overload import Course, Phase, check
+from firmware_bridge.parts import PartFate, PartRecord
+from tools.fault_rig.overload import OverloadRun, Phase, check
 
 
 def part(number: int, triggered_s: float, verdict: Verdict, took_s: float = 0.05) -> PartRecord:
     if verdict is Verdict.NONE:
-        return PartRecord(Trigger(number, 0), triggered_s, decision=Decision.REJECTED)
+        return PartRecord(Trigger(number, 0), triggered_s, decision=PartFate.REJECTED)
     result = Result(number, 0, verdict, latency_us=round(took_s * 1e6))
-    return PartRecord(Trigger(number, 0), triggered_s, triggered_s + took_s, result, Decision.REJECTED)
+    return PartRecord(Trigger(number, 0), triggered_s, triggered_s + took_s, result, PartFate.REJECTED)
 
 
-def course(overloaded: list[PartRecord], after: list[PartRecord]) -> Course:
+def course(overloaded: list[PartRecord], after: list[PartRecord]) -> OverloadRun:
     phases = [Phase(2, 20, 0.0, 10.0, tuple(overloaded)), Phase(1, 10, 10.0, 20.0, tuple(after))]
-    return Course(sustainable=10, phases=phases, parts=[*overloaded, *after])
+    return OverloadRun(sustainable=10, phases=phases, parts=[*overloaded, *after])
 
 
 GOOD_END = [part(3, 10.1, Verdict.OK), part(4, 10.2, Verdict.NG)]

@@ -15,7 +15,7 @@ from tools.fault_rig.witness import Evidence
 
 
 @dataclass(frozen=True)
-class Row:
+class AccountRow:
     """One part on record."""
 
     number: int
@@ -38,21 +38,21 @@ Expected = Callable[[int, str], str]
 """The verdict that a bundle, named by its id, gives on a part's own picture when it is asked directly."""
 
 
-def read_rows(path: Path) -> tuple[list[Row], str]:
+def read_rows(path: Path) -> tuple[list[AccountRow], str]:
     """Read the records of a stopped station, with what SQLite says of the file: "ok" if it is whole."""
     with closing(sqlite3.connect(path)) as connection:
         whole = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
         columns = "number, part_id, verdict, told, bundle_id, link"
         rows = connection.execute(f"SELECT {columns} FROM parts ORDER BY number").fetchall()
     return [
-        Row(n, part, Verdict(verdict).name, Verdict(told).name, *rest) for n, part, verdict, told, *rest in rows
+        AccountRow(n, part, Verdict(verdict).name, Verdict(told).name, *rest) for n, part, verdict, told, *rest in rows
     ], whole
 
 
 def compare(
     parts: Sequence[PartRecord],
     report: Report,
-    rows: Sequence[Row],
+    rows: Sequence[AccountRow],
     evidence: Evidence,
     truth: Callable[[int], str | None],
     expected: Expected,
@@ -73,7 +73,7 @@ def compare(
 
 
 def _counts(
-    parts: Sequence[PartRecord], report: Report, rows: Sequence[Row], truth: Callable[[int], str | None]
+    parts: Sequence[PartRecord], report: Report, rows: Sequence[AccountRow], truth: Callable[[int], str | None]
 ) -> dict[str, int]:
     verdicts = Counter(row.verdict for row in rows)
     heard = {row.part_id for row in rows}
@@ -91,7 +91,9 @@ def _counts(
     }
 
 
-def _triggers_against_rows(parts: Sequence[PartRecord], rows: Sequence[Row], evidence: Evidence) -> Iterator[str]:
+def _triggers_against_rows(
+    parts: Sequence[PartRecord], rows: Sequence[AccountRow], evidence: Evidence
+) -> Iterator[str]:
     """Every trigger that the station heard has one row, and nothing else has."""
     known = {part.trigger.part_id for part in parts}
     counted = Counter(row.part_id for row in rows)
@@ -108,7 +110,7 @@ def _triggers_against_rows(parts: Sequence[PartRecord], rows: Sequence[Row], evi
             yield f"row {row.number}: {row.verdict} for part {row.part_id}, reported as {reported}"
 
 
-def _results_against_rows(parts: Sequence[PartRecord], report: Report, rows: Sequence[Row]) -> Iterator[str]:
+def _results_against_rows(parts: Sequence[PartRecord], report: Report, rows: Sequence[AccountRow]) -> Iterator[str]:
     """What the PLC was told stands in the row, what the row says was acknowledged has reached the PLC."""
     by_part = {row.part_id: row for row in rows}
     for part in parts:
@@ -134,7 +136,7 @@ def _order(evidence: Evidence) -> Iterator[str]:
             yield f"row {after.row} was reported after row {before.row}"
 
 
-def _good_without_inspection(rows: Sequence[Row], evidence: Evidence) -> Iterator[str]:
+def _good_without_inspection(rows: Sequence[AccountRow], evidence: Evidence) -> Iterator[str]:
     """A part that is OK has been photographed itself, and the engine has answered on that very picture."""
     told_good = {row.number for row in rows if "OK" in (row.verdict, row.told)}
     for part in evidence.reported:
@@ -150,7 +152,7 @@ def _good_without_inspection(rows: Sequence[Row], evidence: Evidence) -> Iterato
 
 
 def _verdict_against_bundle(
-    rows: Sequence[Row], truth: Callable[[int], str | None], expected: Expected
+    rows: Sequence[AccountRow], truth: Callable[[int], str | None], expected: Expected
 ) -> Iterator[str]:
     """A verdict that is not the truth is the network's own mistake: the bundle, asked directly, makes it as well."""
     for row in rows:

@@ -62,7 +62,7 @@ class Phase:
 
 
 @dataclass
-class Course:
+class OverloadRun:
     """What happened, as the PLC saw it."""
 
     fastest: float = 0.0
@@ -75,9 +75,9 @@ class Course:
     problems: list[str] = field(default_factory=list)
 
 
-def run(bundle: Path, stretch_s: float, places: Places) -> Course:
+def run(bundle: Path, stretch_s: float, places: Places) -> OverloadRun:
     """Measure the sustainable rate, then give the station multiples of it for `stretch_s` each."""
-    course = Course()
+    course = OverloadRun()
     with ExitStack() as opened:
         places.disk.mkdir(parents=True)
         places.line.write_text(line_text(places, bundle, ON_DEMAND, BAUD), encoding="utf-8")
@@ -98,7 +98,7 @@ def run(bundle: Path, stretch_s: float, places: Places) -> Course:
     return course
 
 
-def _measure(plc: PlcSimulator, course: Course) -> None:
+def _measure(plc: PlcSimulator, course: OverloadRun) -> None:
     time.sleep(MEASURE_S / 4)  # the first parts are slower than the others
     before = len(plc.report().round_trips_s)
     time.sleep(MEASURE_S)
@@ -115,7 +115,7 @@ def _measure(plc: PlcSimulator, course: Course) -> None:
     course.sustainable = rate
 
 
-def _overload(plc: PlcSimulator, stretch_s: float, course: Course) -> None:
+def _overload(plc: PlcSimulator, stretch_s: float, course: OverloadRun) -> None:
     rates = [factor * course.sustainable for factor in FACTORS]
     times = [_stretch(plc, rate, stretch_s) for rate in rates]  # one at the heels of the other
     _let_run_empty(plc)
@@ -139,7 +139,7 @@ def _between(parts: Sequence[PartRecord], begins_s: float, ends_s: float) -> tup
     return tuple(part for part in parts if begins_s <= part.triggered_s < ends_s)
 
 
-def check(course: Course) -> list[str]:
+def check(course: OverloadRun) -> list[str]:
     """List what does not hold: deadlines, verdicts, order, recovery."""
     found = [f"no answer in order: {line}" for line in _overtaken(course.parts)]
     for phase in course.phases:

@@ -9,7 +9,7 @@ SETTLE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """One way in which a place can fail; `lasts_s` is the shortest and longest time of it."""
 
     name: str
@@ -23,21 +23,25 @@ class Place:
     name: str
     every_s: float
     """Mean pause."""
-    kinds: tuple[Kind, ...]
+    kinds: tuple[FaultKind, ...]
 
 
 PLACES = (
-    Place("camera", 60, (Kind("camera lost", (0.2, 5)), Kind("camera frozen", (0.2, 3)))),
-    Place("engine", 60, (Kind("engine error", (0.05, 1)), Kind("engine crash", (0.05, 1)))),
-    Place("disk", 60, (Kind("slow disk", (0.1, 3)), Kind("full disk", (0.5, 8)))),
-    Place("wire", 30, (Kind("link cut", (0.05, 3)), Kind("link unplugged", (0.2, 3)), Kind("noise", (0.2, 5)))),
-    Place("reload", 45, (Kind("good bundle", (0, 0)), Kind("bad bundle", (0, 0)))),
+    Place("camera", 60, (FaultKind("camera lost", (0.2, 5)), FaultKind("camera frozen", (0.2, 3)))),
+    Place("engine", 60, (FaultKind("engine error", (0.05, 1)), FaultKind("engine crash", (0.05, 1)))),
+    Place("disk", 60, (FaultKind("slow disk", (0.1, 3)), FaultKind("full disk", (0.5, 8)))),
+    Place(
+        "wire",
+        30,
+        (FaultKind("link cut", (0.05, 3)), FaultKind("link unplugged", (0.2, 3)), FaultKind("noise", (0.2, 5))),
+    ),
+    Place("reload", 45, (FaultKind("good bundle", (0, 0)), FaultKind("bad bundle", (0, 0)))),
 )
 """Long enough to be noticed and recovered from, short enough that all of them meet in an hour."""
 
 
 @dataclass(frozen=True)
-class Fault:
+class PlannedFault:
     """One fault, in seconds from the start of the trial."""
 
     begins_s: float
@@ -46,13 +50,15 @@ class Fault:
     kind: str
 
 
-def draw_plan(seed: int, length_s: float, density: float = 1.0, places: tuple[Place, ...] = PLACES) -> list[Fault]:
+def draw_plan(
+    seed: int, length_s: float, density: float = 1.0, places: tuple[Place, ...] = PLACES
+) -> list[PlannedFault]:
     """Draw the faults of a trial in the order of their beginnings; a density of 2 halves the pauses."""
     plan = [fault for place in places for fault in _strike(Random(f"{seed} {place.name}"), length_s, density, place)]
     return sorted(plan, key=lambda fault: fault.begins_s)
 
 
-def _strike(random: Random, length_s: float, density: float, place: Place) -> Iterator[Fault]:
+def _strike(random: Random, length_s: float, density: float, place: Place) -> Iterator[PlannedFault]:
     end_s = SETTLE_S
     while True:
         begin_s = end_s + random.expovariate(density / place.every_s)
@@ -60,4 +66,4 @@ def _strike(random: Random, length_s: float, density: float, place: Place) -> It
         end_s = begin_s + random.uniform(*kind.lasts_s)
         if end_s > length_s - SETTLE_S:
             return
-        yield Fault(begin_s, end_s, place.name, kind.name)
+        yield PlannedFault(begin_s, end_s, place.name, kind.name)

@@ -12,7 +12,7 @@ from typing import Any
 from firmware_bridge.parts import PartRecord, Report
 from tools.fault_rig.line_text import PLC_DEADLINE_S
 from tools.fault_rig.places import Places
-from tools.fault_rig.plan import Fault, draw_plan
+from tools.fault_rig.plan import PlannedFault, draw_plan
 from tools.fault_rig.process import wait_until
 from tools.fault_rig.rig import Rig, open_rig
 
@@ -23,7 +23,7 @@ START_S = 60.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class SoakSettings:
     """What a soak is to be."""
 
     hours: float
@@ -34,7 +34,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SoakSample:
     """The station's process at a moment, in seconds from the start."""
 
     at_s: float
@@ -44,14 +44,14 @@ class Sample:
 
 
 @dataclass
-class Course:
+class SoakRun:
     """What happened in a trial, as seen from outside the station."""
 
     started: float = 0.0
     """When the first result had come, in seconds of the monotonic clock."""
     length_s: float = 0.0
-    samples: list[Sample] = field(default_factory=list)
-    struck: list[Fault] = field(default_factory=list)
+    samples: list[SoakSample] = field(default_factory=list)
+    struck: list[PlannedFault] = field(default_factory=list)
     """With the moments at which they really began and ended."""
     reloads: dict[str, int] = field(default_factory=dict)
     parts: list[PartRecord] = field(default_factory=list)
@@ -59,9 +59,9 @@ class Course:
     problems: list[str] = field(default_factory=list)
 
 
-def run(settings: Settings, places: Places, stop: threading.Event) -> Course:
+def run(settings: SoakSettings, places: Places, stop: threading.Event) -> SoakRun:
     """Run a trial, ended early by `stop`; its samples and faults are written down as they come."""
-    course = Course()
+    course = SoakRun()
     with open_rig(places, settings.bundles, settings.rate, settings.seed) as rig:
         if wait_until(lambda: bool(rig.plc.report().round_trips_s) or not rig.station.alive, START_S):
             _strike(rig, settings, places, stop, course)
@@ -71,12 +71,12 @@ def run(settings: Settings, places: Places, stop: threading.Event) -> Course:
     return course
 
 
-def _strike(rig: Rig, settings: Settings, places: Places, stop: threading.Event, course: Course) -> None:
+def _strike(rig: Rig, settings: SoakSettings, places: Places, stop: threading.Event, course: SoakRun) -> None:
     course.started, length_s = time.monotonic(), settings.hours * 3600
     plan = draw_plan(settings.seed, length_s, settings.density)
     due = [(fault.begins_s, True, fault) for fault in plan] + [(fault.ends_s, False, fault) for fault in plan]
     due.sort(key=lambda event: event[0])
-    begun: dict[Fault, float] = {}
+    begun: dict[PlannedFault, float] = {}
     with places.samples.open("w") as samples, places.faults.open("w") as faults:
         while (now := time.monotonic() - course.started) < length_s and not stop.wait(TICK_S):
             course.length_s = now
@@ -93,7 +93,7 @@ def _strike(rig: Rig, settings: Settings, places: Places, stop: threading.Event,
                 _write(faults, {"at_s": now, "kind": fault.kind, "on": on})
             if not course.samples or now >= course.samples[-1].at_s + SAMPLE_S:
                 process = rig.station
-                course.samples.append(Sample(now, process.memory_mib(), process.open_files(), process.threads()))
+                course.samples.append(SoakSample(now, process.memory_mib(), process.open_files(), process.threads()))
                 _write(samples, asdict(course.samples[-1]))
             rig.tick()
     for fault, at_s in begun.items():  # those that an early end cuts short
@@ -101,7 +101,7 @@ def _strike(rig: Rig, settings: Settings, places: Places, stop: threading.Event,
         course.struck.append(replace(fault, begins_s=at_s, ends_s=course.length_s))
 
 
-def _end(rig: Rig, places: Places, course: Course) -> None:
+def _end(rig: Rig, places: Places, course: SoakRun) -> None:
     """Let the belt run empty, stop the station, take the accounts."""
     rig.plc.pace(0)
     time.sleep(2 * PLC_DEADLINE_S)

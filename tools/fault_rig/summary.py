@@ -14,7 +14,7 @@ from tools.fault_rig.belt import truth
 from tools.fault_rig.bundles import ask_directly
 from tools.fault_rig.places import Places
 from tools.fault_rig.slope import Slope, fit
-from tools.fault_rig.soak import Course, Settings
+from tools.fault_rig.soak import SoakRun, SoakSettings
 from tools.fault_rig.witness import read_evidence
 
 WARM_UP = 1 / 6
@@ -37,8 +37,8 @@ class Limits:
 class Summary:
     """Everything that is said of a soak."""
 
-    settings: Settings
-    course: Course
+    settings: SoakSettings
+    course: SoakRun
     account: Account
     memory: Slope
     files: Slope
@@ -78,7 +78,7 @@ class Summary:
         return table
 
 
-def sum_up(settings: Settings, course: Course, places: Places, limits: Limits) -> Summary:
+def sum_up(settings: SoakSettings, course: SoakRun, places: Places, limits: Limits) -> Summary:
     """Hold the accounts of a trial that is over against each other."""
     if course.report is None:
         raise ValueError("the trial is not over")
@@ -107,7 +107,7 @@ def leaks(memory: Slope, files: Slope, limits: Limits) -> list[str]:
     return found
 
 
-def _calm_counts(course: Course) -> dict[str, int]:
+def _calm_counts(course: SoakRun) -> dict[str, int]:
     """Count the parts that no fault can have touched, and those of them that were not judged all the same."""
     spans = [(fault.begins_s - 1, fault.ends_s + CALM_S) for fault in course.struck]
     calm = [

@@ -3,13 +3,13 @@
 from collections import deque
 from statistics import median
 
-from edge.cameras.matching.trigger_matching import Answer, Pairing, Picture
+from edge.cameras.matching.trigger_matching import Answer, ArrivedFrame, TriggerMatching
 
 LEARNED = 15
 """Intervals of which the middle one is the camera's period; until there are so many, no gap is found by time."""
 
 
-class Unasked(Pairing):
+class FrameNumbering(TriggerMatching):
     """Numbers the frames as they come; where some were lost on the way, it leaves out as many numbers.
 
     Lost frames show in the device's own count. `steady`: without one they show in the times of a camera that runs at
@@ -20,7 +20,7 @@ class Unasked(Pairing):
         super().__init__(timeout_s)
         self._steady = steady
         self._exposure = 0
-        self._last: Picture | None = None
+        self._last: ArrivedFrame | None = None
         self._intervals: deque[float] = deque(maxlen=LEARNED)
 
     def settle(self, now: float) -> list[Answer]:
@@ -39,7 +39,7 @@ class Unasked(Pairing):
         self._exposure, self._last = self._exposure + 1, None
         return [self._exposure]
 
-    def _lost_before(self, picture: Picture) -> int:
+    def _lost_before(self, picture: ArrivedFrame) -> int:
         if self._last is None:
             return 0
         if picture.number is not None and self._last.number is not None:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from bundle import Image
-from edge.address import Options
+from edge.address import AddressOptions
 
 STEP = 4
 """Brightness is judged on every fourth pixel of every fourth row: a sixteenth of the work, for a verdict on areas."""
@@ -14,7 +14,7 @@ BRIGHT_SHARE = 1e-3
 """Hot pixels are fewer than this; a part under light has more."""
 
 
-class FrameSanityOptions(Options):
+class FrameSanityOptions(AddressOptions):
     """Limits beyond which a frame is a FAULT."""
 
     frozen: bool = Field(default=True, description="1: a frame that is identical to the one before is a fault")
@@ -29,14 +29,14 @@ class FrameSanityOptions(Options):
     )
 
 
-class Watch:
+class FrameSanity:
     """Looks at every frame of one device, in their order; see `FrameSanityOptions` for the limits."""
 
     def __init__(self, frozen: bool, black: int, saturated: float) -> None:
         self._frozen, self._black, self._saturated = frozen, black, saturated
         self._last: int | None = None
 
-    def look(self, pixels: Image) -> str:
+    def check(self, pixels: Image) -> str:
         """Say what is wrong with this frame: found, expected, what to do; empty if nothing is."""
         before, self._last = self._last, zlib.crc32(np.ascontiguousarray(pixels).data)
         sample = pixels[::STEP, ::STEP]

@@ -6,7 +6,7 @@ WINDOW_S = 10.0
 """Clocks differ by up to 1e-4, so over this window by at most 1 ms."""
 
 
-class Stamps:
+class DeviceClock:
     """Translates the stamps of a device's own clock.
 
     The frame that came through quickest shows how the two clocks stand: no frame can arrive before it is taken. A frame

@@ -15,12 +15,12 @@ MISSES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class ArrivedFrame:
     """A frame that has arrived, or the reason why there is none."""
 
     pixels: Image | None
     began: float = 0.0
-    """When its exposure began, in seconds of the camera's clock; see `Stamps`."""
+    """When its exposure began, in seconds of the camera's clock; see `DeviceClock`."""
     arrived: float = 0.0
     problem: str = ""
     number: int | None = None
@@ -28,7 +28,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Claim:
+class PendingExposure:
     """An exposure that waits for its frame."""
 
     exposure: int
@@ -38,10 +38,10 @@ class Claim:
     """For how long it was there when the exposure was asked for; None if nobody knows."""
 
 
-Answer = tuple[int, Picture]
+Answer = tuple[int, ArrivedFrame]
 
 
-class Pairing(ABC):
+class TriggerMatching(ABC):
     """Takes exposures and frames in the order of their times, answers the exposures in their order."""
 
     def __init__(self, timeout_s: float) -> None:
@@ -50,14 +50,14 @@ class Pairing(ABC):
         self.unclaimed = 0
         """Frames that nobody asked for."""
         self._timeout_s = timeout_s
-        self._claims: deque[Claim] = deque()
-        self._pictures: deque[Picture] = deque()
+        self._claims: deque[PendingExposure] = deque()
+        self._pictures: deque[ArrivedFrame] = deque()
 
     def expose(self, exposure: int, at: float, age_s: float | None = 0.0) -> None:
         """Note an exposure that is asked for now, `at`, of a part that has been there for `age_s`."""
-        self._claims.append(Claim(exposure, at - (age_s or 0.0), age_s))
+        self._claims.append(PendingExposure(exposure, at - (age_s or 0.0), age_s))
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: ArrivedFrame) -> None:
         """Note a frame."""
         self._pictures.append(picture)
 
@@ -86,14 +86,14 @@ class Pairing(ABC):
         self.fault = ""
         return exposures
 
-    def _missed(self, claim: Claim, now: float) -> bool:
+    def _missed(self, claim: PendingExposure, now: float) -> bool:
         return now - claim.at >= self._timeout_s
 
-    def _missing(self) -> Picture:
-        return Picture(None, problem=f"found no frame within {self._timeout_s * 1e3:.0f} ms, expected one")
+    def _missing(self) -> ArrivedFrame:
+        return ArrivedFrame(None, problem=f"found no frame within {self._timeout_s * 1e3:.0f} ms, expected one")
 
 
-class FreeRun(Pairing):
+class FreeRunMatching(TriggerMatching):
     """The first frame whose exposure began after the exposure was asked for; no frame serves twice.
 
     A part that had been there for longer than `late_s` has moved on and gets none.
@@ -122,12 +122,12 @@ class FreeRun(Pairing):
         self._pictures.clear()
         return answers
 
-    def _too_late(self, age_s: float) -> Picture:
+    def _too_late(self, age_s: float) -> ArrivedFrame:
         late = f"found its message {age_s * 1e3:.0f} ms late, expected at most {self._late_s * 1e3:.0f} ms"
-        return Picture(None, problem=f"{late}; check the wire to the PLC and window_ms")
+        return ArrivedFrame(None, problem=f"{late}; check the wire to the PLC and window_ms")
 
 
-class HardwareTrigger(Pairing):
+class HardwareTriggerMatching(TriggerMatching):
     """The one frame that began within `window_s` of the PLC's message, if it is nobody else's.
 
     It is handed over when its window is past, so that no later message can claim it. A frame without a message is a
@@ -143,7 +143,7 @@ class HardwareTrigger(Pairing):
         self._doubtful_from = float("-inf")
         self._reopened = False
         self._last_at = float("-inf")
-        self._stray: Picture | None = None
+        self._stray: ArrivedFrame | None = None
         self._misses = 0
 
     def settle(self, now: float) -> list[Answer]:
@@ -164,7 +164,7 @@ class HardwareTrigger(Pairing):
         self._misses, self._reopened = 0, True
         return super().abandon()
 
-    def _answer(self, claim: Claim, now: float) -> Picture | None:
+    def _answer(self, claim: PendingExposure, now: float) -> ArrivedFrame | None:
         mine = [picture for picture in self._pictures if self._within(picture, claim.at)]
         if not mine:
             return self._miss(claim) if self._missed(claim, now) else None
@@ -174,14 +174,14 @@ class HardwareTrigger(Pairing):
         neighbours = [self._last_at, *(other.at for other in self._claims if other is not claim)]
         shared = any(self._within(picture, at) for picture in mine for at in neighbours)
         if shared or len(mine) > 1:
-            return Picture(None, problem=self._doubt(len(mine)))
+            return ArrivedFrame(None, problem=self._doubt(len(mine)))
         self._pictures.remove(mine[0])
         late_s = self._late_s if claim.age_s is None else self._timeout_s
         if claim.at - self._doubtful_from < late_s:
-            return Picture(None, problem=self._perhaps_late(claim, late_s))
+            return ArrivedFrame(None, problem=self._perhaps_late(claim, late_s))
         return mine[0]
 
-    def _within(self, picture: Picture, at: float) -> bool:
+    def _within(self, picture: ArrivedFrame, at: float) -> bool:
         return abs(picture.began - at) <= self._window_s
 
     def _doubt(self, frames: int) -> str:
@@ -190,19 +190,19 @@ class HardwareTrigger(Pairing):
             "expected one of its own; set window_ms to less than half of the shortest time between two parts"
         )
 
-    def _perhaps_late(self, claim: Claim, late_s: float) -> str:
+    def _perhaps_late(self, claim: PendingExposure, late_s: float) -> str:
         before_ms, late_ms = (claim.at - self._doubtful_from) * 1e3, late_s * 1e3
         return (
             f"found a frame without a message {before_ms:.0f} ms before its message, which may be that one's, come "
             f"late; expected a message for each frame for {late_ms:.0f} ms; check the wire to the PLC"
         )
 
-    def _miss(self, claim: Claim) -> Picture:
+    def _miss(self, claim: PendingExposure) -> ArrivedFrame:
         self._misses += (claim.age_s or 0.0) <= self._window_s  # a late message is not the camera's fault
         if self._misses >= MISSES:
             self.fault = f"found no frame for {MISSES} triggers in a row, expected one for each"
         apart = "none at all" if self._stray is None else f"the last one {(self._stray.began - claim.at) * 1e3:+.0f} ms"
-        return Picture(
+        return ArrivedFrame(
             None,
             problem=f"found no frame within {self._window_s * 1e3:.0f} ms of the trigger's message ({apart} from it), "
             "expected one; check the sensor's wire, latency_ms and window_ms",
@@ -220,7 +220,7 @@ class HardwareTrigger(Pairing):
             self.unclaimed += 1
 
 
-class SoftwareTrigger(Pairing):
+class SoftwareTriggerMatching(TriggerMatching):
     """The frame that follows the trigger; the next trigger is sent when that frame is here.
 
     After a trigger without a frame, or a frame without a trigger, nothing tells the next frame from a late one, so the
@@ -245,7 +245,7 @@ class SoftwareTrigger(Pairing):
         """Note that the trigger has been sent."""
         self._sent = at
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: ArrivedFrame) -> None:
         """Note a frame."""
         if self._sent is None or self._pictures:
             self.unclaimed += 1
@@ -261,7 +261,7 @@ class SoftwareTrigger(Pairing):
                 f"could not be triggered within {self._late_s * 1e3:.0f} ms: its message came late, or the exposure "
                 "before was not finished"
             )
-            answers.append((self._claims.popleft().exposure, Picture(None, problem=late)))
+            answers.append((self._claims.popleft().exposure, ArrivedFrame(None, problem=late)))
         return answers
 
     def abandon(self) -> list[int]:
@@ -283,11 +283,11 @@ class SoftwareTrigger(Pairing):
         return [(self._claims.popleft().exposure, picture)]
 
 
-def choose_pairing(options: DeviceOptions) -> Pairing:
+def choose_matching(options: DeviceOptions) -> TriggerMatching:
     """Choose the rule for the way a camera is triggered."""
     timeout_s, window_s, late_s = options.frame_timeout_ms / 1e3, options.window_ms / 1e3, options.late_ms / 1e3
     if options.trigger == "software":
-        return SoftwareTrigger(timeout_s, window_s)
+        return SoftwareTriggerMatching(timeout_s, window_s)
     if options.trigger == "hardware":
-        return HardwareTrigger(timeout_s, window_s, late_s)
-    return FreeRun(timeout_s, window_s)
+        return HardwareTriggerMatching(timeout_s, window_s, late_s)
+    return FreeRunMatching(timeout_s, window_s)

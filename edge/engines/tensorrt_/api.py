@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from bundle import Manifest
 from edge.engines.tensorrt_.driver import Memory, Stream
-from edge.engines.tensorrt_.plan_key import ANY_GPU, Edition, Options, Target
+from edge.engines.tensorrt_.plan_key import ANY_GPU, BuildOptions, Edition, PlanTarget
 from edge.errors import DeviceError, EngineError, EngineMissing, PlanRefused
 
 Progress = Callable[[str, int, int], None]
@@ -27,15 +27,15 @@ INSTALL = {
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """What to build."""
 
     model: bytes
     """The ONNX file."""
     manifest: Manifest
-    target: Target
+    target: PlanTarget
     batch: int
-    options: Options
+    options: BuildOptions
     ahead: bool = False
     """Whether the GPU is elsewhere."""
 
@@ -67,12 +67,12 @@ class TensorRt:
         self._trt = trt
         self._words = _listener(trt)
 
-    def target(self, gpu: str, compute_capability: str) -> Target:
+    def target(self, gpu: str, compute_capability: str) -> PlanTarget:
         """What a plan for this GPU is kept under: TensorRT for RTX builds for all GPUs of a compute capability."""
-        return Target(gpu=gpu if self.edition == "tensorrt" else ANY_GPU, compute_capability=compute_capability)
+        return PlanTarget(gpu=gpu if self.edition == "tensorrt" else ANY_GPU, compute_capability=compute_capability)
 
     def build(
-        self, order: Order, log: IO[str], timings: bytes | None, progress: Progress
+        self, request: BuildRequest, log: IO[str], timings: bytes | None, progress: Progress
     ) -> tuple[bytes, bytes | None, float]:
         """Build a plan; minutes on a Jetson.
 
@@ -84,11 +84,11 @@ class TensorRt:
         try:
             builder = trt.Builder(self._words)
             network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-            self._parse(network, order)
-            config = self._configured(builder, order, timings, progress)
+            self._parse(network, request)
+            config = self._configured(builder, request, timings, progress)
             plan = builder.build_serialized_network(network, config)
             if plan is None:
-                raise self._failure(order, "TensorRT cannot build it")
+                raise self._failure(request, "TensorRT cannot build it")
             return bytes(plan), self._measured(config), perf_counter() - start
         finally:
             self._words.log_to(None)
@@ -109,24 +109,24 @@ class TensorRt:
             f"{self.version}: could not {what} ({self._words.trouble()}); is the GPU's memory full? See dmesg"
         )
 
-    def _parse(self, network: Any, order: Order) -> None:
+    def _parse(self, network: Any, request: BuildRequest) -> None:
         parser = self._trt.OnnxParser(network, self._words)
-        if not parser.parse(order.model):
+        if not parser.parse(request.model):
             problem = parser.get_error(0)
-            raise self._failure(order, f"TensorRT cannot read the graph ({problem.desc().strip()})")
+            raise self._failure(request, f"TensorRT cannot read the graph ({problem.desc().strip()})")
 
-    def _configured(self, builder: Any, order: Order, timings: bytes | None, progress: Progress) -> Any:
+    def _configured(self, builder: Any, request: BuildRequest, timings: bytes | None, progress: Progress) -> Any:
         trt = self._trt
         config = builder.create_builder_config()
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.options.workspace_mib << 20)
-        config.builder_optimization_level = order.options.optimization_level
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.options.workspace_mib << 20)
+        config.builder_optimization_level = request.options.optimization_level
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         config.progress_monitor = _monitor(trt, progress)
         profile = builder.create_optimization_profile()
-        profile.set_shape("frames", order.shape, order.shape, order.shape)
+        profile.set_shape("frames", request.shape, request.shape, request.shape)
         config.add_optimization_profile(profile)
         if self.edition == "tensorrt_rtx":
-            self._aim(config, order)
+            self._aim(config, request)
         else:
             timing_cache = config.create_timing_cache(timings or b"")
             config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
@@ -139,23 +139,24 @@ class TensorRt:
         timing_cache = config.get_timing_cache()
         return bytes(timing_cache.serialize())
 
-    def _aim(self, config: Any, order: Order) -> None:
+    def _aim(self, config: Any, request: BuildRequest) -> None:
         """Tell TensorRT for RTX which GPU to build for; TensorRT itself builds for the one that it runs on.
 
         A GPU that is here may be one that has no name there: then TensorRT says whether it builds for it.
         """
-        trt, architecture = self._trt, order.target.architecture
+        trt, architecture = self._trt, request.target.architecture
         known = trt.ComputeCapability.__members__
         name = architecture.replace("_", "").upper()
-        if name not in known and order.ahead:
+        if name not in known and request.ahead:
             offered = ", ".join(member.replace("SM", "sm_") for member in known if member.startswith("SM"))
             raise EngineError(f"{self.version}: found {architecture}, expected one of {offered}")
         config.num_compute_capabilities = 1
         config.set_compute_capability(known.get(name, trt.ComputeCapability.CURRENT), 0)
 
-    def _failure(self, order: Order, what: str) -> EngineError:
+    def _failure(self, request: BuildRequest, what: str) -> EngineError:
         return EngineError(
-            f"{order.manifest.name}: {what}; {self._words.trouble()}; export the bundle again or report it with the log"
+            f"{request.manifest.name}: {what}; {self._words.trouble()}; "
+            "export the bundle again or report it with the log"
         )
 
 

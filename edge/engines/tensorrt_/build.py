@@ -13,32 +13,32 @@ import numpy as np
 
 from bundle import Bundle, GoldenMismatch, Image
 from edge.engines.tensorrt_ import launch_mode as launching
-from edge.engines.tensorrt_.api import Order, Progress, TensorRt, open_tensorrt
+from edge.engines.tensorrt_.api import BuildRequest, Progress, TensorRt, open_tensorrt
 from edge.engines.tensorrt_.driver import Driver
 from edge.engines.tensorrt_.engine import StreamEngine
 from edge.engines.tensorrt_.plan_cache import PlanCache, make_entry
-from edge.engines.tensorrt_.plan_key import Edition, Key, Options, Target
+from edge.engines.tensorrt_.plan_key import BuildOptions, Edition, PlanKey, PlanTarget
 from edge.engines.tensorrt_.preprocess_kernel import cubin
-from edge.engines.tensorrt_.pycuda_driver import Cuda, ask_driver
+from edge.engines.tensorrt_.pycuda_driver import CudaDriver, ask_driver
 from edge.errors import EngineError, PlanRefused
 
 log = logging.getLogger(__name__)
 
-DEFAULTS = Options()
+DEFAULTS = BuildOptions()
 
 
-def _in_silence(phase: str, done: int, steps: int) -> None:
+def _no_progress(phase: str, done: int, steps: int) -> None:
     """No progress."""
 
 
 @dataclass(frozen=True)
-class Workshop:
+class PlanBuilder:
     """Where plans come from: the cache first, TensorRT if it has none."""
 
     tensorrt: TensorRt
-    target: Target
-    options: Options = DEFAULTS
-    progress: Progress = _in_silence
+    target: PlanTarget
+    options: BuildOptions = DEFAULTS
+    progress: Progress = _no_progress
     say: Callable[[str], None] = log.info
     ahead: bool = False
     """Whether the GPU is elsewhere."""
@@ -53,15 +53,15 @@ class Workshop:
         self.say(f"{bundle.manifest.name}: building an engine, because: {reason}")
         return self._build(bundle, cache, key), True
 
-    def throw_away(self, bundle: Bundle, batch: int, reason: str) -> None:
+    def discard_plan(self, bundle: Bundle, batch: int, reason: str) -> None:
         """Remove the plan that `plan` gave, for a reason that is said."""
         key = self.key(bundle, batch)
         PlanCache.of(bundle).discard(key)
         self.say(f"{bundle.manifest.name}: engine {key.name} thrown away, because: {reason}")
 
-    def key(self, bundle: Bundle, batch: int) -> Key:
+    def key(self, bundle: Bundle, batch: int) -> PlanKey:
         """What the bundle's plan is kept under."""
-        return Key(
+        return PlanKey(
             onnx_sha256=hashlib.sha256(bundle.model.read_bytes()).hexdigest(),
             tensorrt=self.tensorrt.version,
             target=self.target,
@@ -69,12 +69,14 @@ class Workshop:
             options=self.options,
         )
 
-    def _build(self, bundle: Bundle, cache: PlanCache, key: Key) -> bytes:
-        order = Order(bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options, self.ahead)
+    def _build(self, bundle: Bundle, cache: PlanCache, key: PlanKey) -> bytes:
+        request = BuildRequest(
+            bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options, self.ahead
+        )
         timings = re.sub(r"[^\w.]+", "-", f"{key.tensorrt}-{key.target.gpu}.timings")
         with cache.log(key) as words:
             try:
-                plan, measured, seconds = self.tensorrt.build(order, words, cache.read(timings), self.progress)
+                plan, measured, seconds = self.tensorrt.build(request, words, cache.read(timings), self.progress)
             except EngineError as error:
                 raise EngineError(f"{error}; TensorRT's own words are in {words.name}") from None
         cache.store(make_entry(key, bundle, plan, seconds), plan)
@@ -84,44 +86,44 @@ class Workshop:
         return plan
 
 
-def workshop_ahead(
+def ahead_of_time_builder(
     edition: Edition,
     architecture: str,
-    options: Options = DEFAULTS,
-    progress: Progress = _in_silence,
+    options: BuildOptions = DEFAULTS,
+    progress: Progress = _no_progress,
     say: Callable[[str], None] = log.info,
-) -> Workshop:
-    """A workshop for GPUs that are elsewhere, of an architecture such as sm_86. Raises EngineError."""
+) -> PlanBuilder:
+    """A builder for GPUs that are elsewhere, of an architecture such as sm_86. Raises EngineError."""
     digits = re.fullmatch(r"sm_(\d+)(\d)", architecture)
     if digits is None:
         raise EngineError(f"architecture: found {architecture!r}, expected one such as sm_86")
     if edition != "tensorrt_rtx":
         raise EngineError(f"{edition} builds on the GPU that it is for; expected tensorrt_rtx to build ahead of time")
     tensorrt = open_tensorrt(edition)
-    return Workshop(tensorrt, tensorrt.target("", ".".join(digits.groups())), options, progress, say, ahead=True)
+    return PlanBuilder(tensorrt, tensorrt.target("", ".".join(digits.groups())), options, progress, say, ahead=True)
 
 
-def build_ahead(bundle: Bundle, workshop: Workshop, batch: int = 1) -> None:
+def build_ahead(bundle: Bundle, builder: PlanBuilder, batch: int = 1) -> None:
     """Put a plan with its kernel into the cache for a GPU that is elsewhere; its golden frames are checked there."""
-    workshop.plan(bundle, batch)
-    cubin(workshop.target.architecture, PlanCache.of(bundle))
+    builder.plan(bundle, batch)
+    cubin(builder.target.architecture, PlanCache.of(bundle))
 
 
 def open_on_gpu(
     edition: Edition,
     bundle: Bundle,
     batch: int = 1,
-    options: Options = DEFAULTS,
-    progress: Progress = _in_silence,
+    options: BuildOptions = DEFAULTS,
+    progress: Progress = _no_progress,
     say: Callable[[str], None] = log.info,
 ) -> StreamEngine:
     """Open a bundle on this machine's GPU; see `open_checked`. Raises EngineError if there is none."""
     ask_driver()
     tensorrt = open_tensorrt(edition)
-    device = Cuda()
+    device = CudaDriver()
     target = tensorrt.target(device.name, device.compute_capability)
     device.close()
-    return open_checked(bundle, Workshop(tensorrt, target, options, progress, say), Cuda, batch)
+    return open_checked(bundle, PlanBuilder(tensorrt, target, options, progress, say), CudaDriver, batch)
 
 
 def open_tensorrt_engine(bundle: Bundle, _threads: int | None, batch: int) -> StreamEngine:
@@ -136,7 +138,7 @@ def open_tensorrt_rtx_engine(bundle: Bundle, _threads: int | None, batch: int) -
 
 def open_checked(
     bundle: Bundle,
-    workshop: Workshop,
+    builder: PlanBuilder,
     make_driver: Callable[[], Driver],
     batch: int = 1,
     clock: launching.Clock = perf_counter,
@@ -146,30 +148,30 @@ def open_checked(
     A plan out of the cache that TensorRT refuses, or that answers otherwise, is thrown away and built once more.
     Raises EngineError or GoldenMismatch; then no such plan is left.
     """
-    engine = _agreeing(bundle, workshop, make_driver, batch)
+    engine = _agreeing(bundle, builder, make_driver, batch)
     with ExitStack() as opened:
         opened.callback(engine.close)
-        launching.settle(bundle, engine, PlanCache.of(bundle), workshop.key(bundle, batch), workshop.say, clock)
+        launching.settle(bundle, engine, PlanCache.of(bundle), builder.key(bundle, batch), builder.say, clock)
         opened.pop_all()
     return engine
 
 
-def _agreeing(bundle: Bundle, workshop: Workshop, make_driver: Callable[[], Driver], batch: int) -> StreamEngine:
+def _agreeing(bundle: Bundle, builder: PlanBuilder, make_driver: Callable[[], Driver], batch: int) -> StreamEngine:
     with ExitStack() as opened:
         driver = make_driver()
         opened.callback(driver.close)
         with driver.current():  # TensorRT measures its kernels there
-            plan, fresh = workshop.plan(bundle, batch)
-        kernel = cubin(workshop.target.architecture, PlanCache.of(bundle))
+            plan, fresh = builder.plan(bundle, batch)
+        kernel = cubin(builder.target.architecture, PlanCache.of(bundle))
         opened.pop_all()  # the engine closes the driver
     try:
-        load = partial(workshop.tensorrt.load, plan, bundle.manifest, batch)
+        load = partial(builder.tensorrt.load, plan, bundle.manifest, batch)
         return _checked(bundle, StreamEngine(bundle.manifest, driver, load, kernel))
     except (PlanRefused, GoldenMismatch) as error:
-        workshop.throw_away(bundle, batch, str(error))
+        builder.discard_plan(bundle, batch, str(error))
         if fresh:
             raise
-    return _agreeing(bundle, workshop, make_driver, batch)  # there is none now, so it is built
+    return _agreeing(bundle, builder, make_driver, batch)  # there is none now, so it is built
 
 
 def _checked(bundle: Bundle, engine: StreamEngine) -> StreamEngine:

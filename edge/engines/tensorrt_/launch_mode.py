@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from bundle import Bundle, GoldenMismatch
 from edge.engines.tensorrt_.engine import StreamEngine
 from edge.engines.tensorrt_.plan_cache import PlanCache
-from edge.engines.tensorrt_.plan_key import Frozen, Key
+from edge.engines.tensorrt_.plan_key import Frozen, PlanKey
 from edge.errors import CaptureRefused
 
 RUNS, WARM_UP = 40, 10
@@ -19,7 +19,7 @@ WORTH_IT = 0.97
 Clock = Callable[[], float]
 
 
-class Launching(Frozen):
+class LaunchMode(Frozen):
     """The choice for one plan on one machine, with what it was made from."""
 
     graph: bool
@@ -37,7 +37,7 @@ class Launching(Frozen):
 
 
 def settle(
-    bundle: Bundle, engine: StreamEngine, cache: PlanCache, key: Key, say: Callable[[str], None], clock: Clock
+    bundle: Bundle, engine: StreamEngine, cache: PlanCache, key: PlanKey, say: Callable[[str], None], clock: Clock
 ) -> None:
     """Let an engine, which agrees with the golden frames, launch its network in the faster way; the choice is said."""
     chosen = _read(cache, key)
@@ -51,17 +51,17 @@ def settle(
     say(f"{bundle.manifest.name}: network {chosen}")
 
 
-def choose(bundle: Bundle, engine: StreamEngine, clock: Clock) -> Launching:
+def choose(bundle: Bundle, engine: StreamEngine, clock: Clock) -> LaunchMode:
     """Measure both ways on the golden frames; leaves the engine launching in the faster one."""
     plain_ms = _frame_ms(bundle, engine, clock)
     refusal = _captured(bundle, engine)
     if refusal is not None:
-        return Launching(graph=False, plain_ms=plain_ms, graph_ms=None, refusal=refusal)
+        return LaunchMode(graph=False, plain_ms=plain_ms, graph_ms=None, refusal=refusal)
     graph_ms = _frame_ms(bundle, engine, clock)
     worth_it = graph_ms <= WORTH_IT * plain_ms
     if not worth_it:
         engine.release()
-    return Launching(graph=worth_it, plain_ms=plain_ms, graph_ms=graph_ms)
+    return LaunchMode(graph=worth_it, plain_ms=plain_ms, graph_ms=graph_ms)
 
 
 def _captured(bundle: Bundle, engine: StreamEngine) -> str | None:
@@ -84,9 +84,9 @@ def _frame_ms(bundle: Bundle, engine: StreamEngine, clock: Clock) -> float:
     return round(median(times[WARM_UP:]), 4)
 
 
-def _read(cache: PlanCache, key: Key) -> Launching | None:
+def _read(cache: PlanCache, key: PlanKey) -> LaunchMode | None:
     content = cache.read(cache.path(key, "launch").name)
     try:
-        return None if content is None else Launching.model_validate_json(content)
+        return None if content is None else LaunchMode.model_validate_json(content)
     except ValidationError:
         return None

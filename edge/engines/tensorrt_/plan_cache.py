@@ -15,16 +15,16 @@ from typing import IO
 from pydantic import ValidationError
 
 from bundle import Bundle
-from edge.engines.tensorrt_.plan_key import Frozen, Key, differences
+from edge.engines.tensorrt_.plan_key import Frozen, PlanKey, differences
 from edge.errors import EngineError
 
 VARIABLE = "EDGE_INSPECT_CACHE"
 
 
-class Entry(Frozen):
+class PlanEntry(Frozen):
     """What stands in the JSON file beside a plan."""
 
-    key: Key
+    key: PlanKey
     plan_sha256: str
     bundle: str
     """Name of the bundle that it was built from."""
@@ -44,10 +44,10 @@ class PlanCache:
         elsewhere = os.environ.get(VARIABLE)
         return cls(Path(elsewhere) / name if elsewhere else bundle.folder.resolve().parent / name)
 
-    def find(self, key: Key) -> tuple[bytes | None, str]:
+    def find(self, key: PlanKey) -> tuple[bytes | None, str]:
         """The plan of this key, or None with the reason; what is not the plan that was stored is thrown away."""
         try:
-            entry = Entry.model_validate_json(self.path(key, "json").read_bytes())
+            entry = PlanEntry.model_validate_json(self.path(key, "json").read_bytes())
             plan = self.path(key, "plan").read_bytes()
         except FileNotFoundError:
             return None, self._why_not(key)
@@ -59,25 +59,25 @@ class PlanCache:
             return None, f"the plan {self.path(key, 'plan').name} was damaged: its sha256 is not the one noted"
         return plan, ""
 
-    def store(self, entry: Entry, plan: bytes) -> None:
+    def store(self, entry: PlanEntry, plan: bytes) -> None:
         """Keep a plan; the description is written last, so that half a plan is none."""
         _write(self.path(entry.key, "plan"), plan)
         _write(self.path(entry.key, "json"), entry.model_dump_json(indent=1).encode() + b"\n")
 
-    def discard(self, key: Key) -> None:
+    def discard(self, key: PlanKey) -> None:
         """Throw a plan away; its log stays."""
         for path in (self.path(key, suffix) for suffix in ("json", "launch", "plan")):
             with _writing(path):
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def log(self, key: Key) -> Iterator[IO[str]]:
+    def log(self, key: PlanKey) -> Iterator[IO[str]]:
         """The file for what TensorRT says while it builds the plan of this key."""
         path = self.path(key, "log")
         with _writing(path), path.open("w", encoding="utf-8") as words:
             yield words
 
-    def path(self, key: Key, suffix: str) -> Path:
+    def path(self, key: PlanKey, suffix: str) -> Path:
         """One of the files of a key."""
         return self.folder / f"{key.name}.{suffix}"
 
@@ -90,20 +90,20 @@ class PlanCache:
         """Keep another file."""
         _write(self.folder / name, content)
 
-    def _why_not(self, key: Key) -> str:
+    def _why_not(self, key: PlanKey) -> str:
         """What is different about the plan that comes nearest."""
         nearest = min((differences(entry.key, key) for entry in self._entries()), key=len, default=None)
         return f"there is none in {self.folder} yet" if nearest is None else "; ".join(nearest)
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[PlanEntry]:
         for path in sorted(self.folder.glob("*.json")):
             with suppress(OSError, ValidationError):
-                yield Entry.model_validate_json(path.read_bytes())
+                yield PlanEntry.model_validate_json(path.read_bytes())
 
 
-def make_entry(key: Key, bundle: Bundle, plan: bytes, seconds: float) -> Entry:
+def make_entry(key: PlanKey, bundle: Bundle, plan: bytes, seconds: float) -> PlanEntry:
     """Describe a plan that has just been built."""
-    return Entry(key=key, plan_sha256=_sha256(plan), bundle=bundle.manifest.name, build_seconds=round(seconds, 2))
+    return PlanEntry(key=key, plan_sha256=_sha256(plan), bundle=bundle.manifest.name, build_seconds=round(seconds, 2))
 
 
 def _sha256(content: bytes) -> str:

@@ -18,7 +18,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Options(Frozen):
+class BuildOptions(Frozen):
     """What the builder is told."""
 
     workspace_mib: int = Field(default=1024, ge=16)
@@ -27,7 +27,7 @@ class Options(Frozen):
     """TensorRT's own scale of build time against speed; 3 is its default."""
 
 
-class Target(Frozen):
+class PlanTarget(Frozen):
     """The GPU that a plan is for."""
 
     gpu: str
@@ -40,15 +40,15 @@ class Target(Frozen):
         return "sm_" + self.compute_capability.replace(".", "")
 
 
-class Key(Frozen):
+class PlanKey(Frozen):
     """Everything that a plan depends on; a plan is used where all of it is equal."""
 
     onnx_sha256: str
     tensorrt: str
     """Edition and version."""
-    target: Target
+    target: PlanTarget
     batch: int = Field(ge=1)
-    options: Options
+    options: BuildOptions
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class Key(Frozen):
         return f"{self.target.architecture}-batch{self.batch}-{digest}"
 
 
-def differences(cached: Key, wanted: Key) -> list[str]:
+def differences(cached: PlanKey, wanted: PlanKey) -> list[str]:
     """Say where a cached plan's key differs from the one wanted: what, found, expected."""
     pairs = {
         "ONNX hash": (cached.onnx_sha256[:12], wanted.onnx_sha256[:12]),

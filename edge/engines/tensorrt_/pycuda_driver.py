@@ -41,7 +41,7 @@ def ask_driver() -> None:
         )
 
 
-class Cuda:
+class CudaDriver:
     """The first CUDA device, with its primary context; see `Driver`."""
 
     def __init__(self, number: int = 0) -> None:

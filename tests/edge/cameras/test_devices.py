@@ -16,9 +16,9 @@ import pytest
 from edge.cameras.camera import Camera
 from edge.cameras.csi import CsiOptions, describe_pipeline
 from edge.cameras.device import Device
+from edge.cameras.genicam_standard import FORMATS, announced_shape, to_image
 from edge.cameras.gstreamer import unpad
 from edge.cameras.live import LiveCamera
-from edge.cameras.pixels import FORMATS, announced_shape, to_image
 from edge.cameras.registry import open_camera
 from edge.cameras.rtsp import stream_of
 from edge.errors import CameraError, CameraLost, FrameDamaged

@@ -11,8 +11,8 @@ import pytest
 
 from bundle import Crop, Image, InputSpec, load_bundle
 from edge.cli import main
-from edge.commands.bench import Bench, Course, InstantPlc
-from edge.commands.bench_report import Measured, Way
+from edge.commands.bench import Bench, InstantPlc, RuntimeRounds
+from edge.commands.bench_report import BenchFigures, RuntimeFigures
 from edge.engines.engine import Pending
 from edge.errors import EngineError
 from firmware_bridge.messages import Fault, FaultCode, Result, Trigger, Verdict
@@ -62,7 +62,7 @@ def test_the_command_writes_every_figure(
 def test_a_round_runs_each_part_once_and_notes_its_times(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
     bundle = load_bundle(make_bundle())
     engine = NumpyEngine(bundle.manifest)
-    bench, course = Bench(bundle, engine, PARTS), Course(tmp_path / "course", open_parts=1, pictures=False)
+    bench, course = Bench(bundle, engine, PARTS), RuntimeRounds(tmp_path / "course", open_parts=1, pictures=False)
     warmed_up = engine.calls
 
     bench.run(course)
@@ -95,7 +95,7 @@ def test_fitted_frames_have_the_size_of_the_input(
     engine = ShapesEngine(bundle.manifest)
     bench = Bench(bundle, engine, PARTS, fitted)
     engine.shapes.clear()  # of the warm-up
-    bench.run(Course(tmp_path / "course", open_parts=1, pictures=False))
+    bench.run(RuntimeRounds(tmp_path / "course", open_parts=1, pictures=False))
     assert engine.shapes == {(HEIGHT, WIDTH) if fitted else (31, 20)}
 
 
@@ -111,12 +111,12 @@ def test_figures_of_an_engine_that_fails_are_not_given(make_bundle: Callable[...
     bench = Bench(bundle, NumpyEngine(bundle.manifest, fail_on=3 + PARTS // 2), PARTS)  # three to warm up
 
     with pytest.raises(EngineError, match="failed as asked"):
-        bench.run(Course(tmp_path / "course", open_parts=1, pictures=False))
+        bench.run(RuntimeRounds(tmp_path / "course", open_parts=1, pictures=False))
 
 
 def test_every_picture_is_kept_where_pictures_are(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
     bundle = load_bundle(make_bundle())
-    course = Course(tmp_path / "course", open_parts=4, pictures=True)
+    course = RuntimeRounds(tmp_path / "course", open_parts=4, pictures=True)
 
     Bench(bundle, NumpyEngine(bundle.manifest), PARTS).run(course)
 
@@ -145,8 +145,10 @@ def test_the_plc_counts_results_alone() -> None:
 
 
 def test_the_overhead_is_counted_from_the_bare_median_and_the_ratio_round_by_round() -> None:
-    way = Way(per_s=[9.0, 16.0, 5.0], to_result_ms=[12.0, 13.0, 20.0], around_engine_ms=[1.0], stages_ms={}, skipped=0)
-    found = Measured(
+    way = RuntimeFigures(
+        per_s=[9.0, 16.0, 5.0], to_result_ms=[12.0, 13.0, 20.0], around_engine_ms=[1.0], stages_ms={}, skipped=0
+    )
+    found = BenchFigures(
         "b", "id", "e", 1, PARTS, bare_per_s=[10.0, 20.0, 10.0], bare_ms=[9.0, 10.0, 99.0], ways={"w": way}
     )
 

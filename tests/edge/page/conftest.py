@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.page.page_model import Desk
+from edge.page.page_model import PageModel
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
 
 
@@ -16,32 +16,32 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def desk(clock: Clock) -> Desk:
-    return Desk(welcome(), clock, lambda: NOON)
+def model(clock: Clock) -> PageModel:
+    return PageModel(welcome(), clock, lambda: NOON)
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve a desk on a free port until the test ends."""
+    """Serve a model on a free port until the test ends."""
     pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
     import uvicorn
 
     from edge.page.app import make_app
 
-    running: list[tuple[Desk, uvicorn.Server, threading.Thread, socket.socket]] = []
+    running: list[tuple[PageModel, uvicorn.Server, threading.Thread, socket.socket]] = []
 
-    def start(desk: Desk) -> str:
+    def start(model: PageModel) -> str:
         listening = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(make_app(desk), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(make_app(model), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
-        running.append((desk, server, thread, listening))
+        running.append((model, server, thread, listening))
         return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
     yield start
-    for desk, server, thread, listening in running:
-        desk.end()
+    for model, server, thread, listening in running:
+        model.end()
         server.should_exit = True
         thread.join()
         listening.close()

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from edge.page.page_model import Desk
-from edge.page.state import CameraState, PartState, StationState, Welcome
+from edge.page.page_model import PageModel
+from edge.page.state import CameraState, PartState, StationInfo, StationState
 
 NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)
 
-Serve = Callable[[Desk], str]
+Serve = Callable[[PageModel], str]
 
 
 class Clock:
@@ -38,7 +38,7 @@ def part(number: int, verdict: str = "OK", ago_s: float = 0.0, **more: object) -
     return PartState.model_validate({**content, "verdict": verdict, "told": verdict, "latency_ms": number, **more})
 
 
-def welcome(**changes: object) -> Welcome:
+def welcome(**changes: object) -> StationInfo:
     """The beginning of a page."""
     content = {"title": "Line 3", "token": None, "shift_starts": ("06:00",), "records": "none", "next_number": 1}
-    return Welcome.model_validate({**content, **changes})
+    return StationInfo.model_validate({**content, **changes})

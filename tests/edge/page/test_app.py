@@ -11,8 +11,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bundle import Verdict
-from edge.page.page_model import Desk
-from edge.page.state import Drawn, Update
+from edge.page.page_model import PageModel
+from edge.page.state import StateUpdate, ViewPicture
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome
@@ -31,10 +31,10 @@ def get(address: str, **headers: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_the_state_has_the_last_part_and_its_picture(desk: Desk, serve: Serve) -> None:
-    at = serve(desk)
-    desk.take(Drawn(number=2, camera="top left"), b"a picture")
-    desk.take(Update(station=station(), parts=(part(1), part(2, "NG"))), b"")
+def test_the_state_has_the_last_part_and_its_picture(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
+    model.take(ViewPicture(number=2, camera="top left"), b"a picture")
+    model.take(StateUpdate(station=station(), parts=(part(1), part(2, "NG"))), b"")
 
     state = json.loads(get(f"{at}/api/state")[1])
 
@@ -44,15 +44,15 @@ def test_the_state_has_the_last_part_and_its_picture(desk: Desk, serve: Serve) -
     assert get(f"{at}/{state['last']['pictures']['top left']}") == (200, "a picture")
 
 
-def test_a_picture_that_is_gone_is_not_found(desk: Desk, serve: Serve) -> None:
-    status, words = get(f"{serve(desk)}/api/pictures/7/top")
+def test_a_picture_that_is_gone_is_not_found(model: PageModel, serve: Serve) -> None:
+    status, words = get(f"{serve(model)}/api/pictures/7/top")
 
     assert status == 404
     assert "row 7" in words
 
 
-def test_the_page_asks_nobody_but_the_station(desk: Desk, serve: Serve) -> None:
-    at = serve(desk)
+def test_the_page_asks_nobody_but_the_station(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
     page = get(f"{at}/")[1]
     texts = [page, *(get(f"{at}/static/{name}")[1] for name in ("page.css", "page.js"))]
 
@@ -63,11 +63,11 @@ def test_the_page_asks_nobody_but_the_station(desk: Desk, serve: Serve) -> None:
     assert addresses == ["http://www.w3.org"]  # the name of SVG, which nobody fetches
 
 
-def test_a_browser_is_told_of_each_change(desk: Desk, serve: Serve) -> None:
-    at = serve(desk)
+def test_a_browser_is_told_of_each_change(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
     with urlopen(f"{at}/api/events", timeout=PATIENCE_S) as events:
         first = json.loads(events.readline().removeprefix(b"data: "))
-        desk.take(Update(station=station(), parts=(part(1, "NG"),)), b"")
+        model.take(StateUpdate(station=station(), parts=(part(1, "NG"),)), b"")
         told: dict[str, object] = {}
         while not told.get("last"):
             told = json.loads(events.readline().removeprefix(b"data: ") or b"{}" if events.readline() else b"{}")
@@ -76,8 +76,8 @@ def test_a_browser_is_told_of_each_change(desk: Desk, serve: Serve) -> None:
     assert told["condition"] == "running"
 
 
-def test_too_many_browsers_are_told_to_ask(desk: Desk, serve: Serve) -> None:
-    at = serve(desk)
+def test_too_many_browsers_are_told_to_ask(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
     open_ones = []
     try:
         for _ in range(32):
@@ -103,10 +103,10 @@ def test_too_many_browsers_are_told_to_ask(desk: Desk, serve: Serve) -> None:
     ],
 )
 def test_health_says_what_is_in_the_way(
-    desk: Desk, clock: Clock, serve: Serve, changes: dict[str, object], silent_s: float, status: int, reason: str
+    model: PageModel, clock: Clock, serve: Serve, changes: dict[str, object], silent_s: float, status: int, reason: str
 ) -> None:
-    at = serve(desk)
-    desk.take(Update(station=station(**changes)), b"")
+    at = serve(model)
+    model.take(StateUpdate(station=station(**changes)), b"")
     clock.now += silent_s
 
     found, words = get(f"{at}/health")
@@ -115,10 +115,10 @@ def test_health_says_what_is_in_the_way(
     assert reason in words
 
 
-def test_alarms_alone_are_healthy(desk: Desk, serve: Serve) -> None:
-    at = serve(desk)
+def test_alarms_alone_are_healthy(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
     alarm = {"name": "drift brightness top", "text": "check lamp", "since": NOON, "part_id": 0}
-    desk.take(Update(station=station(alarms=(alarm,))), b"")
+    model.take(StateUpdate(station=station(alarms=(alarm,))), b"")
 
     status, words = get(f"{at}/health")
 
@@ -127,11 +127,11 @@ def test_alarms_alone_are_healthy(desk: Desk, serve: Serve) -> None:
     assert json.loads(get(f"{at}/api/state")[1])["condition"] == "alarm"
 
 
-def test_prometheus_reads_the_metrics(desk: Desk, serve: Serve) -> None:
-    at = serve(desk)
+def test_prometheus_reads_the_metrics(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
     from prometheus_client.parser import text_string_to_metric_families
 
-    desk.take(Update(station=station(), parts=(part(1), part(2, "NG"))), b"")
+    model.take(StateUpdate(station=station(), parts=(part(1), part(2, "NG"))), b"")
 
     families = text_string_to_metric_families(get(f"{at}/metrics")[1])
     values = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
@@ -144,7 +144,7 @@ def test_prometheus_reads_the_metrics(desk: Desk, serve: Serve) -> None:
 
 
 def test_without_the_token_nothing_is_shown(clock: Clock, serve: Serve) -> None:
-    at = serve(Desk(welcome(token="a-long-token"), clock, lambda: NOON))
+    at = serve(PageModel(welcome(token="a-long-token"), clock, lambda: NOON))
     for place in ("", "api/state", "api/events", "api/parts", "health", "metrics", "static/page.js"):
         status, words = get(f"{at}/{place}")
 
@@ -163,7 +163,7 @@ def test_the_parts_of_the_records_are_there_newest_first(tmp_path: Path, clock: 
         defects = (DARK,) if verdict is Verdict.NG else ()
         records.keep(judged(number, verdict, [grey_frame()], tiny_manifest().sealed(), defects), 10.0)
     records.close()
-    at = serve(Desk(welcome(records=str(path)), clock, lambda: NOON))
+    at = serve(PageModel(welcome(records=str(path)), clock, lambda: NOON))
 
     def numbers(query: str) -> list[int]:
         return [found["number"] for found in json.loads(get(f"{at}/api/parts{query}")[1])]
@@ -178,8 +178,8 @@ def test_the_parts_of_the_records_are_there_newest_first(tmp_path: Path, clock: 
     assert get(f"{at}/api/parts")[0] == 503
 
 
-def test_every_address_is_documented(desk: Desk, serve: Serve) -> None:
-    described = json.loads(get(f"{serve(desk)}/openapi.json")[1])
+def test_every_address_is_documented(model: PageModel, serve: Serve) -> None:
+    described = json.loads(get(f"{serve(model)}/openapi.json")[1])
 
     assert set(described["paths"]) == {
         "/api/state", "/api/history", "/api/parts", "/api/pictures/{number}/{camera}", "/api/events", "/health",

@@ -21,8 +21,8 @@ from edge.config.schema import PageSettings
 from edge.errors import LineConfigError, PageError
 from edge.page.channel import read_messages, write_message
 from edge.page.feed import Feed, listening
-from edge.page.outbox import PARTS_WAITING, REJECTS_WAITING, Board
-from edge.page.state import Drawn, Update
+from edge.page.outbox import PARTS_WAITING, REJECTS_WAITING, Outbox
+from edge.page.state import StateUpdate, ViewPicture
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, part, station, welcome
 from tests.edge.part_doubles import DARK, judged
@@ -39,8 +39,8 @@ def open_feed() -> Iterator[Open]:
     pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
     feeds: list[Feed] = []
 
-    def opened(board: Board, listen: str = "127.0.0.1:0", retry_s: float = 0.05) -> Feed:
-        feeds.append(Feed(PageSettings(listen=listen), board, station, lambda: MANIFEST, welcome, retry_s))
+    def opened(outbox: Outbox, listen: str = "127.0.0.1:0", retry_s: float = 0.05) -> Feed:
+        feeds.append(Feed(PageSettings(listen=listen), outbox, station, lambda: MANIFEST, welcome, retry_s))
         return feeds[-1]
 
     yield opened
@@ -65,10 +65,10 @@ def state_of(feed: Feed, wanted: Callable[[dict[str, object]], bool]) -> dict[st
 
 
 def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
-    board = Board(lambda: NOON)
-    feed = open_feed(board)
+    outbox = Outbox(lambda: NOON)
+    feed = open_feed(outbox)
     state_of(feed, lambda state: state["condition"] == "running")
-    board.add(judged(7, Verdict.NG, [grey_frame(0)], MANIFEST, (DARK,)))
+    outbox.add(judged(7, Verdict.NG, [grey_frame(0)], MANIFEST, (DARK,)))
 
     last = state_of(feed, lambda state: state["last"] is not None)["last"]
 
@@ -78,8 +78,8 @@ def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
 
 
 def test_a_page_that_dies_comes_back_and_is_said_once(open_feed: Open, caplog: pytest.LogCaptureFixture) -> None:
-    board = Board(lambda: NOON)
-    feed = open_feed(board)
+    outbox = Outbox(lambda: NOON)
+    feed = open_feed(outbox)
     state_of(feed, lambda state: state["condition"] == "running")
     before = feed.process
     os.kill(before, signal.SIGKILL)
@@ -95,7 +95,7 @@ def test_a_page_that_dies_comes_back_and_is_said_once(open_feed: Open, caplog: p
 def test_a_port_that_is_taken_is_said_once_and_tried_again(open_feed: Open, caplog: pytest.LogCaptureFixture) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
-        feed = open_feed(Board(), listen)
+        feed = open_feed(Outbox(), listen)
         while feed.tries < 3:
             threading.Event().wait(0.01)
     state_of(feed, lambda state: state["condition"] == "running")
@@ -106,7 +106,7 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(open_feed: Open, capl
 
 
 def test_the_page_ends_with_the_station(open_feed: Open) -> None:
-    feed = open_feed(Board())
+    feed = open_feed(Outbox())
     state_of(feed, lambda state: state["condition"] == "running")
     address = feed.address
     feed.close()
@@ -121,21 +121,21 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 def test_a_board_that_nobody_reads_does_not_grow() -> None:
-    board = Board(lambda: NOON)
+    outbox = Outbox(lambda: NOON)
     for number in range(1, PARTS_WAITING + 100):
-        board.add(judged(number, Verdict.NG if number % 2 else Verdict.OK, [grey_frame()], MANIFEST))
+        outbox.add(judged(number, Verdict.NG if number % 2 else Verdict.OK, [grey_frame()], MANIFEST))
 
-    told, pictured = board.take()
+    told, pictured = outbox.take()
 
     assert [one.number for one in told] == list(range(100, PARTS_WAITING + 100))
     assert [one.number for one in pictured] == [2093, 2095, 2097, 2099]
     assert len(pictured) == REJECTS_WAITING
-    assert board.take() == ((), ())
+    assert outbox.take() == ((), ())
 
 
 def test_what_is_written_is_read() -> None:
     pipe = BytesIO()
-    update, drawn = Update(station=station(), parts=(part(1, "NG"),)), Drawn(number=1, camera="top\nleft")
+    update, drawn = StateUpdate(station=station(), parts=(part(1, "NG"),)), ViewPicture(number=1, camera="top\nleft")
     write_message(pipe, drawn, b"picture\nwith a line")
     write_message(pipe, update)
 
@@ -145,7 +145,7 @@ def test_what_is_written_is_read() -> None:
 @pytest.mark.parametrize("cut", [1, 30, 80, -1])
 def test_a_message_that_is_cut_off_is_not_given(cut: int) -> None:
     pipe = BytesIO()
-    write_message(pipe, Drawn(number=1, camera="top"), b"x" * 100)
+    write_message(pipe, ViewPicture(number=1, camera="top"), b"x" * 100)
 
     assert [*read_messages(BytesIO(pipe.getvalue()[:cut]))] == []
 

@@ -7,8 +7,8 @@ from time import monotonic
 import pytest
 
 from edge.cameras.camera import Frame
-from edge.cameras.matching.frame_numbering import LEARNED, Unasked
-from edge.cameras.matching.trigger_matching import Picture
+from edge.cameras.matching.frame_numbering import LEARNED, FrameNumbering
+from edge.cameras.matching.trigger_matching import ArrivedFrame
 from edge.cameras.on_demand import OnDemandCamera
 from edge.errors import CameraFinished, CameraTimeout, FrameDamaged
 from edge.pipeline.free_run import Announcer
@@ -78,8 +78,8 @@ def test_a_place_is_inspected_once() -> None:
     assert announcer.passed_over == 3
 
 
-def numbers(pictures: Sequence[Picture], steady: bool = True) -> list[int]:
-    pairing = Unasked(1.0, steady)
+def numbers(pictures: Sequence[ArrivedFrame], steady: bool = True) -> list[int]:
+    pairing = FrameNumbering(1.0, steady)
     exposures = []
     for picture in pictures:
         pairing.add(picture)
@@ -90,14 +90,14 @@ def numbers(pictures: Sequence[Picture], steady: bool = True) -> list[int]:
 def test_the_device_s_own_count_shows_lost_frames() -> None:
     counts = [7, 8, 11, 12, 0, 1]  # it wraps, or starts anew
 
-    assert numbers([Picture(grey(1), number=number) for number in counts]) == [1, 2, 5, 6, 7, 8]
+    assert numbers([ArrivedFrame(grey(1), number=number) for number in counts]) == [1, 2, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize(("steady", "last"), [(True, 3), (False, 1)])
 def test_without_a_count_the_time_shows_lost_frames_of_a_steady_camera(steady: bool, last: int) -> None:
     times = [*(number * 0.1 for number in range(LEARNED + 1)), (LEARNED + 3) * 0.1 + 0.02]
 
-    assert numbers([Picture(grey(1), began=at) for at in times], steady)[-1] == LEARNED + 1 + last
+    assert numbers([ArrivedFrame(grey(1), began=at) for at in times], steady)[-1] == LEARNED + 1 + last
 
 
 def test_a_live_camera_announces_what_comes_and_its_own_loss() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bundle import Crop, InputSpec, Verdict, read_image
 from edge.config.schema import PictureSettings
-from edge.records.pictures import RETRY_S, SAY_S, Pictures, overlay
+from edge.records.pictures import RETRY_S, SAY_S, PictureStore, overlay
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
@@ -22,7 +22,7 @@ NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)
 MANIFEST = tiny_manifest().sealed()
 PLENTY = 10**12
 
-Open = Callable[..., Pictures]
+Open = Callable[..., PictureStore]
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def records(tmp_path: Path) -> Iterator[Records]:
 def open_pictures(tmp_path: Path, records: Records) -> Open:
     def opened(
         clock: Callable[[], float] = lambda: 0.0, free: Callable[[Path], int] = lambda _: PLENTY, **settings: object
-    ) -> Pictures:
+    ) -> PictureStore:
         chosen = PictureSettings(**{"folder": tmp_path / "pictures", **settings})  # type: ignore[arg-type]
-        return Pictures(chosen, records, lambda: MANIFEST, utc=lambda: NOON, clock=clock, free=free)
+        return PictureStore(chosen, records, lambda: MANIFEST, utc=lambda: NOON, clock=clock, free=free)
 
     return opened
 

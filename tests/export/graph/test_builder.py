@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from edge.engines.tensorrt_.api import Order, open_tensorrt
-from edge.engines.tensorrt_.plan_key import Options
+from edge.engines.tensorrt_.api import BuildRequest, open_tensorrt
+from edge.engines.tensorrt_.plan_key import BuildOptions
 from export.graph.fp16 import halved
 from export.graph.qdq import activations_of, quantisable, quantised, quantised_layers, tied
 from tests.export.networks import can_model, manifest_of, spec_of
@@ -30,7 +30,7 @@ def layers_of(graph):
     """Build for compute capability 8.6; the layer list's lines by layer, as the builder tells them."""
     tensorrt, words = open_tensorrt("tensorrt_rtx"), io.StringIO()
     manifest = manifest_of(graph, SPEC)
-    order = Order(graph.SerializeToString(), manifest, tensorrt.target("", "8.6"), 1, Options())
+    order = BuildRequest(graph.SerializeToString(), manifest, tensorrt.target("", "8.6"), 1, BuildOptions())
     plan, _, _ = tensorrt.build(order, words, None, lambda phase, done, steps: None)
     assert len(plan) > 10_000
     lines = words.getvalue().partition("Layers:")[2].splitlines()

@@ -12,7 +12,7 @@ import pytest
 
 from bundle import InputSpec, Manifest, preprocess
 from edge.engines.tensorrt_.engine import StreamEngine
-from edge.engines.tensorrt_.pycuda_driver import Cuda, ask_driver
+from edge.engines.tensorrt_.pycuda_driver import CudaDriver, ask_driver
 from edge.errors import CaptureRefused, DeviceError
 from tests.conftest import HEIGHT, WIDTH, tiny_manifest, tiny_outputs
 
@@ -57,7 +57,7 @@ class HostNetwork:
 
 def opened() -> StreamEngine:
     manifest = tiny_manifest()
-    return StreamEngine(manifest, Cuda(), lambda: HostNetwork(manifest), b"\x7fELF")
+    return StreamEngine(manifest, CudaDriver(), lambda: HostNetwork(manifest), b"\x7fELF")
 
 
 def answers_as_preprocess() -> None:
@@ -76,7 +76,7 @@ def answers_as_preprocess() -> None:
 
 
 def tells_its_attributes() -> None:
-    device = Cuda()
+    device = CudaDriver()
     assert device.attribute("MULTIPROCESSOR_COUNT") == 1016
     device.close()
 
@@ -158,7 +158,7 @@ def a_network_that_cannot_be_captured_leaves_the_capture() -> None:
                 raise DeviceError("numpy: could not queue the network")
 
     manifest = tiny_manifest()
-    engine = StreamEngine(manifest, Cuda(), lambda: Stubborn(manifest), b"\x7fELF")
+    engine = StreamEngine(manifest, CudaDriver(), lambda: Stubborn(manifest), b"\x7fELF")
     with pytest.raises(CaptureRefused, match="could not queue the network"):
         engine.capture()
     assert engine.begin([np.zeros((9, 9), np.uint8)])()[0].shape == (1, 2)
@@ -197,5 +197,5 @@ for check in (
     leaves_nothing()
 LIBCUDA.fake_fail(b"cuDevicePrimaryCtxRetain", OUT_OF_MEMORY)
 with pytest.raises(DeviceError, match="could not open it"):
-    Cuda()
+    CudaDriver()
 print("fine")

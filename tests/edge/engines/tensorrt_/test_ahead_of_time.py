@@ -9,9 +9,9 @@ import pytest
 
 from bundle import Bundle, load_bundle
 from edge.engines.tensorrt_.api import open_tensorrt
-from edge.engines.tensorrt_.build import Workshop, build_ahead, workshop_ahead
+from edge.engines.tensorrt_.build import PlanBuilder, ahead_of_time_builder, build_ahead
 from edge.engines.tensorrt_.plan_cache import PlanCache
-from edge.engines.tensorrt_.plan_key import Options
+from edge.engines.tensorrt_.plan_key import BuildOptions
 from edge.errors import EngineError, PlanRefused
 from tests.edge.engines.tensorrt_.test_plan_cache import with_kernel
 
@@ -35,7 +35,9 @@ def bundle(make_bundle: Callable[..., Path]) -> Bundle:
 def build(bundle: Bundle, architecture: str = "sm_86", batch: int = 1, **options: int) -> list[str]:
     """Build ahead of time; what was said."""
     said: list[str] = []
-    build_ahead(bundle, workshop_ahead("tensorrt_rtx", architecture, Options(**options), say=said.append), batch)
+    build_ahead(
+        bundle, ahead_of_time_builder("tensorrt_rtx", architecture, BuildOptions(**options), say=said.append), batch
+    )
     return said
 
 
@@ -94,10 +96,10 @@ def test_a_gpu_that_is_here_and_has_no_name_is_left_to_tensorrt(bundle: Bundle) 
     if not no_driver():
         pytest.skip("there is a CUDA driver")
     tensorrt = open_tensorrt("tensorrt_rtx")
-    workshop = Workshop(tensorrt, tensorrt.target("H200", "9.0"), say=lambda line: None)
+    builder = PlanBuilder(tensorrt, tensorrt.target("H200", "9.0"), say=lambda line: None)
 
     with pytest.raises(EngineError, match=r"TensorRT cannot build it; .*generateForCurrent") as caught:
-        workshop.plan(bundle, 1)
+        builder.plan(bundle, 1)
 
     assert "\n" not in str(caught.value)
 
@@ -105,8 +107,8 @@ def test_a_gpu_that_is_here_and_has_no_name_is_left_to_tensorrt(bundle: Bundle) 
 @pytest.mark.usefixtures("rtx")
 def test_progress_is_reported(bundle: Bundle) -> None:
     steps: list[tuple[int, int]] = []
-    workshop = workshop_ahead("tensorrt_rtx", "sm_86", progress=lambda phase, done, of: steps.append((done, of)))
-    build_ahead(bundle, workshop)
+    builder = ahead_of_time_builder("tensorrt_rtx", "sm_86", progress=lambda phase, done, of: steps.append((done, of)))
+    build_ahead(bundle, builder)
 
     assert steps
     assert all(1 <= done <= of for done, of in steps)
@@ -124,9 +126,9 @@ def test_every_shipped_bundle_builds(folder: Path, tmp_path: Path, monkeypatch: 
 
 def test_only_tensorrt_for_rtx_builds_ahead() -> None:
     with pytest.raises(EngineError, match="tensorrt builds on the GPU that it is for"):
-        workshop_ahead("tensorrt", "sm_86")
+        ahead_of_time_builder("tensorrt", "sm_86")
     with pytest.raises(EngineError, match="found 'ampere', expected one such as sm_86"):
-        workshop_ahead("tensorrt_rtx", "ampere")
+        ahead_of_time_builder("tensorrt_rtx", "ampere")
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bundle import Bundle, load_bundle
-from edge.engines.tensorrt_.build import Workshop, open_checked
+from edge.engines.tensorrt_.build import PlanBuilder, open_checked
 from edge.engines.tensorrt_.engine import StreamEngine
-from edge.engines.tensorrt_.launch_mode import Launching
+from edge.engines.tensorrt_.launch_mode import LaunchMode
 from edge.engines.tensorrt_.plan_cache import PlanCache
 from tests.conftest import grey_frame
 from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver
@@ -34,7 +34,9 @@ class PricedMachine:
             self.foundry.driver = self._make()
             return self.foundry.driver
 
-        return open_checked(bundle, Workshop(self.foundry, ORIN, say=self.said.append), make_driver, clock=self.clock)
+        return open_checked(
+            bundle, PlanBuilder(self.foundry, ORIN, say=self.said.append), make_driver, clock=self.clock
+        )
 
 
 @pytest.fixture
@@ -53,8 +55,8 @@ def launches(machine: PricedMachine, engine: StreamEngine) -> str:
     return next(name for name in names if name in ("enqueue", "launch_graph"))
 
 
-def stored(bundle: Bundle) -> Launching:
-    return Launching.model_validate_json(next(PlanCache.of(bundle).folder.glob("*.launch")).read_bytes())
+def stored(bundle: Bundle) -> LaunchMode:
+    return LaunchMode.model_validate_json(next(PlanCache.of(bundle).folder.glob("*.launch")).read_bytes())
 
 
 def test_a_faster_graph_is_chosen_said_and_kept(bundle: Bundle) -> None:
@@ -64,7 +66,7 @@ def test_a_faster_graph_is_chosen_said_and_kept(bundle: Bundle) -> None:
     assert machine.said[-1] == (
         "tiny: network launched as one CUDA graph: 1.000 ms a frame as a graph, 2.000 ms without"
     )
-    assert stored(bundle) == Launching(graph=True, plain_ms=2.0, graph_ms=1.0)
+    assert stored(bundle) == LaunchMode(graph=True, plain_ms=2.0, graph_ms=1.0)
 
 
 def test_a_graph_that_gains_nothing_is_not_used(bundle: Bundle) -> None:
@@ -147,7 +149,7 @@ def test_the_choice_goes_with_its_plan(bundle: Bundle) -> None:
     machine.open(bundle).close()
 
     assert machine.foundry.built == 2
-    assert stored(bundle) == Launching(graph=False, plain_ms=1.0, graph_ms=2.0)
+    assert stored(bundle) == LaunchMode(graph=False, plain_ms=1.0, graph_ms=2.0)
 
 
 def test_the_log_has_it_where_nobody_listens(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,6 +160,6 @@ def test_the_log_has_it_where_nobody_listens(bundle: Bundle, caplog: pytest.LogC
         return foundry.driver
 
     with caplog.at_level(logging.INFO):
-        open_checked(bundle, Workshop(foundry, ORIN), make_driver).close()
+        open_checked(bundle, PlanBuilder(foundry, ORIN), make_driver).close()
 
     assert "network launched" in caplog.text

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from bundle import Bundle, GoldenMismatch, load_bundle
-from edge.engines.tensorrt_.build import Workshop, open_checked
+from edge.engines.tensorrt_.build import PlanBuilder, open_checked
 from edge.engines.tensorrt_.plan_cache import PlanCache
-from edge.engines.tensorrt_.plan_key import Options, Target
+from edge.engines.tensorrt_.plan_key import BuildOptions, PlanTarget
 from edge.engines.tensorrt_.preprocess_kernel import file_name
 from edge.errors import EngineError, PlanRefused
 from tests.conftest import grey_frame
 from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver, TinyNetwork
 
-ORIN = Target(gpu="Orin", compute_capability="8.7")
+ORIN = PlanTarget(gpu="Orin", compute_capability="8.7")
 
 
 class Foundry:
@@ -54,8 +54,8 @@ def with_kernel(cache: PlanCache, *architectures: str) -> None:
         cache.write(file_name(architecture), b"cubin")
 
 
-def plan(bundle: Bundle, foundry: Foundry, said: list[str], target: Target = ORIN, batch: int = 1, **options: int):
-    return Workshop(foundry, target, Options(**options), say=said.append).plan(bundle, batch)
+def plan(bundle: Bundle, foundry: Foundry, said: list[str], target: PlanTarget = ORIN, batch: int = 1, **options: int):
+    return PlanBuilder(foundry, target, BuildOptions(**options), say=said.append).plan(bundle, batch)
 
 
 def test_a_plan_is_built_once_and_found_again(bundle: Bundle) -> None:
@@ -92,14 +92,14 @@ def test_the_cache_may_be_elsewhere(bundle: Bundle, tmp_path: Path, monkeypatch:
         ("tensorrt 10.16.2", ORIN, 1, {}, "TensorRT version: found tensorrt 10.3.0, expected tensorrt 10.16.2"),
         (
             "tensorrt 10.3.0",
-            Target(gpu="Orin Nano", compute_capability="8.7"),
+            PlanTarget(gpu="Orin Nano", compute_capability="8.7"),
             1,
             {},
             "GPU: found Orin, expected Orin N",
         ),
         (
             "tensorrt 10.3.0",
-            Target(gpu="Orin", compute_capability="11.0"),
+            PlanTarget(gpu="Orin", compute_capability="11.0"),
             1,
             {},
             "compute capability: found 8.7, expected 11.0",
@@ -110,7 +110,7 @@ def test_the_cache_may_be_elsewhere(bundle: Bundle, tmp_path: Path, monkeypatch:
     ids=["version", "gpu", "compute capability", "batch", "options"],
 )
 def test_it_is_rebuilt_for_each_reason(
-    bundle: Bundle, version: str, target: Target, batch: int, options: dict[str, int], reason: str
+    bundle: Bundle, version: str, target: PlanTarget, batch: int, options: dict[str, int], reason: str
 ) -> None:
     plan(bundle, Foundry(RecordingDriver()), [])
     said: list[str] = []
@@ -152,13 +152,13 @@ def test_timings_of_an_earlier_build_are_used(bundle: Bundle) -> None:
 
 
 def opened(bundle: Bundle, foundry: Foundry, said: list[str]):
-    workshop = Workshop(foundry, ORIN, say=said.append)
+    builder = PlanBuilder(foundry, ORIN, say=said.append)
 
     def make_driver() -> RecordingDriver:
         foundry.driver = RecordingDriver()
         return foundry.driver
 
-    return open_checked(bundle, workshop, make_driver)
+    return open_checked(bundle, builder, make_driver)
 
 
 def test_a_plan_that_agrees_goes_on_line(bundle: Bundle) -> None:
@@ -212,7 +212,7 @@ def test_a_kernel_that_computes_otherwise_is_found_out(bundle: Bundle) -> None:
         return foundry.driver
 
     with pytest.raises(EngineError, match="grey levels away from the bundle's preprocessing"):
-        open_checked(bundle, Workshop(foundry, ORIN, say=lambda line: None), make_driver)
+        open_checked(bundle, PlanBuilder(foundry, ORIN, say=lambda line: None), make_driver)
     assert foundry.driver.closed
 
 
