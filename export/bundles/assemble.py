@@ -20,7 +20,7 @@ from export.evaluate.compare_outputs import compare_outputs
 from export.graph.cleanup import to_bytes
 from export.graph.fp16 import Around, halved
 from export.graph.signature import check_graph
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import Split, sides_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from bundle import Bundle, first_problem
 from export.errors import LabelsError
 from train.data.dataset import Dataset, Sample
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import SIDES, Kind, Split, load_split, make_split, sides_of
 
 Part = Literal["train", "val", "test", "all"]

@@ -8,7 +8,7 @@ import typer
 from train.data.dataset import Dataset
 from train.data.folds import make_folds
 from train.data.import_annotations import import_coco, import_labelme
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import SIDES, Side, Split, make_split, save_split, write_lists
 
 

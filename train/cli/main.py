@@ -14,7 +14,7 @@ from train.cli import runs as cli_runs
 from train.cli.dry_run import dry_run
 from train.cli.options import DeviceOption, ThreadsOption, console_for, resolve_split, use_threads
 from train.data.dataset import Dataset
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import Split
 from train.device import choose_compute
 from train.errors import TrainError

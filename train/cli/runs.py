@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from train.cli.options import DeviceOption, MarkdownOption, ThreadsOption, console_for, resolve_split, use_threads
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.device import choose_compute
 from train.errors import CheckpointError, RecipeError
 from train.evaluate.compare_runs import document_grid, load_measures, measures_grid

@@ -1,24 +1,27 @@
-"""One labelled image: where it lies, which part it shows, which classes it has, how its masks load."""
+"""Labelled images of a data set, with the truth mask of each class."""
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 import bundle
-from bundle import FrameError
+from bundle import FrameError, StoredImage
 from train.errors import DataError
 
 Image = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
+MaskRule = Literal["above-127", "nonzero"]
+"""Which values of a mask file are defect: grey above 127, or everything but 0 (palette index 0 in a palette)."""
+
 
 class Outline(Protocol):
-    """Where the truth mask of one class comes from."""
+    """Source of the truth mask of one class."""
 
     def load(self, height: int, width: int) -> Masks:
         """The mask, bool [height, width]. Raises DataError if it does not fit that size."""
@@ -27,23 +30,57 @@ class Outline(Protocol):
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A mask that is an image file, of which pixels above 127 are defect."""
+    """A mask stored as an image file."""
 
     path: Path
     may_be_empty: bool = True
+    rule: MaskRule = "above-127"
 
     def load(self, height: int, width: int) -> Masks:
-        """The mask, bool [height, width]. Raises DataError if it is damaged, of another size, or empty by mistake."""
-        mask = read_image(self.path, grey=True)
+        """The mask, bool [height, width].
+
+        Raises DataError if it is damaged, turned, of another size, empty by mistake, or does not fit the rule.
+        """
+        try:
+            stored = bundle.read_stored(self.path)
+        except FrameError as error:
+            raise DataError(str(error)) from None
+        mask = self._defect(stored)
         if mask.shape != (height, width):
             found, expected = f"{mask.shape[1]}x{mask.shape[0]}", f"{width}x{height}"
             raise DataError(f"{self.path}: found a mask of {found}, expected {expected} as its image; redraw the mask")
-        if not self.may_be_empty and not (mask > 127).any():
+        if not self.may_be_empty and not mask.any():
             raise DataError(
                 f"{self.path}: found an empty mask, expected pixels above 127; "
                 "remove the file if the image has no such defect, or draw its outline"
             )
-        return mask > 127
+        return mask
+
+    def _defect(self, stored: StoredImage) -> Masks:
+        if stored.orientation != 1:
+            raise self._error(f"a turned mask (EXIF orientation {stored.orientation})", "save it upright")
+        pixels = stored.pixels
+        if stored.mode == "alpha" and (pixels[..., 3] != np.iinfo(pixels.dtype).max).any():
+            raise self._error("a mask with transparent pixels", "save it in grey, 255 where the defect is")
+        if stored.mode == "palette" and self.rule == "nonzero":
+            return np.asarray((pixels != stored.palette[0]).any(axis=-1))
+        if pixels.ndim == 3:
+            if (pixels[..., :3] != pixels[..., :1]).any():
+                kind = f"a palette of {len(stored.palette)} colours" if stored.mode == "palette" else "a mask in colour"
+                raise self._error(kind, 'save it in grey, or state masks = "nonzero" in dataset.toml for a palette')
+            pixels = pixels[..., 0]
+        if self.rule == "nonzero":
+            return np.asarray(pixels > 0)
+        largest, half = int(pixels.max()), int(np.iinfo(pixels.dtype).max) // 2
+        if 0 < largest <= half:
+            advice = f'state masks = "nonzero" in dataset.toml if {largest} means defect, or save 0 and 255'
+            raise self._error(f"grey values up to {largest}", advice)
+        return np.asarray(pixels > half)
+
+    def _error(self, found: str, advice: str) -> DataError:
+        return DataError(
+            f"{self.path}: found {found}, expected grey with pixels above 127 where the defect is; {advice}"
+        )
 
 
 @dataclass(frozen=True)
@@ -55,6 +92,8 @@ class Sample:
     """Name of the physical part it shows; several images may show one."""
     outlines: tuple[Outline | None, ...]
     """One per class in channel order, None where the image does not have the class."""
+    bits: int | None = None
+    """Depth of a 16-bit file's values, where the data set states it."""
 
     @property
     def labels(self) -> tuple[bool, ...]:
@@ -76,7 +115,7 @@ class Sample:
 
     def load_image(self) -> Image:
         """The image, uint8 [H, W] grey or [H, W, 3] RGB. Raises DataError if missing or damaged."""
-        return read_image(self.path)
+        return read_image(self.path, bits=self.bits)
 
     def load_masks(self, height: int, width: int) -> Masks:
         """The truth masks of all classes, bool [C, height, width], at the size of the image."""
@@ -88,6 +127,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class UnusedFile:
+    """A file of the data set's folder that is not read."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Labelled images under one list of classes."""
 
@@ -96,15 +143,17 @@ class Dataset:
     """In channel order."""
     samples: tuple[Sample, ...]
     citation: str = ""
-    """Whom to cite for the data."""
+    """Reference to cite for the data."""
+    unused: tuple[UnusedFile, ...] = ()
+    """Every other file in the folder."""
 
 
-def read_image(path: Path, grey: bool = False) -> Image:
+def read_image(path: Path, grey: bool = False, bits: int | None = None) -> Image:
     """Read an image file whole: uint8 [H, W] if it is grey or `grey` is asked for, else [H, W, 3] RGB.
 
-    Raises DataError for a file that is missing, cut off or no picture.
+    bits: see `bundle.read_image`. Raises DataError for a file that is missing, damaged or no picture.
     """
     try:
-        return bundle.read_image(path, grey)
+        return bundle.read_image(path, grey, bits)
     except FrameError as error:
         raise DataError(str(error)) from None

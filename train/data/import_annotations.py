@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bundle import SUFFIXES
 from train.data.dataset import Masks
-from train.data.mask_folder import IMAGE_SUFFIXES
 from train.errors import DataError
 
 Outlines = dict[tuple[Path, str], Masks]
@@ -39,7 +39,7 @@ def import_labelme(directory: Path, out: Path) -> int:
 
     Polygons, rectangles and circles count; another shape is refused. An image without a file is good.
     """
-    paths = [path for path in sorted(directory.glob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    paths = [path for path in sorted(directory.glob("*")) if path.suffix.lower() in SUFFIXES]
     outlines: Outlines = {}
     for file in sorted(directory.glob("*.json")):
         content = _json(file)

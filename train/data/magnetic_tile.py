@@ -1,12 +1,11 @@
-"""Data sets as they lie on disk, by layout. The Magnetic Tile layout is read here."""
+"""The Magnetic Tile layout: `MT_<class>/Imgs/`, the folder naming the class, a mask beside each image."""
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from train.data.dataset import Dataset, MaskFile, Sample
-from train.data.mask_folder import is_folder, read_folder
-from train.data.severstal import is_severstal, read_severstal
+from train.data.files import read_text, unused_files
 from train.errors import DataError
 
 MAGNETIC_TILE_CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -21,23 +20,9 @@ _GOOD = "Free"
 _NAME = re.compile(r"exp\d+_num_(\d+)$")
 
 
-def read_dataset(directory: Path) -> Dataset:
-    """Read the data set in `directory`, whichever layout it has.
-
-    Raises DataError if there is no such folder, no known layout, or an image without its label.
-    """
-    if not directory.is_dir():
-        raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
-    if any(directory.glob("MT_*")):
-        return read_magnetic_tile(directory)
-    if is_severstal(directory):
-        return read_severstal(directory)
-    if is_folder(directory):
-        return read_folder(directory)
-    raise DataError(
-        f"{directory}: found no known layout, expected images/ with masks/<class>/, or folders MT_<class>, "
-        "or train.csv with train_images/"
-    )
+def is_magnetic_tile(directory: Path) -> bool:
+    """Whether the folder has this layout."""
+    return any(directory.glob("MT_*"))
 
 
 def read_magnetic_tile(directory: Path) -> Dataset:
@@ -56,10 +41,11 @@ def read_magnetic_tile(directory: Path) -> Dataset:
     samples = (_tile(path, name, parts[_number(path)]) for path, name in images)
     own = directory / "CITATION.txt"
     if own.is_file():
-        name, citation = directory.resolve().name, own.read_text(encoding="utf-8").strip()
+        name, citation = directory.resolve().name, read_text(own).strip()
     else:
         name, citation = "magnetic-tile", _CITATION
-    return Dataset(name, MAGNETIC_TILE_CLASSES, tuple(samples), citation)
+    used = {own, *(path for path, _ in images), *(path.with_suffix(".png") for path, _ in images)}
+    return Dataset(name, MAGNETIC_TILE_CLASSES, tuple(samples), citation, unused_files(directory, used))
 
 
 def _class_of(folder: Path) -> str:

@@ -1,69 +1,86 @@
-"""A user's own parts: `images/` with `masks/<class>/`, the mask under its image's name."""
+"""Plain folder layout: `images/` with `masks/<class>/`, a mask under the name of its image."""
 
+import json
 import re
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bundle import first_problem
+from bundle import SUFFIXES, first_problem
 from bundle.toml_text import TomlError, parse_toml
-from train.data.dataset import Dataset, MaskFile, Sample
+from train.data.dataset import Dataset, MaskFile, MaskRule, Sample
+from train.data.files import pictures, read_text, unused_files
+from train.data.names import check_class_names
 from train.errors import DataError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SETTINGS = "dataset.toml"
+IMAGES, MASKS = "images", "masks"
+
+PATTERN_S = 10.0
+"""Time for the pattern of the parts over all names; a pattern that backtracks without end is refused."""
 
 
 class FolderSettings(BaseModel):
-    """What `dataset.toml` may say; the file may be absent."""
+    """Content of `dataset.toml`; the file may be absent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: tuple[str, ...] | None = None
     """In channel order; without it the folders in masks/, in alphabetical order."""
     part: str | None = None
-    """A pattern over the image's name without its suffix, whose first group is the part; without it each image is a
-    part of its own."""
+    """A pattern over the image's path below images/ without its suffix, whose first group is the part; without it each
+    image is a part of its own."""
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Depth of the values in 16-bit images, such as 12."""
+    masks: MaskRule = "above-127"
+    """Which values of a mask are defect; "nonzero" for masks of 0 and 1, and for palettes."""
     citation: str = ""
 
 
 def is_folder(directory: Path) -> bool:
     """Whether the folder has this layout."""
-    return (directory / "images").is_dir()
+    return (directory / IMAGES).is_dir()
 
 
-def read_folder(directory: Path) -> Dataset:
-    """Read `images/*`, `masks/<class>/*` and `dataset.toml`; an image without any mask is good.
+def read_folder(directory: Path, pattern_s: float = PATTERN_S) -> Dataset:
+    """Read `images/`, `masks/<class>/` (both with sub-folders) and `dataset.toml`; an image without any mask is good.
 
-    Raises DataError for a mask without image, a class that is not listed, or a name that the pattern does not fit.
-    An empty mask is refused when it is loaded: it may mean "none of this class" or "not outlined".
+    Raises DataError for a mask without image, a class that is not listed or cannot be a folder, a name that the pattern
+    does not fit, or a picture elsewhere. An empty mask is refused when it is loaded: it may mean "none of this class"
+    or "not outlined".
     """
     settings = _settings(directory / SETTINGS)
-    classes = settings.classes or tuple(sorted(path.name for path in _folders(directory / "masks")))
+    classes = settings.classes or tuple(sorted(path.name for path in _folders(directory / MASKS)))
     if not classes:
-        raise DataError(f"{directory / 'masks'}: found no class folder, expected masks/<class>/ for each defect class")
-    images = _by_stem(directory / "images")
+        raise DataError(f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class")
+    check_class_names(classes, str(directory / SETTINGS if settings.classes else directory / MASKS))
+    images = pictures(directory / IMAGES)
     if not images:
-        raise DataError(f"{directory / 'images'}: found no image, expected {', '.join(IMAGE_SUFFIXES)}")
-    masks = {name: _by_stem(directory / "masks" / name) for name in classes}
+        raise DataError(f"{directory / IMAGES}: found no image, expected {', '.join(sorted(SUFFIXES))}")
+    masks = {name: pictures(directory / MASKS / name) for name in classes}
     _check_masks(directory, classes, images, masks)
-    samples = (
-        Sample(path, _part_of(path, settings.part), tuple(_outline(masks[name].get(stem)) for name in classes))
-        for stem, path in images.items()
+    parts = dict(zip(images, _parts(images, settings.part, directory, pattern_s), strict=True))
+    samples = tuple(
+        Sample(path, parts[key], tuple(_outline(masks[name].get(key), settings) for name in classes), settings.bits)
+        for key, path in images.items()
     )
-    return Dataset(directory.resolve().name, classes, tuple(samples), settings.citation)
+    used = {directory / SETTINGS, *images.values(), *(path for named in masks.values() for path in named.values())}
+    return Dataset(directory.resolve().name, classes, samples, settings.citation, unused_files(directory, used))
 
 
 def _settings(path: Path) -> FolderSettings:
     if not path.is_file():
         return FolderSettings()
     try:
-        settings = FolderSettings.model_validate(parse_toml(path.read_text(encoding="utf-8")))
+        settings = FolderSettings.model_validate(parse_toml(read_text(path)))
     except ValidationError as error:
         allowed = ", ".join(FolderSettings.model_fields)
         raise DataError(f"{path}: {first_problem(error)}; the keys are {allowed}") from None
-    except (OSError, UnicodeDecodeError, TomlError) as error:
+    except TomlError as error:
         advice = "expected a TOML file, in which a pattern with a backslash stands in single quotes"
         raise DataError(f"{path}: {error}; {advice}") from None
     if settings.part is not None and _groups(settings.part, path) < 1:
@@ -74,7 +91,7 @@ def _settings(path: Path) -> FolderSettings:
 def _groups(pattern: str, path: Path) -> int:
     try:
         return re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: part: {error} in {pattern!r}; expected a regular expression") from None
 
 
@@ -82,37 +99,51 @@ def _folders(directory: Path) -> list[Path]:
     return [path for path in directory.glob("*") if path.is_dir() and not path.name.startswith(".")]
 
 
-def _by_stem(directory: Path) -> dict[str, Path]:
-    """Image files by their names without suffix. Raises DataError where two share one."""
-    found: dict[str, Path] = {}
-    for path in sorted(directory.glob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            if path.stem in found:
-                raise DataError(f"{path}: found beside {found[path.stem].name}, expected names that differ; rename one")
-            found[path.stem] = path
-    return found
-
-
 def _check_masks(
     directory: Path, classes: tuple[str, ...], images: Mapping[str, Path], masks: Mapping[str, Mapping[str, Path]]
 ) -> None:
-    for folder in _folders(directory / "masks"):
+    for folder in _folders(directory / MASKS):
         if folder.name not in classes:
             raise DataError(f"{folder}: found an unknown class folder, expected one of {', '.join(classes)}; rename it")
     for name in classes:
-        for stem, path in masks[name].items():
-            if stem not in images:
-                raise DataError(f"{path}: found a mask without its image images/{stem}.*; add the image or remove it")
+        for key, path in masks[name].items():
+            if key not in images:
+                raise DataError(f"{path}: found a mask without its image images/{key}.*; add the image or remove it")
 
 
-def _part_of(path: Path, pattern: str | None) -> str:
+def _parts(images: Mapping[str, Path], pattern: str | None, directory: Path, most_s: float) -> Sequence[str]:
+    """The part of each image. Raises DataError where the pattern does not fit a name, or takes too long."""
     if pattern is None:
-        return path.stem
-    match = re.search(pattern, path.stem)
-    if match is None:
-        raise DataError(f"{path}: found the name {path.stem}, expected one with {pattern}, which says the part")
-    return match[1]
+        return list(images)
+    found = _first_groups(pattern, list(images), directory / SETTINGS, most_s)
+    for path, part in zip(images.values(), found, strict=True):
+        if part is None:
+            raise DataError(f"{path}: found the name {path.stem}, expected one with {pattern}, which says the part")
+    return [str(part) for part in found]
 
 
-def _outline(path: Path | None) -> MaskFile | None:
-    return None if path is None else MaskFile(path, may_be_empty=False)
+_MATCH = """
+import json, re, sys
+pattern, names = json.load(sys.stdin)
+print(json.dumps([found[1] if (found := re.search(pattern, name)) else None for name in names]))
+"""
+
+
+def _first_groups(pattern: str, names: Sequence[str], where: Path, most_s: float) -> list[str | None]:
+    """The first group of the pattern in each name, matched in a process that a time limit ends."""
+    command = [sys.executable, "-I", "-S", "-c", _MATCH]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps([pattern, names]), capture_output=True, text=True, check=True, timeout=most_s
+        )
+    except subprocess.TimeoutExpired:
+        raise DataError(
+            f"{where}: part: found no end of matching {pattern!r} after {most_s:g} s, expected a pattern without "
+            "repeats inside of repeats"
+        ) from None
+    groups: list[str | None] = json.loads(done.stdout)
+    return groups
+
+
+def _outline(path: Path | None, settings: FolderSettings) -> MaskFile | None:
+    return None if path is None else MaskFile(path, may_be_empty=False, rule=settings.masks)

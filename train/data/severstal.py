@@ -1,4 +1,4 @@
-"""Severstal steel defects: `train.csv` with run lengths beside `train_images/`.
+"""The Severstal layout: `train.csv` with run lengths beside `train_images/`.
 
 Layout and run lengths as the Kaggle competition "Severstal: Steel Defect Detection" (2019) describes them.
 """
@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from train.data.dataset import Dataset, Masks, Sample
+from train.data.files import pictures, read_text, unused_files
 from train.errors import DataError
 
 CLASSES = ("1", "2", "3", "4")
 """The competition gives the four kinds of defect no names."""
 
-HEIGHT, WIDTH = 256, 1600
-"""Every image is of this size, which the run lengths count on."""
-
+TABLE, IMAGES = "train.csv", "train_images"
 _COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
 _CITATION = "Severstal: Steel Defect Detection. Kaggle, 2019."
 
@@ -33,8 +32,6 @@ class RunLengths:
 
     def load(self, height: int, width: int) -> Masks:
         """The mask, bool [height, width]. Raises DataError if the run lengths are malformed or of another size."""
-        if (height, width) != (HEIGHT, WIDTH):
-            raise DataError(f"{self.where}: found an image of {width}x{height}, expected {WIDTH}x{HEIGHT}")
         flat = np.zeros(height * width, dtype=np.bool_)
         for start, length in self._runs():
             if start < 1 or length < 1 or start - 1 + length > flat.size:
@@ -47,7 +44,7 @@ class RunLengths:
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         words = self.text.split()
-        if not words or len(words) % 2 or not all(word.isdecimal() for word in words):
+        if not words or len(words) % 2 or not all(word.isdecimal() and len(word) < 12 for word in words):
             shown = self.text if len(self.text) < 40 else f"{self.text[:40]}…"
             raise DataError(f"{self.where}: found the run lengths {shown!r}, expected pairs of whole numbers")
         numbers = [int(word) for word in words]
@@ -56,20 +53,23 @@ class RunLengths:
 
 def is_severstal(directory: Path) -> bool:
     """Whether the folder has this layout."""
-    return (directory / "train.csv").is_file()
+    return (directory / TABLE).is_file()
 
 
 def read_severstal(directory: Path) -> Dataset:
     """Read `train.csv` and `train_images/`; an image may have several classes, one without a row is good."""
-    images = directory / "train_images"
-    paths = {path.name: path for path in sorted(images.glob("*.jpg"))}
+    images = directory / IMAGES
+    found = pictures(images)
+    paths = {path.relative_to(images).as_posix(): path for path in found.values()}
     if not paths:
-        raise DataError(f"{images}: found no *.jpg, expected the training images beside train.csv")
-    outlines = _outlines(directory / "train.csv", set(paths))
+        raise DataError(f"{images}: found no image, expected the training images beside {TABLE}")
+    outlines = _outlines(directory / TABLE, set(paths))
     samples = (
-        Sample(path, path.stem, tuple(outlines.get((name, known)) for known in CLASSES)) for name, path in paths.items()
+        Sample(path, key, tuple(outlines.get((name, known)) for known in CLASSES))
+        for key, (name, path) in zip(found, paths.items(), strict=True)
     )
-    return Dataset("severstal", CLASSES, tuple(samples), _CITATION)
+    unused = unused_files(directory, {directory / TABLE, *paths.values()}, apart=["test_images"])
+    return Dataset("severstal", CLASSES, tuple(samples), _CITATION, unused)
 
 
 def _outlines(table: Path, images: set[str]) -> dict[tuple[str, str], RunLengths]:
@@ -87,8 +87,8 @@ def _outlines(table: Path, images: set[str]) -> dict[tuple[str, str], RunLengths
 
 def _rows(table: Path) -> Iterator[tuple[str, str, str, str]]:
     """Each row as (where, image, class, run lengths)."""
-    with table.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
+    reader = csv.reader(read_text(table).splitlines())
+    try:
         header = next(reader, [])
         if header != _COLUMNS:
             raise DataError(f"{table}: found the columns {','.join(header)}, expected {','.join(_COLUMNS)}")
@@ -96,3 +96,5 @@ def _rows(table: Path) -> Iterator[tuple[str, str, str, str]]:
             if len(row) != len(_COLUMNS):
                 raise DataError(f"{table}, line {number}: found {len(row)} values, expected {len(_COLUMNS)}")
             yield f"{table}, line {number}", row[0], row[1], row[2]
+    except csv.Error as error:
+        raise DataError(f"{table}, line {reader.line_num}: found {error}; restore the file") from None

@@ -14,7 +14,7 @@ from export.errors import LabelsError
 from export.evaluate.labelled_images import select
 from tests.export.conftest import write_square
 from tests.export.networks import levels_model, spec_of, write_tiny_bundle
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import make_split, save_split
 from train.errors import DataError, SplitError
 

@@ -13,7 +13,7 @@ from train.augment.paste import FEATHER_PX, paste
 from train.augment.photometric import jittered
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, load_images, outlined, pack
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import make_split, sides_of
 from train.errors import DataError
 from train.loop.training_data import TrainingData, WithCrops

@@ -7,7 +7,7 @@ import pytest
 from tests.train.conftest import CLASSES, tile, write_tile
 from train.data.dataset import Dataset
 from train.data.folds import make_folds
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import sides_of
 from train.errors import SplitError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from train.data.import_annotations import import_coco, import_labelme
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.errors import DataError
 
 SQUARE = [2, 1, 5, 1, 5, 4, 2, 4]  # x, y of the corners

@@ -8,7 +8,7 @@ from bundle import Crop, InputSpec
 from tests.train.conftest import CLASSES, HEIGHT, WIDTH, tile, write_tile
 from train.data.dataset import read_image
 from train.data.image_set import load_images
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.errors import DataError
 
 
@@ -114,6 +114,13 @@ def test_unknown_class_folder_is_refused(tmp_path: Path) -> None:
 def test_image_without_mask_is_refused(tmp_path: Path) -> None:
     one_tile(tmp_path).with_suffix(".png").unlink()
     with pytest.raises(DataError, match=r"found no mask beside it, expected exp1_num_1\.png"):
+        read_dataset(tmp_path)
+
+
+def test_a_picture_that_the_layout_does_not_read_is_refused_by_name(tmp_path: Path) -> None:
+    path = one_tile(tmp_path)
+    (path.parent / "exp1_num_2.bmp").write_bytes(b"BM")
+    with pytest.raises(DataError, match=r"exp1_num_2\.bmp: found a picture where the layout .* has no place"):
         read_dataset(tmp_path)
 
 

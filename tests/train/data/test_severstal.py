@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from train.data.image_set import load_images
-from train.data.magnetic_tile import read_dataset
-from train.data.severstal import HEIGHT, WIDTH, RunLengths
+from train.data.readers import read_dataset
+from train.data.severstal import RunLengths
 from train.errors import DataError
 
+HEIGHT, WIDTH = 256, 1600  # of the competition's images
 HEADER = "ImageId,ClassId,EncodedPixels\n"
 
 
@@ -81,13 +82,31 @@ def test_another_header_is_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
-def test_image_of_another_size_is_refused(tmp_path: Path, quick_recipe) -> None:
-    write(tmp_path, "a.jpg,1,1 2\n", width=800)
-    with pytest.raises(DataError, match="found an image of 800x256, expected 1600x256"):
+def test_an_image_of_another_size_takes_the_runs_that_fit_it(tmp_path: Path) -> None:
+    sample = read_dataset(write(tmp_path, "a.jpg,1,256 2\n", width=800)).samples[0]
+    assert np.argwhere(sample.load_masks(HEIGHT, 800)[0]).tolist() == [[0, 1], [255, 0]]
+
+
+def test_runs_beyond_a_smaller_image_are_refused(tmp_path: Path, quick_recipe) -> None:
+    write(tmp_path, "a.jpg,1,409600 1\n", width=800)
+    with pytest.raises(DataError, match="expected it to lie within 1 to 204800"):
         load_images(read_dataset(tmp_path).samples, quick_recipe().input, 4)
+
+
+def test_endings_in_upper_case_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "b.JPG,2,1 2\n", images=("a.jpg", "b.JPG"))
+    labels = {sample.path.name: sample.labels for sample in read_dataset(tmp_path).samples}
+    assert labels == {"a.jpg": (False,) * 4, "b.JPG": (False, True, False, False)}
+
+
+def test_images_without_labels_are_left_aside_by_name(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg,1,1 2\n")
+    (tmp_path / "test_images").mkdir()
+    cv2.imwrite(str(tmp_path / "test_images" / "z.jpg"), np.zeros((4, 4), np.uint8))
+    assert [one.path.name for one in read_dataset(tmp_path).unused] == ["z.jpg"]
 
 
 def test_folder_without_images_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "", images=())
-    with pytest.raises(DataError, match=r"train_images: found no \*\.jpg"):
+    with pytest.raises(DataError, match=r"train_images: found no image"):
         read_dataset(tmp_path)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.train.conftest import tile, write_tile
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import SIDES, load_split, make_split, save_split, sides_of, write_lists
 from train.errors import SplitError
 

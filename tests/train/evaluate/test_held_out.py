@@ -8,7 +8,7 @@ from bundle import Threshold
 from tests.train.cli.test_main import run_main
 from train.data.dataset import Dataset
 from train.data.folds import make_folds
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import Split, make_split
 from train.device import choose_compute
 from train.errors import DataError, ThresholdError

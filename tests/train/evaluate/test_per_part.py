@@ -7,7 +7,7 @@ from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_held_out import CPU, untrained, with_any
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.data.dataset import Dataset, Sample
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import make_split
 from train.errors import DataError
 from train.evaluate.per_part import PartRow, part_rows, part_table, share_interval, share_text

@@ -6,7 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.data.splits import make_split
 from train.device import choose_compute
 from train.errors import CheckpointError, ThresholdError, TrainError

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from tests.train.loop.test_run import make_run
 from train.cli.dry_run import dry_run
-from train.data.magnetic_tile import read_dataset
+from train.data.readers import read_dataset
 from train.device import choose_compute
 from train.errors import DataError
 from train.evaluate.predict import evaluate_checkpoint

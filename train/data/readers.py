@@ -1,0 +1,38 @@
+"""Opens the data set in a folder, by its layout."""
+
+from pathlib import Path
+
+from train.data.dataset import Dataset
+from train.data.magnetic_tile import is_magnetic_tile, read_magnetic_tile
+from train.data.mask_folder import is_folder, read_folder
+from train.data.severstal import is_severstal, read_severstal
+from train.errors import DataError
+
+_LAYOUTS = (
+    (is_magnetic_tile, read_magnetic_tile),
+    (is_severstal, read_severstal),
+    (is_folder, read_folder),
+)
+
+
+def read_dataset(directory: Path) -> Dataset:
+    """Read the data set in `directory`, whichever layout it has.
+
+    Raises DataError if there is no such folder, no known layout, an image without its label, or a picture that the
+    layout has no place for.
+    """
+    if not directory.is_dir():
+        raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
+    for has_layout, read in _LAYOUTS:
+        if has_layout(directory):
+            return read(directory)
+    raise DataError(
+        f"{directory}: found no known layout, expected images/ with masks/<class>/, or folders MT_<class>, "
+        f"or train.csv with train_images/{_annotated(directory)}"
+    )
+
+
+def _annotated(directory: Path) -> str:
+    """Advice where the folder holds annotations of another tool."""
+    files = [path for path in directory.rglob("*") if path.suffix.lower() in (".json", ".xml", ".txt", ".yaml")]
+    return "; annotations of other tools are read by `train import`" if files else ""
