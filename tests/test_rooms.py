@@ -91,7 +91,10 @@ UNDER_WAY = pytest.mark.xfail(reason="the rooms are being put in order; goes whe
 
 
 def imported(path: Path) -> set[str]:
-    """Every module that a file imports, by its full name; `from a import b` counts as `a.b` where that is a file, else as `a`."""
+    """Every module that a file imports, by its full name.
+
+    `from a import b` counts as `a.b` where that is a file, else as `a`.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
