@@ -1,4 +1,4 @@
-"""What is wrong at the line at present: raised once, cleared once, heard by the log, the PLC and the page alike."""
+"""Alarms of the station: raised and cleared once, with the log, the PLC and the page as listeners."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Area(Enum):
-    """What an alarm is about; the PLC's fault codes bear the same names."""
+    """Subsystem of an alarm; the fault codes of the PLC protocol have the same names."""
 
     CAMERA = "camera"
     ENGINE = "engine"
@@ -28,25 +28,26 @@ class Area(Enum):
 
 @dataclass(frozen=True)
 class Alarm:
-    """One thing that somebody has to look after."""
+    """Condition that needs an operator's attention."""
 
     name: str
-    """Which alarm it is, such as `camera top`; there is at most one of a name at a time. The PLC is told this."""
+    """Unique name, such as `camera top`; sent to the PLC."""
     text: str
-    """What was found, what was expected, what to do; this is for the log and the page."""
+    """What was found, what was expected, what to do; shown in the log and on the page."""
     area: Area
     part_id: int
-    """The part that it concerns, 0 where it is none."""
+    """Id of the part that it concerns; 0 if it concerns none."""
     since: datetime
-    """When it was raised first, UTC."""
+    """UTC time at which it was raised first."""
 
 
 Listener = Callable[[Alarm, bool], None]
-"""Takes an alarm, with true when it is raised and false when it is cleared. Quick; called by whoever raises it."""
+"""Called with an alarm, and true if it is raised, false if it is cleared; runs in the raising thread, so it must return
+quickly."""
 
 
 class Alarms:
-    """The alarms of one station. Safe to use from several threads."""
+    """Active alarms of one station. Safe to use from several threads."""
 
     def __init__(self, utc: Callable[[], datetime] | None = None) -> None:
         self.listeners: list[Listener] = []
@@ -56,12 +57,12 @@ class Alarms:
 
     @property
     def active(self) -> tuple[Alarm, ...]:
-        """Those in force, the oldest first."""
+        """Active alarms, oldest first."""
         with self._lock:
             return tuple(self._active.values())
 
     def raise_(self, name: str, text: str, area: Area = Area.OTHER, part_id: int = 0) -> None:
-        """Put an alarm in force; one that is in force takes the new text, and is told again where the part is new."""
+        """Raise an alarm, or replace the text of an active one; listeners are called again only for another part."""
         with self._lock:
             before = self._active.get(name)
             alarm = Alarm(name, text, area, part_id, before.since if before else self._utc())
@@ -71,16 +72,16 @@ class Alarms:
             self._tell(alarm, raised=True)
 
     def clear(self, name: str) -> None:
-        """End an alarm; nothing if there is none of that name."""
+        """Clear an alarm; no effect if it is not active."""
         with self._lock:
             alarm = self._active.pop(name, None)
         if alarm is not None:
-            log.warning("alarm over: %s", name)
+            log.warning("alarm cleared: %s", name)
             self._tell(alarm, raised=False)
 
     def _tell(self, alarm: Alarm, raised: bool) -> None:
         for listener in tuple(self.listeners):
             try:
                 listener(alarm, raised)
-            except Exception:  # who only listens may not stop the line
-                log.exception("%s failed to take the alarm %s", listener, alarm.name)
+            except Exception:  # the outermost loop of a listener: its failure must not stop the line
+                log.exception("%s failed on the alarm %s", listener, alarm.name)

@@ -14,7 +14,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   +- CaptureRefused          the network cannot be made a CUDA graph; it runs without
  +- RecordsError                the database cannot be opened, read or written
  +- DriftError                  a baseline cannot be read or written
- +- OrderError                  a running station does not answer, or a challenge is not passed
+ +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
  +- ScaleError                  a picture has no board to measure the scale by
  +- PageError                   the operator's page cannot be served; the line goes on without it
@@ -78,8 +78,8 @@ class RecordsError(StationError):
     """The records cannot be opened, read or written."""
 
 
-class OrderError(StationError):
-    """What was asked of a running station did not come to a good end."""
+class OperatorRequestError(StationError):
+    """A request to a running station failed: no response, or a challenge that was not passed."""
 
 
 class OutputError(StationError):

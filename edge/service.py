@@ -1,4 +1,4 @@
-"""The life of a running station: signals, reload without losing a part, the supervisor's watchdog."""
+"""Service loop of a running station: signals, reload, changeovers, and the supervisor's watchdog."""
 
 import logging
 import signal
@@ -15,17 +15,17 @@ from edge.systemd import notify, watchdog_fed
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
-"""How soon a signal is acted on; the watchdog hears from us as often."""
+"""Polling interval for signals and changeovers, and interval of the watchdog."""
 RELOADED = {"bundle", "engine", "engine_reopens", "engine_threads", "unsure_margin"}
-"""Keys of line.toml that take effect on SIGHUP; the others need a restart."""
+"""Keys of line.toml that take effect on SIGHUP; other keys need a restart."""
 
 
 def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL) -> None:
-    """Wait until the station is told to stop (SIGTERM, SIGINT) or its cameras have no more frames.
+    """Serve until SIGTERM, SIGINT, or the last picture of cameras that play files.
 
-    On SIGHUP line.toml is read again and its bundle put in place between two parts; a PLC's wish for another recipe is
-    answered in the same way. The supervisor's watchdog is fed only while every thread of the loop is alive, also while
-    another bundle's engine is being built, which may take minutes.
+    SIGHUP reads line.toml again and changes over to its bundle between two parts; so does a Changeover request from the
+    PLC to the bundle of its recipe. The supervisor's watchdog is fed while every thread of the runtime is alive, also
+    during the build of an engine, which may take minutes.
     """
     reload_asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -42,20 +42,21 @@ def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL)
 
 
 def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Line:
-    """Change over to the recipe that the PLC asked for last, or refuse; returns the line that is now in force."""
+    """Change over to the recipe that the PLC requested last, or refuse it; returns the configuration now in use."""
     wanted = None
     while not runtime.changeovers.empty():
         wanted = runtime.changeovers.get()
     if wanted is None:
         return line
     if wanted not in line.recipes:
-        runtime.refuse_changeover(wanted, f"found no such number, expected one of {sorted(line.recipes)} of [recipes]")
+        known = sorted(line.recipes)
+        runtime.refuse_changeover(wanted, f"found no such recipe, expected one of {known} in [recipes] of line.toml")
         return line
     changed = line.model_copy(update={"bundle": line.recipes[wanted]})
     try:
         inspector = open_inspector(changed, runtime.clock, equipment)
     except Exception as error:  # as in `reload`
-        runtime.refuse_changeover(wanted, _in_words(error))
+        runtime.refuse_changeover(wanted, _text(error))
         return line
     runtime.use(inspector, wanted)
     log.info("changeover: recipe %d, bundle %s", wanted, inspector.bundle.id[:12])
@@ -63,27 +64,24 @@ def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Li
 
 
 def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Line:
-    """Read the configuration again and change over to its bundle; returns the line that is now in force.
+    """Read line.toml again and change over to its bundle; returns the configuration now in use.
 
-    Anything wrong with it, golden frames that disagree included, leaves the station as it is, with the reason in the
-    log.
+    On any error, including golden frames that do not match, the station continues unchanged, and the cause is logged.
     """
     try:
         wanted = load_line(path)
         reloaded = line.model_copy(update={key: getattr(wanted, key) for key in RELOADED})
         inspector = open_inspector(reloaded, runtime.clock, equipment)
-    except Exception as error:  # whatever it was, the line that runs must not stop for it
-        log.error("reload refused, the station goes on as before: %s", _in_words(error))
+    except Exception as error:  # the outermost loop: a failed reload must not stop the running line
+        log.error("reload refused, the station continues unchanged: %s", _text(error))
         return line
     runtime.use(inspector)
     changed = {key for key in Line.model_fields if getattr(wanted, key) != getattr(line, key)}
     if needs_restart := changed - RELOADED:
-        log.warning(
-            "reload: %s changed too, which takes effect at the next start only", ", ".join(sorted(needs_restart))
-        )
+        log.warning("reload: %s changed too, which takes effect at the next start", ", ".join(sorted(needs_restart)))
     log.info("reload: bundle %s, thresholds %s", inspector.bundle.id[:12], inspector.bundle.manifest.thresholds)
     return reloaded
 
 
-def _in_words(error: Exception) -> str:
+def _text(error: Exception) -> str:
     return str(error) if isinstance(error, (BundleError, StationError)) else f"{type(error).__name__}: {error}"

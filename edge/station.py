@@ -1,4 +1,4 @@
-"""One line put together: everything that `line.toml` names, opened, checked, logged, and closed again."""
+"""Assembly of a station: opens, checks and connects all devices of a `line.toml`, and closes them again."""
 
 import logging
 import threading
@@ -23,14 +23,14 @@ from edge.engines.engine import Engine
 from edge.engines.registry import open_engine
 from edge.errors import LineConfigError
 from edge.monitoring.drift import Drift
-from edge.monitoring.operator_service import Attendant
+from edge.monitoring.operator_service import OperatorService
 from edge.page.feed import Feed
 from edge.page.outbox import Outbox
 from edge.page.snapshot import Snapshot
 from edge.page.state import StationInfo, StationState
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
-from edge.pipeline.inspector import Inspector, Sight
+from edge.pipeline.inspector import Inspector, ViewGeometry
 from edge.pipeline.runtime import Runtime
 from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
@@ -40,8 +40,8 @@ from firmware_bridge.messages import Hello
 
 log = logging.getLogger(__name__)
 
-ATTEND_S = 2.0
-"""How long a stopping station waits for a look at its orders to end."""
+OPERATOR_SERVICE_S = 2.0
+"""Time that a stopping station waits for the operator service to end."""
 
 
 OpenPage = Callable[
@@ -64,22 +64,24 @@ class Equipment:
 
 
 REAL = Equipment()
-"""What a line's addresses name."""
+"""Factories of the devices that the addresses of a line name."""
 
 
 @contextmanager
 def open_station(
     line: Line, *watchers: Callable[[Part], None], clock: Clock = monotonic, equipment: Equipment = REAL
 ) -> Iterator[Runtime]:
-    """Open a line and run it until the `with` block ends; then every open part gets its verdict.
+    """Run a line for the duration of a `with` block; at its end every open part gets its verdict.
 
-    The order is that of trust: the bundle with its golden frames first, the PLC last, so that no trigger is taken
-    before its part can be judged. The watchers are shown every part once its result is sent.
-    Raises BundleError, StationError or LinkError with nothing left open.
+    The bundle is opened first and checked on its golden frames, the PLC last, so that no trigger arrives before parts
+    can be inspected. watchers: called with every part after its result is sent.
+    Raises BundleError, StationError or LinkError with everything closed.
     """
     with ExitStack() as opened:
         inspector = open_inspector(line, clock, equipment)
-        _check_challenge(line, inspector)
+        unused = opened.enter_context(ExitStack())  # closes the engine until the runtime owns it
+        unused.callback(inspector.engine.close)
+        _check_challenge(line, inspector.bundle)
         records = Records(line.records, without_disk=line.without_disk, entries_in_memory=line.entries_in_memory)
         opened.callback(_close_records, records)
         cameras: dict[str, Camera] = {}
@@ -92,40 +94,41 @@ def open_station(
         opened.callback(link.close)
         _log_choices(line, inspector)
         runtime = Runtime(inspector, cameras, records, link, line, clock, alarms, rejects)
+        unused.pop_all()
         opened.callback(runtime.close_inspector)
-        for watcher in (*watchers, *_own_watchers(line, runtime, records, equipment, opened)):
+        for watcher in (*watchers, *_own_watchers(line, runtime, records, clock, equipment, opened)):
             runtime.watch(watcher)
-        attendant = Attendant(line.challenge, records, alarms)
-        runtime.watch(attendant.add)
+        operators = OperatorService(line.challenge, records, alarms)
+        runtime.watch(operators.add)
         if line.page is not None:
-            state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: attendant.challenge)
+            state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: operators.challenge)
             _open_page(line.page, runtime, records, state, equipment, opened)
         runtime.start()
-        opened.enter_context(_attended(attendant))
+        opened.enter_context(_serving(operators))
         try:
             yield runtime
         finally:
             runtime.stop()
 
 
-def _check_challenge(line: Line, inspector: Inspector) -> None:
-    expected, classes = line.challenge.expected, inspector.bundle.manifest.classes
+def _check_challenge(line: Line, bundle: Bundle) -> None:
+    expected, classes = line.challenge.expected, bundle.manifest.classes
     if expected is not None and expected not in classes:
-        inspector.engine.close()
-        raise LineConfigError(f"challenge.expected: found {expected!r}, expected one of {', '.join(classes)}")
+        known = ", ".join(classes)
+        raise LineConfigError(f"challenge.expected: found {expected!r}, expected one of {known}; correct line.toml")
 
 
 @contextmanager
-def _attended(attendant: Attendant) -> Iterator[None]:
+def _serving(operators: OperatorService) -> Iterator[None]:
     stopping = threading.Event()
-    # A daemon, because a disk that hangs must not keep the station from ending.
-    thread = threading.Thread(target=attendant.run, args=(stopping,), name="attend", daemon=True)
+    # a daemon thread: a disk that hangs must not keep the station from ending
+    thread = threading.Thread(target=operators.run, args=(stopping,), name="operators", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stopping.set()
-        thread.join(ATTEND_S)
+        thread.join(OPERATOR_SERVICE_S)
 
 
 def _open_rejects(
@@ -135,24 +138,26 @@ def _open_rejects(
     if line.ejector is None:
         return rejects
     if line.shadow:
-        log.warning("shadow mode: the ejector %s is left alone", line.ejector.output)
+        log.warning("shadow mode: the ejector %s is not used", line.ejector.output)
         return rejects
     output = equipment.open_output(line.ejector.output)
     opened.callback(output.close)
     rejects.ejector = Ejector(line.ejector, output, alarms, clock, rejects.settled, needs_plc=line.trigger == "plc")
-    log.info("ejector %s: a part without a verdict there: %s", line.ejector.output, line.ejector.default)
+    log.info("ejector %s; a part without a verdict at the ejector: %s", line.ejector.output, line.ejector.default)
     return rejects
 
 
 def _own_watchers(
-    line: Line, runtime: Runtime, records: Records, equipment: Equipment, opened: ExitStack
+    line: Line, runtime: Runtime, records: Records, clock: Clock, equipment: Equipment, opened: ExitStack
 ) -> Iterator[Callable[[Part], None]]:
     def manifest() -> Manifest:
         return runtime.bundle.manifest
 
     yield Drift(line.drift, line.records, manifest, runtime.alarms).add
     if line.pictures is not None:
-        pictures = PictureStore(line.pictures, records, manifest, runtime.alarms, free=equipment.free_bytes)
+        pictures = PictureStore(
+            line.pictures, records, manifest, runtime.alarms, clock=clock, free=equipment.free_bytes
+        )
         opened.callback(pictures.close)
         yield pictures.offer
 
@@ -171,15 +176,15 @@ def _open_page(
 
 
 def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Inspector:
-    """Open the line's bundle on its engine, with its golden frames checked, and warm it up.
+    """Open the line's bundle on its engine, check its golden frames, and warm it up.
 
     Raises BundleError or StationError.
     """
     bundle = load_bundle(line.bundle)
     engine = equipment.open_engine(line.engine, bundle, line.engine_threads, len(line.camera), line.engine_reopens)
     try:
-        sights = [_sight(camera, bundle.manifest) for camera in line.camera]
-        inspector = Inspector(bundle, engine, clock, line.unsure_margin, sights)
+        geometries = [_geometry(camera, bundle.manifest) for camera in line.camera]
+        inspector = Inspector(bundle, engine, clock, line.unsure_margin, geometries)
         inspector.warm_up(len(line.camera))
     except BaseException:
         engine.close()
@@ -187,13 +192,13 @@ def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Ins
     return inspector
 
 
-def _sight(camera: CameraSettings, manifest: Manifest) -> Sight:
+def _geometry(camera: CameraSettings, manifest: Manifest) -> ViewGeometry:
     region = load_ignore(camera.ignore, manifest.input, manifest.masks) if camera.ignore else None
-    return Sight(region, camera.mm_per_px)
+    return ViewGeometry(region, camera.mm_per_px)
 
 
 def introduction(bundle: Bundle) -> Hello:
-    """Say who we are to the PLC."""
+    """Build the Hello message of this station."""
     return Hello(software=version("edge-inspect"), bundle_id=bundle.id)
 
 
@@ -205,13 +210,13 @@ def _close_records(records: Records) -> None:
 
 def _log_choices(line: Line, inspector: Inspector) -> None:
     bundle, engine = inspector.bundle, inspector.engine
-    log.info("bundle %s %s, %s: its golden frames agree", bundle.manifest.name, bundle.id[:12], bundle.folder)
-    log.info("engine %s, as the line asks", engine.description)
+    log.info("bundle %s %s, %s: golden frames match", bundle.manifest.name, bundle.id[:12], bundle.folder)
+    log.info("engine %s, as configured", engine.description)
     for name, threshold in bundle.manifest.thresholds.items():
         log.info("threshold %s: %s", name, threshold)
     for camera in line.camera:
         log.info("camera %s: %s", camera.name, shown(camera.address))
     log.info("PLC %s; records %s", line.plc, line.records)
     if line.shadow:
-        log.warning("shadow mode: the PLC is told OK for every part, nothing is rejected")
-    log.info("a part without a verdict %g ms after its trigger is TIMEOUT", line.deadline_ms)
+        log.warning("shadow mode: every result to the PLC is OK, nothing is rejected")
+    log.info("deadline: a part without a verdict %g ms after its trigger is TIMEOUT", line.deadline_ms)

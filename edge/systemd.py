@@ -1,4 +1,4 @@
-"""Word to systemd: ready, alive, stopping (sd_notify(3)); silent where nobody listens."""
+"""Notifications to systemd by sd_notify(3): ready, watchdog, stopping. No effect without a supervisor."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def notify(state: str) -> None:
-    """Send one state, such as `READY=1`, to the supervisor that started us, if it asked for it."""
+    """Send a state, such as `READY=1`, to the supervisor; no effect if `NOTIFY_SOCKET` is not set."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -21,7 +21,7 @@ def notify(state: str) -> None:
 
 @contextmanager
 def watchdog_fed(alive: Callable[[], bool], every_s: float) -> Iterator[None]:
-    """Tell the supervisor's watchdog that we live, from a thread of its own, as long as `alive` says so."""
+    """Feed the supervisor's watchdog from a separate thread, while `alive` returns true."""
     ended = threading.Event()
 
     def feed() -> None:

@@ -20,7 +20,7 @@ class EjectorSettings(LineTable):
     With `active=low` the output is low while the ejector fires; choose the level that a dead computer leaves it at."""
     distance_counts: int | None = Field(default=None, ge=1, le=HALF_REVOLUTION)
     """Encoder counts from the trigger position to the ejector. Requires a PLC that sends the count with each trigger,
-    preferably with Belt messages (the belt block of Modbus) in between."""
+    preferably with BeltPosition messages (the belt block of Modbus) in between."""
     delay_ms: float | None = Field(default=None, gt=0, le=600_000)
     """Time from the trigger to the ejector, for a belt of constant speed without an encoder."""
     length_counts: int | None = Field(default=None, ge=1, le=HALF_REVOLUTION)
@@ -35,8 +35,8 @@ class EjectorSettings(LineTable):
     everything that passes; for a pusher choose "off", and let the PLC stop the line."""
     coast_ms: float = Field(default=100, ge=0, le=60_000)
     """Extrapolation: time for which the belt is assumed to keep its speed after the last count; 100 for a PLC that
-    sends Belt messages. If counts come with triggers only, the longest time between two parts; a belt stop within this
-    time is not noticed."""
+    sends BeltPosition messages. If counts come with triggers only, the longest time between two parts; a belt stop
+    within this time is not noticed."""
     belt_silence_ms: float = Field(default=1000, gt=0, le=3_600_000)
     """Time without a count, while parts are before the ejector, after which the alarm `ejector without counts` is
     raised and `fail_safe` applies."""
@@ -59,8 +59,8 @@ class EjectorSettings(LineTable):
 
 
 class ConfirmationSettings(LineTable):
-    """Sensor in the reject bin, whose count the PLC sends in its Belt messages. A rejected part that does not arrive
-    raises the alarm `eject not confirmed`."""
+    """Sensor in the reject bin, whose count the PLC sends in its BeltPosition messages. A rejected part that does not
+    arrive raises the alarm `eject not confirmed`."""
 
     within_counts: int | None = Field(default=None, ge=1, le=HALF_REVOLUTION)
     """Limit in encoder counts from a part's trigger to its arrival in the bin."""

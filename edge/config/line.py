@@ -57,8 +57,8 @@ class Line(LineTable):
     a FAULT. With "camera" and "free" the part id is the row in the records, and the line has one camera."""
     every_counts: int = Field(default=0, ge=0, le=2**31 - 1)
     """Minimum distance in encoder counts between two inspected frames; frames in between are skipped, so that a web
-    that stands or creeps is not inspected repeatedly. Requires a PLC that sends Belt messages; 0 inspects every frame.
-    Not for trigger = "plc"."""
+    that stands or creeps is not inspected repeatedly. Requires a PLC that sends BeltPosition messages; 0 inspects every
+    frame. Not for trigger = "plc"."""
     report: Literal["all", "rejects"] = "all"
     """Results that are sent to the PLC; with "rejects" a part without a result is a good one. Not for
     trigger = "plc"."""

@@ -1,4 +1,4 @@
-"""A challenge with known bad parts: when it is due, and whether the station finds them. No clock, no thread."""
+"""Challenge test with known bad parts: its schedule and its evaluation, without clock or thread."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -9,13 +9,13 @@ from edge.part import Part
 from edge.wall_clock import latest_time_of_day
 
 
-def asked_since(
+def due_since(
     settings: ChallengeSettings, passed: datetime | None, began: datetime, now: datetime, zone: tzinfo | None = None
 ) -> datetime | None:
-    """Return since when a challenge is due, None if none is.
+    """Return the time since which a challenge is due; None if none is due.
 
-    All times are aware. passed: when the last one was; began: when the station started, before which it asked nobody;
-    zone: of `at`, None for this computer's.
+    All times are aware. passed: end of the last passed challenge. began: start of the station; it is not due earlier.
+    zone: time zone of `at`; None uses the computer's.
     """
     if settings.every_hours is not None:
         due = began if passed is None else passed + timedelta(hours=settings.every_hours)
@@ -28,7 +28,7 @@ def asked_since(
 
 @dataclass
 class Challenge:
-    """One that is under way: the next parts behind row `after` have to be found."""
+    """Running challenge: the next parts after row `after` must be rejected."""
 
     number: int
     """Row in the records."""
@@ -37,11 +37,11 @@ class Challenge:
     after: int
     began: datetime
     found: list[str] = field(default_factory=list)
-    """Verdict and class of each part so far."""
+    """Verdict and classes of each part so far."""
     _bad: int = 0
 
     def add(self, part: Part) -> bool:
-        """Take a part that has been judged; false if it is none of the challenge's."""
+        """Evaluate a settled part; false if it does not belong to the challenge."""
         if part.number <= self.after or self.result is not None or part.outcome is None:
             return False
         classes = {defect.class_name for defect in part.outcome.defects}

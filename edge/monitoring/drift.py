@@ -1,8 +1,8 @@
-"""Whether parts, lamps or cameras have changed since the bundle's first parts.
+"""Drift monitoring: control charts of brightness, sharpness, scores and reject rate against a baseline.
 
-Every signal is smoothed by an exponentially weighted moving average and held against its baseline, after Roberts,
-"Control chart tests based on geometric moving averages", Technometrics 1, 1959. What is statistically certain may
-still be too small to matter, so each kind of signal also has a smallest change that counts.
+Each signal is smoothed by an exponentially weighted moving average (EWMA) and compared with its baseline: Roberts,
+"Control chart tests based on geometric moving averages", Technometrics 1, 1959. A significant change may still be too
+small to matter, so each kind of signal also has a smallest relevant change.
 """
 
 import logging
@@ -19,9 +19,9 @@ from edge.errors import DriftError
 from edge.monitoring.drift_baseline import (
     EDGES,
     Baseline,
-    Learner,
-    Norm,
-    Spread,
+    BaselineLearner,
+    ScoreDistribution,
+    SignalNorm,
     baseline_path,
     read_baseline,
     store_baseline,
@@ -32,52 +32,53 @@ from edge.part import Part
 log = logging.getLogger(__name__)
 
 SIGMAS = 5.0
-"""Widths of the average's own noise. A chart of 3 has a false alarm every 400 parts; a line sees those in a minute."""
+"""Control limit in standard deviations of the average. At 3 a false alarm occurs every 400 parts, on a fast line every
+minute."""
 LEAST_SHARE = 0.2
-"""Smallest share of the parts whose score has to have moved."""
+"""Smallest relevant change of a score's distribution, as a share of the parts."""
 END = 0.5
-"""An alarm ends when the deviation has fallen to this share of the limit, so that it does not come and go."""
+"""Hysteresis: an alarm is cleared when the deviation has fallen to this share of the limit."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of signal."""
+class SignalKind:
+    """Smallest relevant change, format and advice of one kind of signal."""
 
     least: float
-    """Smallest change that counts, in the signal's unit."""
+    """Smallest relevant change, in the unit of the signal."""
     show: Callable[[float], str]
     advice: str
     skew: float = 0.0
-    """Third moment over variance; 1 for what happens rarely or not at all."""
+    """Third central moment divided by the variance; 1 for a rare event."""
 
 
 KINDS = {
-    "brightness": Kind(8.0, "{:.0f}".format, "check lamp, exposure and lens"),
-    "sharpness": Kind(math.log(1.3), lambda value: f"{math.expm1(value):.0f}", "check focus, lens and vibration"),
-    REJECTS: Kind(
+    "brightness": SignalKind(8.0, "{:.0f}".format, "check lamp, exposure and lens"),
+    "sharpness": SignalKind(math.log(1.3), lambda value: f"{math.expm1(value):.0f}", "check focus, lens and vibration"),
+    REJECTS: SignalKind(
         0.05,
         lambda value: f"{max(0.0, value):.1%}",
-        "look at the rejected parts: the process or the pictures have changed",
+        "check the rejected parts: the process or the pictures have changed",
         skew=1.0,
     ),
 }
-"""By the first word of a signal's name."""
+"""By the first word of the signal's name."""
 
 
 class Chart(Protocol):
-    """One signal under watch."""
+    """Control chart of one signal."""
 
     excess: float
-    """How far it is off, as a share of what is allowed."""
+    """Deviation from the baseline divided by the limit."""
 
     def say(self) -> str:
-        """Tell what was found, what was expected, what to do."""
+        """Return what was found, what was expected, what to do."""
 
 
-class Average:
-    """The moving average of a value."""
+class AverageChart:
+    """EWMA chart of a value."""
 
-    def __init__(self, kind: Kind, norm: Norm, weight: float, parts: int) -> None:
+    def __init__(self, kind: SignalKind, norm: SignalNorm, weight: float, parts: int) -> None:
         self.kind, self._expected, self._weight = kind, norm.mean, weight
         self._found = norm.mean
         noise = norm.deviation * math.sqrt(weight / (2 - weight) + 1 / parts)
@@ -87,7 +88,7 @@ class Average:
         self.excess = 0.0
 
     def add(self, value: float) -> None:
-        """Take in the next part."""
+        """Add the next part."""
         self._found += self._weight * (value - self._found)
         self.excess = abs(self._found - self._expected) / self._limit
 
@@ -98,13 +99,13 @@ class Average:
         return f"found {found}, expected {expected} ({low} to {high}); {self.kind.advice}"
 
 
-class Distribution:
-    """The moving distribution of a class's scores, held against the baseline's by Kolmogorov's distance.
+class DistributionChart:
+    """EWMA chart of the distribution of a class's scores, by its Kolmogorov distance from the baseline.
 
-    That is the largest difference of the shares below any of the `EDGES`; rare scores do not disturb it.
+    The distance is the largest difference of the shares of scores below one of the `EDGES`.
     """
 
-    def __init__(self, spread: Spread, weight: float, parts: int) -> None:
+    def __init__(self, spread: ScoreDistribution, weight: float, parts: int) -> None:
         self._expected, self._weight = spread.below, weight
         self._found = list(spread.below)
         noise = 0.5 * math.sqrt(weight / (2 - weight) + 1 / parts)  # a share's deviation is at most 0.5
@@ -112,7 +113,7 @@ class Distribution:
         self.excess = 0.0
 
     def add(self, score: float) -> None:
-        """Take in the next part."""
+        """Add the next part."""
         for number, edge in enumerate(EDGES):
             self._found[number] += self._weight * ((score < edge) - self._found[number])
         self.excess = abs(self._gap(self._widest())) / self._limit
@@ -129,31 +130,31 @@ class Distribution:
         expected, limit = self._expected[number], self._limit
         return (
             f"found {self._found[number]:.0%} of the parts below {EDGES[number]:g}, expected {expected:.0%} "
-            f"({max(0.0, expected - limit):.0%} to {min(1.0, expected + limit):.0%}); compare pictures of now and then"
+            f"({max(0.0, expected - limit):.0%} to {min(1.0, expected + limit):.0%}); compare new and old pictures"
         )
 
 
 class Drift:
-    """Learns what a bundle's first parts look like, then watches the others.
+    """Learns a baseline from a bundle's first parts, then monitors the following parts.
 
-    `add` is called by one thread with every settled part. Baselines lie beside the records, one for each bundle.
+    One thread calls `add` with every settled part. Each bundle has its own baseline, beside the records.
     """
 
     def __init__(
         self, settings: DriftSettings, records: Path, manifest: Callable[[], Manifest], alarms: Alarms | None = None
     ) -> None:
-        """`records` is the database's path, `manifest` gives that of the bundle in use."""
+        """records: path of the database. manifest: returns the manifest of the bundle in use."""
         self.alarms: dict[str, str] = {}
-        """By signal, what is off at present."""
-        self._station = alarms or Alarms()
+        """Messages of the active alarms, by signal."""
+        self._station_alarms = alarms or Alarms()
         self._settings, self._records, self._manifest = settings, records, manifest
         self._bundle_id = ""
-        self._learner: Learner | None = None
-        self._averages: dict[str, Average] = {}
-        self._distributions: dict[str, Distribution] = {}
+        self._learner: BaselineLearner | None = None
+        self._averages: dict[str, AverageChart] = {}
+        self._distributions: dict[str, DistributionChart] = {}
 
     def add(self, part: Part) -> None:
-        """Take in a settled part; one that was not inspected says nothing about drift."""
+        """Add a settled part; parts without an inspection, or inspected by another bundle, are ignored."""
         manifest = self._manifest()
         if part.outcome is None or part.outcome.verdict not in INSPECTED or part.bundle_id != manifest.id:
             return
@@ -178,11 +179,11 @@ class Drift:
         if baseline is not None and baseline.fits(signals):
             self._compare_with(baseline)
             return
-        self._learner = Learner()
+        self._learner = BaselineLearner()
         why = "which has other cameras or classes" if baseline else "which does not exist yet"
         log.info("drift: the next %d parts become the baseline %s, %s", self._settings.baseline_parts, path, why)
 
-    def _learn(self, learner: Learner, signals: Signals) -> None:
+    def _learn(self, learner: BaselineLearner, signals: Signals) -> None:
         learner.add(signals)
         if learner.parts < self._settings.baseline_parts:
             return
@@ -192,35 +193,37 @@ class Drift:
         except DriftError as error:
             log.error("drift: %s", error)
         else:
-            log.info("drift: %d parts are the baseline %s; remove it to learn anew", baseline.parts, path)
+            log.info(
+                "drift: baseline of %d parts stored in %s; delete the file to learn a new one", baseline.parts, path
+            )
         self._learner = None
         self._compare_with(baseline)
 
     def _compare_with(self, baseline: Baseline) -> None:
-        weight = 2 / (self._settings.span_parts + 1)  # the usual relation of an average's weight to its span
+        weight = 2 / (self._settings.span_parts + 1)  # usual relation of an EWMA's weight to its span
         self._averages = {
-            name: Average(KINDS[name.split()[0]], norm, weight, baseline.parts)
+            name: AverageChart(KINDS[name.split()[0]], norm, weight, baseline.parts)
             for name, norm in baseline.values.items()
         }
         self._distributions = {
-            name: Distribution(spread, weight, baseline.parts) for name, spread in baseline.scores.items()
+            name: DistributionChart(spread, weight, baseline.parts) for name, spread in baseline.scores.items()
         }
 
     def _watch(self, signals: Signals) -> None:
         for name, value in signals.values.items():
             self._averages[name].add(value)
-            self._judge(name, self._averages[name])
+            self._evaluate(name, self._averages[name])
         for name, score in signals.scores.items():
             self._distributions[name].add(score)
-            self._judge(f"score {name}", self._distributions[name])
+            self._evaluate(f"score {name}", self._distributions[name])
 
-    def _judge(self, name: str, chart: Chart) -> None:
+    def _evaluate(self, name: str, chart: Chart) -> None:
         if chart.excess > 1 or (name in self.alarms and chart.excess >= END):
             self.alarms[name] = chart.say()
-            self._station.raise_(f"drift {name}", self.alarms[name], Area.DRIFT)
+            self._station_alarms.raise_(f"drift {name}", self.alarms[name], Area.DRIFT)
         elif name in self.alarms:
             self._end(name)
 
     def _end(self, name: str) -> None:
         del self.alarms[name]
-        self._station.clear(f"drift {name}")
+        self._station_alarms.clear(f"drift {name}")

@@ -1,54 +1,48 @@
-"""What a bundle's first parts looked like: what the drift watch compares the later ones with."""
+"""Baseline of drift monitoring: statistics of the first parts that a bundle inspects, stored beside the records."""
 
 import math
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from bundle import first_problem
+from bundle import FrozenModel, first_problem
 from edge.errors import DriftError
 from edge.monitoring.drift_signals import REJECTS, Signals
 
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
-"""Where a score's distribution is looked at; closer where the scores of good parts lie."""
+"""Points of a score's cumulative distribution; denser at the low scores of good parts."""
 
 
-class Record(BaseModel):
-    """A frozen table of the file; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Norm(Record):
-    """What is normal for one signal."""
+class SignalNorm(FrozenModel):
+    """Mean and deviation of one signal."""
 
     mean: float
     deviation: float
     """Standard deviation from part to part."""
 
 
-class Spread(Record):
-    """How one class's scores are distributed."""
+class ScoreDistribution(FrozenModel):
+    """Cumulative distribution of one class's scores."""
 
     below: tuple[float, ...]
     """Share of the parts below each of the `EDGES`."""
 
 
-class Baseline(Record):
-    """The first parts of one bundle on one line."""
+class Baseline(FrozenModel):
+    """Statistics of the first parts of one bundle on one line."""
 
     bundle_id: str
     parts: int
-    values: dict[str, Norm]
-    scores: dict[str, Spread]
+    values: dict[str, SignalNorm]
+    scores: dict[str, ScoreDistribution]
 
     def fits(self, signals: Signals) -> bool:
-        """Whether these signals are those of the baseline: the same cameras, the same classes."""
+        """True if cameras and classes of these signals are those of the baseline."""
         return self.values.keys() == signals.values.keys() and self.scores.keys() == signals.scores.keys()
 
 
-class Learner:
-    """Makes a baseline of parts, one by one, in memory that does not grow."""
+class BaselineLearner:
+    """Accumulates a baseline part by part, in constant memory."""
 
     def __init__(self) -> None:
         self.parts = 0
@@ -56,7 +50,7 @@ class Learner:
         self._below: dict[str, list[int]] = {}
 
     def add(self, signals: Signals) -> None:
-        """Take one part in; mean and deviation by Welford's update (Technometrics 4, 1962)."""
+        """Add one part; mean and deviation by Welford's update (Technometrics 4, 1962)."""
         self.parts += 1
         for name, value in signals.values.items():
             mean, squares = self._sums.get(name, (0.0, 0.0))
@@ -67,32 +61,33 @@ class Learner:
             self._below[name] = [count + (score < edge) for count, edge in zip(counts, EDGES, strict=True)]
 
     def baseline(self, bundle_id: str) -> Baseline:
-        """Sum up."""
+        """Return the baseline of the parts so far."""
         values = {name: self._norm(name, mean, squares) for name, (mean, squares) in self._sums.items()}
         scores = {
-            name: Spread(below=tuple(count / self.parts for count in counts)) for name, counts in self._below.items()
+            name: ScoreDistribution(below=tuple(count / self.parts for count in counts))
+            for name, counts in self._below.items()
         }
         return Baseline(bundle_id=bundle_id, parts=self.parts, values=values, scores=scores)
 
-    def _norm(self, name: str, mean: float, squares: float) -> Norm:
-        """Mean and deviation; rejects are rare, so that theirs is the deviation of two more in four more parts.
+    def _norm(self, name: str, mean: float, squares: float) -> SignalNorm:
+        """Mean and deviation; those of the rare rejects are computed with two rejects in four parts added.
 
         Agresti and Coull, "Approximate is better than exact for interval estimation of binomial proportions", The
         American Statistician 52, 1998.
         """
         if name == REJECTS:
             rate = (mean * self.parts + 2) / (self.parts + 4)
-            return Norm(mean=mean, deviation=math.sqrt(rate * (1 - rate)))
-        return Norm(mean=mean, deviation=math.sqrt(squares / self.parts))
+            return SignalNorm(mean=mean, deviation=math.sqrt(rate * (1 - rate)))
+        return SignalNorm(mean=mean, deviation=math.sqrt(squares / self.parts))
 
 
 def baseline_path(records: Path, bundle_id: str) -> Path:
-    """Where a bundle's baseline lies: beside the records."""
+    """Path of a bundle's baseline, beside the records."""
     return records.with_name(f"{records.stem}.baseline-{bundle_id[:12]}.json")
 
 
 def read_baseline(path: Path) -> Baseline | None:
-    """Read a baseline, None if there is none yet; raises DriftError if it is damaged."""
+    """Read a baseline; None if the file does not exist. Raises DriftError if it is damaged."""
     try:
         return Baseline.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -100,7 +95,7 @@ def read_baseline(path: Path) -> Baseline | None:
     except OSError as error:
         raise DriftError(f"{path}: cannot be read ({error.strerror}); check the permissions") from None
     except ValidationError as error:
-        raise DriftError(f"{path}: {first_problem(error)}; remove the file, and a new one is learned") from None
+        raise DriftError(f"{path}: {first_problem(error)}; delete the file to learn a new baseline") from None
 
 
 def store_baseline(path: Path, baseline: Baseline) -> None:

@@ -1,4 +1,4 @@
-"""What the drift watch measures of one part."""
+"""Signals for drift monitoring: brightness, sharpness, scores and verdict of one part."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ from bundle import Image, Manifest, Verdict, cropped
 from edge.part import Part
 
 INSPECTED = (Verdict.OK, Verdict.NG, Verdict.UNSURE)
-"""Verdicts that say something about the part; the others say something about the station."""
+"""Verdicts on the part; TIMEOUT and FAULT are events of the station."""
 SAMPLED = 64
-"""Brightness is the mean of at most about so many rows and columns."""
+"""Brightness is the mean of about this many rows and columns at most."""
 REJECTS = "rejects"
 PATCH_PX = 192
-"""Sharpness is measured on a square of this side in the middle: its cost does not grow with the camera."""
+"""Side of the square in the middle on which sharpness is measured; its cost is independent of the frame's size."""
 
 
 @dataclass(frozen=True)
 class Signals:
-    """One part in figures."""
+    """Signals of one part."""
 
     values: dict[str, float]
     """By name: `brightness CAMERA` in grey levels, `sharpness CAMERA` as the natural logarithm of the variance of the
@@ -29,7 +29,7 @@ class Signals:
 
 
 def measure(part: Part, manifest: Manifest) -> Signals:
-    """Measure a part that has been inspected by the bundle of this manifest."""
+    """Measure a part that was inspected by the bundle of this manifest; raises ValueError if it was not inspected."""
     if part.outcome is None or part.outcome.verdict not in INSPECTED:
         raise ValueError(f"part {part.number} has not been inspected")
     values = {REJECTS: float(part.outcome.verdict is not Verdict.OK)}
@@ -44,16 +44,16 @@ def measure(part: Part, manifest: Manifest) -> Signals:
 
 
 def brightness(image: Image) -> float:
-    """Mean level, 0 to 255, of a sample of an image, uint8 [H, W] or [H, W, 3]."""
+    """Mean level, 0 to 255, of subsampled pixels of an image, uint8 [H, W] or [H, W, 3]."""
     rows, columns = (max(1, -(-side // SAMPLED)) for side in image.shape[:2])
     return float(image[::rows, ::columns].mean())
 
 
 def sharpness(image: Image) -> float:
-    """Logarithm of the Laplacian's variance in the middle of an image, uint8 [H, W] or [H, W, 3] (of which green).
+    """Logarithm of the variance of the Laplacian in the middle of an image, uint8 [H, W] or [H, W, 3] (green channel).
 
     The variance of the Laplacian as a measure of focus: Pech-Pacheco et al., "Diatom autofocusing in brightfield
-    microscopy", ICPR 2000. 1 is added, so that an even image has a logarithm.
+    microscopy", ICPR 2000. The logarithm is of 1 + variance, which a uniform image has too.
     """
     top, left = (max(0, (side - PATCH_PX) // 2) for side in image.shape[:2])
     patch = image[top : top + PATCH_PX, left : left + PATCH_PX]

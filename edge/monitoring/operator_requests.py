@@ -1,6 +1,7 @@
-"""What people ask of a running station: rows in its records, which it looks at twice a second.
+"""Operator requests to a running station: challenges and acknowledgements, queued as rows in its records.
 
-So an order needs no port and no password but the right to write the file, and stands there with its time and author.
+The station polls the rows twice a second. A request needs write access to the file, but no port and no password; its
+time and author stay on record.
 """
 
 import sqlite3
@@ -12,42 +13,41 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge.config.challenge import ChallengeSettings
-from edge.errors import OrderError
+from edge.errors import OperatorRequestError
 from edge.records.database import connect
 
 TAKEN_S = 5.0
-"""A running station takes notice of an order within this time."""
+"""Time within which a running station accepts a request."""
 POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Order:
-    """A challenge that somebody asks for, in the words of its row."""
+class ChallengeRequest:
+    """Requested challenge, as its row has it."""
 
     number: int
     parts: int
     expected: str | None
 
 
-def challenges_asked(connection: sqlite3.Connection) -> list[Order]:
-    """Return the challenges that the station has not taken notice of."""
-    return [
-        Order(*row) for row in connection.execute("SELECT number, parts, class FROM challenges WHERE result = 'asked'")
-    ]
+def challenges_asked(connection: sqlite3.Connection) -> list[ChallengeRequest]:
+    """Return the challenges that the station has not accepted yet."""
+    query = "SELECT number, parts, class FROM challenges WHERE result = 'asked'"
+    return [ChallengeRequest(*row) for row in connection.execute(query)]
 
 
 def acknowledgements_asked(connection: sqlite3.Connection) -> list[int]:
-    """Return the acknowledgements that the station has not taken notice of."""
+    """Return the acknowledgements that the station has not processed yet."""
     return [number for (number,) in connection.execute("SELECT number FROM acknowledgements WHERE alarms IS NULL")]
 
 
-def forget(connection: sqlite3.Connection) -> None:
-    """Give up the challenges that a station before this one had begun."""
+def abandon_open(connection: sqlite3.Connection) -> None:
+    """Abandon the challenges that an earlier run of the station left open."""
     connection.execute("UPDATE challenges SET result = 'abandoned', ended = ? WHERE result = 'open'", (_now(),))
 
 
 def last_passed(connection: sqlite3.Connection, now: datetime) -> datetime | None:
-    """Return when the last challenge was passed, UTC."""
+    """Return the UTC time of the last passed challenge, not after `now`; None if there is none."""
     query = "SELECT max(ended) FROM challenges WHERE result = 'passed' AND ended <= ?"
     (ended,) = connection.execute(query, (now.isoformat(timespec="milliseconds"),)).fetchone()
     return None if ended is None else datetime.fromisoformat(ended)
@@ -56,9 +56,10 @@ def last_passed(connection: sqlite3.Connection, now: datetime) -> datetime | Non
 def challenge(
     records: Path, settings: ChallengeSettings, who: str, say: Callable[[str], None], taken_s: float = TAKEN_S
 ) -> str:
-    """Start a challenge at the station that writes these records and wait for its end; returns what was found.
+    """Request a challenge from the station that writes these records, and wait for its end; returns what was found.
 
-    Raises OrderError if the station does not run, or the challenge is not passed.
+    say: called with the prompt for the operator. Raises OperatorRequestError if the station does not respond, or the
+    challenge is not passed.
     """
     values = (_now(), who, settings.parts, settings.expected)
     number = _insert(records, "INSERT INTO challenges (time, who, parts, class) VALUES (?, ?, ?, ?)", values)
@@ -66,10 +67,10 @@ def challenge(
     try:
         result, _ = _wait(records, question, lambda row: row[0] != "asked", taken_s)
         if result == "open":
-            say(f"Put {settings.parts} known bad part(s) on the line now; nothing else may come before.")
+            say(f"Put {settings.parts} known bad part(s) on the line now, before any other part.")
         wait_s = settings.timeout_minutes * 60 + taken_s
         result, found = _wait(records, question, lambda row: row[0] not in ("asked", "open"), wait_s)
-    except BaseException:  # Ctrl-C as well: nobody waits for it any more
+    except BaseException:  # Ctrl-C as well
         _execute(
             records,
             "UPDATE challenges SET result = 'abandoned', ended = ? WHERE number = ? AND result IN ('asked', 'open')",
@@ -78,23 +79,23 @@ def challenge(
         raise
     if result != "passed":
         wanted = f"NG {settings.expected}" if settings.expected else "NG"
-        raise OrderError(
+        raise OperatorRequestError(
             f"challenge {number} {result}: found {found or 'no part'}, expected {settings.parts} x {wanted}; "
-            "check camera, lamp and thresholds before parts are trusted"
+            "check camera, lamp and thresholds before production continues"
         )
     return str(found)
 
 
 def acknowledge(records: Path, who: str, taken_s: float = TAKEN_S) -> str:
-    """Tell the station that somebody has looked after its alarms; returns those that it ended.
+    """Acknowledge the alarms of the station that writes these records; returns the names of those that it cleared.
 
-    Raises OrderError if the station does not run.
+    Raises OperatorRequestError if the station does not respond.
     """
     number = _insert(records, "INSERT INTO acknowledgements (time, who) VALUES (?, ?)", (_now(), who))
     question = f"SELECT alarms FROM acknowledgements WHERE number = {number}"
     try:
         return str(_wait(records, question, lambda row: row[0] is not None, taken_s)[0])
-    except OrderError:
+    except OperatorRequestError:
         _execute(records, "UPDATE acknowledgements SET alarms = '' WHERE number = ?", (number,))
         raise
 
@@ -105,7 +106,9 @@ def _now() -> str:
 
 def _insert(records: Path, statement: str, values: tuple[object, ...]) -> int:
     if not records.exists():
-        raise OrderError(f"records {records}: found no such file, expected those of a running station; start it first")
+        raise OperatorRequestError(
+            f"records {records}: found no such file, expected the records of a running station; start it first"
+        )
     return _execute(records, statement, values)
 
 
@@ -114,7 +117,9 @@ def _execute(records: Path, statement: str, values: tuple[object, ...]) -> int:
         with closing(connect(records)) as connection:
             return int(connection.execute(statement, values).lastrowid or 0)
     except sqlite3.Error as error:
-        raise OrderError(f"records {records}: cannot be written ({error}); check the disk and permissions") from None
+        raise OperatorRequestError(
+            f"records {records}: cannot be written ({error}); check the disk and permissions"
+        ) from None
 
 
 def _wait(
@@ -127,7 +132,7 @@ def _wait(
             if answered(row):
                 return row
             if time.monotonic() >= end:
-                raise OrderError(
+                raise OperatorRequestError(
                     f"records {records}: found no answer within {timeout_s:g} s, expected one from the station that "
                     "writes them; is it running with this line.toml?"
                 )

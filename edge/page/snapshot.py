@@ -52,7 +52,7 @@ class Snapshot:
             overruns=runtime.overruns,
             acknowledged=runtime.tally.acknowledged,
             undelivered=runtime.tally.undelivered,
-            challenge_due=challenge.asked_since,
+            challenge_due=challenge.due_since,
             challenge_missing=challenge.missing,
             rows_late=self._records.late,
             disk_refuses=self._records.trouble,

@@ -1,1 +1,1 @@
-"""The runtime loop: from a trigger through camera, network and decision to the PLC's result."""
+"""Inspection pipeline: from a trigger through camera, network and decision to the result for the PLC."""

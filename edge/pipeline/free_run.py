@@ -1,9 +1,8 @@
-"""A camera whose frames announce the parts: on a sensor's wire without a PLC's trigger, or over a web without end."""
+"""Parts without a trigger message: each frame of a sensor-triggered or free-running camera is a part."""
 
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from edge.cameras.camera import Camera, Frame
 from edge.errors import CameraFinished, CameraTimeout, FrameDamaged
@@ -13,45 +12,37 @@ log = logging.getLogger(__name__)
 U32 = 2**32
 HALF = 2**31
 LOST_AT_ONCE = 1000
-"""So many lost frames in a row are answered one by one; of more than that, the camera's count is not believed."""
+"""Lost frames in a row that become parts; a larger gap is a fault of the camera's counter, and is logged."""
+
+OnFrame = Callable[[int, Frame | None, Exception | None], None]
+"""Called with the exposure number, and the frame or the error that replaces it."""
 
 
-class Receiver(Protocol):
-    """Who makes parts of frames."""
-
-    def announced(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
-        """Take the next part: its frame, or why there is none."""
-
-
-class Announcer:
-    """Hands over every frame, and the lack of every frame that was lost. `run` is the body of a thread."""
+class FreeRunLoop:
+    """Reports every frame, and every lost frame as an error. `run` is the body of a thread."""
 
     def __init__(
         self,
         camera: Camera,
         timeout_s: float,
-        receiver: Receiver,
+        on_frame: OnFrame,
         *,
         steady: bool,
         every_counts: int = 0,
         belt: Callable[[float], int | None],
     ) -> None:
-        """steady: whether a camera that sends nothing for `timeout_s` has failed, and the web passes unseen.
+        """steady: report a camera that sends nothing for `timeout_s` as an error.
 
-        every_counts: frames that are nearer than that to the last part on the belt are passed over. `belt` gives the
-        encoder's count at a time, None where nobody knows.
+        every_counts: skip frames nearer to the last part than this. belt: encoder count at a time of the station's
+        clock, None if it is unknown.
         """
-        self.passed_over = 0
-        """Frames of a place that had been inspected."""
-        self.lost = 0
-        """Frames that the camera took, but that did not arrive."""
-        self._camera, self._timeout_s, self._receiver = camera, timeout_s, receiver
+        self._camera, self._timeout_s, self._on_frame = camera, timeout_s, on_frame
         self._steady, self._every_counts, self._belt = steady, every_counts, belt
         self._exposure = 0
-        self._place: int | None = None
+        self._place: int | None = None  # encoder count of the last part
 
     def run(self, stopping: threading.Event, exhausted: Callable[[], None]) -> None:
-        """Hand over until the station stops; calls `exhausted` when the camera has played its last picture."""
+        """Report until the station stops; call `exhausted` after the last picture of a camera that plays files."""
         while not stopping.is_set():
             try:
                 self._next()
@@ -65,31 +56,28 @@ class Announcer:
         except CameraFinished:
             raise
         except CameraTimeout as error:
-            if self._steady and self._is_elsewhere(self._camera.clock()):
-                self._receiver.announced(self._exposure, None, error)
+            if self._steady and self._has_moved(self._camera.clock()):
+                self._on_frame(self._exposure, None, error)
         except FrameDamaged as error:
-            self._fill(error.exposure)
-            self._receiver.announced(error.exposure, None, error)
+            self._report_lost(error.exposure)
+            self._on_frame(error.exposure, None, error)
         else:
-            self._fill(frame.exposure)
-            if self._is_elsewhere(frame.arrived):
-                self._receiver.announced(frame.exposure, frame, None)
-            else:
-                self.passed_over += 1
+            self._report_lost(frame.exposure)
+            if self._has_moved(frame.arrived):
+                self._on_frame(frame.exposure, frame, None)
 
-    def _fill(self, exposure: int) -> None:
-        """Answer for the frames between the last one and this one."""
+    def _report_lost(self, exposure: int) -> None:
+        """Report the frames that are missing between the last one and this one."""
         missing = range(self._exposure + 1, exposure)
-        self.lost += len(missing)
         if len(missing) > LOST_AT_ONCE:
             log.error("camera %s: found frame %d after %d", self._camera.address, exposure, self._exposure)
         for number in missing[-LOST_AT_ONCE:]:
             error = FrameDamaged(f"camera {self._camera.address}: frame {number} was lost on its way", number)
-            self._receiver.announced(number, None, error)
+            self._on_frame(number, None, error)
         self._exposure = exposure
 
-    def _is_elsewhere(self, at: float) -> bool:
-        """Whether the belt has moved far enough since the last part, as far as that is known."""
+    def _has_moved(self, at: float) -> bool:
+        """Return false if the belt is known to be nearer than `every_counts` to the last part."""
         place = self._belt(at) if self._every_counts else None
         if place is None:
             return True

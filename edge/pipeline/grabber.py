@@ -1,4 +1,4 @@
-"""One camera's frames, each brought to the part whose exposure it is."""
+"""Frame grabber of one camera: assigns each frame to the part of its exposure."""
 
 import queue
 from collections.abc import Callable
@@ -9,36 +9,34 @@ from edge.errors import FrameDamaged
 from edge.part import Part
 
 
-class Receiver(Protocol):
-    """Who wants the frames."""
+class FrameReceiver(Protocol):
+    """Consumer of a grabber's frames."""
 
     def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
-        """Take this part's frame of camera number `camera`."""
+        """Accept the frame of a part from camera number `camera`."""
 
     def frame_missing(self, part: Part, error: Exception) -> None:
-        """Learn why this part has no frame."""
+        """Accept the reason why a part has no frame."""
 
 
 class Grabber:
-    """Grabs for each part in its turn. A frame that nobody waits for any more is grabbed and let go.
+    """Grabs one frame per part, in the order of the parts; frames of earlier exposures are discarded.
 
     `run` is the body of a thread; `parts` is its inbox, which None closes.
     """
 
-    def __init__(self, number: int, camera: Camera, timeout_s: float, receiver: Receiver) -> None:
+    def __init__(self, number: int, camera: Camera, timeout_s: float, receiver: FrameReceiver) -> None:
         self.parts: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
-        self.discarded = 0
-        """Frames of earlier exposures than the one that was due."""
         self._number, self._camera, self._timeout_s, self._receiver = number, camera, timeout_s, receiver
         self._ahead: Frame | None = None
-        """A frame that came before its part's turn, because an exposure was lost."""
+        """Frame that arrived before its part's turn, because the exposure before it was lost."""
 
     def run(self, exhausted: Callable[[], None]) -> None:
-        """Grab until the inbox is closed; calls `exhausted` when the camera has played its last picture."""
+        """Grab until the inbox is closed; call `exhausted` after the last picture of a camera that plays files."""
         for part in iter(self.parts.get, None):
             try:
                 frame = self._frame_of(part.views[self._number].exposure)
-            except Exception as error:  # whatever it was, this part has no frame
+            except Exception as error:  # the outermost loop: any error is a FAULT of this part
                 self._receiver.frame_missing(part, error)
             else:
                 self._receiver.frame_arrived(part, self._number, frame)
@@ -48,7 +46,6 @@ class Grabber:
     def _frame_of(self, exposure: int) -> Frame:
         frame, self._ahead = self._ahead, None
         while frame is None or frame.exposure < exposure:
-            self.discarded += frame is not None
             frame = self._grab(exposure)
         if frame.exposure > exposure:
             self._ahead = frame
@@ -58,11 +55,10 @@ class Grabber:
         return frame
 
     def _grab(self, exposure: int) -> Frame:
-        """Grab a frame, passing over those of earlier exposures that cannot be read: nobody waits for them."""
+        """Grab a frame; damaged frames of earlier exposures are discarded, their parts are settled."""
         while True:
             try:
                 return self._camera.grab(self._timeout_s)
             except FrameDamaged as error:
                 if error.exposure >= exposure:
                     raise
-                self.discarded += 1

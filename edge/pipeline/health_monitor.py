@@ -1,4 +1,4 @@
-"""The alarms about what the station itself stands on: its cameras, its disk, its line to the PLC."""
+"""Health monitor: alarms for cameras, records and the link to the PLC."""
 
 from collections.abc import Mapping
 
@@ -9,27 +9,27 @@ from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, Por
 from firmware_bridge.messages import Fault
 
 PLC = "PLC"
-"""Name of the alarm that the PLC does not answer."""
+"""Name of the alarm for a PLC that does not respond."""
 REPORTED = "PLC reports a fault"
-"""Name of the alarm that the PLC itself raises."""
+"""Name of the alarm for a Fault message from the PLC."""
 
 
-class Watchman:
-    """Looks after cameras and records, and listens to what the link reports; used by the line thread."""
+class HealthMonitor:
+    """Raises and clears the alarms; used by the line thread only."""
 
     def __init__(self, alarms: Alarms, cameras: Mapping[str, Camera], records: Records) -> None:
         self._alarms, self._cameras, self._records = alarms, cameras, records
 
-    def look(self) -> None:
-        """Raise or clear what can be seen at any time."""
+    def check(self) -> None:
+        """Check cameras and records."""
         for name, camera in self._cameras.items():
             lost = f"found it lost ({camera.health.last_error}), expected its frames; check cable, power and network"
             self._set(f"camera {name}", not camera.health.connected, lost, Area.CAMERA)
         trouble = self._records.trouble
         self._set("records", bool(trouble), f"{self._records.path}: {trouble}; free some space", Area.DISK)
 
-    def hear(self, event: Event) -> None:
-        """Raise or clear what the link has noticed."""
+    def handle(self, event: Event) -> None:
+        """Evaluate an event of the link."""
         if isinstance(event, PeerLost):
             self._alarms.raise_(PLC, f"found it silent for {event.silent_s:.1f} s; check it and its cable", Area.LINK)
         elif isinstance(event, PortLost):
@@ -41,7 +41,7 @@ class Watchman:
             if isinstance(event, HelloReceived):
                 self._alarms.clear(REPORTED)
         elif isinstance(event, Fault):
-            text = f"found {event.code.name} {event.text!r}; look after it, then restart or reset the PLC's inspection"
+            text = f"found {event.code.name} {event.text!r}; remove the cause, then restart or reset its inspection"
             self._alarms.raise_(REPORTED, text, Area[event.code.name], event.part_id)
 
     def _set(self, name: str, wrong: bool, text: str, area: Area) -> None:

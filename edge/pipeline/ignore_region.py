@@ -1,4 +1,4 @@
-"""Regions of a camera's picture in which nothing counts: fixtures, holes, engraved numbers."""
+"""Ignore regions of a camera's frame: fixtures, holes, engraved numbers."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from edge.errors import LineConfigError
 
 
 class IgnoreRegion:
-    """A mask of the line: white (255) where nothing counts, of the same size as the camera's frames.
+    """Mask of the size of the camera's frames, 255 where defects are ignored.
 
-    A cell of the network's masks is ignored only where the region covers all of it, so that nothing beside the region
-    is lost.
+    A cell of the network's masks is ignored only if the region covers all of it, so that no defect beside the region is
+    lost.
     """
 
     def __init__(self, mask: NDArray[np.uint8], spec: InputSpec, cells: MaskSize) -> None:
@@ -23,10 +23,10 @@ class IgnoreRegion:
         self._ignored = resize(covered, cells.height, cells.width) == 255  # bool [h, w]
 
     def apply(self, scores: NDArray[np.float32], masks: NDArray[np.uint8], frame: tuple[int, ...]) -> Outputs:
-        """Blank the region in one frame's outputs; `frame` is that frame's shape.
+        """Set the masks to 0 in the region; `frame` is the shape of the frame.
 
-        scores: float32 [C]; masks: uint8 [C, h, w]. Where the blank holds a class's maximum, the class's score becomes
-        the largest one outside. Raises FrameError if the frame has another size than the region.
+        scores: float32 [C]; masks: uint8 [C, h, w]. If the region holds the maximum of a class, the score of the class
+        becomes its maximum outside. Raises FrameError if frame and region differ in size.
         """
         if frame[:2] != self._shape:
             raise FrameError(
@@ -40,7 +40,7 @@ class IgnoreRegion:
 
 
 def load_ignore(path: Path, spec: InputSpec, cells: MaskSize) -> IgnoreRegion:
-    """Read an ignore region from a picture; raises LineConfigError if it cannot be used with this bundle."""
+    """Load an ignore region from an image; raises LineConfigError if it cannot be used with this bundle."""
     try:
         return IgnoreRegion(read_image(path, grey=True), spec, cells)
     except FrameError as error:

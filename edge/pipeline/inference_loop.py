@@ -1,4 +1,4 @@
-"""The middle of the chain: parts whose frames are there, judged in their order on the engine in use."""
+"""Inference loop: inspects parts in the order in which their frames are complete."""
 
 import queue
 from collections import deque
@@ -9,29 +9,29 @@ from edge.part import Outcome, Part
 from edge.pipeline.inspector import Inspector
 
 UnderWay = tuple[Part, Callable[[], Outcome]]
-"""A part whose inspection has begun, with what waits for its outcome."""
+"""Part under inspection, with the function that waits for its outcome."""
 
 
-class Judge:
-    """Judges as many parts at a time as the engine has slots; a part that comes too late is let go.
+class InferenceLoop:
+    """Keeps as many parts under inspection as the engine has slots; parts past their deadline are TIMEOUT.
 
-    `run` is the body of a thread, the only one that touches the engine; `inbox` takes parts, and None to close it.
+    `run` is the body of a thread, the only one that uses the engine; `inbox` takes parts, and None closes it.
     """
 
     def __init__(self, inspector: Inspector, clock: Clock, changed: Callable[[Inspector, int], None]) -> None:
-        """`changed` is called with the new inspector and its recipe number when it has taken over."""
+        """`changed` is called with the new inspector and its recipe number after a changeover."""
         self.inspector = inspector
-        """The one in use."""
+        """The inspector in use."""
         self.inbox: queue.SimpleQueue[Part | tuple[Inspector, int] | None] = queue.SimpleQueue()
         self._clock, self._changed = clock, changed
         self._under_way: deque[UnderWay] = deque()
 
     def use(self, inspector: Inspector, recipe: int) -> None:
-        """Let another inspector take over after the parts that are in the inbox now."""
+        """Change over to another inspector after the parts that are in the inbox now."""
         self.inbox.put((inspector, recipe))
 
     def run(self) -> None:
-        """Judge until the inbox is closed."""
+        """Inspect until the inbox is closed."""
         while True:
             try:
                 item = self.inbox.get(block=not self._under_way)
@@ -53,7 +53,7 @@ class Judge:
             return
         try:
             self._under_way.append((part, self.inspector.begin(part)))
-        except Exception as error:  # whatever it was, this part is not proved good
+        except Exception as error:  # the outermost loop: any error is a FAULT of this part
             part.settle_error(error)
         if self.inspector.engine.slots == 1:
             self._finish_all()

@@ -1,4 +1,4 @@
-"""From a part's frames to its outcome, stage by stage."""
+"""Inspection of a part: preprocessing, inference and decision, with the time of each stage."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from edge.pipeline.ignore_region import IgnoreRegion
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the line knows of one camera's picture."""
+class ViewGeometry:
+    """Ignore region and scale of one camera's view."""
 
     ignore: IgnoreRegion | None = None
     mm_per_px: float | None = None
-    """Millimetres on the part for one pixel of the frame."""
+    """Millimetres on the part per pixel of the frame."""
 
 
 class Inspector:
-    """A bundle on its engine. Used by one thread."""
+    """Bundle on an opened engine. Used by one thread."""
 
     def __init__(
         self,
@@ -32,26 +32,26 @@ class Inspector:
         engine: Engine,
         clock: Clock,
         unsure_margin: float = 0.0,
-        sights: Sequence[Sight] = (),
+        geometries: Sequence[ViewGeometry] = (),
     ) -> None:
-        """sights: one per camera, or none at all where no camera has settings of its own."""
+        """geometries: one per camera; empty if no camera has an ignore region or a scale."""
         self.bundle = bundle
         self.engine = engine
-        self.unsure_margin = unsure_margin
+        self._unsure_margin = unsure_margin
         self._clock = clock
-        self._sights = sights
+        self._geometries = geometries
 
     def warm_up(self, cameras: int, times: int = 3) -> None:
-        """Run a golden frame in batches of `cameras`, so that the first part is not slower than the others."""
+        """Run a golden frame in batches of `cameras`, so that the first part is as fast as the others."""
         frames = [self.bundle.golden.frames[0]] * cameras
         for _ in range(times):
             self.engine.begin(frames)()
 
     def begin(self, part: Part) -> Callable[[], Outcome]:
-        """Start on a part whose frames are all there; called, what is returned waits for the outcome.
+        """Start the inspection of a part whose frames are complete; the returned function waits for the outcome.
 
-        The frames of several cameras go through the network as one batch. The part is as bad as its worst view. Masks
-        and the times at which the stages were done are noted in the part. Both calls raise FrameError or EngineError.
+        The frames of all cameras form one batch; the verdict is the worst of the views. Masks, defects and the times of
+        the stages are stored in the part. Both calls raise FrameError or EngineError.
         """
         part.bundle_id = self.bundle.id
         frames = [view.frame.pixels for view in part.views if view.frame is not None]
@@ -60,10 +60,6 @@ class Inspector:
         pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()
         return partial(self._finish, part, [frame.shape for frame in frames], pending)
-
-    def inspect(self, part: Part) -> Outcome:
-        """Begin on a part and wait for its outcome."""
-        return self.begin(part)()
 
     def _finish(self, part: Part, shapes: Sequence[tuple[int, ...]], pending: Pending) -> Outcome:
         scores, masks = pending()
@@ -78,18 +74,18 @@ class Inspector:
     def _decide(
         self, view: View, camera: int, shape: tuple[int, ...], scores: NDArray[np.float32], masks: Image
     ) -> Decision:
-        sight = self._sights[camera] if self._sights else Sight()
-        if sight.ignore is not None:
-            scores, masks = sight.ignore.apply(scores, masks, shape)
-        if sight.mm_per_px is not None:
-            view.mm2_per_px = self.bundle.input_pixel_area(shape) * sight.mm_per_px**2
-        decision = self.bundle.decide(scores, masks, shape, self.unsure_margin)
+        geometry = self._geometries[camera] if self._geometries else ViewGeometry()
+        if geometry.ignore is not None:
+            scores, masks = geometry.ignore.apply(scores, masks, shape)
+        if geometry.mm_per_px is not None:
+            view.mm2_per_px = self.bundle.input_pixel_area(shape) * geometry.mm_per_px**2
+        decision = self.bundle.decide(scores, masks, shape, self._unsure_margin)
         view.masks, view.defects = masks, decision.defects
         return decision
 
 
 def worst(decisions: Sequence[Decision]) -> Outcome:
-    """Join the decisions on one part's views: NG before UNSURE before OK, the strongest defect first."""
+    """Combine the decisions on the views of a part: NG before UNSURE before OK, the highest score first."""
     verdict = max((decision.verdict for decision in decisions), key=(Verdict.OK, Verdict.UNSURE, Verdict.NG).index)
     defects = [defect for decision in decisions if decision.verdict is verdict for defect in decision.defects]
     return Outcome(verdict, tuple(sorted(defects, key=lambda defect: -defect.score)))

@@ -1,4 +1,4 @@
-"""The beginning of the chain: each trigger becomes a part, and the part gets its frames."""
+"""Source of the parts: makes a part of each trigger, or of each frame in free run, and requests its frames."""
 
 import queue
 import threading
@@ -10,17 +10,17 @@ from edge.cameras.camera import Camera, Clock, Frame
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
 from edge.part import Part, View
-from edge.pipeline.free_run import Announcer
+from edge.pipeline.free_run import FreeRunLoop
 from edge.pipeline.grabber import Grabber
-from edge.pipeline.inference_loop import Judge
+from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.reporter import Reporter
 from edge.records.writer import Records
 
 
-class Intake:
-    """Makes the parts, of the PLC's triggers or of frames that come by themselves, and hands them to the others.
+class PartSource:
+    """Numbers the parts and passes them on: to the grabbers, the inference loop and the reporter.
 
-    `loops` are the bodies of its threads; `inboxes` are theirs in the same order, each closed by None.
+    `loops` are the bodies of its threads; `inboxes` close them, in the same order, by None.
     """
 
     def __init__(
@@ -30,32 +30,27 @@ class Intake:
         line: Line,
         clock: Clock,
         rejects: Rejects,
-        judge: Judge,
+        inference: InferenceLoop,
         reporter: Reporter,
     ) -> None:
         self.triggers = 0
-        """Parts since the start."""
+        """Number of parts since the start."""
         self.overruns = 0
-        """Those that came while `open_parts` were open; each got TIMEOUT."""
+        """Parts that exceeded `open_parts`; each is TIMEOUT."""
         self.changing = False
-        """Whether another recipe is on its way; until then every part is FAULT."""
+        """True between the request of a changeover and its end; parts are FAULT meanwhile."""
         self.stopping = threading.Event()
-        """Once set, every part is FAULT, and frames that come by themselves are none any more."""
+        """Once set, triggers are FAULT, and frames in free run are no longer parts."""
         self._cameras, self._records, self._line, self._clock = cameras, records, line, clock
-        self._rejects, self._judge, self._reporter = rejects, judge, reporter
+        self._rejects, self._inference, self._reporter = rejects, inference, reporter
         numbered = enumerate(cameras.values() if line.trigger == "plc" else ())
         self._grabbers = [Grabber(number, camera, line.grab_timeout_s, self) for number, camera in numbered]
-        self._numbering = threading.Lock()  # part numbers are given by whichever thread hears of parts
-
-    @property
-    def discarded(self) -> int:
-        """Frames of parts that were settled before their frame came."""
-        return sum(grabber.discarded for grabber in self._grabbers)
+        self._numbering = threading.Lock()  # triggers and frames in free run come from different threads
 
     def loops(self, exhausted: Callable[[], None]) -> dict[str, Callable[[], None]]:
-        """Give the threads' bodies by name; `exhausted` is called when a camera has played its last picture."""
+        """Return the bodies of the threads by name; `exhausted` is called after a camera's last picture."""
         if not self._grabbers:
-            return {"grab": partial(self._announcer().run, self.stopping, exhausted)}
+            return {"grab": partial(self._free_run().run, self.stopping, exhausted)}
         return {
             f"grab {name}": partial(grabber.run, exhausted)
             for name, grabber in zip(self._cameras, self._grabbers, strict=True)
@@ -63,27 +58,27 @@ class Intake:
 
     @property
     def inboxes(self) -> list["queue.SimpleQueue[Part | None]"]:
-        """What closes each loop; a loop without triggers ends by `stopping`."""
+        """Inbox of each loop; the free-run loop has none to read and ends by `stopping`."""
         return [grabber.parts for grabber in self._grabbers] or [queue.SimpleQueue()]
 
     def triggered(self, part_id: int, encoder: int, age_s: float | None) -> None:
-        """Make a part of a trigger of the PLC, and take its pictures.
+        """Make a part of a trigger from the PLC and expose the cameras.
 
-        age_s: for how long the part has been there already; None if nobody knows.
+        age_s: age of the trigger; None if it is unknown.
         """
         views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
         part = self._begin(part_id, encoder, self._clock() - (age_s or 0.0), views)
         if not self._grabbers:
-            found = f"found a trigger of the PLC's, expected none with trigger = {self._line.trigger!r}"
-            part.settle_as(Verdict.FAULT, found)
+            found = f"found a trigger from the PLC, expected none with trigger = {self._line.trigger!r}"
+            part.settle_as(Verdict.FAULT, f"{found}; change line.toml")
         for grabber in self._grabbers if not part.settled else ():
             grabber.parts.put(part)
         self._reporter.parts.put(part)
 
-    def announced(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
-        """Make a part of a frame that came by itself, or of one that did not come."""
+    def frame_in_free_run(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
+        """Make a part of a frame in free run, or of the error that replaces it."""
         if self.stopping.is_set():
-            return  # from here on nothing is a part any more
+            return
         (name,) = self._cameras
         now = self._clock() if frame is None else frame.arrived
         part = self._begin(None, self._rejects.encoder(now) or 0, now, (View(name, exposure),))
@@ -94,22 +89,22 @@ class Intake:
             self.frame_arrived(part, 0, frame)
 
     def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
-        """Pass a part on to the engine once all its frames are there."""
+        """Store a frame; pass the part on to the inference loop when its frames are complete."""
         if part.add_frame(camera, frame):
-            self._judge.inbox.put(part)
+            self._inference.inbox.put(part)
 
     def frame_missing(self, part: Part, error: Exception) -> None:
-        """Settle a part that lacks a frame."""
+        """Settle a part without a frame as FAULT."""
         part.settle_error(error)
 
     def _begin(self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...]) -> Part:
-        """Make the next part, settled already where it cannot be inspected; without an id it gets its number as one."""
+        """Make the next part, already settled if it cannot be inspected. part_id: None uses the part's number."""
         with self._numbering:
             self.triggers += 1
             number, open_parts = self._records.new_number(), self.triggers - self._reporter.tally.reported
         deadline = triggered + self._line.deadline_s
         part = Part(number, number % 2**32 if part_id is None else part_id, encoder, triggered, deadline, views)
-        part.bundle_id, part.time = self._judge.inspector.bundle.id, self._records.now()
+        part.bundle_id, part.time = self._inference.inspector.bundle.id, self._records.now()
         part.when_settled = self._reporter.record
         self._rejects.triggered(part)
         if self.stopping.is_set():
@@ -118,16 +113,16 @@ class Intake:
             part.settle_as(Verdict.FAULT, "the station is changing over to another recipe")
         elif open_parts > self._line.open_parts:
             self.overruns += 1
-            part.settle_as(Verdict.TIMEOUT, f"{self._line.open_parts} parts wait for their verdicts already")
+            part.settle_as(Verdict.TIMEOUT, f"{self._line.open_parts} parts already wait for their verdicts")
         return part
 
-    def _announcer(self) -> Announcer:
+    def _free_run(self) -> FreeRunLoop:
         (camera,) = self._cameras.values()
         camera.announce()
-        return Announcer(
+        return FreeRunLoop(
             camera,
             self._line.grab_timeout_s,
-            self,
+            self.frame_in_free_run,
             steady=self._line.trigger == "free",
             every_counts=self._line.every_counts,
             belt=self._rejects.encoder,

@@ -1,4 +1,4 @@
-"""What the station has to say, as the PLC hears it."""
+"""Messages to the PLC, built from parts and alarms."""
 
 from collections.abc import Iterable
 
@@ -8,15 +8,15 @@ from edge.part import Part
 from firmware_bridge.messages import ActiveAlarms, Fault, FaultCode, Result, Verdict
 
 TEXT = 32
-"""Characters of text on the wire."""
+"""Length of a message's text in characters."""
 U16 = 0xFFFF
 U32 = 0xFFFF_FFFF
 
 
 def to_result(part: Part, now: float) -> Result:
-    """Make the `Result` of a settled part; `now` is in seconds of the station's clock.
+    """Build the `Result` of a settled part; `now` is in seconds of the station's clock.
 
-    Its verdict is what the PLC is to be told. Sizes beyond the wire's fields are cut to their largest value.
+    Its verdict is `Part.told`. Values beyond the range of a field are clipped to it.
     """
     if part.outcome is None or part.told is None:
         raise ValueError(f"part {part.number} has no verdict yet")
@@ -38,13 +38,13 @@ def to_result(part: Part, now: float) -> Result:
 
 
 def to_fault(alarm: Alarm) -> Fault:
-    """Make the `Fault` of an alarm: its name, cut to the wire's length, with `?` for what is not ASCII."""
+    """Build the `Fault` of an alarm: its name, cut to the length of the field, with `?` for non-ASCII characters."""
     ascii_only = "".join(char if char.isascii() and char.isprintable() else "?" for char in alarm.name)
     return Fault(FaultCode[alarm.area.name], alarm.part_id, ascii_only[:TEXT])
 
 
 def to_alarms(active: Iterable[Alarm]) -> ActiveAlarms:
-    """Make the word that says which kinds of alarm are in force."""
+    """Build the bit field of the kinds of active alarms."""
     bits = 0
     for alarm in active:
         bits |= FaultCode[alarm.area.name].bit

@@ -1,4 +1,4 @@
-"""The end of the chain: each part's verdict in its turn, its row, its result, and what became of it on the wire."""
+"""Reporter: writes each part's row, sends its result in the order of the triggers, and tracks its delivery."""
 
 import logging
 import queue
@@ -21,12 +21,12 @@ from firmware_bridge.messages import Message, Result
 log = logging.getLogger(__name__)
 
 REJECTS = "rejects in a row"
-"""Name of the alarm that a good part ends."""
+"""Name of the alarm for consecutive rejects; a good part clears it."""
 
 
 @dataclass
-class Tally:
-    """What has been reported since the start."""
+class ReportCounts:
+    """Counters since the start."""
 
     reported: int = 0
     verdicts: Counter[Verdict] = field(default_factory=Counter)
@@ -35,7 +35,7 @@ class Tally:
 
 
 class Reporter:
-    """Reports parts in the order of their triggers, each at its deadline at the latest.
+    """Reports parts in the order of their triggers, each no later than its deadline.
 
     `run` is the body of a thread; `parts` is its inbox, which None closes.
     """
@@ -50,18 +50,18 @@ class Reporter:
         rejects: Rejects,
     ) -> None:
         self.parts: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
-        self.tally = Tally()
+        self.tally = ReportCounts()
         self.watchers: list[Callable[[Part], None]] = []
-        """Who looks at each part once its result is sent; quick, or it delays the next result."""
+        """Callbacks that run after each result is sent; they must return quickly."""
         self._records, self._link, self._line, self._clock = records, link, line, clock
         self._alarms, self._rejects, self._rejects_in_a_row = alarms, rejects, 0
-        self._rows: dict[int, PendingWrite] = {}  # by number, of parts that are settled and not yet reported
-        self._in_flight: list[Part] = []  # from just before the sending until the link says what became of it
+        self._rows: dict[int, PendingWrite] = {}  # by number: parts that are settled, but not reported
+        self._in_flight: list[Part] = []  # sent, until acknowledged or given up
         self._in_flight_lock = threading.Lock()
 
     @property
     def in_flight(self) -> int:
-        """Results of which the link has not yet said what became of them."""
+        """Number of results that are neither acknowledged nor given up."""
         return len(self._in_flight)
 
     def run(self) -> None:
@@ -73,13 +73,13 @@ class Reporter:
             self.tally.reported += 1
 
     def record(self, part: Part) -> None:
-        """Hand over the row of a part that has just been settled, in the thread that settled it."""
+        """Queue the row of a part; called by the thread that settles it."""
         part.told = Verdict.OK if self._line.shadow else None
         part.stamps["recorded"] = self._clock()
         self._rows[part.number] = self._records.begin(part)
 
     def delivered(self, message: Message, arrived: bool) -> None:
-        """Learn from the link that a message arrived, or was given up."""
+        """Record that the link has delivered a message, or given it up."""
         if not isinstance(message, Result):
             return
         with self._in_flight_lock:
@@ -95,7 +95,7 @@ class Reporter:
         self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
 
     def _report(self, part: Part) -> None:
-        self._rows.pop(part.number).wait(self._line.record_wait_s)  # may make a FAULT of it
+        self._rows.pop(part.number).wait(self._line.record_wait_s)  # may overrule the part
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         part.told = part.told or part.outcome.verdict
@@ -105,7 +105,7 @@ class Reporter:
             self._send(part)
         self._watch_rejects(part, part.outcome.verdict)
         for watcher in tuple(self.watchers):
-            self._show(part, watcher)
+            self._call(watcher, part)
 
     def _send(self, part: Part) -> None:
         with self._in_flight_lock:
@@ -113,18 +113,18 @@ class Reporter:
         self._link.send(to_result(part, self._clock()))
         part.stamps["sent"] = self._clock()
 
-    def _show(self, part: Part, watcher: Callable[[Part], None]) -> None:
+    def _call(self, watcher: Callable[[Part], None], part: Part) -> None:
         try:
             watcher(part)
-        except Exception:  # nothing that only looks on may stop the line
-            log.exception("%s failed and looks at no further part", watcher)
+        except Exception:  # the outermost loop of a watcher: its failure must not stop the line
+            log.exception("%s failed; it gets no further parts", watcher)
             self.watchers.remove(watcher)
 
     def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
-        """Raise the alarm when as many parts in a row were rejected as the line finds suspicious, then count anew."""
+        """Raise the alarm after `alarm_after_rejects` consecutive rejects, then restart the count."""
         self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
         if self._rejects_in_a_row and self._rejects_in_a_row == self._line.alarm_after_rejects:
-            found = f"found {self._rejects_in_a_row} up to part {part.part_id}; look at the parts, lamp and camera"
+            found = f"found {self._rejects_in_a_row} up to part {part.part_id}; check parts, lamp and camera"
             self._alarms.raise_(REJECTS, found, part_id=part.part_id)
             self._rejects_in_a_row = 0
         elif verdict is Verdict.OK:

@@ -1,9 +1,8 @@
-"""The loop: trigger -> frame -> decision -> row -> result, one verdict for every trigger, in the triggers' order.
+"""Runtime: the threads of the pipeline, from trigger to result, with one verdict per trigger in trigger order.
 
-Threads: `line` hears the PLC and hands each part to the others, one `grab` for each camera takes its frames, `infer`
-owns the engine, `report` waits for each part's verdict until its deadline, then for its row, and sends its result. A
-part is settled once, and whoever settles it hands its row to the records; who comes second (a late frame, a late
-decision) finds it settled and lets it go.
+Threads: `line` polls the PLC and starts the parts, one `grab` per camera takes the frames, `infer` owns the engine,
+`report` waits for each part's verdict until its deadline, then for its row, and sends its result. A part is settled
+once, and the thread that settles it queues its row; a later frame or decision is discarded.
 """
 
 import logging
@@ -18,12 +17,12 @@ from edge.cameras.camera import Camera, Clock
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
 from edge.part import Part
-from edge.pipeline.health_monitor import Watchman
-from edge.pipeline.inference_loop import Judge
+from edge.pipeline.health_monitor import HealthMonitor
+from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.inspector import Inspector
-from edge.pipeline.part_source import Intake
+from edge.pipeline.part_source import PartSource
 from edge.pipeline.plc_messages import to_alarms, to_fault
-from edge.pipeline.reporter import Reporter, Tally
+from edge.pipeline.reporter import ReportCounts, Reporter
 from edge.records.writer import Records
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
 from firmware_bridge.link import Link
@@ -32,15 +31,15 @@ from firmware_bridge.messages import AGE_UNKNOWN, BeltPosition, Changeover, Faul
 log = logging.getLogger(__name__)
 
 POLL_S = 0.02
-"""How long the line thread waits for the PLC before it looks whether to stop."""
+"""Polling interval of the line thread: timeout of one poll of the link."""
 DELIVERY_S = 3.0
-"""How long a stopping station waits for the last acknowledgements."""
+"""Time that a stopping station waits for the last acknowledgements."""
 ALARMS_S = 1.0
-"""The PLC is told which alarms are in force at least this often, as one word may be lost."""
+"""Longest time between two ActiveAlarms messages, which are not acknowledged and may be lost."""
 
 
 class Runtime:
-    """The running loop over things that are open already; it closes none of them."""
+    """Pipeline over devices that are opened and closed by the caller."""
 
     def __init__(
         self,
@@ -54,26 +53,26 @@ class Runtime:
         rejects: Rejects | None = None,
     ) -> None:
         self.alarms = alarms or Alarms()
-        """What is wrong at present; the PLC is told of each as a Fault."""
+        """Active alarms; each is sent to the PLC as a Fault message."""
         self.finished = threading.Event()
-        """Set when the camera has no more frames, or a thread has failed."""
+        """Set after the camera's last picture, or when a thread has failed."""
         self.failure: BaseException | None = None
-        """What made a thread fail; our fault, never a part's."""
+        """Exception that ended a thread: a programming error, never a problem of one part."""
         self.clock = clock
         self._link = link
-        self._judge = Judge(inspector, clock, self._changed_over)
+        self._inference = InferenceLoop(inspector, clock, self._changed_over)
         self._rejects = rejects or Rejects(records, self.alarms, clock)
         self._reporter = Reporter(records, link, line, clock, self.alarms, self._rejects)
-        self._intake = Intake(cameras, records, line, clock, self._rejects, self._judge, self._reporter)
-        self._watchman = Watchman(self.alarms, cameras, records)
-        self.alarms.listeners.append(self._tell_plc)
-        self._alarms_told, self._alarms_at = to_alarms(()), clock()
+        self._source = PartSource(cameras, records, line, clock, self._rejects, self._inference, self._reporter)
+        self._health = HealthMonitor(self.alarms, cameras, records)
+        self.alarms.listeners.append(self._send_fault)
+        self._alarms_sent, self._alarms_at = to_alarms(()), clock()
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        """Recipe numbers that the PLC wants; whoever takes one answers by `use` or `refuse_changeover`."""
+        """Recipe numbers requested by the PLC; the consumer answers each by `use` or `refuse_changeover`."""
         loops: dict[str, Callable[[], None]] = {
             "line": self._line,
-            **self._intake.loops(self.finished.set),
-            "infer": self._judge.run,
+            **self._source.loops(self.finished.set),
+            "infer": self._inference.run,
             "report": self._reporter.run,
         }
         self._threads = [self._thread(name, loop) for name, loop in loops.items()]
@@ -82,51 +81,46 @@ class Runtime:
 
     @property
     def inspector(self) -> Inspector:
-        """Bundle and engine that judge at present."""
-        return self._judge.inspector
+        """Bundle and engine in use."""
+        return self._inference.inspector
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle that judges at present."""
+        """Bundle in use."""
         return self.inspector.bundle
 
     def watch(self, watcher: Callable[[Part], None]) -> None:
-        """Show every part to `watcher` once its result is sent, in the reporting thread."""
+        """Call `watcher` with every part after its result is sent, in the reporting thread."""
         self._reporter.watchers.append(watcher)
 
     @property
-    def tally(self) -> Tally:
-        """What has been reported since the start."""
+    def tally(self) -> ReportCounts:
+        """Counters of the results since the start."""
         return self._reporter.tally
 
     @property
     def triggers(self) -> int:
-        """Parts that have been triggered since the start."""
-        return self._intake.triggers
+        """Number of parts since the start."""
+        return self._source.triggers
 
     @property
     def overruns(self) -> int:
-        """Those that came while `open_parts` were open; each got TIMEOUT."""
-        return self._intake.overruns
-
-    @property
-    def frames_discarded(self) -> int:
-        """Frames of parts that were settled before their frame came."""
-        return self._intake.discarded
+        """Parts that exceeded `open_parts`; each is TIMEOUT."""
+        return self._source.overruns
 
     def start(self) -> None:
-        """Start the threads; from here on every trigger gets its verdict."""
+        """Start the threads."""
         for thread in (*self._threads, *self._ejecting):
             thread.start()
 
     def stop(self) -> None:
-        """Take no more triggers, give every open part its verdict, tell the PLC, and end the threads."""
-        self._intake.stopping.set()
+        """Settle and report the open parts, send Offline to the PLC, end the threads."""
+        self._source.stopping.set()
         line, *chain = self._threads
         line.join()
         inboxes: list[queue.SimpleQueue[Any]] = [
-            *self._intake.inboxes,
-            self._judge.inbox,
+            *self._source.inboxes,
+            self._inference.inbox,
             self._reporter.parts,
         ]
         for inbox, thread in zip(inboxes, chain, strict=True):
@@ -137,29 +131,29 @@ class Runtime:
             self._ejecting[0].join()
 
     def use(self, inspector: Inspector, recipe: int = 0) -> None:
-        """Judge by another bundle or engine from the next part on; the one before is closed and the PLC is told.
+        """Change over to another bundle or engine, close the old one, and send Changeover to the PLC.
 
-        recipe: the PLC's number of it, where the PLC asked.
+        recipe: the number that the PLC requested; 0 for a reload.
         """
-        self._judge.use(inspector, recipe)
+        self._inference.use(inspector, recipe)
 
     def refuse_changeover(self, recipe: int, reason: str) -> None:
-        """Tell the PLC that the recipe it asked for is not to be had; the bundle in use stays."""
-        log.error("changeover to recipe %d refused, the station goes on as before: %s", recipe, reason)
-        self._intake.changing = False
+        """Refuse a changeover by a Fault message; the bundle in use stays."""
+        log.error("changeover to recipe %d refused, the bundle in use stays: %s", recipe, reason)
+        self._source.changing = False
         self._link.send(Fault(FaultCode.BUNDLE, text=f"recipe {recipe} refused"))
 
     def _changed_over(self, inspector: Inspector, recipe: int) -> None:
-        self._intake.changing = False
+        self._source.changing = False
         self._link.send(Changeover(recipe, inspector.bundle.id))
 
     def close_inspector(self) -> None:
-        """Free the engine in use; to be called after `stop`."""
-        self._judge.inspector.engine.close()
+        """Close the engine in use; call it after `stop`."""
+        self._inference.inspector.engine.close()
 
     @property
     def alive(self) -> bool:
-        """Whether every thread of the loop runs."""
+        """True while every thread of the pipeline runs."""
         return self.failure is None and all(thread.is_alive() for thread in (*self._threads, *self._ejecting))
 
     def _thread(self, name: str, loop: Callable[[], None]) -> threading.Thread:
@@ -168,7 +162,7 @@ class Runtime:
     def _guard(self, loop: Callable[[], None]) -> None:
         try:
             loop()
-        except BaseException as error:  # a thread must not die in silence
+        except BaseException as error:  # the outermost loop of a thread: it must not end silently
             log.exception("the %s thread failed; the station stops", threading.current_thread().name)
             self.failure = error
             self.finished.set()
@@ -176,9 +170,9 @@ class Runtime:
     # line
 
     def _line(self) -> None:
-        while not self._intake.stopping.is_set():
+        while not self._source.stopping.is_set():
             self._serve()
-        while self.tally.reported < self._intake.triggers and self._threads[-1].is_alive():
+        while self.tally.reported < self._source.triggers and self._threads[-1].is_alive():
             self._serve()
         last_moment = self.clock() + DELIVERY_S
         while self._reporter.in_flight and self.clock() < last_moment:
@@ -187,27 +181,27 @@ class Runtime:
         self._link.poll(POLL_S)
 
     def _serve(self) -> None:
-        self._watchman.look()
+        self._health.check()
         self._rejects.look()
-        self._tell_alarms()
+        self._send_alarms()
         for event in self._link.poll(POLL_S):
-            self._hear(event)
+            self._handle(event)
 
-    def _tell_alarms(self) -> None:
+    def _send_alarms(self) -> None:
         alarms, now = to_alarms(self.alarms.active), self.clock()
-        if alarms != self._alarms_told or now >= self._alarms_at:
-            self._alarms_told, self._alarms_at = alarms, now + ALARMS_S
+        if alarms != self._alarms_sent or now >= self._alarms_at:
+            self._alarms_sent, self._alarms_at = alarms, now + ALARMS_S
             self._link.send(alarms)
 
-    def _tell_plc(self, alarm: Alarm, raised: bool) -> None:
+    def _send_fault(self, alarm: Alarm, raised: bool) -> None:
         if raised:
             self._link.send(to_fault(alarm))
 
-    def _hear(self, event: Event) -> None:
-        self._watchman.hear(event)
+    def _handle(self, event: Event) -> None:
+        self._health.handle(event)
         if isinstance(event, Trigger):
             age_s = None if event.age_ms == AGE_UNKNOWN else event.age_ms / 1e3
-            self._intake.triggered(event.part_id, event.encoder, age_s)
+            self._source.triggered(event.part_id, event.encoder, age_s)
         elif isinstance(event, BeltPosition):
             self._rejects.belt_at(event.encoder, event.arrived)
         elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
@@ -217,7 +211,7 @@ class Runtime:
             if event.code is FaultCode.OUTPUT:
                 self._rejects.unconfirmed(event.part_id)
         elif isinstance(event, Changeover):
-            self._intake.changing = True
+            self._source.changing = True
             self.changeovers.put(event.recipe)
         elif isinstance(event, (Acknowledged, Undelivered)):
             self._reporter.delivered(event.message, isinstance(event, Acknowledged))

@@ -14,7 +14,7 @@ from edge.config.line import Line
 from edge.engines.engine import Engine, Outputs
 from edge.errors import EngineError, FrameDamaged
 from edge.part import Part, View
-from edge.pipeline.inference_loop import Judge
+from edge.pipeline.inference_loop import InferenceLoop
 from firmware_bridge.events import Acknowledged, Event
 from firmware_bridge.messages import ActiveAlarms, Message, Offline, Result, Trigger
 from tests.conftest import tiny_outputs
@@ -185,10 +185,10 @@ def arrived(number: int, pixels: Image) -> Part:
     return Part(number, number, number, now, now + 60, (View("top", number, Frame(pixels, number, now, "")),))
 
 
-def judge_all(judge: Judge, *items: object) -> None:
-    """Run a judge on these items to their end, in a thread of its own."""
+def infer_all(loop: InferenceLoop, *items: object) -> None:
+    """Run an inference loop on these items to their end, in a thread of its own."""
     for item in (*items, None):
-        judge.inbox.put(item)  # type: ignore[arg-type]
-    thread = threading.Thread(target=judge.run)
+        loop.inbox.put(item)  # type: ignore[arg-type]
+    thread = threading.Thread(target=loop.run)
     thread.start()
     thread.join()

@@ -7,7 +7,7 @@ import pytest
 
 from edge.alarms import Alarm, Alarms, Area
 from edge.cameras.synthetic import open_synthetic
-from edge.pipeline.health_monitor import PLC, REPORTED, Watchman
+from edge.pipeline.health_monitor import PLC, REPORTED, HealthMonitor
 from edge.pipeline.plc_messages import to_fault
 from edge.records.writer import Records
 from firmware_bridge.events import HelloReceived, PeerBack, PeerLost, PortLost
@@ -82,12 +82,12 @@ def test_each_area_has_its_code_on_the_wire(area: Area) -> None:
 
 def test_a_lost_camera_and_a_full_disk_are_alarms_while_they_last(alarms: Alarms, tmp_path: Path) -> None:
     camera, records = open_synthetic("synthetic://", lambda: 0.0), Records(tmp_path / "r.sqlite")
-    watchman = Watchman(alarms, {"top": camera}, records)
+    monitor = HealthMonitor(alarms, {"top": camera}, records)
     camera.health.connected, records.refusal = False, "disk full"
-    watchman.look()
+    monitor.check()
     names = [(alarm.name, alarm.area) for alarm in alarms.active]
     camera.health.connected, records.refusal = True, ""
-    watchman.look()
+    monitor.check()
     records.close()
 
     assert names == [("camera top", Area.CAMERA), ("records", Area.DISK)]
@@ -100,10 +100,10 @@ def test_a_silent_plc_is_an_alarm_until_it_answers(
     alarms: Alarms, tmp_path: Path, lost: PeerLost | PortLost, back: PeerBack | HelloReceived
 ) -> None:
     records = Records(tmp_path / "r.sqlite")
-    watchman = Watchman(alarms, {}, records)
-    watchman.hear(lost)
+    monitor = HealthMonitor(alarms, {}, records)
+    monitor.handle(lost)
     names = [alarm.name for alarm in alarms.active]
-    watchman.hear(back)
+    monitor.handle(back)
     records.close()
 
     assert names == [PLC]
@@ -112,10 +112,10 @@ def test_a_silent_plc_is_an_alarm_until_it_answers(
 
 def test_the_plc_s_own_fault_is_an_alarm_until_it_starts_anew(alarms: Alarms, tmp_path: Path) -> None:
     records = Records(tmp_path / "r.sqlite")
-    watchman = Watchman(alarms, {}, records)
-    watchman.hear(Fault(FaultCode.OUTPUT, 7, "eject not confirmed"))
+    monitor = HealthMonitor(alarms, {}, records)
+    monitor.handle(Fault(FaultCode.OUTPUT, 7, "eject not confirmed"))
     (alarm,) = alarms.active
-    watchman.hear(HelloReceived(Hello(Role.PLC), restarted=True))
+    monitor.handle(HelloReceived(Hello(Role.PLC), restarted=True))
     records.close()
 
     assert (alarm.name, alarm.area, alarm.part_id) == (REPORTED, Area.OUTPUT, 7)

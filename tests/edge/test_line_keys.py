@@ -17,6 +17,7 @@ import pytest
 from bundle import Image, Threshold, load_bundle
 from edge.config.line import Line
 from edge.config.schema import LineTable, table_in
+from edge.records.retention import AGE_EVERY_S
 from edge.service import change_over
 from firmware_bridge.messages import BeltPosition, Changeover, Trigger
 from tests.conftest import CLASSES, grey_frame
@@ -336,6 +337,7 @@ def age_of_the_pictures(run: Run) -> None:
     with run() as line:
         older, newer = old_picture(line.folder, 12), old_picture(line.folder, 8)
     with run([BRIGHT], pictures={"keep_days": 10}) as line:
+        line.clock.now = AGE_EVERY_S
         line.verdicts(1)
 
     assert (older.exists(), newer.exists()) == (False, True)

@@ -77,7 +77,7 @@ def test_a_bad_reload_changes_nothing(
 
     assert reload(path, line, runtime) == line  # type: ignore[arg-type]
     assert runtime.taken == []
-    assert "the station goes on as before" in caplog.text
+    assert "the station continues unchanged" in caplog.text
 
 
 def break_down(*_: object) -> Engine:
@@ -93,7 +93,7 @@ def test_an_error_that_nobody_expected_does_not_stop_the_line(
     runtime.changeovers.put(3)
 
     assert reload(path, line, runtime, equipment) == line  # type: ignore[arg-type]
-    assert "the station goes on as before: MemoryError: no room for the engine" in caplog.text
+    assert "the station continues unchanged: MemoryError: no room for the engine" in caplog.text
     assert change_over(line, runtime, equipment) == line  # type: ignore[arg-type]
     assert (runtime.taken, runtime.refused) == ([], [3])
 

@@ -21,6 +21,7 @@ from edge.station import Equipment, open_station
 from firmware_bridge.errors import LinkError
 from firmware_bridge.simulator.plc import PlcSimulator
 from tests.conftest import grey_frame, tiny_files, tiny_manifest
+from tests.edge.line_doubles import NumpyEngine
 
 PATIENCE_S = 60.0
 ONE = (CameraSettings(address="synthetic://"),)
@@ -183,6 +184,19 @@ def test_a_port_that_does_not_exist_leaves_nothing_open(make_bundle: Make, tmp_p
         main(["run", str(line)])
     assert "/dev/does-not-exist" in str(ended.value.code)
     (tmp_path / "records.sqlite").unlink()  # nobody holds it
+
+
+def test_a_station_that_cannot_be_opened_closes_its_engine(make_bundle: Make, tmp_path: Path) -> None:
+    bundle = load_bundle(make_bundle())
+    engine = NumpyEngine(bundle.manifest)
+    line = Line(bundle=bundle.folder, camera=ONE, plc="serial:///dev/does-not-exist", records=tmp_path / "r.sqlite")
+
+    with (
+        pytest.raises(LinkError),
+        open_station(line, equipment=Equipment(open_engine=lambda *_: engine)),
+    ):
+        pytest.fail("a station without its port")
+    assert engine.closed
 
 
 def test_a_port_in_use_is_refused(make_bundle: Make, tmp_path: Path) -> None:

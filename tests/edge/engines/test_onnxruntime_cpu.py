@@ -12,10 +12,10 @@ from bundle import Bundle, FrameError, Image, Verdict, load_bundle
 from edge.engines.engine import Outputs, Pending
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
 from edge.errors import EngineError
-from edge.pipeline.inference_loop import Judge
+from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.inspector import Inspector
 from tests.conftest import HEIGHT, WIDTH, grey_frame
-from tests.edge.line_doubles import arrived, judge_all
+from tests.edge.line_doubles import arrived, infer_all
 
 GOOD, BRIGHT = grey_frame(), grey_frame(spot=255)
 NO_FRAME = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -124,7 +124,7 @@ def test_parts_side_by_side_get_each_its_own_verdict(open_watched: Open, make_bu
     bundle = load_bundle(make_bundle("other"))
     parts = [arrived(number, pixels) for number, pixels in enumerate([GOOD, BRIGHT, NO_FRAME, GOOD, BRIGHT, GOOD])]
 
-    judge_all(Judge(Inspector(bundle, open_watched([5]), monotonic), monotonic, lambda *_: None), *parts)
+    infer_all(InferenceLoop(Inspector(bundle, open_watched([5]), monotonic), monotonic, lambda *_: None), *parts)
 
     # the third has no frame, the sixth is the fifth that the network sees
     wanted = [Verdict.OK, Verdict.NG, Verdict.FAULT, Verdict.OK, Verdict.NG, Verdict.FAULT]
@@ -139,7 +139,7 @@ def test_a_changeover_lets_the_engine_finish_before_it_is_closed(
     inspectors = [Inspector(bundle, engine, monotonic) for engine in engines]
     parts = [arrived(number, GOOD) for number in range(5)]
 
-    judge_all(Judge(inspectors[0], monotonic, lambda *_: None), *parts[:3], (inspectors[1], 7), *parts[3:])
+    infer_all(InferenceLoop(inspectors[0], monotonic, lambda *_: None), *parts[:3], (inspectors[1], 7), *parts[3:])
 
     assert [len(engine.ran_by) for engine in engines] == [3, 2]
     assert [part.outcome and part.outcome.verdict for part in parts] == [Verdict.OK] * 5

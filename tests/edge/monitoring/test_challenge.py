@@ -15,10 +15,10 @@ from bundle import Defect, Verdict
 from edge.alarms import Alarms
 from edge.config.challenge import ChallengeSettings
 from edge.ejector.rejects import ESCAPED
-from edge.errors import OrderError
-from edge.monitoring.challenge import Challenge, asked_since
+from edge.errors import OperatorRequestError
+from edge.monitoring.challenge import Challenge, due_since
 from edge.monitoring.operator_requests import acknowledge, challenge
-from edge.monitoring.operator_service import FAILED, OVERDUE, Attendant
+from edge.monitoring.operator_service import FAILED, OVERDUE, OperatorService
 from edge.part import Outcome, Part
 from edge.records.writer import Records
 
@@ -50,7 +50,7 @@ def test_when_a_challenge_is_due(
     settings: dict[str, Any], passed: float | None, now: float, since: float | None
 ) -> None:
     before = None if passed is None else hours(passed)
-    found = asked_since(ChallengeSettings(**settings), before, BEGAN, hours(now), timezone.utc)
+    found = due_since(ChallengeSettings(**settings), before, BEGAN, hours(now), timezone.utc)
 
     assert found == (None if since is None else hours(since))
 
@@ -69,7 +69,7 @@ def test_when_a_challenge_is_due(
 def test_a_challenge_is_due_at_its_local_time_across_daylight_saving(passed: str, now: str, since: str | None) -> None:
     settings = ChallengeSettings(at=("06:00", "22:00"))
     began = datetime(2026, 3, 1, tzinfo=timezone.utc)
-    found = asked_since(
+    found = due_since(
         settings, datetime.fromisoformat(passed), began, datetime.fromisoformat(now), ZoneInfo("Europe/Berlin")
     )
 
@@ -122,12 +122,12 @@ def test_every_part_of_a_challenge_has_to_be_found(
 
 
 class Bench:
-    """An attendant with its records and a clock that stands still."""
+    """An operator service with its records and a clock that stands still."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.now, self.settings = BEGAN, ChallengeSettings(**settings)
         self.records, self.alarms = Records(path), Alarms()
-        self.attendant = Attendant(self.settings, self.records, self.alarms, lambda: self.now)
+        self.service = OperatorService(self.settings, self.records, self.alarms, lambda: self.now)
 
     @property
     def raised(self) -> list[str]:
@@ -137,13 +137,13 @@ class Bench:
         """Let a part be judged and reported."""
         part = judged(self.records.new_number(), verdict, class_name)
         self.records.keep(part, PATIENCE_S)
-        self.attendant.add(part)
+        self.service.add(part)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let the attendant look by itself."""
+        """Let the service poll by itself."""
         stopping = threading.Event()
-        thread = threading.Thread(target=self.attendant.run, args=(stopping,))
+        thread = threading.Thread(target=self.service.run, args=(stopping,))
         thread.start()
         try:
             yield
@@ -185,7 +185,7 @@ def test_an_operator_starts_it_and_hears_that_it_is_passed(bench: Bench, path: P
 
 def test_a_part_that_is_not_found_is_an_alarm_until_one_is(bench: Bench, path: Path) -> None:
     with bench.running():
-        with pytest.raises(OrderError, match="challenge 1 failed: found OK, expected 1 x NG Dark"):
+        with pytest.raises(OperatorRequestError, match="challenge 1 failed: found OK, expected 1 x NG Dark"):
             challenge(path, bench.settings, "Ada", lambda _: bench.part(Verdict.OK), PATIENCE_S)
         failed = bench.raised
         challenge(path, bench.settings, "Ada", lambda _: bench.part(Verdict.NG, "Dark"), PATIENCE_S)
@@ -195,38 +195,38 @@ def test_a_part_that_is_not_found_is_an_alarm_until_one_is(bench: Bench, path: P
 
 
 def test_a_station_that_does_not_run_does_not_answer(bench: Bench, path: Path) -> None:
-    with pytest.raises(OrderError, match=r"found no answer .* is it running"):
+    with pytest.raises(OperatorRequestError, match=r"found no answer .* is it running"):
         challenge(path, bench.settings, "Ada", print, taken_s=0.0)
-    with pytest.raises(OrderError, match="found no answer"):
+    with pytest.raises(OperatorRequestError, match="found no answer"):
         acknowledge(path, "Ada", taken_s=0.0)
-    bench.attendant.look()
+    bench.service.poll()
 
     assert rows(path, "SELECT result FROM challenges") == [("abandoned",)]
-    assert bench.attendant.challenge.missing == 0
+    assert bench.service.challenge.missing == 0
 
 
 def test_without_records_there_is_no_station(tmp_path: Path) -> None:
-    with pytest.raises(OrderError, match="found no such file"):
+    with pytest.raises(OperatorRequestError, match="found no such file"):
         acknowledge(tmp_path / "none.sqlite", "Ada")
 
 
 def test_it_is_asked_for_and_then_overdue_until_it_is_passed(
     bench: Bench, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.attendant.look()
-    asked, quiet = bench.attendant.challenge, bench.raised
+    bench.service.poll()
+    asked, quiet = bench.service.challenge, bench.raised
     bench.now += timedelta(minutes=30)
-    bench.attendant.look()
-    overdue = bench.attendant.challenge.overdue, bench.raised
+    bench.service.poll()
+    overdue = bench.service.challenge.overdue, bench.raised
     with bench.running():
         challenge(path, bench.settings, "Ada", lambda _: bench.part(Verdict.NG, "Dark"), PATIENCE_S)
     bench.records.close()
-    bench.attendant.look()
+    bench.service.poll()
 
-    assert (asked.asked_since, asked.overdue, quiet) == (BEGAN, False, [])
+    assert (asked.due_since, asked.overdue, quiet) == (BEGAN, False, [])
     assert "is due" in caplog.text
     assert overdue == (True, [OVERDUE])
-    assert (bench.attendant.challenge.asked_since, bench.raised) == (None, [])
+    assert (bench.service.challenge.due_since, bench.raised) == (None, [])
 
 
 def test_a_challenge_passed_at_a_date_to_come_does_not_count(bench: Bench, path: Path) -> None:
@@ -235,20 +235,20 @@ def test_a_challenge_passed_at_a_date_to_come_does_not_count(bench: Bench, path:
             "INSERT INTO challenges (time, who, parts, result, ended) VALUES ('now', 'Ada', 1, 'passed', ?)",
             ((BEGAN + timedelta(days=400)).isoformat(timespec="milliseconds"),),
         )
-    bench.attendant.look()
+    bench.service.poll()
 
-    assert bench.attendant.challenge.asked_since == BEGAN
+    assert bench.service.challenge.due_since == BEGAN
 
 
 def test_parts_that_do_not_come_end_it(bench: Bench, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO challenges (time, who, parts) VALUES ('now', 'Ada', 2)")
-    bench.attendant.look()
+    bench.service.poll()
     bench.part(Verdict.NG, "Dark")
-    bench.attendant.look()
-    missing = bench.attendant.challenge.missing
+    bench.service.poll()
+    missing = bench.service.challenge.missing
     bench.now += timedelta(minutes=10)
-    bench.attendant.look()
+    bench.service.poll()
     bench.part(Verdict.NG, "Dark")
     bench.records.close()
 
@@ -277,12 +277,12 @@ def test_what_somebody_has_looked_after_is_over_and_on_record(bench: Bench, path
     assert rows(path, "SELECT who, alarms FROM acknowledgements") == [("Ada", ESCAPED)]
 
 
-def test_records_that_cannot_be_read_do_not_stop_the_attendant(
+def test_records_that_cannot_be_read_do_not_stop_the_service(
     bench: Bench, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("ALTER TABLE challenges RENAME TO gone")
-    bench.attendant.look()
-    bench.attendant.look()
+    bench.service.poll()
+    bench.service.poll()
 
     assert caplog.text.count("no such table") == 1

@@ -105,7 +105,7 @@ def test_an_alarm_ends_when_things_are_as_before(drift: Drift, caplog: pytest.Lo
     production.run(300)
 
     assert drift.alarms == {}
-    assert "alarm over: drift brightness camera0" in [record.getMessage() for record in caplog.records]
+    assert "alarm cleared: drift brightness camera0" in [record.getMessage() for record in caplog.records]
 
 
 def test_the_baseline_outlives_the_station(drift: Drift, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from edge.cameras.matching.frame_numbering import LEARNED, FrameNumbering
 from edge.cameras.matching.trigger_matching import ArrivedFrame
 from edge.cameras.on_demand import OnDemandCamera
 from edge.errors import CameraFinished, CameraTimeout, FrameDamaged
-from edge.pipeline.free_run import Announcer
+from edge.pipeline.free_run import FreeRunLoop
 from tests.conftest import grey_frame
 from tests.edge.cameras.doubles import HandDevice, Plug, grey, live
 
@@ -33,49 +33,37 @@ class Script(OnDemandCamera):
         return Frame(grey_frame(), event, 0.0, "")
 
 
-class Notebook:
-    """Notes what is announced: the frame's number, negative where there is no frame."""
+def reported(events: Sequence[int | Exception], places: Sequence[int | None] = (), **asked: object) -> list[int]:
+    """Run to the end; the frames' numbers, negative where there is no frame."""
+    seen: list[int] = []
 
-    def __init__(self) -> None:
-        self.seen: list[int] = []
-
-    def announced(self, exposure: int, frame: Frame | None, error: Exception | None) -> None:
-        """Note it."""
+    def on_frame(exposure: int, frame: Frame | None, error: Exception | None) -> None:
         assert (frame is None) is (error is not None)
-        self.seen.append(exposure if frame is not None else -exposure)
+        seen.append(exposure if frame is not None else -exposure)
 
-
-def announce(
-    events: Sequence[int | Exception], places: Sequence[int | None] = (), **asked: object
-) -> tuple[list[int], Announcer]:
-    notebook, at = Notebook(), iter(places)
+    at = iter(places)
     chosen = {"steady": True, "every_counts": 0} | asked
-    announcer = Announcer(Script(events), 1.0, notebook, belt=lambda _: next(at), **chosen)  # type: ignore[arg-type]
-    announcer.run(threading.Event(), lambda: notebook.seen.append(END))
-    assert notebook.seen.pop() == END
-    return notebook.seen, announcer
+    loop = FreeRunLoop(Script(events), 1.0, on_frame, belt=lambda _: next(at), **chosen)  # type: ignore[arg-type]
+    loop.run(threading.Event(), lambda: seen.append(END))
+    assert seen.pop() == END
+    return seen
 
 
 def test_a_lost_frame_is_announced_in_its_turn() -> None:
-    seen, announcer = announce([1, 2, 5, FrameDamaged("bad", 6), 7])
-
-    assert seen == [1, 2, -3, -4, 5, -6, 7]
-    assert announcer.lost == 2
+    assert reported([1, 2, 5, FrameDamaged("bad", 6), 7]) == [1, 2, -3, -4, 5, -6, 7]
 
 
 @pytest.mark.parametrize(("steady", "seen"), [(True, [1, -1, -1, 2]), (False, [1, 2])])
 def test_silence_is_a_fault_of_a_camera_that_runs_steadily(steady: bool, seen: list[int]) -> None:
     late = CameraTimeout("no frame")
 
-    assert announce([1, late, late, 2], steady=steady)[0] == seen
+    assert reported([1, late, late, 2], steady=steady) == seen
 
 
 def test_a_place_is_inspected_once() -> None:
     places = [2**32 - 100, 2**32 - 50, 0, 99, 100, None, 150]
-    seen, announcer = announce([1, 2, 3, 4, 5, 6, 7], places, every_counts=100)
 
-    assert seen == [1, 3, 5, 6]
-    assert announcer.passed_over == 3
+    assert reported([1, 2, 3, 4, 5, 6, 7], places, every_counts=100) == [1, 3, 5, 6]
 
 
 def numbers(pictures: Sequence[ArrivedFrame], steady: bool = True) -> list[int]:

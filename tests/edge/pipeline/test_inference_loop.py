@@ -6,10 +6,10 @@ from time import monotonic
 
 from bundle import Image, Verdict, load_bundle
 from edge.engines.engine import Pending
-from edge.pipeline.inference_loop import Judge
+from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.inspector import Inspector
 from tests.conftest import grey_frame
-from tests.edge.line_doubles import NumpyEngine, arrived, judge_all
+from tests.edge.line_doubles import NumpyEngine, arrived, infer_all
 
 GOOD, BRIGHT = grey_frame(), grey_frame(spot=255)
 
@@ -41,7 +41,7 @@ def test_copies_of_one_part_overlap_the_compute_of_its_neighbour(make_bundle: Ca
     engine = SlottedEngine(bundle.manifest)
     parts = [arrived(1, GOOD), arrived(2, BRIGHT), arrived(3, GOOD)]
 
-    judge_all(Judge(Inspector(bundle, engine, monotonic), monotonic, lambda *_: None), *parts)
+    infer_all(InferenceLoop(Inspector(bundle, engine, monotonic), monotonic, lambda *_: None), *parts)
 
     assert engine.order == ["begin 1", "begin 2", "end 1", "begin 3", "end 2", "end 3"]
     assert [part.outcome and part.outcome.verdict for part in parts] == [Verdict.OK, Verdict.NG, Verdict.OK]
@@ -53,8 +53,8 @@ def test_a_changeover_waits_for_the_parts_under_way(make_bundle: Callable[..., P
     inspectors = [Inspector(bundle, each, monotonic) for each in (engine, other)]
     taken: list[int] = []
 
-    judge_all(
-        Judge(inspectors[0], monotonic, lambda _, recipe: taken.append(recipe)),
+    infer_all(
+        InferenceLoop(inspectors[0], monotonic, lambda _, recipe: taken.append(recipe)),
         arrived(1, GOOD), (inspectors[1], 7), arrived(2, GOOD),
     )  # fmt: skip
 
@@ -67,6 +67,6 @@ def test_a_part_that_fails_under_way_does_not_touch_its_neighbour(make_bundle: C
     engine = SlottedEngine(bundle.manifest, 1)  # the first batch fails
     parts = [arrived(1, GOOD), arrived(2, GOOD)]
 
-    judge_all(Judge(Inspector(bundle, engine, monotonic), monotonic, lambda *_: None), *parts)
+    infer_all(InferenceLoop(Inspector(bundle, engine, monotonic), monotonic, lambda *_: None), *parts)
 
     assert [part.outcome and part.outcome.verdict for part in parts] == [Verdict.FAULT, Verdict.OK]

@@ -173,7 +173,7 @@ def test_a_disk_that_refuses_is_said_once_and_tried_again(
 
     refused, again, over = (record.getMessage() for record in caplog.records)
     assert "File exists; none are kept, parts go on" in refused
-    assert over == "alarm over: pictures"
+    assert over == "alarm cleared: pictures"
     assert "3 parts have none" in again
     assert kept(tmp_path) == ["2026-05-04/reject/123015-4-camera0.png"]
 
