@@ -39,7 +39,7 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
     """
     from edge.config.line import load_line
     from edge.records.database import next_number
-    from edge.records.summary import latency_table, verdict_table
+    from edge.records.summary import closing_report
     from edge.service import serve
     from edge.station import open_station
 
@@ -47,7 +47,7 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
     first = next_number(settings.records)
     with open_station(settings) as runtime:
         serve(line, settings, runtime)
-    console.print(verdict_table(settings.records, first), latency_table(settings.records, first))
+    console.print(*closing_report(settings.records, first))
     if runtime.failure is not None:
         raise StationError(f"the station stopped: {runtime.failure!r}; the log above has the details")
 
@@ -98,9 +98,9 @@ def bench(
 @app.command()
 def report(records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite.")]) -> None:
     """Print the verdicts and latencies that a line has recorded."""
-    from edge.records.summary import latency_table, verdict_table
+    from edge.records.summary import report as tables
 
-    console.print(verdict_table(records), latency_table(records))
+    console.print(*tables(records))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.config.challenge import ChallengeSettings
 from edge.errors import OperatorRequestError
-from edge.records.database import connect
+from edge.records.database import advice, connect_existing
 
 TAKEN_S = 5.0
 """Time within which a running station accepts a request."""
@@ -114,19 +114,17 @@ def _insert(records: Path, statement: str, values: tuple[object, ...]) -> int:
 
 def _execute(records: Path, statement: str, values: tuple[object, ...]) -> int:
     try:
-        with closing(connect(records)) as connection:
+        with closing(connect_existing(records)) as connection:
             return int(connection.execute(statement, values).lastrowid or 0)
     except sqlite3.Error as error:
-        raise OperatorRequestError(
-            f"records {records}: cannot be written ({error}); check the disk and permissions"
-        ) from None
+        raise OperatorRequestError(f"records {records}: cannot be written ({error}); {advice(error)}") from None
 
 
 def _wait(
     records: Path, question: str, answered: Callable[[tuple[object, ...]], bool], timeout_s: float
 ) -> tuple[object, ...]:
     end = time.monotonic() + timeout_s
-    with closing(connect(records)) as connection:
+    with closing(connect_existing(records)) as connection:
         while True:
             row: tuple[object, ...] = connection.execute(question).fetchone()
             if answered(row):

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from edge.alarms import Alarms
 from edge.config.challenge import ChallengeSettings
 from edge.ejector.rejects import ESCAPED, UNCONFIRMED
+from edge.errors import RecordsError
 from edge.monitoring.challenge import Challenge, due_since
 from edge.monitoring.operator_requests import abandon_open, acknowledgements_asked, challenges_asked, last_passed
 from edge.part import Part
-from edge.records.database import connect
+from edge.records.database import connect_existing
 from edge.records.writer import Records
 from edge.wall_clock import SteadyClock
 
@@ -80,10 +81,10 @@ class OperatorService:
 
     def _visit(self, work: Callable[[sqlite3.Connection], None]) -> None:
         try:
-            with closing(connect(self._records.path)) as connection:
+            with closing(connect_existing(self._records.path)) as connection:
                 work(connection)
                 passed = last_passed(connection, self._utc())
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, RecordsError) as error:
             if str(error) != self._refused:
                 log.error("operator requests: %s: %s", self._records.path, error)
             self._refused = str(error)
@@ -122,7 +123,7 @@ class OperatorService:
                 "a challenge with %d known bad part(s) is due; run `edge-inspect challenge`", self._settings.parts
             )
         self._prompted = since is not None
-        if overdue:
+        if overdue and since is not None:
             found = f"found none passed since the prompt at {since.astimezone():%H:%M}, expected one within "
             self._alarms.raise_(
                 OVERDUE, found + f"{self._settings.overdue_minutes:g} min; run `edge-inspect challenge`"

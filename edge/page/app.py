@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResp
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from edge.errors import RecordsError
-from edge.page.history import parts_before
+from edge.page.history import LAST_ROW, parts_before
 from edge.page.metrics import metrics_text
 from edge.page.page_model import PageModel
 from edge.page.state import ChartBar, HealthReport, PageState, PartState
@@ -131,13 +131,16 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
 
     @app.get("/api/parts")
     def parts(
-        before: Annotated[int | None, Query(ge=1, description="Rows before this one; left out, the latest.")] = None,
+        before: Annotated[
+            int | None, Query(ge=1, le=LAST_ROW, description="Rows before this one; left out, the latest.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         verdict: Annotated[Name | None, Query(description="Those with this verdict alone.")] = None,
+        part_id: Annotated[int | None, Query(ge=0, lt=2**32, description="Those with the PLC's id alone.")] = None,
     ) -> list[PartState]:
         """Parts as the records have them, the newest first."""
         try:
-            return parts_before(Path(model.welcome.records), before, limit, verdict)
+            return parts_before(Path(model.welcome.records), before, limit, verdict, part_id)
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
 

@@ -18,6 +18,8 @@ REJECTS = 12
 PICTURED = REJECTS + 8
 """Parts whose pictures are kept: the rejects that are shown, and the latest ones."""
 GOOD = Verdict.OK.name
+LAST_ROW = 2**62
+"""More than any row's number."""
 _COLUMNS = "number, time, part_id, verdict, told, fault, sent_us, bundle_id"
 
 
@@ -111,25 +113,35 @@ def recall(history: History, records: Path, next_number: int, now: datetime) -> 
 
     Raises RecordsError.
     """
-    since = (now - timedelta(minutes=KEPT_MINUTES)).isoformat(timespec="milliseconds")
+    since, until = (at.isoformat(timespec="milliseconds") for at in (now - timedelta(minutes=KEPT_MINUTES), now))
     query = """
         SELECT substr(time, 1, 16), verdict, count(*) FROM parts
-        WHERE number < ?
-          AND number > coalesce((SELECT number FROM parts WHERE time < ? ORDER BY number DESC LIMIT 1), 0)
+        WHERE number < ? AND number >= (SELECT number FROM parts WHERE time >= ? ORDER BY time LIMIT 1)
+          AND time BETWEEN ? AND ?
         GROUP BY 1, 2 ORDER BY 1"""
     if not records.is_file():
         return
     with reading(records) as connection:
-        for minute, verdict, parts in connection.execute(query, (next_number, since)):
+        for minute, verdict, parts in connection.execute(query, (next_number, since, since, until)):
             history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
 
 
-def parts_before(records: Path, before: int | None, limit: int, verdict: str | None) -> list[PartState]:
-    """Give the parts in rows before `before` (None: the latest), the newest first; raises RecordsError."""
-    wanted = [] if verdict is None else [int(Verdict[verdict])]
-    query = f"SELECT {_COLUMNS} FROM parts WHERE number < ?{' AND verdict = ?' if wanted else ''} "
+def parts_before(
+    records: Path, before: int | None, limit: int, verdict: str | None = None, part_id: int | None = None
+) -> list[PartState]:
+    """Give the parts in rows before `before` (None: the latest), the newest first; raises RecordsError.
+
+    verdict, part_id: those with this verdict or the PLC's id alone.
+    """
+    wanted = {
+        "number < ?": before or LAST_ROW,
+        "verdict = ?": None if verdict is None else int(Verdict[verdict]),
+        "part_id = ?": part_id,
+    }
+    chosen = {condition: value for condition, value in wanted.items() if value is not None}
+    query = f"SELECT {_COLUMNS} FROM parts WHERE {' AND '.join(chosen)} ORDER BY number DESC LIMIT ?"
     with reading(records) as connection:
-        rows = connection.execute(query + "ORDER BY number DESC LIMIT ?", (before or 2**62, *wanted, limit)).fetchall()
+        rows = connection.execute(query, (*chosen.values(), limit)).fetchall()
         found: dict[int, list[DefectState]] = {row[0]: [] for row in rows}
         marks = ", ".join("?" * len(found))
         defects = f"SELECT part, class, score, area_px, camera FROM defects WHERE part IN ({marks}) ORDER BY score DESC"

@@ -2,7 +2,7 @@
 
 import csv
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,10 @@ from edge.records.database import reading, version_of
 
 CHUNK = 10_000
 """Rows in memory at a time."""
+FORMULA = "=+-@\t\r"
+"""First characters of a cell that spreadsheets evaluate."""
+FROM_OUTSIDE = ("class", "camera", "fault", "source", "picture")
+"""Columns with texts of bundles, line files and devices."""
 _SINCE_VERSION_2 = ", ejection, challenge"
 
 _NAMED = "CASE {0} " + " ".join(f"WHEN {verdict.value} THEN '{verdict.name}'" for verdict in Verdict) + " END AS {0}"
@@ -23,10 +27,12 @@ TABLES = {
                worst.height, fault, bundle_id,
                frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us,
                link{{since_version_2}},
-               coalesce((SELECT picture FROM views WHERE part = parts.number AND views.camera = worst.camera),
-                        (SELECT max(picture) FROM views WHERE part = parts.number)) AS picture
-        FROM parts LEFT JOIN defects AS worst ON worst.rowid =
-            (SELECT rowid FROM defects WHERE part = parts.number ORDER BY score DESC, area_px DESC LIMIT 1)
+               coalesce(
+                   (SELECT picture FROM views WHERE worst.camera IS NOT NULL AND part = parts.number
+                    AND views.camera = worst.camera AND picture IS NOT NULL),
+                   (SELECT max(picture) FROM views WHERE part = parts.number AND picture IS NOT NULL)) AS picture
+        FROM parts LEFT JOIN defects AS worst ON worst.rowid = CASE WHEN parts.class IS NOT NULL THEN
+            (SELECT rowid FROM defects WHERE part = parts.number ORDER BY score DESC, area_px DESC LIMIT 1) END
         ORDER BY parts.number""",
     "views": "SELECT * FROM views ORDER BY part, rowid",
     "defects": "SELECT * FROM defects ORDER BY part, rowid",
@@ -81,12 +87,21 @@ def _writer(out: Path) -> Write:
 
 
 def _write_csv(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:
-    """RFC 4180, UTF-8; what is NULL in the records is empty."""
+    """RFC 4180, UTF-8; NULL is empty. A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    texts = [index for index, (name, _) in enumerate(columns) if name in FROM_OUTSIDE]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(name for name, _ in columns)
         for chunk in chunks:
-            writer.writerows(chunk)
+            writer.writerows(_without_formulas(row, texts) for row in chunk)
+
+
+def _without_formulas(row: Sequence[Any], texts: list[int]) -> Sequence[Any]:
+    """See CWE-1236, https://owasp.org/www-community/attacks/CSV_Injection."""
+    cells = [index for index in texts if row[index] and row[index][0] in FORMULA]
+    if not cells:
+        return row
+    return [f"'{cell}" if index in cells else cell for index, cell in enumerate(row)]
 
 
 def _write_parquet(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:

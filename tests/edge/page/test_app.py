@@ -172,7 +172,12 @@ def test_the_parts_of_the_records_are_there_newest_first(tmp_path: Path, clock: 
     assert numbers("?before=3&limit=1") == [2]
     assert numbers("?verdict=NG") == [2]
     assert json.loads(get(f"{at}/api/parts?verdict=NG")[1])[0]["defects"][0]["class_name"] == "Dark"
+    assert numbers("?part_id=102") == [2]
+    assert numbers("?part_id=99") == []
     assert get(f"{at}/api/parts?limit=100000")[0] == 422
+    for beyond in (2**63 - 1, 2**63, 10**30):
+        assert get(f"{at}/api/parts?before={beyond}")[0] == 422
+    assert get(f"{at}/api/parts?part_id={2**63}")[0] == 422
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     assert get(f"{at}/api/parts")[0] == 503

@@ -63,6 +63,19 @@ def test_a_part_has_the_picture_of_its_strongest_defect(records: Records, tmp_pa
     assert read(tmp_path / "parts.csv")[1]["picture"] == "2026-05-04/reject/120000-2-camera0.png"
 
 
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
+    opened = Records(tmp_path / "evil.sqlite")
+    opened.keep(judged(1, Verdict.NG, [grey_frame()], MANIFEST, (Defect(0, name, 0.9, 8.0, (0, 0, 2, 2)),)), 10.0)
+    opened.close()
+    for table in ("parts", "defects"):
+        export(opened.path, tmp_path / "out.csv", table)
+
+        (row,) = read(tmp_path / "out.csv")
+        assert row["class"] == f"'{name}"
+        assert row["score"] == "0.9"
+
+
 @pytest.mark.parametrize(("table", "rows"), [("views", 3), ("defects", 4)])
 def test_views_and_defects_are_tables_of_their_own(records: Records, tmp_path: Path, table: str, rows: int) -> None:
     assert export(records.path, tmp_path / "out.csv", table) == rows
@@ -101,7 +114,7 @@ def test_the_command_says_how_many_rows(records: Records, tmp_path: Path, capsys
     [
         ("records.sqlite", "parts.xlsx", "found the ending '.xlsx', expected .csv or .parquet"),
         ("none.sqlite", "parts.csv", "none.sqlite: found no such file"),
-        ("text.sqlite", "parts.csv", "cannot be read .*not a database"),
+        ("text.sqlite", "parts.csv", "cannot be used .*not a database"),
     ],
 )
 def test_what_cannot_be_exported_leaves_what_was_there(

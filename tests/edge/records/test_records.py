@@ -21,7 +21,7 @@ from edge.cameras.camera import Frame
 from edge.errors import RecordsError
 from edge.part import Outcome, Part, View
 from edge.records import database
-from edge.records.database import next_number, reading, version_of
+from edge.records.database import advice, connect_existing, next_number, reading, version_of
 from edge.records.writer import Records, WriteStatus
 
 PATIENCE_S = 10.0
@@ -266,9 +266,9 @@ def test_records_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(RecordsError, match="found version 99, expected at most 2"):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 3"):
         Records(path)
-    with pytest.raises(RecordsError, match="found version 99, expected at most 2"), reading(path):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 3"), reading(path):
         pytest.fail("read")
 
 
@@ -299,7 +299,7 @@ def test_records_of_version_1_are_brought_up_to_date_with_all_their_rows(of_vers
     opened.note_ejection(3, "ejected")
     opened.close()
 
-    assert rows(opened, "PRAGMA user_version") == [(2,)]
+    assert rows(opened, "PRAGMA user_version") == [(3,)]
     assert rows(opened, "SELECT number, verdict, ejection, challenge FROM parts") == [
         (1, 1, None, None),
         (2, 2, None, None),
@@ -316,6 +316,68 @@ def test_records_brought_up_to_date_have_the_tables_of_new_ones(of_version_1: Pa
 
     query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
     assert rows(old, query) == rows(new, query)
+
+
+def test_a_database_is_copied_before_it_is_migrated(of_version_1: Path) -> None:
+    before = of_version_1.read_bytes()
+    Records(of_version_1).close()
+
+    with reading(of_version_1.with_name("records.sqlite.version-1")) as copy:
+        assert version_of(copy) == 1
+        assert copy.execute("SELECT number, verdict FROM parts").fetchall() == [(1, 1), (2, 2)]
+    assert before != of_version_1.read_bytes()
+
+
+def test_what_cannot_be_copied_is_not_migrated(of_version_1: Path) -> None:
+    (of_version_1.parent / "records.sqlite.version-1.part").mkdir()
+
+    with pytest.raises(RecordsError, match=r"version 1 cannot be copied to .*; free some space"):
+        Records(of_version_1)
+    with reading(of_version_1) as connection:
+        assert version_of(connection) == 1
+
+
+def test_only_the_station_makes_or_migrates_a_database(of_version_1: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecordsError, match="found no such file"):
+        connect_existing(tmp_path / "none.sqlite")
+    with pytest.raises(RecordsError, match="found version 1, expected 3; restart the station"):
+        connect_existing(of_version_1)
+    assert next_number(of_version_1) == 3
+
+    assert not (tmp_path / "none.sqlite").exists()
+    with reading(of_version_1) as connection:
+        assert version_of(connection) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT number FROM parts WHERE time >= '2026' ORDER BY time LIMIT 1", "parts_by_time"),
+        ("SELECT * FROM parts WHERE number < 9 AND part_id = 3 ORDER BY number DESC LIMIT 50", "parts_by_part_id"),
+        ("SELECT * FROM parts WHERE number < 9 AND verdict = 3 ORDER BY number DESC LIMIT 50", "parts_by_verdict"),
+        ("SELECT verdict, class, link, count(*) FROM parts GROUP BY 1, 2, 3", "COVERING INDEX parts_by_result"),
+    ],
+)
+def test_what_people_wait_for_uses_an_index(records: Records, query: str, index: str) -> None:
+    steps = " ".join(str(step) for *_, step in rows(records, f"EXPLAIN QUERY PLAN {query}"))
+
+    assert index in steps
+    assert "TEMP B-TREE" not in steps
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        ("database or disk is full", "free some space"),
+        ("attempt to write a readonly database", "mounted read-only"),
+        ("database is locked", "another program holds the file"),
+        ("no such table: parts", "another program has changed the tables"),
+        ("disk I/O error", "check the disk"),
+        ("something new", "check the disk and the file"),
+    ],
+)
+def test_each_error_has_the_advice_of_its_cause(problem: str, words: str) -> None:
+    assert words in advice(sqlite3.OperationalError(problem))
 
 
 def test_reading_changes_no_version(of_version_1: Path) -> None:
