@@ -36,6 +36,7 @@ class HandPlc:
         self.alarms: list[ActiveAlarms] = []
         """Each word of alarms; there is one at least every second."""
         self.offline: list[str] = []
+        self.is_open = True
         self._acknowledge = acknowledge
         self._events: queue.SimpleQueue[Event | threading.Event] = queue.SimpleQueue()
         self._drained: list[threading.Event] = []
@@ -49,11 +50,6 @@ class HandPlc:
     def tell(self, event: Event) -> None:
         """Let the link report something."""
         self._events.put(event)
-
-    @property
-    def is_open(self) -> bool:
-        """It is there all the time."""
-        return True
 
     def poll(self, timeout_s: float) -> list[Event]:
         """Return the next event."""

@@ -4,7 +4,7 @@ A key without a case fails by its name. The base of all cases waits long for eve
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
-from bundle import Image, Threshold, load_bundle
+from bundle import load_bundle
 from edge.config.line import Line
 from edge.config.schema import LineTable, table_in
 from edge.records.retention import AGE_EVERY_S
 from edge.service import change_over
 from firmware_bridge.messages import BeltPosition, Changeover, Trigger
-from tests.conftest import CLASSES, grey_frame
-from tests.edge.running_line import Run, RunningLine, run_line
+from tests.conftest import grey_frame
+from tests.edge.running_line import Run, RunningLine
 
 GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
 NEARLY = grey_frame(spot=220)
@@ -51,18 +51,6 @@ def keys_of(table: type[LineTable], prefix: str = "") -> Iterator[str]:
             yield prefix + name
         else:
             yield from keys_of(inner, f"{prefix}{name}.")
-
-
-@pytest.fixture
-def run(make_bundle: Callable[..., Path], tmp_path: Path) -> Run:
-    make_bundle()
-    other = {name: Threshold(score=0.95, level=200, min_area_px=8) for name in CLASSES}
-    make_bundle("other", thresholds=other)
-
-    def start(frames: Sequence[Image] = (GOOD,), *, doubles: dict[str, object] | None = None, **keys: object):  # type: ignore[no-untyped-def]
-        return run_line(tmp_path, frames, keys, **(doubles or {}))
-
-    return start
 
 
 @pytest.mark.parametrize("key", [*keys_of(Line)])
@@ -548,7 +536,7 @@ def challenge_that_is_overdue(run: Run) -> None:
 
 @observes("challenge.parts")
 def parts_of_a_challenge(run: Run) -> None:
-    with run([BRIGHT], challenge={"parts": 2}, doubles={"endless": True}) as line:
+    with run([BRIGHT], challenge={"parts": 2, "timeout_minutes": 0.1}, doubles={"endless": True}) as line:
         line.plc.trigger(1)
         complaint = line.command("challenge")
 
@@ -558,7 +546,7 @@ def parts_of_a_challenge(run: Run) -> None:
 
 @observes("challenge.expected")
 def class_of_a_challenge(run: Run) -> None:
-    with run([BRIGHT], challenge={"expected": "Dark"}, doubles={"endless": True}) as line:
+    with run([BRIGHT], challenge={"expected": "Dark", "timeout_minutes": 0.1}, doubles={"endless": True}) as line:
         line.plc.trigger(1)
         complaint = line.command("challenge")
 

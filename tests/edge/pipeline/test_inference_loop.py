@@ -70,3 +70,24 @@ def test_a_part_that_fails_under_way_does_not_touch_its_neighbour(make_bundle: C
     infer_all(InferenceLoop(Inspector(bundle, engine, monotonic), monotonic, lambda *_: None), *parts)
 
     assert [part.outcome and part.outcome.verdict for part in parts] == [Verdict.FAULT, Verdict.OK]
+
+
+def test_an_answer_after_the_deadline_is_a_timeout(make_bundle: Callable[..., Path]) -> None:
+    bundle = load_bundle(make_bundle())
+    parts = [arrived(1, GOOD), arrived(2, GOOD)]
+    parts[0].deadline = parts[0].triggered  # has passed when the answer comes
+
+    loop = InferenceLoop(Inspector(bundle, NumpyEngine(bundle.manifest), monotonic), monotonic, lambda *_: None)
+    infer_all(loop, *parts)
+
+    assert [part.outcome and part.outcome.verdict for part in parts] == [Verdict.TIMEOUT, Verdict.OK]
+
+
+def test_a_part_that_has_its_verdict_does_not_cost_the_engine_a_run(make_bundle: Callable[..., Path]) -> None:
+    bundle = load_bundle(make_bundle())
+    engine, part = NumpyEngine(bundle.manifest), arrived(1, GOOD)
+    part.settle_late()
+
+    infer_all(InferenceLoop(Inspector(bundle, engine, monotonic), monotonic, lambda *_: None), part)
+
+    assert engine.calls == 0

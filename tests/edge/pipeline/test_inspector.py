@@ -1,0 +1,25 @@
+"""A part is as bad as its worst view."""
+
+import pytest
+
+from bundle import Decision, Defect, Verdict
+from edge.pipeline.inspector import worst
+
+
+def decision(verdict: Verdict, *scores: float) -> Decision:
+    return Decision(verdict, tuple(Defect(0, "Bright", score, 16.0, (1, 2, 3, 4)) for score in scores))
+
+
+@pytest.mark.parametrize("views", [("OK", "UNSURE", "NG"), ("NG", "UNSURE", "OK"), ("UNSURE", "NG", "UNSURE")])
+def test_ng_comes_before_unsure_and_both_before_ok(views: tuple[str, ...]) -> None:
+    assert worst([decision(Verdict[view]) for view in views]).verdict is Verdict.NG
+
+
+def test_unsure_comes_before_ok() -> None:
+    assert worst([decision(Verdict.OK), decision(Verdict.UNSURE)]).verdict is Verdict.UNSURE
+
+
+def test_the_defects_are_those_of_the_worst_views_the_highest_score_first() -> None:
+    outcome = worst([decision(Verdict.NG, 0.8), decision(Verdict.UNSURE, 0.95), decision(Verdict.NG, 0.9)])
+
+    assert [defect.score for defect in outcome.defects] == [0.9, 0.8]
