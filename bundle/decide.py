@@ -34,11 +34,11 @@ class Verdict(IntEnum):
 class Threshold(FrozenModel):
     """When a class counts as found."""
 
-    score: float = Field(default=0.5, ge=0, le=1)
+    score: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
     """Smallest score (probability) of the class."""
     level: int = Field(default=128, ge=1, le=255)
     """A mask's pixel is defect where it is at least this."""
-    min_area_px: float = Field(default=0.0, ge=0)
+    min_area_px: float = Field(default=0.0, ge=0, le=8192 * 8192, allow_inf_nan=False)
     """Smallest area of a blob in pixels of the network's input; with 0 the score alone suffices."""
 
 

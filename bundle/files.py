@@ -1,8 +1,12 @@
-"""Atomic writing of files: the old content or the new, never a part of it."""
+"""Files on disk: atomic writing, and reading that is bounded and follows no links."""
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
+
+from bundle.errors import BundleDamaged
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -33,3 +37,48 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
+    """Read a regular file below a folder, `name` with forward slashes, without following links or waiting on pipes.
+
+    Raises BundleDamaged for a missing or unreadable file, a link, a pipe or device, or more than `most_bytes`.
+    """
+    where = folder / name
+    try:
+        descriptor = _opened(folder, name)
+    except FileNotFoundError:
+        raise BundleDamaged(f"{where}: found no such file, expected one; check the path, or copy it again") from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise BundleDamaged(
+                f"{where}: found a link or no folder on its path, expected a regular file; copy the bundle itself"
+            ) from None
+        raise BundleDamaged(f"{where}: cannot be read ({error.strerror}); copy the bundle again") from None
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise BundleDamaged(f"{where}: found a pipe, device or folder, expected a regular file; copy it again")
+        if found.st_size > most_bytes:
+            raise BundleDamaged(f"{where}: found {found.st_size} bytes, expected at most {most_bytes}; do not use it")
+        try:
+            content = file.read(found.st_size + 1)
+        except OSError as error:
+            raise BundleDamaged(f"{where}: cannot be read ({error.strerror}); copy the bundle again") from None
+    if len(content) != found.st_size:
+        raise BundleDamaged(f"{where}: found another size than before, expected a file at rest; try again")
+    return content
+
+
+def _opened(folder: Path, name: str) -> int:
+    """Open a file step by step, each step refusing a link; the folder itself may be one."""
+    *parents, last = name.split("/")
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for parent in parents:
+            below = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held)
+            os.close(held)
+            held = below
+        return os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=held)
+    finally:
+        os.close(held)

@@ -1,10 +1,10 @@
-"""A bundle on disk: an immutable folder that appears whole or not at all."""
+"""A bundle on disk: an immutable folder, written atomically and verified when it is read."""
 
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,23 @@ from numpy.typing import NDArray
 
 from bundle.decide import Decision, Geometry, decide
 from bundle.errors import BundleDamaged, BundleError
-from bundle.golden import Golden, Infer, compare, decode
-from bundle.manifest import Manifest, read_manifest
+from bundle.files import read_regular, sync_folder
+from bundle.golden import (
+    EXPECTED,
+    FEWEST_FRAMES,
+    MOST_DECODED_BYTES,
+    MOST_FRAME_BYTES,
+    MOST_FRAMES,
+    Golden,
+    Infer,
+    compare,
+    decode,
+    golden_files,
+)
+from bundle.manifest import MANIFEST, Manifest, read_manifest
+from bundle.onnx_limits import MOST_BYTES, check_model
 from bundle.preprocess import preprocess
 
-MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 
 
@@ -71,18 +83,59 @@ class Bundle:
 def load_bundle(folder: Path | str) -> Bundle:
     """Read a bundle with every file verified against the manifest.
 
+    The content is not trusted: sizes are limited before anything is read, decompressed or decoded, links, pipes and
+    files that the manifest does not list are refused, and so is a graph with control flow or weights in other files.
+    What the graph computes, and for how long, only an engine can tell: see `edge.engines.probe`.
     Raises BundleDamaged or BundleFormat: which file, found, expected, what to do.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder / MANIFEST)
-    if MODEL not in manifest.files:
-        raise BundleDamaged(f"{folder}: files: found no {MODEL}, expected one; export the bundle again")
-    for name, expected in manifest.files.items():
-        _verify(folder, name, expected)
-    golden = decode(folder)
-    if len(golden.frames) < 2:
-        raise BundleDamaged(f"{folder}: found {len(golden.frames)} golden frames, expected at least 2; export it again")
-    return Bundle(folder, manifest, golden)
+    manifest = read_manifest(folder)
+    frames = _check_listing(folder, manifest)
+    model = _verified(folder, MODEL, manifest.files[MODEL], MOST_BYTES)
+    try:
+        check_model(model)
+    except ValueError as error:
+        raise BundleDamaged(f"{folder / MODEL}: found {error}; export the bundle again") from None
+    limits = dict.fromkeys(golden_files(frames), MOST_FRAME_BYTES) | {EXPECTED: MOST_DECODED_BYTES}
+    golden = {name: _verified(folder, name, manifest.files[name], most) for name, most in limits.items()}
+    return Bundle(folder, manifest, decode(folder, golden, manifest))
+
+
+def _check_listing(folder: Path, manifest: Manifest) -> int:
+    """Check that manifest and folder both have the files of a bundle alone; return the number of golden frames."""
+    frames = len(manifest.files) - 2
+    if not FEWEST_FRAMES <= frames <= MOST_FRAMES:
+        raise BundleDamaged(
+            f"{folder}: files: found {len(manifest.files)}, expected {MODEL}, {EXPECTED} and {FEWEST_FRAMES} to "
+            f"{MOST_FRAMES} golden frames; export the bundle again"
+        )
+    expected = {MODEL} | golden_files(frames)
+    if extra := sorted(set(manifest.files) - expected):
+        raise BundleDamaged(
+            f"{folder}: files: found {extra[0][:80]!a}, expected {MODEL}, {EXPECTED} and golden frames within the "
+            "bundle; export the bundle again"
+        )
+    known = {MANIFEST, *expected}
+    for name in _names(folder):
+        if name not in known and not any(each.startswith(f"{name}/") for each in known):
+            raise BundleDamaged(
+                f"{folder}: found {name[:80]!a}, expected only the files that the manifest lists; remove it, or copy "
+                "the bundle again"
+            )
+    return frames
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Names in the bundle's folder and in `golden/`; links are not followed."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name
+                if entry.name == "golden" and entry.is_dir(follow_symlinks=False):
+                    with os.scandir(entry.path) as inner:
+                        yield from (f"golden/{each.name}" for each in inner)
+    except OSError as error:
+        raise BundleDamaged(f"{folder}: cannot be read ({error.strerror}); check the permissions") from None
 
 
 def write_bundle(folder: Path | str, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
@@ -104,11 +157,16 @@ def write_bundle(folder: Path | str, manifest: Manifest, files: Mapping[str, byt
     try:
         for name, content in {**files, MANIFEST: sealed.to_json().encode()}.items():
             _write_through(draft / name, content)
+        load_bundle(draft)  # nothing is written that would be refused when it is read
         draft.chmod(0o755)  # mkdtemp makes it private
         draft.rename(folder)
+        sync_folder(folder.parent)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise BundleError(f"{folder}: cannot be written ({error.strerror}); free some space and try again") from None
+    except BundleError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise type(error)(str(error).replace(str(draft), str(folder))) from None
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -123,15 +181,12 @@ def _write_through(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _verify(folder: Path, name: str, expected: str) -> None:
-    path = folder / name
-    if ".." in Path(name).parts or Path(name).is_absolute():
-        raise BundleDamaged(f"{folder}: files: found {name!r}, expected a path within the bundle; export it again")
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise BundleDamaged(f"{path}: cannot be read ({error.strerror}); copy the bundle again") from None
+def _verified(folder: Path, name: str, expected: str, most_bytes: int) -> bytes:
+    content = read_regular(folder, name, most_bytes)
+    found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise BundleDamaged(
-            f"{path}: found sha256 {found[:12]}…, expected {expected[:12]}…; the file is damaged: copy the bundle again"
+            f"{folder / name}: found sha256 {found[:12]}…, expected {expected[:12]}…; the file is damaged: copy the "
+            "bundle again"
         )
+    return content

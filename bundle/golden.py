@@ -1,18 +1,38 @@
-"""Golden frames: what an engine must answer before it may go on line."""
+"""Golden frames: stored frames with the outputs that an engine must reproduce before it may go on line."""
 
 import io
-from collections.abc import Callable, Sequence
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle.errors import BundleDamaged, FrameError, GoldenMismatch
-from bundle.images import encode_png, read_image
-from bundle.manifest import Tolerance
+from bundle.images import decode_image, encode_png
+from bundle.manifest import Manifest, Tolerance
+from bundle.png import MARK as PNG_MARK
+from bundle.preprocess import InputSpec, cropped
 
 EXPECTED = "golden/expected.npz"
+
+FEWEST_FRAMES, MOST_FRAMES = 2, 64
+MOST_FRAME_BYTES = 256 * 2**20
+"""Of one frame's file."""
+MOST_DECODED_BYTES = 2**30
+"""Of all frames' pixels together, likewise of the expected outputs."""
+MOST_HEADER_BYTES = 4096
+"""Of an array's header in `expected.npz`; numpy writes 128."""
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<descr>[<|a-z0-9]{1,8})', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[0-9, ]{0,200})\),? ?\} *\n",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -44,18 +64,74 @@ def encode(golden: Golden) -> dict[str, bytes]:
     return files | {EXPECTED: buffer.getvalue()}
 
 
-def decode(folder: Path) -> Golden:
-    """Read the golden frames of the bundle in `folder`; raises BundleDamaged if they cannot be read."""
+def golden_files(count: int) -> set[str]:
+    """Names of the files of `count` golden frames within the bundle."""
+    return {EXPECTED, *(frame_file(index) for index in range(count))}
+
+
+def decode(folder: Path, contents: Mapping[str, bytes], manifest: Manifest) -> Golden:
+    """Decode the golden frames from the contents of their files.
+
+    folder: of the bundle, for messages. Sizes are checked against the manifest before anything is decompressed.
+    Raises BundleDamaged if they cannot be decoded, or do not fit the manifest.
+    """
+    count = len(contents) - 1
+    masks, classes = manifest.masks, len(manifest.classes)
+    shapes = {"scores": (count, classes), "masks": (count, classes, masks.height, masks.width)}
     try:
-        with np.load(folder / EXPECTED, allow_pickle=False) as arrays:
-            scores, masks = arrays["scores"], arrays["masks"]
-    except (OSError, ValueError, KeyError) as error:
-        raise BundleDamaged(f"{folder / EXPECTED}: cannot be read ({error}); copy the bundle again") from None
+        scores, levels = _arrays(contents[EXPECTED], shapes)
+    except (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BundleDamaged(f"{folder / EXPECTED}: found {reason}; export the bundle again") from None
+    if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
+        raise BundleDamaged(f"{folder / EXPECTED}: found scores outside 0 to 1; export the bundle again")
+    frames: list[NDArray[np.uint8]] = []
+    for name in map(frame_file, range(count)):
+        frames.append(_frame(folder / name, contents[name], manifest.input))
+        if sum(frame.nbytes for frame in frames) > MOST_DECODED_BYTES:
+            raise BundleDamaged(f"{folder}: found golden frames of more than {MOST_DECODED_BYTES} bytes, expected less")
+    return Golden(tuple(frames), scores, levels)
+
+
+def _frame(path: Path, content: bytes, spec: InputSpec) -> NDArray[np.uint8]:
+    if not content.startswith(PNG_MARK):
+        raise BundleDamaged(f"{path}: found no PNG, expected one; export the bundle again")
     try:
-        frames = tuple(read_image(folder / frame_file(index)) for index in range(len(scores)))
+        frame = decode_image(path, content)
+        cropped(frame, spec.crop)
     except FrameError as error:
-        raise BundleDamaged(str(error)) from None
-    return Golden(frames, scores, masks)
+        raise BundleDamaged(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    return frame
+
+
+def _arrays(content: bytes, shapes: Mapping[str, tuple[int, ...]]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Read scores float32 and masks uint8 of the shapes expected. Raises ValueError and what zipfile and zlib raise."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if sorted(member.filename for member in members) != ["masks.npy", "scores.npy"]:
+            raise ValueError(f"{len(members)} members, expected scores.npy and masks.npy")
+        scores = _array(archive, "scores.npy", "<f4", shapes["scores"])
+        masks = _array(archive, "masks.npy", "|u1", shapes["masks"])
+    return scores.astype(np.float32), masks
+
+
+def _array(archive: zipfile.ZipFile, member: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Read one array (numpy.lib.format, version 1.0) whose type and shape are known, so that sizes cannot surprise."""
+    length = prod(shape) * np.dtype(dtype).itemsize
+    if length > MOST_DECODED_BYTES:
+        raise ValueError(f"{member} of {length} bytes by the manifest, expected at most {MOST_DECODED_BYTES}")
+    info = archive.getinfo(member)
+    if not length < info.file_size <= length + MOST_HEADER_BYTES:
+        raise ValueError(f"{member} of {info.file_size} bytes, expected {length} with a header, by the manifest")
+    with archive.open(info) as file:
+        data = file.read(length + MOST_HEADER_BYTES + 1)  # more would be decompressed than the size promises
+    header = _NPY_HEADER.match(data)
+    if header is None:
+        raise ValueError(f"{member} without a header of numpy's format 1.0")
+    described, sides = header["descr"].decode(), tuple(int(side) for side in re.findall(rb"\d+", header["shape"]))
+    if described != dtype or sides != shape or len(data) != header.end() + length:
+        raise ValueError(f"{member} of {described} {sides}, expected {dtype} {shape} by the manifest")
+    return np.array(np.frombuffer(data, dtype, offset=header.end()).reshape(shape))
 
 
 def compare(golden: Golden, infer: Infer, inputs: Sequence[NDArray[np.uint8]], tolerance: Tolerance) -> None:

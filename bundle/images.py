@@ -49,7 +49,11 @@ def read_image(path: Path, grey: bool = False, bits: int | None = None) -> Image
     certain is refused. Files of 8 bits need none.
     Raises FrameError if it is missing, damaged, has transparent pixels, or is no picture that can be read strictly.
     """
-    content = _content(path)
+    return decode_image(path, _content(path), grey, bits)
+
+
+def decode_image(path: Path, content: bytes, grey: bool = False, bits: int | None = None) -> Image:
+    """Decode a picture that has been read already; `path` is for messages. See `read_image`."""
     stored = _decoded(path, content)
     pixels = _opaque(path, _in_8_bits(path, stored, bits))
     if grey and pixels.ndim == 3:

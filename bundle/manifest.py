@@ -1,41 +1,79 @@
-"""What a bundle says of itself: `manifest.json`."""
+"""The manifest of a bundle, `manifest.json`."""
 
 import hashlib
 import json
+from math import isfinite
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from bundle.decide import Threshold
 from bundle.errors import BundleDamaged, BundleFormat
+from bundle.files import read_regular
 from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec
 
 FORMAT: Final = 1
 """Version of the manifest's layout that this software writes and reads."""
 
+MANIFEST = "manifest.json"
+MOST_BYTES = 32 * 2**20
+"""Of the manifest; the split of 100,000 images takes 7 MB."""
+MOST_DEPTH = 32
+"""Of nested objects and arrays in the manifest."""
+MOST_CLASSES = 256
+LONGEST_NAME = 100
+"""Characters in the name of a class or a bundle."""
+
 Precision = Literal["fp32", "fp16", "int8"]
+
+
+def name_problem(name: str) -> str | None:
+    """Say why a text cannot be the name of a class or a bundle, or None if it can.
+
+    Names end up in tables, CSV files, pages, file names and messages to the PLC.
+    """
+    if not name or len(name) > LONGEST_NAME:
+        return f"found {len(name)} characters, expected 1 to {LONGEST_NAME}"
+    if not name.isprintable() or name != name.strip():
+        return f"found {name!a}, expected printable characters without spaces at the ends"
+    if "/" in name or "\\" in name or name in (".", ".."):
+        return f"found {name!r}, expected no path separator"
+    return None
+
+
+def _checked_name(name: str) -> str:
+    if (problem := name_problem(name)) is not None:
+        raise ValueError(f"name: {problem}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class MaskSize(FrozenModel):
     """Size of the output masks, in cells."""
 
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
+    height: int = Field(ge=1, le=8192)
+    width: int = Field(ge=1, le=8192)
 
 
 class Tolerance(FrozenModel):
-    """How far an engine's outputs on the golden frames may lie from those stored."""
+    """Largest allowed differences between an engine's outputs on the golden frames and those stored.
 
-    score: float = Field(gt=0, le=1)
-    """Largest difference of a score."""
-    mask: int = Field(ge=0, le=255)
-    """Largest difference of a mask's cell, in levels of 255."""
+    The upper limits are far above what INT8 needs; beyond them the check would pass another network.
+    """
+
+    score: float = Field(gt=0, le=0.25, allow_inf_nan=False)
+    """Of a score."""
+    mask: int = Field(ge=0, le=64)
+    """Of a mask's cell, in levels of 255."""
 
 
 class MadeFrom(FrozenModel):
-    """Where the weights come from."""
+    """Origin of the weights."""
 
     recipe: dict[str, Any]
     """The training recipe, every value of it."""
@@ -43,17 +81,17 @@ class MadeFrom(FrozenModel):
     split: dict[str, Any]
     """The split of the data, as `train` wrote it: kind, seed, images by sha256."""
     metrics: dict[str, Any]
-    """What the training measured, by the images it was measured on, under the metrics' true names."""
+    """Metrics of the training, by the part of the data set they were measured on."""
     software: dict[str, str]
     """Versions of the packages that made the bundle."""
     comparison: dict[str, Any] = Field(default_factory=dict)
-    """Largest differences between the checkpoint's own outputs and this bundle's, on which frames."""
+    """Largest differences between the outputs of the checkpoint and of this bundle, with the frames compared on."""
     citation: str = ""
-    """Whom to cite for the data."""
+    """Publication to cite for the data."""
 
 
 class Manifest(FrozenModel):
-    """Everything about a bundle that is not weights.
+    """Everything in a bundle but its weights.
 
     `thresholds` has the same keys in the same order as `classes`, which is the order of the output channels.
     `files` holds the sha256 of every other file, by its path in the bundle.
@@ -62,15 +100,15 @@ class Manifest(FrozenModel):
 
     format: Literal[1] = FORMAT
     id: str = ""
-    name: str = Field(min_length=1)
-    classes: tuple[str, ...] = Field(min_length=1)
+    name: Name
+    classes: tuple[Name, ...] = Field(min_length=1, max_length=MOST_CLASSES)
     input: InputSpec
     masks: MaskSize
     thresholds: dict[str, Threshold]
     precision: Precision
     tolerances: dict[Precision, Tolerance]
     made_from: MadeFrom
-    files: dict[str, str]
+    files: dict[str, Sha256]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -96,18 +134,19 @@ class Manifest(FrozenModel):
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and verify one manifest.
+def read_manifest(folder: Path) -> Manifest:
+    """Read and verify the manifest of the bundle in `folder`.
 
-    Raises BundleDamaged if it is missing, no JSON, or its id does not match; BundleFormat for another format version,
-    an unknown key or a value out of range.
+    Raises BundleDamaged if it is missing, too large, no JSON, or its id does not match; BundleFormat for another format
+    version, an unknown key or a value out of range.
     """
-    content = _parsed(path)
+    path = folder / MANIFEST
+    content = _parsed(path, read_regular(folder, MANIFEST, MOST_BYTES))
     found = content.get("format")
     if found != FORMAT:
         newer = isinstance(found, int) and found > FORMAT
         advice = "update edge-inspect on this machine" if newer else "export the bundle again"
-        raise BundleFormat(f"{path}: format: found {found!r}, expected {FORMAT}; {advice}")
+        raise BundleFormat(f"{path}: format: found {_shortened(found)}, expected {FORMAT}; {advice}")
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
@@ -115,33 +154,61 @@ def read_manifest(path: Path) -> Manifest:
     expected = manifest.computed_id()
     if manifest.id != expected:
         raise BundleDamaged(
-            f"{path}: id: found {manifest.id[:12]}…, expected {expected[:12]}… for this content; "
+            f"{path}: id: found {_shortened(manifest.id[:12])}, expected {expected[:12]!r} for this content; "
             "the manifest was changed after export: copy the bundle again"
         )
     return manifest
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise BundleDamaged(f"{path}: found no such file, expected a bundle's manifest; check the path") from None
-    except OSError as error:
-        raise BundleDamaged(f"{path}: cannot be read ({error.strerror}); check the disk and the permissions") from None
-    except ValueError as error:
-        raise BundleDamaged(f"{path}: is not JSON ({error}); copy the bundle again") from None
-    if not isinstance(content, dict):
-        raise BundleDamaged(f"{path}: found a JSON {type(content).__name__}, expected an object; copy the bundle again")
-    return content
+        parsed = json.loads(content, parse_float=_finite, parse_constant=_finite)
+        _check_values(parsed)
+    except (ValueError, RecursionError) as error:
+        raise BundleDamaged(f"{path}: is not JSON that can be used ({error}); copy the bundle again") from None
+    if not isinstance(parsed, dict):
+        raise BundleDamaged(f"{path}: found a JSON {type(parsed).__name__}, expected an object; copy the bundle again")
+    return parsed
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not isfinite(value):
+        raise ValueError(f"found the number {number[:20]}, expected a finite one")
+    return value
+
+
+def _check_values(content: Any) -> None:
+    """Raise ValueError for deeper nesting than MOST_DEPTH, or text that is not valid Unicode."""
+    level, depth = [content], 0
+    while level:
+        if depth > MOST_DEPTH:
+            raise ValueError(f"found values nested more than {MOST_DEPTH} deep")
+        texts = [value for value in level if isinstance(value, str)]
+        texts += [key for value in level if isinstance(value, dict) for key in value]
+        for text in texts:
+            text.encode()
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+        level, depth = below, depth + 1
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say one problem of a validation in one line: key, found, expected; an unknown key before all others.
+    """Say one problem of a validation in one line: key, found, expected.
 
-    A misspelt key is also a missing one, and it is the misspelling that has to be mended.
+    An unknown key comes first: a misspelt key is also a missing one, and the misspelling has to be corrected.
     """
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in problem["loc"]) or "content"
+    key = ".".join(_key_text(part) for part in problem["loc"]) or "content"
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if problem["type"] == "missing":
@@ -149,4 +216,10 @@ def first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":  # said by a check of our own, with what was found
         said = str(problem["ctx"]["error"])
         return f"{key}: {said}" if problem["loc"] else said
-    return f"{key}: found {problem['input']!r}, expected: {problem['msg']}"
+    return f"{key}: found {_shortened(problem['input'])}, expected: {problem['msg']}"
+
+
+def _key_text(part: int | str) -> str:
+    """A key as it stands in the file, unless it is long or has control characters."""
+    text = str(part)
+    return text if text.isprintable() and len(text) <= 80 else _shortened(text)
