@@ -9,7 +9,8 @@ from time import monotonic
 import cv2
 import pytest
 
-from bundle import GoldenMismatch, MaskSize, load_bundle, write_bundle
+from bundle import Golden, GoldenMismatch, MaskSize, load_bundle, write_bundle
+from bundle.golden import encode
 from edge.cli import main
 from edge.config.ejector import EjectorSettings
 from edge.config.line import Line
@@ -221,6 +222,10 @@ def test_there_is_no_falling_back_to_another_engine(make_bundle: Make) -> None:
         open_engine("openvino", load_bundle(make_bundle()))
 
 
-def test_a_network_that_answers_in_another_shape_is_refused(make_bundle: Make) -> None:
+def test_a_network_that_answers_in_another_shape_is_refused(make_bundle: Make, tmp_path: Path) -> None:
+    whole = load_bundle(make_bundle()).golden
+    golden = encode(Golden(whole.frames, whole.scores, whole.masks[:, :, ::2]))
+    write_bundle(tmp_path / "short", tiny_manifest(masks=MaskSize(height=4, width=6)), {**tiny_files(), **golden})
+
     with pytest.raises(EngineError, match="found outputs"):
-        open_engine("onnxruntime", load_bundle(make_bundle(masks=MaskSize(height=4, width=6))), threads=1)
+        open_engine("onnxruntime", load_bundle(tmp_path / "short"), threads=1)
