@@ -6,7 +6,16 @@ from bundle.files import sync_folder, write_whole
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.frozen_model import FrozenModel
 from bundle.golden import Golden
-from bundle.images import OTHER_SUFFIXES, SUFFIXES, StoredImage, encode_png, read_image, read_stored
+from bundle.images import (
+    OTHER_SUFFIXES,
+    SUFFIXES,
+    StoredImage,
+    decode_stored,
+    encode_png,
+    read_image,
+    read_stored,
+    turned,
+)
 from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
 from bundle.preprocess import Crop, Image, InputSpec, check_frame, cropped, preprocess, resize, resize_truth
 
@@ -40,6 +49,7 @@ __all__ = [
     "check_frame",
     "cropped",
     "decide",
+    "decode_stored",
     "encode_png",
     "first_problem",
     "load_bundle",
@@ -50,6 +60,7 @@ __all__ = [
     "resize",
     "resize_truth",
     "sync_folder",
+    "turned",
     "write_bundle",
     "write_whole",
 ]

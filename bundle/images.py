@@ -54,18 +54,45 @@ def read_image(path: Path, grey: bool = False, bits: int | None = None) -> Image
 
 def decode_image(path: Path, content: bytes, grey: bool = False, bits: int | None = None) -> Image:
     """Decode a picture that has been read already; `path` is for messages. See `read_image`."""
-    stored = _decoded(path, content)
+    stored = decode_stored(content, str(path))
     pixels = _opaque(path, _in_8_bits(path, stored, bits))
     if grey and pixels.ndim == 3:
         if content.startswith(jpeg.MARK):
-            return _turned(jpeg.luminance(content), stored.orientation)
+            return turned(jpeg.luminance(content), stored.orientation)
         return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
     return pixels
 
 
 def read_stored(path: Path) -> StoredImage:
     """Read a picture without any change of its values. Raises FrameError as `read_image` does."""
-    return _decoded(path, _content(path))
+    return decode_stored(_content(path), str(path))
+
+
+def decode_stored(content: bytes, where: str) -> StoredImage:
+    """Decode the content of a picture file, named `where` in messages. Raises FrameError as `read_image` does."""
+    try:
+        if content.startswith(jpeg.MARK):
+            return _jpeg(content)
+        if content.startswith(png.MARK):
+            return _png(content)
+        if content.startswith(tiff.MARKS):
+            return _tiff(content)
+        if content.startswith(b"BM"):
+            return _bmp(content)
+    except (ValueError, IndexError, cv2.error) as error:
+        raise FrameError(f"{where}: found {_one_line(error)}; copy it again, or save it as PNG") from None
+    raise FrameError(f"{where}: found {len(content)} bytes that are no image, expected JPEG, PNG, BMP or TIFF")
+
+
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation, 1 to 8 (CIPA DC-008, tag 274)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def encode_png(image: Image) -> bytes:
@@ -82,21 +109,6 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FrameError(f"{path}: cannot be read ({error.strerror}), expected a picture; restore it") from None
-
-
-def _decoded(path: Path, content: bytes) -> StoredImage:
-    try:
-        if content.startswith(jpeg.MARK):
-            return _jpeg(content)
-        if content.startswith(png.MARK):
-            return _png(content)
-        if content.startswith(tiff.MARKS):
-            return _tiff(content)
-        if content.startswith(b"BM"):
-            return _bmp(content)
-    except (ValueError, IndexError, cv2.error) as error:
-        raise FrameError(f"{path}: found {_one_line(error)}; copy it again, or save it as PNG") from None
-    raise FrameError(f"{path}: found {len(content)} bytes that are no image, expected JPEG, PNG, BMP or TIFF")
 
 
 def _one_line(error: Exception) -> str:
@@ -181,18 +193,7 @@ def _stored(
     orientation: int = 1,
 ) -> StoredImage:
     colours = np.zeros((0, 3), np.uint8) if palette is None else palette
-    return StoredImage(_turned(pixels, orientation), mode, bits, colours, orientation)
-
-
-def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Apply an EXIF orientation, 1 to 8 (CIPA DC-008, tag 274)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    return StoredImage(turned(pixels, orientation), mode, bits, colours, orientation)
 
 
 def _in_8_bits(path: Path, stored: StoredImage, bits: int | None) -> NDArray[np.uint8]:

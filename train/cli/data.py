@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from train.data.annotations.coco import import_coco
+from train.data.annotations.labelme import import_labelme
+from train.data.annotations.yolo import import_yolo
 from train.data.dataset import Dataset
 from train.data.folds import make_folds
-from train.data.import_annotations import import_coco, import_labelme
 from train.data.readers import read_dataset
 from train.data.splits import SIDES, Side, Split, make_split, save_split, write_lists
+
+AnnotationKind = Literal["coco", "labelme", "yolo"]
 
 
 def write_split(
@@ -40,17 +44,19 @@ def write_split(
 
 
 def import_annotations(
-    kind: Annotated[Literal["coco", "labelme"], typer.Argument(help="What wrote the annotations.")],
-    annotations: Annotated[Path, typer.Argument(help="COCO: the JSON file. LabelMe: the folder of images and JSON.")],
+    kind: Annotated[AnnotationKind, typer.Argument(help="What wrote the annotations.")],
+    annotations: Annotated[Path, typer.Argument(help="COCO: the JSON file. Others: the folder of images and labels.")],
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
     images: Annotated[Path | None, typer.Option(help="COCO: folder of the images. (default: the file's)")] = None,
 ) -> None:
-    """Write COCO or LabelMe annotations as a folder that `train --data` reads."""
+    """Convert annotations of other tools to a folder that `train --data` reads; writes all of it or nothing."""
     if kind == "coco":
-        count = import_coco(annotations, images or annotations.parent, out)
+        summary = import_coco(annotations, images or annotations.parent, out)
     else:
-        count = import_labelme(annotations, out)
-    typer.echo(f"{out}: {count} images")
+        summary = {"labelme": import_labelme, "yolo": import_yolo}[kind](annotations, out)
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"{out}: {summary.images} images, {summary.defective} of them with defects")
 
 
 def _write_split(split: Split, dataset: Dataset, file: Path, lists: Path | None) -> None:

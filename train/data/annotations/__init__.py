@@ -1,0 +1,1 @@
+"""Annotations of other tools, imported as a plain folder."""

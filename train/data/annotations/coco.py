@@ -1,0 +1,139 @@
+"""Reads COCO annotations: polygons and run lengths.
+
+Format: cocodataset.org, "Data format", object detection.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.data.annotations.documents import listed, read_json, structure_errors, text_of
+from train.data.annotations.plain_folder import (
+    ImportedImage,
+    ImportSummary,
+    PictureFrame,
+    merged,
+    picture_frame,
+    write_plain_folder,
+)
+from train.data.annotations.shapes import polygon, run_lengths, uncompressed
+from train.data.dataset import Masks
+from train.data.files import pictures
+from train.data.names import check_file_name, shown
+from train.errors import DataError
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An entry of "images", with its annotations."""
+
+    path: Path
+    name: str
+    size: tuple[object, object]
+    """height, width"""
+    annotations: tuple[Mapping[str, Any], ...]
+
+
+def import_coco(file: Path, images: Path, out: Path) -> ImportSummary:
+    """Write the annotations of a COCO file as a plain folder `out`; `file_name` is looked up below `images`.
+
+    Raises DataError for an annotation without an outline in its picture, an id or name that is there twice, an id that
+    is not there, a size that is not the picture's, and a missing picture.
+    """
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: found a list, expected images, categories and annotations; export COCO")
+    with structure_errors(file):
+        used = Counter(one["category_id"] for one in listed(content["annotations"], "annotations", file))
+        names = _categories(listed(content["categories"], "categories", file), used, file)
+        entries = _images(content, images, file)
+        notes = _not_taken(images, {entry.path for entry in entries})
+        roots = [one["name"] for one in content["categories"] if one["id"] not in names]
+        notes += [f"category {shown(name)} is above the others and has no outline: not a class" for name in roots]
+        return write_plain_folder(_read(entries, names, file), sorted(names.values()), out, str(file), notes)
+
+
+def _categories(categories: list[Any], used: Mapping[Any, int], file: Path) -> dict[Any, str]:
+    """Names by id; a category without outlines that the others name as theirs is left out (Roboflow writes one)."""
+    names: dict[Any, str] = {}
+    above = {one.get("supercategory") for one in categories if used[one["id"]]}
+    for one in categories:
+        if one["id"] in names:
+            raise DataError(f"{file}: found two categories with the id {one['id']}, expected one; export them again")
+        name = text_of(one["name"], "a category's name", file)
+        if used[one["id"]] or name not in above:
+            names[one["id"]] = name
+    return names
+
+
+def _images(content: Mapping[str, Any], folder: Path, file: Path) -> list[CocoImage]:
+    annotations = defaultdict(list)
+    for one in content["annotations"]:
+        annotations[one["image_id"]].append(one)
+    entries: dict[Any, CocoImage] = {}
+    for one in listed(content["images"], "images", file):
+        if one["id"] in entries:
+            raise DataError(f"{file}: found two images with the id {one['id']}, expected one; export them again")
+        name = text_of(one["file_name"], "a file_name", file).replace("\\", "/").removeprefix("./")
+        check_file_name(name, str(file))
+        entries[one["id"]] = CocoImage(
+            folder / name, name, (one["height"], one["width"]), tuple(annotations.pop(one["id"], ()))
+        )
+        if not (folder / name).is_file():
+            raise DataError(
+                f"{folder / name}: found no such image, expected it by {file}; restore it, or name the folder of the "
+                "images with --images"
+            )
+    if annotations:
+        image, (first, *_) = next(iter(annotations.items()))
+        raise DataError(f"{file}, annotation {first['id']}: found the image id {image!r:.40}, which no image has")
+    return list(entries.values())
+
+
+def _not_taken(folder: Path, taken: set[Path]) -> list[str]:
+    others = [path for path in pictures(folder).values() if path not in taken]
+    return [f"{len(others)} pictures that the file does not list: not taken, first {others[0]}"] if others else []
+
+
+def _read(entries: list[CocoImage], names: Mapping[Any, str], file: Path) -> Iterator[ImportedImage]:
+    for entry in entries:
+        frame = picture_frame(entry.path, entry.size, str(file))
+        masks = merged(
+            (_category(one, names, file), frame.upright(_mask(one, frame, f"{file}, annotation {one.get('id')!r:.40}")))
+            for one in entry.annotations
+        )
+        yield ImportedImage(entry.path, entry.name, masks)
+
+
+def _category(one: Mapping[str, Any], names: Mapping[Any, str], file: Path) -> str:
+    if one["category_id"] not in names:
+        raise DataError(
+            f"{file}, annotation {one.get('id')!r:.40}: found the category {one['category_id']!r:.40}, expected one of "
+            f"{', '.join(str(known) for known in names)}; export the annotations again"
+        )
+    return names[one["category_id"]]
+
+
+def _mask(one: Mapping[str, Any], frame: PictureFrame, where: str) -> Masks:
+    segmentation = one.get("segmentation")
+    if isinstance(segmentation, Mapping):
+        size, counts = segmentation["size"], segmentation["counts"]
+        if list(size) != [frame.height, frame.width]:
+            raise DataError(
+                f"{where}: found run lengths of {size!r:.40}, expected [{frame.height}, {frame.width}] as its image; "
+                "export the annotations again"
+            )
+        runs = uncompressed(counts, where) if isinstance(counts, str) else listed(counts, "counts", where)
+        return run_lengths(runs, frame.height, frame.width, where)
+    outlines = [] if segmentation is None else listed(segmentation, "segmentation", where)
+    if not any(outlines):
+        raise DataError(
+            f"{where}: found a box without an outline, expected a polygon or run lengths; draw the outline, or remove "
+            "the annotation with its image (without it the image would count as good)"
+        )
+    masks = [polygon(outline, frame.height, frame.width, where) for outline in outlines]
+    return np.asarray(np.logical_or.reduce(masks))
