@@ -11,7 +11,7 @@ from edge.errors import CameraError
 
 
 class AddressOptions(BaseModel):
-    """What may stand behind the `?` of an address; each field's description has its unit."""
+    """Options after the `?` of an address; each field's description has its unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,7 +20,7 @@ Chosen = TypeVar("Chosen", bound=AddressOptions)
 
 
 def kind_of(address: str) -> str:
-    """Return the part before `://`, empty if there is none."""
+    """Return the part before `://`; empty if there is none."""
     return address.partition("://")[0] if "://" in address else ""
 
 

@@ -1,33 +1,33 @@
-"""What can go wrong at a station.
+"""Errors of the inspection station.
 
 StationError(Exception)         the message is one line: which thing, found, expected, what to do
  +- LineConfigError             line.toml: file, key, value, allowed
  +- CameraError                 a camera cannot be opened or used
  |   +- CameraTimeout           no frame within the time allowed; also a TimeoutError
- |   +- FrameDamaged            one exposure has no usable frame; the camera goes on
- |   |   +- CameraLost          the same, because the camera is gone; it is being opened again
+ |   +- FrameDamaged            one exposure has no usable frame; the camera continues
+ |   |   +- CameraLost          the same, because the camera is disconnected; it is being reopened
  |   +- CameraFinished          a folder has no more pictures
- +- EngineError                 an engine cannot be opened, or gave an impossible answer
+ +- EngineError                 an engine cannot be opened, or its output is invalid
  |   +- EngineMissing           its packages, driver or device are not on this machine
  |   +- DeviceError             the GPU or its driver failed; the engine must be opened again
- |   +- PlanRefused             TensorRT does not take a plan that it is given
- |   +- CaptureRefused          the network cannot be made a CUDA graph; it runs without
+ |   +- PlanRefused             TensorRT rejects a plan
+ |   +- CaptureRefused          the network cannot be captured as a CUDA graph
  +- RecordsError                the database cannot be opened, read or written
  +- DriftError                  a baseline cannot be read or written
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
- +- ScaleError                  a picture has no board to measure the scale by
- +- PageError                   the operator's page cannot be served; the line goes on without it
+ +- ScaleError                  a picture has no chessboard to measure the scale
+ +- PageError                   the operator's page cannot be served; the line continues without it
  +- CheckFailed                 a check of the doctor found something wrong
 """
 
 
 class StationError(Exception):
-    """Anything wrong at the station that is not the bundle's or the link's doing."""
+    """Any error of the station that is not an error of the bundle or the link."""
 
 
 class LineConfigError(StationError):
-    """A line's configuration is not valid."""
+    """The configuration of a line is invalid."""
 
 
 class CameraError(StationError):
@@ -39,7 +39,7 @@ class CameraTimeout(CameraError, TimeoutError):
 
 
 class FrameDamaged(CameraError):
-    """The frame of this one exposure cannot be read, must not be trusted or never came; the next one may be fine."""
+    """The frame of one exposure is unreadable, suspect or missing; the next one may be good."""
 
     def __init__(self, message: str, exposure: int) -> None:
         super().__init__(message)
@@ -47,15 +47,15 @@ class FrameDamaged(CameraError):
 
 
 class CameraLost(FrameDamaged):
-    """The frame of this one exposure never came, because the camera is gone; it is being opened again."""
+    """The frame of one exposure is missing because the camera is disconnected; it is being reopened."""
 
 
 class CameraFinished(CameraError):
-    """The camera plays a folder, and its last picture has been grabbed."""
+    """The last picture of a folder has been grabbed."""
 
 
 class EngineError(StationError):
-    """An engine cannot be opened, or answered with something impossible."""
+    """An engine cannot be opened, or its output is invalid."""
 
 
 class EngineMissing(EngineError):
@@ -67,11 +67,11 @@ class DeviceError(EngineError):
 
 
 class PlanRefused(EngineError):
-    """TensorRT does not take a plan: it is broken, or for another GPU, version or network."""
+    """TensorRT rejects a plan: it is damaged, or for another GPU, version or network."""
 
 
 class CaptureRefused(EngineError):
-    """The network's launches cannot be captured as a CUDA graph; the engine goes on without."""
+    """The network cannot be captured as a CUDA graph; the engine runs without one."""
 
 
 class RecordsError(StationError):
@@ -87,11 +87,11 @@ class OutputError(StationError):
 
 
 class CheckFailed(StationError):
-    """A check of the doctor found something wrong that nothing else complains of."""
+    """A check of `doctor` failed that raises no other error."""
 
 
 class DriftError(StationError):
-    """A baseline of the drift watch cannot be read or written."""
+    """A baseline of the drift monitor cannot be read or written."""
 
 
 class PageError(StationError):
@@ -99,4 +99,4 @@ class PageError(StationError):
 
 
 class ScaleError(StationError):
-    """There is no board in the picture to measure the scale by."""
+    """The picture shows no chessboard to measure the scale."""

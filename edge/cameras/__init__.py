@@ -1,1 +1,1 @@
-"""Cameras, one kind a file; `edge.cameras.registry.open_camera` opens them by address."""
+"""Cameras, one file for each kind; `edge.cameras.registry.open_camera` opens them by address."""

@@ -16,14 +16,14 @@ from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 BUFFERS = 8
-"""Frames that can be on their way; one more is dropped by the library."""
+"""Size of the buffer queue; the library drops frames beyond it."""
 
 
 class AravisDevice(Device):
     """One connection through Aravis."""
 
     def __init__(self, address: str, options: GenicamOptions) -> None:
-        """Connect, set and start the camera; raises CameraError."""
+        """Connect to the camera, configure it, start it; raises CameraError."""
         self._aravis = load("Aravis", "0.8", "gir1.2-aravis-0.8", address)
         self._error = load("GLib", "2.0", "gir1.2-glib-2.0", address).Error
         self._camera: Any = None
@@ -54,17 +54,17 @@ class AravisDevice(Device):
             self._stream.push_buffer(buffer)
 
     def trigger(self) -> None:
-        """Have the camera take one picture."""
+        """Send a software trigger; raises DeviceLost."""
         try:
             self._camera.software_trigger()
         except self._error as error:
             raise DeviceLost(f"found no answer to a software trigger ({error.message}), expected one") from None
 
     def close(self) -> None:
-        """Stop the camera and give it back."""
+        """Stop the camera and close the connection."""
         self._stream: Any = None
         if self._camera is not None:
-            with suppress(self._error):  # it may be gone
+            with suppress(self._error):
                 self._camera.stop_acquisition()
         self._camera = None
 
@@ -110,7 +110,7 @@ class AravisDevice(Device):
 
 
 def configure(aravis: Any, camera: Any, options: GenicamOptions) -> None:
-    """Set an Aravis camera as the options ask."""
+    """Write the options to an Aravis camera."""
     if options.format is not None:
         camera.set_pixel_format_from_string(options.format)
     if options.width or options.height:

@@ -1,6 +1,6 @@
-"""What every camera does: expose at a trigger, hand over frames in order.
+"""The camera contract: start an exposure at a trigger, return frames in order.
 
-A camera is opened by its address, `kind://place?option=value&...`; docs/cameras.md lists the kinds with their options.
+A camera is opened by its address, `kind://place?option=value&...`; docs/cameras.md lists the kinds and options.
 """
 
 from abc import ABC, abstractmethod
@@ -12,42 +12,42 @@ from bundle import Image, check_frame
 from edge.errors import CameraLost, FrameDamaged
 
 Clock = Callable[[], float]
-"""Seconds on a clock that never jumps, like `time.monotonic`."""
+"""Monotonic clock in seconds, like `time.monotonic`."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of one part."""
+    """One image of one part."""
 
     pixels: Image
-    """uint8 [H, W] grey or [H, W, 3] RGB; the receiver's own, the camera does not touch it again."""
+    """uint8 [H, W] grey or [H, W, 3] RGB; owned by the receiver."""
     exposure: int
-    """Which exposure it is of, counted from 1 since the camera was opened."""
+    """Number of its exposure, counted from 1 since the camera was opened."""
     arrived: float
-    """When it was complete in memory, in seconds of the camera's clock."""
+    """Time at which it was complete in memory, in seconds of the camera's clock."""
     source: str
-    """Where it comes from, for the records: a file's name, or the camera's address with a number."""
+    """Origin for the records: a file name, or the camera's address with the exposure number."""
 
 
 @dataclass
 class CameraHealth:
-    """What has happened to a camera since it was opened."""
+    """Counters and connection state of a camera since it was opened."""
 
     connected: bool = True
     frames: int = 0
-    """Frames handed over."""
+    """Frames returned by `grab`."""
     damaged: int = 0
-    """Exposures without a usable frame, for whatever reason."""
+    """Exposures without a usable frame."""
     unclaimed: int = 0
-    """Frames that no exposure had asked for; a camera in free run sends them all the time, they are not counted."""
+    """Frames without an exposure; not counted for a camera in free run, which sends them continuously."""
     lost: int = 0
-    """How often the connection was given up."""
+    """Number of lost connections."""
     reopened: int = 0
     last_error: str = ""
 
 
 class Camera(ABC):
-    """One opened camera.
+    """An open camera.
 
     `expose` is called by one thread at each trigger, `grab` by one other thread for each exposure.
     """
@@ -59,33 +59,33 @@ class Camera(ABC):
         self._exposures = 0
 
     def expose(self, age_s: float | None = 0.0) -> int:
-        """Take one picture now. Returns the number that its frame will carry.
+        """Start an exposure; returns the number of its frame.
 
-        age_s: for how long its part has been there already; None if nobody knows.
-        Never blocks or fails: what goes wrong shows when that frame is grabbed.
+        age_s: time since its part arrived; None if unknown.
+        Never blocks or raises: errors are raised by `grab` for that frame.
         """
         self._exposures += 1
         self._expose(self._exposures, age_s)
         return self._exposures
 
-    def announce(self) -> None:
-        """Let every frame that comes be an exposure of its own from now on, in place of `expose`.
+    def start_free_run(self) -> None:
+        """Count every received frame as an exposure from now on, without calls of `expose`.
 
-        Numbers that are left out are frames that were lost. Raises CameraError where the camera waits to be triggered.
+        Lost frames leave gaps in the numbers. Raises CameraError if the camera waits for triggers.
         """
-        self._announce()
+        self._start_free_run()
 
     def grab(self, timeout_s: float) -> Frame:
-        """Hand over the next exposure's frame, waiting at most `timeout_s` seconds.
+        """Return the next exposure's frame, waiting at most `timeout_s` seconds.
 
-        Raises CameraTimeout, FrameDamaged (one frame, in its turn), CameraLost (the same, as the camera was gone) or
-        CameraFinished.
+        Raises CameraTimeout, FrameDamaged (this frame only), CameraLost (this frame, because the camera is
+        disconnected) or CameraFinished.
         """
         try:
             frame = self._grab(timeout_s)
         except FrameDamaged as error:
             self.health.damaged += 1
-            if not isinstance(error, CameraLost):  # the loss itself has been noted
+            if not isinstance(error, CameraLost):  # already in last_error
                 self.health.last_error = str(error)
             raise
         check_frame(frame.pixels)
@@ -94,16 +94,16 @@ class Camera(ABC):
 
     @property
     def exhausted(self) -> bool:
-        """Whether there will never be another frame; only cameras that play files come to an end."""
+        """Whether the last frame has been grabbed; only cameras that read files end."""
         return False
 
     @abstractmethod
     def _expose(self, exposure: int, age_s: float | None) -> None:
-        """Start exposure number `exposure`, of a part that has been there for `age_s`."""
+        """Start exposure number `exposure` of a part that arrived `age_s` seconds ago."""
 
     @abstractmethod
-    def _announce(self) -> None:
-        """Number the frames as they come."""
+    def _start_free_run(self) -> None:
+        """Start to number the frames in order of arrival."""
 
     @abstractmethod
     def _grab(self, timeout_s: float) -> Frame:
@@ -111,4 +111,4 @@ class Camera(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give the camera back; frames already handed over stay valid."""
+        """Close the camera; frames already returned stay valid."""

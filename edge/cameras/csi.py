@@ -13,7 +13,7 @@ from edge.errors import CameraError
 
 
 class CsiOptions(PipelineOptions):
-    """Options of `csi://`; exposure and gain left out are controlled by the camera's automatic."""
+    """Options of `csi://`; exposure and gain are automatic unless set."""
 
     width: int = Field(default=1920, ge=1, le=65_536, description="pixels")
     height: int = Field(default=1080, ge=1, le=65_536, description="pixels")
@@ -24,7 +24,7 @@ class CsiOptions(PipelineOptions):
 
 
 def describe_pipeline(sensor: int, options: CsiOptions) -> str:
-    """Write the pipeline of one sensor; frames leave NVIDIA's memory at its end."""
+    """Return the pipeline description of one sensor; nvvidconv copies frames out of NVMM memory."""
     source = [f"nvarguscamerasrc sensor-id={sensor}"]
     if options.exposure_us is not None:
         exposure_ns = options.exposure_us * 1000
@@ -34,7 +34,7 @@ def describe_pipeline(sensor: int, options: CsiOptions) -> str:
     if options.exposure_us is not None and options.gain is not None:
         source.append("aelock=true")
     size = f"width={options.width},height={options.height},framerate={options.fps}/1"
-    out = "GRAY8" if options.grey else "BGRx"  # nvvidconv writes no packed RGB
+    out = "GRAY8" if options.grey else "BGRx"  # nvvidconv has no packed RGB output
     return f"{' '.join(source)} ! video/x-raw(memory:NVMM),{size} ! nvvidconv ! video/x-raw,format={out}"
 
 

@@ -1,4 +1,4 @@
-"""The folder camera: pictures from files, one for each exposure."""
+"""The folder camera: one image file for each exposure."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class FolderOptions(FrameSanityOptions):
 
 
 class FolderCamera(OnDemandCamera):
-    """Plays files in order; with `loop` it starts again after the last one."""
+    """Reads files in order; with `loop` it starts again after the last one."""
 
     def __init__(self, address: str, files: list[Path], options: FolderOptions, clock: Clock) -> None:
         super().__init__(address, clock, options.rate_hz)
@@ -44,7 +44,7 @@ class FolderCamera(OnDemandCamera):
 
     @property
     def exhausted(self) -> bool:
-        """Whether every picture has been grabbed."""
+        """Whether the last file has been read."""
         return not self.loop and self._grabbed >= len(self.files)
 
     def _grab(self, timeout_s: float) -> Frame:

@@ -1,4 +1,4 @@
-"""GenICam: camera options and pixel formats, shared by every library that speaks the standard."""
+"""GenICam options and pixel formats, shared by the libraries that implement the standard."""
 
 import cv2
 import numpy as np
@@ -22,11 +22,11 @@ FORMATS = {
     "BayerGB8": (1, cv2.COLOR_BayerGBRG2RGB),
     "BayerBG8": (1, cv2.COLOR_BayerBGGR2RGB),
 }
-"""Bytes of a pixel and OpenCV's conversion, by the names of GenICam's Pixel Format Naming Convention."""
+"""Bytes per pixel and OpenCV conversion, by name in the GenICam Pixel Format Naming Convention."""
 
 
 class GenicamOptions(DeviceOptions):
-    """Options of the cameras that follow the GenICam standard; what is left out stays as it is in the camera."""
+    """Options of GenICam cameras; an option that is left out keeps the camera's setting."""
 
     width: int | None = Field(default=None, ge=1, le=65_536, description="pixels")
     height: int | None = Field(default=None, ge=1, le=65_536, description="pixels")
@@ -38,7 +38,7 @@ class GenicamOptions(DeviceOptions):
 
 
 def announced_shape(address: str, name: str, height: int, width: int) -> tuple[int, ...]:
-    """Return the shape that `to_image` makes of a frame of this format; raises CameraError if it is not known."""
+    """Return the shape of the output of `to_image`; raises CameraError for an unknown pixel format."""
     if name not in FORMATS:
         raise CameraError(
             f"camera {address}: found the pixel format {name}, expected one of {', '.join(FORMATS)}; choose one with "
@@ -48,9 +48,9 @@ def announced_shape(address: str, name: str, height: int, width: int) -> tuple[i
 
 
 def to_image(data: Image, name: str, height: int, width: int) -> Image:
-    """Make uint8 [H, W] or [H, W, 3] RGB of a frame's bytes, always a copy; `name` is one of `FORMATS`.
+    """Convert a frame's bytes to uint8 [H, W] or [H, W, 3] RGB, always a copy; `name` is one of `FORMATS`.
 
-    Bytes after the last row are left out; raises ValueError if there are too few.
+    Ignores bytes after the last row; raises ValueError if there are too few.
     """
     channels, conversion = FORMATS[name]
     needed = height * width * channels

@@ -17,7 +17,7 @@ from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
 
 SHORTEST_WAIT_S = 0.001
-"""harvesters takes 0 for no limit at all."""
+"""harvesters reads a timeout of 0 as no timeout."""
 
 
 class GentlOptions(GenicamOptions):
@@ -30,11 +30,11 @@ class GentlDevice(Device):
     """One connection through harvesters."""
 
     def __init__(self, address: str, options: GentlOptions) -> None:
-        """Connect, set and start the camera; raises CameraError."""
+        """Connect to the camera, configure it, start it; raises CameraError."""
         self._core, self._error = _import_harvesters(address)
         if not options.cti.is_file():
             raise CameraError(f"camera {address}: found no file {options.cti}, expected a GenTL producer (.cti)")
-        logging.getLogger("harvesters").setLevel(logging.ERROR)  # a loss is told by this camera, in one line
+        logging.getLogger("harvesters").setLevel(logging.ERROR)  # this file logs a lost connection itself
         self._incomplete = False
         self._acquirer: Any = None
         self._harvester = self._core.Harvester()
@@ -67,14 +67,14 @@ class GentlDevice(Device):
             ) from None
 
     def trigger(self) -> None:
-        """Have the camera take one picture."""
+        """Send a software trigger; raises DeviceLost."""
         try:
             self._nodes.TriggerSoftware.execute()
         except self._error as error:
             raise DeviceLost(f"found no answer to a software trigger ({error}), expected one") from None
 
     def close(self) -> None:
-        """Stop the camera and give it back."""
+        """Stop the camera and close the connection."""
         if self._acquirer is not None:
             with suppress(self._error):
                 self._acquirer.destroy()  # stops it first
@@ -83,7 +83,7 @@ class GentlDevice(Device):
         self._acquirer = None
 
     def _find(self, address: str) -> Any:
-        """Find the device that bears the name in the address."""
+        """Find the device by id, serial number or user-defined name."""
         place, devices = place_of(address), self._harvester.device_info_list
         for device in devices:
             if place in ("", device.id_, device.serial_number, device.property_dict.get("user_defined_name")):
@@ -132,12 +132,12 @@ class GentlDevice(Device):
     def _stamp(self, buffer: Any) -> float | None:
         try:
             return float(buffer.timestamp_ns) / 1e9 or None
-        except self._error:  # not every device has a clock
+        except self._error:  # the device has no clock
             return None
 
 
 def _features(options: GentlOptions, nodes: Any) -> list[tuple[str, Any]]:
-    """List the features to set, in order, by their names in GenICam's Standard Features Naming Convention."""
+    """List the features to set, in order, named as in the GenICam Standard Features Naming Convention."""
     wanted: list[tuple[str, Any]] = []
     optional = {"PixelFormat": options.format, "Width": options.width, "Height": options.height}
     wanted += [(name, value) for name, value in optional.items() if value is not None]
@@ -156,7 +156,7 @@ def _features(options: GentlOptions, nodes: Any) -> list[tuple[str, Any]]:
 
 def _incomplete_callback(core: Any, note: Any) -> Any:
     class Note(core.Callback):  # type: ignore[misc]
-        """Told by harvesters when it drops an incomplete buffer."""
+        """Callback of harvesters for a dropped, incomplete buffer."""
 
         def emit(self, context: Any) -> None:
             note()

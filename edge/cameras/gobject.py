@@ -1,4 +1,4 @@
-"""GObject libraries (Aravis, GStreamer), whose Python interface comes from the system's own packages."""
+"""Loader of GObject libraries (Aravis, GStreamer), whose Python bindings are system packages."""
 
 import ctypes
 import importlib
@@ -10,7 +10,7 @@ from edge.errors import CameraError
 
 
 def load(namespace: str, version: str, package: str, address: str) -> Any:
-    """Load one library's interface; raises CameraError with the package that is missing."""
+    """Load one library's Python binding; raises CameraError with the missing system package."""
     python = f"{sys.executable} ({sys.version_info.major}.{sys.version_info.minor})"
     try:
         import gi
@@ -31,10 +31,10 @@ def load(namespace: str, version: str, package: str, address: str) -> Any:
 
 
 def _keep_one_unwinder() -> None:
-    """Have libraries that are loaded from now on unwind C++ exceptions with GCC's own code.
+    """Make libraries loaded from now on unwind C++ exceptions with libgcc.
 
-    GStreamer brings libunwind, whose functions bear the same names, into the whole process. A library that is loaded
+    GStreamer loads libunwind, which exports the same symbols as libgcc, into the process. A library that is loaded
     later (a GenTL producer, an inference engine) would mix the two and crash at its first exception.
     """
-    with suppress(OSError):  # there is another C library than GNU's, and no such mixture
+    with suppress(OSError):  # no GNU C library, no conflict
         ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)

@@ -1,4 +1,4 @@
-"""Any GStreamer pipeline, through PyGObject: pip's OpenCV has no GStreamer."""
+"""Camera from any GStreamer pipeline through PyGObject; OpenCV from pip has no GStreamer."""
 
 from functools import partial
 from typing import Literal
@@ -18,16 +18,16 @@ from edge.errors import CameraError
 SINK = (
     " ! videoconvert ! video/x-raw,format=(string){GRAY8,RGB} ! appsink name=frames sync=false max-buffers=4 drop=true"
 )
-"""Takes over the pipeline's end: grey stays grey, everything else becomes RGB, and old frames give way to new ones."""
+"""End of every pipeline: grey stays grey, all other formats become RGB; the queue drops the oldest frames."""
 START_S = 10.0
-"""From starting the pipeline to its first frame; a network source needs some seconds."""
+"""Longest time from starting the pipeline to its first frame; a network source needs some seconds."""
 
 
 class PipelineOptions(DeviceOptions):
-    """Options of `gst://`; everything else stands in the pipeline."""
+    """Options of `gst://`; everything else is part of the pipeline description."""
 
     trigger: Literal["free", "hardware"] = Field(
-        default="free", description="free: the camera runs by itself; hardware: a sensor's wire triggers it"
+        default="free", description="free: free run; hardware: a sensor triggers the camera"
     )
 
 
@@ -35,7 +35,7 @@ class PipelineDevice(Device):
     """One running pipeline."""
 
     def __init__(self, address: str, description: str) -> None:
-        """Start the pipeline and wait for its first frame, which is only looked at; raises CameraError."""
+        """Start the pipeline and wait for its first frame, which gives the shape; raises CameraError."""
         self._gst = load("Gst", "1.0", "gir1.2-gstreamer-1.0 gstreamer1.0-plugins-base", address)
         error = load("GLib", "2.0", "gir1.2-glib-2.0", address).Error
         self._gst.init(None)

@@ -1,4 +1,4 @@
-"""A camera behind which a device sends frames: one thread receives, pairs, notices a loss and opens it again."""
+"""Live camera: a thread receives frames from a device, matches them to triggers, and reconnects after a loss."""
 
 import logging
 import threading
@@ -17,17 +17,17 @@ from edge.errors import CameraError, CameraLost, CameraTimeout, FrameDamaged
 log = logging.getLogger(__name__)
 
 POLL_S = 0.01
-"""How long the thread waits for a frame before it looks at the time."""
+"""Longest wait for a frame before the timeouts are checked."""
 BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Pauses before each attempt to open a lost camera again; the last one repeats."""
+"""Back-off before each attempt to reconnect; the last value repeats."""
 KEPT = 16
-"""Answered exposures that wait to be grabbed; beyond that the oldest one is given up."""
+"""Size of the queue of frames that wait for `grab`; beyond it the oldest is dropped."""
 CLOSE_S = 5.0
-"""A vendor's call that does not come back holds up closing no longer."""
+"""Longest wait for a vendor's call to return when the camera is closed."""
 
 
 class LiveCamera(Camera):
-    """A camera over a `Device`, which it opens as often as it must."""
+    """Camera over a `Device`, which is opened again after each loss."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class LiveCamera(Camera):
 
     @property
     def running(self) -> bool:
-        """Whether its thread is alive; after `close` only where a vendor's call does not come back."""
+        """Whether its thread is alive; after `close` only if a vendor's call does not return."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Give the device back, waiting at most `CLOSE_S` for a vendor's call to end."""
+        """Close the device, waiting at most `CLOSE_S` for a vendor's call to return."""
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
@@ -72,7 +72,7 @@ class LiveCamera(Camera):
                 self._outcomes.append(self._lost(exposure))
             self._changed.notify_all()
 
-    def _announce(self) -> None:
+    def _start_free_run(self) -> None:
         if self._options.trigger == "software":
             raise CameraError(
                 f"camera {self.address}: option trigger: found software, expected free or hardware, because no PLC "
@@ -107,7 +107,7 @@ class LiveCamera(Camera):
                 self._serve(device)
             except DeviceLost as error:
                 self._lose(str(error))
-            except Exception as error:  # the outermost loop: whatever the vendor's code raised, the camera goes on
+            except Exception as error:  # the outermost loop: any error of a vendor's library is a lost device
                 log.exception("camera %s", self.address)
                 self._lose(f"{type(error).__name__}: {error}")
             finally:
@@ -163,7 +163,7 @@ class LiveCamera(Camera):
                 raise DeviceLost(f"found no frame for {now - heard:.1f} s, expected a steady stream; check its cable")
 
     def _trigger_if_due(self, device: Device) -> float:
-        """Trigger, or wait for a reason to; returns for how long to wait for a frame."""
+        """Send a due trigger; without open exposures, wait for one. Returns the timeout of the next `receive`."""
         with self._changed:
             if self._matching.idle and not self._closing.is_set():
                 self._changed.wait(POLL_S)
@@ -200,6 +200,6 @@ class LiveCamera(Camera):
 
 
 def describe(shape: tuple[int, ...]) -> str:
-    """Say a frame's format, such as `640x480 grey`."""
+    """Describe a frame's shape, such as `640x480 grey`."""
     colour = "grey" if len(shape) == 2 else "RGB" if shape[2] == 3 else f"{shape[2]} channels"
     return f"{shape[1]}x{shape[0]} {colour}"

@@ -1,4 +1,4 @@
-"""Exposures that wait to be grabbed, for cameras that make a frame on demand."""
+"""Camera that produces each frame when it is grabbed."""
 
 import queue
 import threading
@@ -10,20 +10,20 @@ RATE_HZ = 10.0
 
 
 class OnDemandCamera(Camera):
-    """A camera whose frames are made when they are grabbed, one for each exposure."""
+    """Queue of exposures; a subclass produces the frame in `_grab`."""
 
     def __init__(self, address: str, clock: Clock, rate_hz: float = RATE_HZ) -> None:
-        """rate_hz: frames a second where nobody asks for them."""
+        """rate_hz: frame rate in free run."""
         super().__init__(address, clock)
         self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._period_s = 1 / rate_hz
-        self._pause = threading.Event()  # never set: a wait that somebody else's clock does not need
-        self._next_at: float | None = None  # None: frames are asked for
+        self._pause = threading.Event()  # never set: an interruptible sleep
+        self._next_at: float | None = None  # None: triggered, not in free run
 
     def _expose(self, exposure: int, age_s: float | None) -> None:
         self._waiting.put(exposure)
 
-    def _announce(self) -> None:
+    def _start_free_run(self) -> None:
         self._next_at = self.clock()
 
     def _next_exposure(self, timeout_s: float) -> int:
@@ -47,4 +47,4 @@ class OnDemandCamera(Camera):
         return self._exposures
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is held."""

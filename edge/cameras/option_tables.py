@@ -1,6 +1,6 @@
-"""The options of every kind of camera as Markdown tables, read off the code that checks them.
+"""Generator of the Markdown tables of camera options, from the models that validate them.
 
-`python -m edge.cameras.option_tables docs/cameras.md` writes them into the document, each below its marker.
+`python -m edge.cameras.option_tables docs/cameras.md` writes each table below its marker in the document.
 """
 
 import re
@@ -19,19 +19,19 @@ TABLE = re.compile(r"(<!-- options of (.+?) -->\n)(?:\|.*\n)*")
 
 
 def table(name: str) -> str:
-    """Return the table of one kind's own options, or of those of every live camera."""
+    """Return the table of one kind's own options, or of the options of every live camera."""
     model = DeviceOptions if name == COMMON else load_kind(name).options
     rows = [_row(option, about, model) for option, about in _own(model).items()]
     return "| option | value | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
 
 
 def fill_in(document: str) -> str:
-    """Replace each table of the document by the one that the code gives."""
+    """Replace each table of the document by the generated one."""
     return TABLE.sub(lambda found: found[1] + table(found[2]), document)
 
 
 def _own(model: type[AddressOptions]) -> dict[str, dict[str, Any]]:
-    """List the options that the kind adds to those of every live camera, or offers in another way."""
+    """List the options that differ from those of every live camera."""
     options: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
     if model is DeviceOptions or not issubclass(model, DeviceOptions):
         return options

@@ -1,4 +1,4 @@
-"""Network cameras (RTSP) through OpenCV's FFMPEG: the newest frame counts, older ones give way."""
+"""Network cameras (RTSP) through OpenCV's FFmpeg back end; only the newest frame is kept."""
 
 import threading
 from functools import partial
@@ -17,15 +17,17 @@ from edge.errors import CameraError
 
 
 class RtspOptions(DeviceOptions):
-    """Options of `rtsp://`; a network camera compresses its pictures, buffers them and has no trigger."""
+    """Options of `rtsp://`; a network camera has no trigger input."""
 
-    trigger: Literal["free"] = Field(default="free", description="free: the camera runs by itself")
-    latency_ms: float = Field(default=1000, ge=0, le=10_000, description="as above; encoders hold frames for long")
+    trigger: Literal["free"] = Field(default="free", description="free: free run")
+    latency_ms: float = Field(
+        default=1000, ge=0, le=10_000, description="as above; the encoder and its buffer add to it"
+    )
     open_timeout_ms: int = Field(default=5000, ge=100, le=60_000, description="from connecting to the first frame")
 
 
 class RtspDevice(Device):
-    """One connection; a thread of its own decodes every frame and keeps the newest."""
+    """One connection; a thread decodes every frame and keeps the newest."""
 
     def __init__(self, address: str, stream: str, options: RtspOptions) -> None:
         """Connect and wait for the first frame; raises CameraError."""
@@ -48,7 +50,7 @@ class RtspDevice(Device):
         self._thread.start()
 
     def receive(self, timeout_s: float) -> Received | None:
-        """Return the newest frame, if it has not been received yet."""
+        """Return the newest frame, if it is unread."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, timeout_s)
             newest, self._newest = self._newest, None
@@ -57,7 +59,7 @@ class RtspDevice(Device):
         return newest
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._closing.set()
         self._thread.join(CLOSE_S)
 
@@ -76,7 +78,7 @@ class RtspDevice(Device):
 
 
 def stream_of(address: str) -> str:
-    """Return the address to connect to: without our options, a `%3F` for the camera's own `?`."""
+    """Return the stream's address: without the options, with `%3F` decoded to the camera's own `?`."""
     return address.partition("?")[0].replace("%3F", "?").replace("%3f", "?")
 
 

@@ -1,4 +1,4 @@
-"""The virtual camera: draws parts, good and bad, and knows the truth about each."""
+"""The virtual camera: draws good and defective parts with ground truth."""
 
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ class SyntheticOptions(AddressOptions):
 
     seed: int = Field(default=1, ge=0, description="which parts are drawn")
     defective: float = Field(default=0.3, ge=0, le=1, description="share of the parts that have a defect")
-    rate_hz: float = Field(default=RATE_HZ, gt=0, le=1000, description="frames a second where no PLC triggers them")
+    rate_hz: float = Field(default=RATE_HZ, gt=0, le=1000, description="frames per second in free run")
 
 
 class SyntheticCamera(OnDemandCamera):
@@ -28,7 +28,7 @@ class SyntheticCamera(OnDemandCamera):
         self.defective_share = defective_share
 
     def part(self, exposure: int) -> Tile:
-        """Return the part of this exposure with its truth."""
+        """Return the part of this exposure with its ground truth."""
         return _drawn(self.seed, exposure, self.defective_share)
 
     def _grab(self, timeout_s: float) -> Frame:

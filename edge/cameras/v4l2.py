@@ -22,11 +22,11 @@ MANUAL_EXPOSURE = 1
 
 
 class V4l2Options(DeviceOptions):
-    """Options of `v4l2://`; what is left out stays as it is in the camera."""
+    """Options of `v4l2://`; an option that is left out keeps the camera's setting."""
 
     trigger: Literal["free", "hardware"] = Field(
         default="free",
-        description="free: the camera runs by itself; hardware: a sensor's wire triggers it (set by the maker's tool)",
+        description="free: free run; hardware: a sensor triggers the camera (configured with the vendor's tool)",
     )
     width: int | None = Field(default=None, ge=1, le=65_536, description="pixels")
     height: int | None = Field(default=None, ge=1, le=65_536, description="pixels")
@@ -46,7 +46,7 @@ class V4l2Options(DeviceOptions):
 
 
 class V4l2Device(Device):
-    """One opened video device."""
+    """One open video device."""
 
     def __init__(self, address: str, options: V4l2Options, capture: Any, wait_any: Callable[..., Any]) -> None:
         """Set up `capture`, a `cv2.VideoCapture`; `wait_any` is its `waitAny`. Raises CameraError."""
@@ -80,7 +80,7 @@ class V4l2Device(Device):
         return Received(self._image(np.asarray(pixels, np.uint8)), stamp)
 
     def close(self) -> None:
-        """Give the device back."""
+        """Close the device."""
         self._capture.release()
 
     def _image(self, pixels: Any) -> Any:
@@ -97,11 +97,11 @@ PROPERTIES = {
     "exposure_us": cv2.CAP_PROP_EXPOSURE,
     "gain": cv2.CAP_PROP_GAIN,
 }
-"""OpenCV's numbers of the options, in the order in which they are set: the format decides which sizes there are."""
+"""OpenCV property of each option, in the order of setting: the available sizes depend on the pixel format."""
 
 
 def configure(capture: Any, options: V4l2Options) -> dict[str, object]:
-    """Set a capture as the options ask; returns what it took over, by the options' names."""
+    """Write the options to a capture; returns the values read back, by option."""
     asked = {name: getattr(options, name) for name in PROPERTIES if getattr(options, name) is not None}
     if options.fourcc == "GREY":
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)

@@ -1,1 +1,1 @@
-"""What a TensorRT engine is made of: plans and their cache, the kernel, slots on CUDA streams."""
+"""Inference engines: the contract, the registry, and one implementation for each runtime."""

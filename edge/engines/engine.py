@@ -10,27 +10,27 @@ from bundle import Image, Manifest, preprocess
 from edge.errors import EngineError
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.uint8]]
-"""scores float32 [N, C] with masks uint8 [N, C, h, w]."""
+"""scores float32 [N, C] and masks uint8 [N, C, h, w]."""
 Pending = Callable[[], Outputs]
-"""A batch under way; called, once, it waits for the outputs."""
+"""A running batch; called once, it waits for the outputs."""
 
 
 class Engine(ABC):
-    """One bundle's network, loaded and ready. Used by one thread at a time."""
+    """A loaded network of one bundle. Used by one thread at a time."""
 
     slots = 1
-    """How many batches may be under way at a time."""
+    """Number of batches that may run at a time."""
 
     def __init__(self, manifest: Manifest, description: str) -> None:
         self.manifest = manifest
         self.description = description
-        """Which engine on which device, and why, for the log."""
+        """Name of engine, device and precision, for the log."""
 
     def begin(self, frames: Sequence[Image]) -> Pending:
-        """Start on frames as the cameras gave them, uint8 [H, W] or [H, W, 3] RGB, each of its own size.
+        """Start a batch of camera frames, uint8 [H, W] or [H, W, 3] RGB, each of any size.
 
-        The frames are read before this returns. Batches are done in the order of beginning; the outputs belong to the
-        caller. Raises FrameError as `preprocess`; EngineError, as does what is returned.
+        The frames are read before this returns. Batches finish in the order of their start; the outputs belong to the
+        caller. Raises FrameError as `preprocess`, and EngineError; the returned function raises EngineError.
         """
         made = [preprocess(frame, self.manifest.input) for frame in frames]
         inputs = made[0][np.newaxis] if len(made) == 1 else np.stack(made)
@@ -39,7 +39,7 @@ class Engine(ABC):
     def infer(self, inputs: Image) -> Outputs:
         """Run preprocessed frames, uint8 [N, C, H, W], through the network.
 
-        The outputs belong to the caller. Raises EngineError if the network fails or answers in another shape.
+        The outputs belong to the caller. Raises EngineError if the network fails or its outputs have another shape.
         """
         spec, classes, cells = self.manifest.input, len(self.manifest.classes), self.manifest.masks
         expected = (len(inputs), spec.channels, spec.height, spec.width)
@@ -56,7 +56,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _infer(self, inputs: Image) -> Outputs:
-        """Run the network; the shapes of inputs and outputs are checked outside."""
+        """Run the network; the caller checks the shapes of inputs and outputs."""
 
-    def close(self) -> None:  # noqa: B027, most engines hold nothing that garbage collection does not free
-        """Free what the engine holds."""
+    def close(self) -> None:  # noqa: B027, most engines hold only memory
+        """Free the engine's resources; may be called twice."""

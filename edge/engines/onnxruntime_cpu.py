@@ -1,4 +1,4 @@
-"""The engine on onnxruntime's CPU provider."""
+"""The onnxruntime engine on the CPU execution provider."""
 
 import weakref
 from collections.abc import Callable, Sequence
@@ -14,32 +14,31 @@ from edge.errors import EngineError
 
 
 class OnnxruntimeEngine(Engine):
-    """Runs `model.onnx` as it is, on the CPU.
+    """Runs `model.onnx` unchanged on the CPU.
 
-    Where batches are under way side by side, a thread of its own runs them one after the other, so that the next one is
-    prepared, and the one before decided on, meanwhile. A batch that is alone is run by the thread that waits for it:
-    handing it over takes 0.2 ms.
+    Overlapping batches are run in order by a worker thread, while the caller prepares the next batch and decides on the
+    one before. A single batch is run by the thread that waits for it, because the hand-over takes 0.2 ms.
     """
 
     slots = 2
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        cv2.setNumThreads(1)  # OpenCV's would spin where onnxruntime's compute: up to 1 ms of them per frame
+        cv2.setNumThreads(1)  # OpenCV's threads spin on the cores that onnxruntime needs: up to 1 ms per frame
         settings = ort.SessionOptions()
-        settings.log_severity_level = 3  # errors; warnings would land on the operator's terminal
+        settings.log_severity_level = 3  # errors only; warnings would be printed on the operator's terminal
         if threads is not None:
             settings.intra_op_num_threads = threads
         try:
             self._session = ort.InferenceSession(bundle.model, settings, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own errors have no public base class
+        except Exception as error:  # onnxruntime's errors have no public base class
             raise EngineError(f"{bundle.model}: onnxruntime cannot load it ({_first_line(error)})") from None
         super().__init__(bundle.manifest, f"onnxruntime {ort.__version__} on the CPU, {bundle.manifest.precision}")
         self._runner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onnxruntime")
         self._before: Callable[[], _Batch | None] = lambda: None
-        """The batch begun last, as long as somebody waits for it."""
+        """The last started batch, if its caller still holds it."""
 
     def begin(self, frames: Sequence[Image]) -> Pending:
-        """Prepare frames, and have them run at once if others are waited for; see `Engine.begin`."""
+        """Preprocess frames; run them at once if another batch is pending. See `Engine.begin`."""
         batch, before = _Batch(super().begin(frames)), self._before()
         self._before = weakref.ref(batch)
         if before is not None:
@@ -48,7 +47,7 @@ class OnnxruntimeEngine(Engine):
         return batch
 
     def close(self) -> None:
-        """Wait for what is under way, then end the thread."""
+        """Wait for the running batches, then end the worker thread."""
         self._runner.shutdown()
 
     def _infer(self, inputs: Image) -> Outputs:
@@ -59,18 +58,18 @@ class OnnxruntimeEngine(Engine):
 
 
 def open_onnxruntime(bundle: Bundle, threads: int | None, _batch: int) -> OnnxruntimeEngine:
-    """Open the engine; it takes batches of any size."""
+    """Open the engine; the batch size is not limited."""
     return OnnxruntimeEngine(bundle, threads)
 
 
 class _Batch:
-    """A batch that is run by whoever asks for its outputs, unless it is handed over before."""
+    """A batch that runs in the thread that waits for it, unless it is handed over to the worker before."""
 
     def __init__(self, run: Pending) -> None:
         self._run, self._started = run, False
 
     def hand_over(self, runner: Executor) -> None:
-        """Let another thread run it, unless it has been started."""
+        """Run the batch in the worker thread, unless it has started."""
         if not self._started:
             self._run, self._started = runner.submit(self._run).result, True
 

@@ -1,4 +1,4 @@
-"""The engines by name, with the function that opens each."""
+"""The registry of engines: the function that opens each, by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Opener = Callable[[Bundle, int | None, int], Engine]
 
 @dataclass(frozen=True)
 class EngineKind:
-    """One row of the table of engines."""
+    """One entry of the registry."""
 
     opener: str
     """Module and function, `package.module:function`; imported when an engine of this kind is opened."""

@@ -1,4 +1,4 @@
-"""An engine that is opened anew after its device has failed."""
+"""An engine that is reopened after its device has failed."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 class ReopeningEngine(Engine):
-    """Closes an engine whose device has failed; opens the next one, golden frames included, for the next batch.
+    """Closes an engine whose device has failed; the next batch opens it again, with the golden frames checked.
 
-    What was under way fails with DeviceError, and so does every batch while the opening fails.
+    Running batches fail with DeviceError, and so does every batch while reopening fails.
     """
 
     def __init__(self, open_one: Callable[[], Engine]) -> None:
@@ -24,14 +24,14 @@ class ReopeningEngine(Engine):
         self.slots = self._engine.slots
 
     def begin(self, frames: Sequence[Image]) -> Pending:
-        """Start on frames; see `Engine.begin`."""
+        """Start a batch; see `Engine.begin`."""
         engine = self._opened()
         with self._watching(engine):
             pending = engine.begin(frames)
         return lambda: self._wait(engine, pending)
 
     def close(self) -> None:
-        """Close the engine of the moment."""
+        """Close the current engine."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None
@@ -48,7 +48,7 @@ class ReopeningEngine(Engine):
     def _opened(self) -> Engine:
         if self._engine is None:
             self._engine = self._open_one()
-            log.warning("engine opened again: %s", self._engine.description)
+            log.warning("engine reopened: %s", self._engine.description)
         return self._engine
 
     @contextmanager
@@ -57,6 +57,6 @@ class ReopeningEngine(Engine):
             yield
         except DeviceError as error:
             if engine is self._engine:
-                log.error("engine closed, the next part opens it again: %s", error)
+                log.error("engine closed, the next part reopens it: %s", error)
                 self.close()
             raise

@@ -1,6 +1,6 @@
-"""The operator's page: what people see of a running station.
+"""The operator's page: state and figures of a running station in a browser.
 
-It is a process of its own, which the station feeds through a pipe: nobody who looks can hold up a verdict, and a page
-that dies takes nothing with it. The station's side is outbox, drawing and feed; the page's side is server, history, app
-and metrics; state and channel say what passes between them. Only the page's side needs FastAPI.
+The page is a separate process that the station feeds through a pipe: readers cannot delay a verdict, and a crash of the
+page does not affect the station. Station side: outbox, snapshot and feed. Page side: server, page_model, history, app
+and metrics. Messages between them: state and channel. Only the page side needs FastAPI.
 """

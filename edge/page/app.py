@@ -1,4 +1,4 @@
-"""The addresses of the page; the only file that imports FastAPI."""
+"""HTTP routes of the page; the only file that imports FastAPI."""
 
 import asyncio
 import secrets
@@ -25,9 +25,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 WATCHERS = 32
-"""Browsers that may be told of each change at a time; one more has to ask."""
+"""Largest number of event streams; further browsers poll."""
 BEAT_S = 1.0
-"""A browser hears at least this often, so that it notices a page that is gone."""
+"""Longest time between two events of a stream, so that a browser detects a stopped page."""
 COOKIE = "edge-inspect-token"
 
 Name = Literal["OK", "NG", "UNSURE", "TIMEOUT", "FAULT"]
@@ -35,14 +35,14 @@ _bearer = HTTPBearer(auto_error=False, description="The `token` of `[page]` in l
 
 
 class Notifier:
-    """Wakes all who wait; whoever is busy at the time misses the ring."""
+    """Wakes all coroutines that wait for a change; a notification without waiters is lost."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
-        """Wake them; from any thread."""
+        """Wake all waiters; callable from any thread."""
         loop = self._loop
         if loop is not None:
             with suppress(RuntimeError):  # the loop has ended
@@ -53,20 +53,20 @@ class Notifier:
         self._rung = asyncio.Event()
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait for the next ring, but no longer than this."""
+        """Wait for the next notification, at most `timeout_s` seconds."""
         self._loop = asyncio.get_running_loop()
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._rung.wait(), timeout_s)
 
 
 def make_app(model: PageModel) -> FastAPI:
-    """Make the page over what the model knows. It reads; there is nothing that it can change."""
+    """Make the application over the page model; every route is read only."""
     notifier = Notifier()
     model.changed = notifier.ring
     app = FastAPI(
         title=model.welcome.title,
-        description="What a station of edge-inspect is doing. Everything here is read only.",
-        docs_url=None,  # its scripts come from the internet, which a line does not have
+        description="State of a running station of edge-inspect. Every route is read only.",
+        docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
         dependencies=[Depends(_TokenGuard(model.welcome.token))],
     )
@@ -77,7 +77,7 @@ def make_app(model: PageModel) -> FastAPI:
 
 
 class _TokenGuard:
-    """Lets nobody in who does not have the token."""
+    """Checks the token of each request."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -88,7 +88,7 @@ class _TokenGuard:
         response: Response,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> None:
-        """Refuse with 401."""
+        """Raise 401 without a valid token."""
         response.headers.update(HEADERS)
         if self._token is None:
             return
@@ -104,7 +104,7 @@ def _add_page(app: FastAPI, token: str | None) -> None:
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         if token is not None and request.query_params.get("token"):
-            answer: Response = RedirectResponse(".", 303, HEADERS)  # so that the token leaves the address bar
+            answer: Response = RedirectResponse(".", 303, HEADERS)  # removes the token from the address bar
             answer.set_cookie(COOKIE, token, max_age=400 * 86_400, httponly=True, samesite="strict")
             return answer
         return Response(index, media_type="text/html", headers=HEADERS)
@@ -112,33 +112,33 @@ def _add_page(app: FastAPI, token: str | None) -> None:
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         if name not in files:
-            raise HTTPException(404, f"there is no file {name}")
+            raise HTTPException(404, f"no file {name}")
         return Response(files[name], media_type=FILES[name], headers=HEADERS)
 
 
 def _add_figures(app: FastAPI, model: PageModel) -> None:
     @app.get("/api/state")
     async def state() -> PageState:
-        """All that the page shows."""
+        """Everything that the page shows."""
         return model.state()
 
     @app.get("/api/history")
     async def history(
         minutes: Annotated[int, Query(ge=1, le=24 * 60)] = 480, bars: Annotated[int, Query(ge=1, le=480)] = 96
     ) -> list[ChartBar]:
-        """Parts and rejects of the last minutes, the oldest bar first."""
+        """Parts and rejects of the last minutes in bars, the oldest first."""
         return model.buckets(minutes, bars)
 
     @app.get("/api/parts")
     def parts(
         before: Annotated[
-            int | None, Query(ge=1, le=LAST_ROW, description="Rows before this one; left out, the latest.")
+            int | None, Query(ge=1, le=LAST_ROW, description="Rows before this one; the latest by default.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        verdict: Annotated[Name | None, Query(description="Those with this verdict alone.")] = None,
+        verdict: Annotated[Name | None, Query(description="Only parts with this verdict.")] = None,
         part_id: Annotated[int | None, Query(ge=0, lt=2**32, description="Those with the PLC's id alone.")] = None,
     ) -> list[PartState]:
-        """Parts as the records have them, the newest first."""
+        """Parts from the records, the newest first."""
         try:
             return parts_before(Path(model.welcome.records), before, limit, verdict, part_id)
         except RecordsError as error:
@@ -146,22 +146,24 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
 
     @app.get("/api/pictures/{number}/{camera}", response_class=Response)
     async def picture(number: int, camera: str) -> Response:
-        """The picture of one view as JPEG, defects outlined; only those of the latest parts and rejects are there."""
+        """Picture of one view as JPEG with outlined defects; available for the latest parts and rejects."""
         content = model.picture(number, camera)
         if content is None:
-            raise HTTPException(404, f"there is no picture of row {number}, camera {camera}, any more")
+            raise HTTPException(
+                404, f"no picture of row {number}, camera {camera}: only the latest parts and rejects have one"
+            )
         return Response(content, media_type="image/jpeg", headers=HEADERS | {"Cache-Control": "max-age=3600"})
 
     @app.get("/health", responses={503: {"model": HealthReport}})
     async def health(response: Response) -> HealthReport:
-        """200 while parts are being inspected, else 503 with what is in the way; alarms alone are 200."""
+        """200 while parts are inspected, otherwise 503 with the reasons; alarms alone are 200."""
         found = model.health()
         response.status_code = 200 if found.healthy else 503
         return found
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """The figures in Prometheus' text format."""
+        """The figures in the text format of Prometheus."""
         return Response(metrics_text(model), media_type="text/plain; version=0.0.4", headers=HEADERS)
 
 
@@ -180,7 +182,7 @@ def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
 
     @app.get("/api/events", response_class=StreamingResponse)
     async def events() -> Response:
-        """The state whenever it changes, as server-sent events; a slow reader is given the newest only."""
+        """The state after each change, as server-sent events; a slow reader gets only the newest."""
         if watching >= WATCHERS:
-            raise HTTPException(503, f"{WATCHERS} pages are open already; ask for /api/state instead", HEADERS)
+            raise HTTPException(503, f"{WATCHERS} pages are open already; poll /api/state instead", HEADERS)
         return StreamingResponse(changes(), media_type="text/event-stream", headers=HEADERS)

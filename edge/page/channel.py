@@ -1,4 +1,4 @@
-"""The pipe from station to page: each message a line of JSON with the size of what follows it, then that."""
+"""Framing of the pipe from station to page: a JSON head with kind and size, the message as JSON, binary content."""
 
 import json
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ KINDS: dict[str, type[PageMessage]] = {kind.__name__: kind for kind in (StationI
 
 
 def write_message(pipe: IO[bytes], message: PageMessage, content: bytes = b"") -> None:
-    """Write one message; `content` belongs to `ViewPicture`. Raises OSError where nobody reads any more."""
+    """Write one message; `content` is the JPEG of a `ViewPicture`. Raises OSError if the pipe is closed."""
     head = {"kind": type(message).__name__, "bytes": len(content)}
     pipe.write(json.dumps(head).encode() + b"\n" + message.model_dump_json().encode() + b"\n" + content)
     pipe.flush()
 
 
 def read_messages(pipe: IO[bytes]) -> Iterator[tuple[PageMessage, bytes]]:
-    """Give each message with its content until the pipe ends; a message that was cut off is not given."""
+    """Yield each message with its content until the pipe ends; drops an incomplete last message."""
     while head := pipe.readline():
         line = pipe.readline()
         if not line.endswith(b"\n"):

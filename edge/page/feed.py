@@ -1,6 +1,6 @@
-"""The station's end of the pipe to its page: a thread that starts the page's process, and tells it what is new.
+"""Feed of the page: a thread that starts the page's process and sends it updates through a pipe.
 
-Whatever the page does, hang or die, this thread alone waits for it.
+If the page hangs or crashes, only this thread waits for it.
 """
 
 import logging
@@ -26,19 +26,19 @@ from edge.records.overlay import view_jpeg
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
-"""How often the page hears from the station."""
+"""Interval of the updates."""
 RETRY_S = 30.0
-"""A port that is taken, or a page that has died, is tried again after so long."""
+"""Pause before the next attempt after a taken port or a crash of the page."""
 END_S = 2.0
-"""How long a stopping station waits for its page."""
+"""Longest wait for the page when the station stops."""
 NICE = 10
-"""Of the page's process and of the thread that draws for it: inspecting goes first."""
+"""Nice value of the page's process and of the drawing thread: inspection has priority."""
 BACKLOG = 64
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
 class Feed:
-    """Keeps the page up and to date from construction to `close`."""
+    """Runs and updates the page from construction to `close`."""
 
     def __init__(
         self,
@@ -49,23 +49,23 @@ class Feed:
         welcome: Callable[[], StationInfo],
         retry_s: float = RETRY_S,
     ) -> None:
-        """`station` gives the state of now, `manifest` that of the bundle in use, `welcome` a new page's beginning."""
+        """`station`: current state. `manifest`: of the bundle in use. `welcome`: first message of a new page."""
         self.address: str | None = None
-        """Where the page is served, None while it is not."""
+        """Address of the page; None while it is not served."""
         self.process = 0
-        """Number of the page's process, 0 before the first."""
+        """Process id of the page; 0 before the first start."""
         self.tries = 0
-        """How often the page was opened, or could not be."""
+        """Number of attempts to start the page."""
         self._settings, self._outbox, self._retry_s = settings, outbox, retry_s
         self._station, self._manifest, self._welcome = station, manifest, welcome
         self._said = ""
         self._stop = threading.Event()
-        # A daemon, because a page that hangs must not keep the station from ending.
+        # A daemon, because a hanging page must not block the end of the station.
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the page."""
+        """Stop the page."""
         self._stop.set()
         self._thread.join(2 * END_S)
 
@@ -73,7 +73,9 @@ class Feed:
         _give_way()
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
-            log.error("page: %s not installed, so there is none; pip install 'edge-inspect[page]'", ", ".join(missing))
+            log.error(
+                "page: %s not installed, the page is not served; pip install 'edge-inspect[page]'", ", ".join(missing)
+            )
             return
         while not self._stop.is_set():
             self.tries += 1
@@ -81,8 +83,8 @@ class Feed:
                 self._serve()
             except PageError as error:
                 self._say(str(error))
-            except Exception:  # the outermost loop: the line goes on without a page
-                log.exception("page: it failed; the line goes on without it")
+            except Exception:  # the outermost loop: the line continues without a page
+                log.exception("page: failed; the line continues without it")
             self.address = None
             self._stop.wait(self._retry_s)
 
@@ -90,7 +92,7 @@ class Feed:
         with listening(*self._settings.host_and_port) as socket_:
             self.address = "http://{}:{}".format(*socket_.getsockname()[:2])
             page = _start_process(socket_)
-            assert page.stdin is not None  # it was asked for
+            assert page.stdin is not None  # PIPE was requested
             self.process = page.pid
             log.info("page: %s", self.address)
             self._said = ""
@@ -102,7 +104,7 @@ class Feed:
                 _end(page)
 
     def _tell(self, pipe: IO[bytes]) -> None:
-        self._outbox.take()  # what was noted before stands in the records
+        self._outbox.take()  # earlier parts are in the records
         write_message(pipe, self._welcome())
         while True:
             parts, pictured = self._outbox.take()
@@ -120,17 +122,17 @@ class Feed:
                 write_message(pipe, ViewPicture(number=part.number, camera=view.camera), picture)
 
     def _say(self, problem: str) -> None:
-        """Say a problem once, not with each try."""
+        """Log a problem once, not with every attempt."""
         if problem != self._said:
             log.error(
-                "page %s: %s; the line goes on without it, and it is tried again every %g s",
+                "page %s: %s; the line continues without it, next attempt every %g s",
                 self._settings.listen, problem, self._retry_s,
             )  # fmt: skip
         self._said = problem
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Open the port; raises PageError."""
+    """Open the listening socket; raises PageError."""
     opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -138,19 +140,19 @@ def listening(host: str, port: int) -> socket.socket:
         opened.listen(BACKLOG)
     except OSError as error:
         opened.close()
-        raise PageError(f"cannot listen there ({error.strerror}); free it, or name another in [page]") from None
+        raise PageError(f"cannot listen there ({error.strerror}); free the port, or set another in [page]") from None
     return opened
 
 
 def _start_process(listening_socket: socket.socket) -> "subprocess.Popen[bytes]":
-    """Start the page in a session of its own, so that Ctrl-C reaches the station alone."""
+    """Start the page in a new session, so that Ctrl-C reaches only the station."""
     number = listening_socket.fileno()
     command = [sys.executable, "-m", "edge.page.server", str(number)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(number,), start_new_session=True)
 
 
 def _end(page: "subprocess.Popen[bytes]") -> int:
-    """Let the process come to its end, and give its exit status."""
+    """End the process and return its exit status."""
     if page.stdin is not None:
         with suppress(OSError):
             page.stdin.close()
@@ -162,6 +164,6 @@ def _end(page: "subprocess.Popen[bytes]") -> int:
 
 
 def _give_way() -> None:
-    """Lower the priority of this thread, and of the processes that it starts; Linux alone has it for threads."""
+    """Lower the priority of this thread and of the processes that it starts; per thread on Linux only."""
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,4 +1,4 @@
-"""What the page remembers: verdicts by the minute for a day, the latest parts, their pictures."""
+"""History of the page: verdicts per minute for a day, the latest parts and their pictures; queries of the records."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from edge.records.database import reading
 
 MINUTE_S = 60
 KEPT_MINUTES = 25 * 60
-"""A day, with an hour to spare when clocks change."""
+"""One day, and one hour more for the change from daylight saving time."""
 LATENCIES = 1000
 REJECTS = 12
 PICTURED = REJECTS + 8
-"""Parts whose pictures are kept: the rejects that are shown, and the latest ones."""
+"""Parts whose pictures are kept: the shown rejects and the latest parts."""
 GOOD = Verdict.OK.name
 LAST_ROW = 2**62
 """More than any row's number."""
@@ -24,7 +24,7 @@ _COLUMNS = "number, time, part_id, verdict, told, fault, sent_us, bundle_id"
 
 
 class History:
-    """A day of verdicts, in memory that does not grow. Used by one thread at a time."""
+    """One day of verdicts in bounded memory. Used by one thread at a time."""
 
     def __init__(self) -> None:
         self.last: PartState | None = None
@@ -35,7 +35,7 @@ class History:
         self._pictures: OrderedDict[int, dict[str, bytes]] = OrderedDict()
 
     def add(self, parts: Iterable[PartState]) -> None:
-        """Take in reported parts, in their order."""
+        """Add reported parts in order."""
         for part in parts:
             self.count(part.time, part.verdict)
             self.last = part
@@ -45,29 +45,29 @@ class History:
                 self._latencies.append(part.latency_ms)
 
     def count(self, at: datetime, verdict: str, parts: int = 1) -> None:
-        """Take in so many verdicts of one minute."""
+        """Add the verdict of `parts` parts to the minute of `at`."""
         minute = int(at.timestamp()) // MINUTE_S
         self._minutes.setdefault(minute, Counter())[verdict] += parts
         while len(self._minutes) > KEPT_MINUTES:
             self._minutes.popitem(last=False)
 
     def picture(self, number: int, camera: str) -> bytes | None:
-        """Give the picture of a view, None if it is not, or no longer, there."""
+        """Return the picture of a view; None if it is not available."""
         return self._pictures.get(number, {}).get(camera)
 
     def keep_picture(self, number: int, camera: str, content: bytes) -> None:
-        """Keep the picture of a view; those that nobody sees any more go first."""
+        """Store the picture of a view; pictures that are not shown are dropped first."""
         self._pictures.setdefault(number, {})[camera] = content
         while len(self._pictures) > PICTURED:
             shown = {part.number for part in self.rejects}
             del self._pictures[next(known for known in self._pictures if known not in shown)]
 
     def cameras(self, number: int) -> tuple[str, ...]:
-        """The cameras of whose views there are pictures."""
+        """Return the cameras with a picture of this part."""
         return tuple(self._pictures.get(number, ()))
 
     def since(self, start: datetime, now: datetime) -> VerdictCount:
-        """Count what has been reported since `start`, a whole minute; what is dated after `now` does not count."""
+        """Count the parts from `start`, a whole minute, to `now`."""
         first, last = (int(at.timestamp()) // MINUTE_S for at in (start, now))
         verdicts: Counter[str] = Counter()
         for minute, counts in self._minutes.items():
@@ -97,7 +97,7 @@ class History:
         ]
 
     def latency(self) -> Latency | None:
-        """Give percentiles over the latest parts; None before the first."""
+        """Return latency percentiles of the latest parts; None before the first."""
         times = sorted(self._latencies)
         if not times:
             return None
@@ -109,7 +109,7 @@ class History:
 
 
 def recall(history: History, records: Path, next_number: int, now: datetime) -> None:
-    """Take in the verdicts of the day before from the records, so that a page that starts anew still has them.
+    """Load the verdicts of the last day from the records, for a restarted page.
 
     Raises RecordsError.
     """

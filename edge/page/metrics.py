@@ -1,4 +1,4 @@
-"""The station's figures for Prometheus; the only file that imports its client."""
+"""Metrics of the station for Prometheus; the only file that imports its client."""
 
 from collections.abc import Iterator
 
@@ -16,26 +16,26 @@ COUNTERS = {
     "undelivered": "Results that were given up",
     "rows_late": "Rows that reached the disk after their result was sent",
 }
-"""By their names in StationState."""
+"""Help text by field of StationState."""
 CAMERA_COUNTERS = {
-    "frames": "Frames handed over",
+    "frames": "Received frames",
     "damaged": "Exposures without a usable frame",
-    "lost": "How often the connection was given up",
+    "lost": "Lost connections",
 }
-"""By their names in CameraState."""
+"""Help text by field of CameraState."""
 
 
 class _Station(Collector):
-    """Reads the model each time that it is asked."""
+    """Collector that reads the page model at each scrape."""
 
     def __init__(self, model: PageModel) -> None:
         self._model = model
 
     def collect(self) -> Iterator[Metric]:
-        """Give every figure of now."""
+        """Yield the current metrics."""
         state = self._model.state()
-        yield _gauge("up", "1 while parts are being inspected", self._model.health().healthy)
-        yield _gauge("silent_seconds", "For how long the station has said nothing", state.silent_s)
+        yield _gauge("up", "1 while parts are inspected", self._model.health().healthy)
+        yield _gauge("silent_seconds", "Time since the last update of the station", state.silent_s)
         if state.station is not None:
             yield from _of_station(state.station)
         yield from _of_parts(state)
@@ -43,15 +43,15 @@ class _Station(Collector):
 
 def _of_station(station: StationState) -> Iterator[Metric]:
     info = GaugeMetricFamily(
-        "edge_inspect_info", "What is at work; always 1", labels=["software", "bundle", "bundle_id", "engine"]
+        "edge_inspect_info",
+        "Software, bundle and engine in use; always 1",
+        labels=["software", "bundle", "bundle_id", "engine"],
     )
     info.add_metric([station.software, station.bundle_name, station.bundle_id, station.engine], 1)
     yield info
-    yield _gauge(
-        "started_time_seconds", "When the station was started, seconds since 1970", station.started.timestamp()
-    )
-    yield _gauge("link_open", "1 while messages pass between station and PLC", station.link_open)
-    yield _gauge("shadow", "1 where nothing is rejected", station.shadow)
+    yield _gauge("started_time_seconds", "Start of the station, seconds since 1970", station.started.timestamp())
+    yield _gauge("link_open", "1 while station and PLC are connected", station.link_open)
+    yield _gauge("shadow", "1 in shadow mode: nothing is rejected", station.shadow)
     yield _gauge("disk_refuses_rows", "1 while rows wait in memory", bool(station.disk_refuses))
     yield _gauge("alarms", "Active alarms", len(station.alarms))
     active = GaugeMetricFamily("edge_inspect_alarm_active", "1 for each active alarm", labels=["name"])
@@ -60,7 +60,7 @@ def _of_station(station: StationState) -> Iterator[Metric]:
     yield active
     for name, words in COUNTERS.items():
         yield CounterMetricFamily(f"edge_inspect_{name}", words, value=getattr(station, name))
-    connected = GaugeMetricFamily("edge_inspect_camera_connected", "1 while the camera is there", labels=["camera"])
+    connected = GaugeMetricFamily("edge_inspect_camera_connected", "1 while the camera is connected", labels=["camera"])
     for camera in station.cameras:
         connected.add_metric([camera.name], camera.connected)
     yield connected
@@ -90,7 +90,7 @@ def _gauge(name: str, words: str, value: float) -> Metric:
 
 
 def metrics_text(model: PageModel) -> bytes:
-    """Give all figures in Prometheus' text format."""
+    """Return all metrics in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Station(model))
     return generate_latest(registry)

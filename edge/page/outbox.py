@@ -1,4 +1,4 @@
-"""What the page will be told next: noted by the thread that reports, in no time, and taken away by the feed."""
+"""Bounded buffer between the reporter and the page's feed."""
 
 import threading
 from collections import deque
@@ -11,14 +11,14 @@ from edge.part import Part
 from edge.wall_clock import SteadyClock
 
 PARTS_WAITING = 2000
-"""Beyond so many parts the oldest are not told; they stand in the records all the same."""
+"""Size of the buffer of parts; beyond it the oldest are dropped, but stay in the records."""
 REJECTS_WAITING = 4
-"""Frames of so many rejects wait to be drawn; of more, the oldest are not drawn."""
+"""Size of the buffer of rejects to be drawn; beyond it the oldest are not drawn."""
 DEFECTS_TOLD = 20
 
 
 class Outbox:
-    """Holds what is new until it is taken; `add` is for the thread that reports and costs it some microseconds."""
+    """Holds reported parts until the feed takes them; `add` costs the reporter some microseconds."""
 
     def __init__(self, utc: Callable[[], datetime] | None = None) -> None:
         self._utc = utc or SteadyClock()
@@ -28,7 +28,7 @@ class Outbox:
         self._latest: Part | None = None
 
     def add(self, part: Part) -> None:
-        """Note a reported part."""
+        """Add a reported part."""
         told = describe(part, self._utc())
         with self._lock:
             self._parts.append(told)
@@ -37,7 +37,7 @@ class Outbox:
                 self._rejects.append(part)
 
     def take(self) -> tuple[tuple[PartState, ...], tuple[Part, ...]]:
-        """Give the parts since the last call, and those of them that are worth drawing: rejects and the latest."""
+        """Return the parts since the last call, and those to be drawn: the rejects and the latest."""
         with self._lock:
             told, pictured = tuple(self._parts), [*self._rejects]
             if self._latest is not None and self._latest not in pictured:
@@ -49,7 +49,7 @@ class Outbox:
 
 
 def describe(part: Part, at: datetime) -> PartState:
-    """Say what a reader wants to know of a settled part."""
+    """Describe a settled part for the page."""
     if part.outcome is None:
         raise ValueError(f"part {part.number} has no verdict yet")
     found = [(view.camera, defect) for view in part.views for defect in view.defects] if part.outcome.defects else []

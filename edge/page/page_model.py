@@ -1,4 +1,4 @@
-"""What the page knows at this moment, put together for its readers."""
+"""Page model: the current state of the station, assembled for the routes."""
 
 import threading
 from collections.abc import Callable
@@ -23,26 +23,26 @@ from edge.page.state import (
 from edge.wall_clock import SteadyClock, hour_start, latest_time_of_day
 
 SILENT_S = 2.0
-"""A station that has said nothing for so long is silent; it speaks four times a second."""
+"""A station without an update for this time is silent; it sends four per second."""
 
 
 class PageModel:
-    """Takes what comes through the pipe in one thread, answers readers in another."""
+    """Receives messages in one thread, serves the routes in another."""
 
     def __init__(self, welcome: StationInfo, clock: Clock, utc: Callable[[], datetime] | None = None) -> None:
         self.welcome = welcome
         self.history = History()
         self.station: StationState | None = None
         self.ended = False
-        """Whether the station has ended, so that nothing more will come."""
+        """Whether the station has ended and no update will follow."""
         self.changed: Callable[[], None] = lambda: None
-        """Called after each update, in the thread that took it."""
+        """Callback after each update, in the receiving thread."""
         self._clock, self._utc = clock, utc or SteadyClock()
         self._heard_at = clock()
         self._lock = threading.Lock()
 
     def take(self, message: PageMessage, content: bytes) -> None:
-        """Take one message of the pipe."""
+        """Process one message of the pipe."""
         with self._lock:
             if isinstance(message, StateUpdate):
                 self.station, self._heard_at = message.station, self._clock()
@@ -53,12 +53,12 @@ class PageModel:
             self.changed()
 
     def end(self) -> None:
-        """Learn that the station has ended."""
+        """Mark the station as ended."""
         self.ended = True
         self.changed()
 
     def state(self) -> PageState:
-        """Give all that the page shows."""
+        """Return everything that the page shows."""
         now = self._utc()
         begun = latest_time_of_day(now, self.welcome.shift_starts) or now
         with self._lock:
@@ -76,7 +76,7 @@ class PageModel:
             )
 
     def health(self) -> HealthReport:
-        """Say whether parts are being inspected."""
+        """Return whether parts are inspected, with the reasons if not."""
         with self._lock:
             station, condition = self.station, self._condition()
             reasons = list(_obstacles(station)) if station else []
@@ -86,12 +86,12 @@ class PageModel:
         return HealthReport(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
 
     def buckets(self, minutes: int, bars: int) -> list[ChartBar]:
-        """Give the bars of the chart."""
+        """Return the bars of the chart."""
         with self._lock:
             return self.history.buckets(self._utc(), minutes, bars)
 
     def picture(self, number: int, camera: str) -> bytes | None:
-        """Give the picture of a view."""
+        """Return the picture of a view as JPEG; None if it is not available."""
         with self._lock:
             return self.history.picture(number, camera)
 

@@ -1,6 +1,6 @@
-"""The page's process: `python -m edge.page.server SOCKET`, started by the station with a pipe as standard input.
+"""Process of the page: `python -m edge.page.server SOCKET`, with a pipe from the station as standard input.
 
-It ends when the pipe does, that is with the station, however that ends.
+It ends when the pipe is closed, also after a crash of the station.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from edge.page.page_model import PageModel
 from edge.page.state import PageMessage, StationInfo
 
 CONNECTIONS = 64
-"""More at a time are answered with 503."""
+"""Further connections get 503."""
 
 
 def main(arguments: list[str]) -> None:
-    """Serve on the socket of this number until standard input ends."""
+    """Serve on the socket with this file descriptor until standard input ends."""
     (number,) = arguments
     messages = read_messages(sys.stdin.buffer)
     welcome, _ = next(messages, (None, b""))
     if not isinstance(welcome, StationInfo):
         return  # the station has ended already
     model = PageModel(welcome, monotonic)
-    with suppress(RecordsError):  # a page without yesterday is better than none
+    with suppress(RecordsError):  # the page also works without the last day
         recall(model.history, Path(welcome.records), welcome.next_number, datetime.now(timezone.utc))
     with socket.socket(fileno=int(number)) as listening:
         asyncio.run(_serve(model, listening, messages))

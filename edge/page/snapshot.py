@@ -1,4 +1,4 @@
-"""The running station at one moment, for its page."""
+"""Snapshot of the running station for its page."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from edge.wall_clock import SteadyClock
 
 
 class Snapshot:
-    """Reads what the threads of the line write, without a lock: every figure is right, all of them together nearly."""
+    """Reads counters of the line's threads without a lock: each value is exact, but they may differ by one part."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Snapshot:
         self._started, self._software = self._utc(), version("edge-inspect")
 
     def __call__(self) -> StationState:
-        """Look now."""
+        """Return the current state."""
         runtime, inspector, challenge = self._runtime, self._runtime.inspector, self._challenge()
         return StationState(
             time=self._utc(),

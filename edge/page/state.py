@@ -1,4 +1,4 @@
-"""What the station tells its page, and the page tells its readers."""
+"""Messages from the station to its page, and responses of the page's routes."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ Condition = Literal["running", "alarm", "waiting", "failed", "silent"]
 
 
 class PageMessage(BaseModel):
-    """A frozen table; what stands beside a key is its description in the page's OpenAPI document."""
+    """A frozen table; the docstring of a field is its description in the OpenAPI document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -21,59 +21,59 @@ class CameraState(PageMessage):
     name: str
     connected: bool
     frames: int
-    """Handed over since the start."""
+    """Received frames since the start."""
     damaged: int
     """Exposures without a usable frame."""
     lost: int
-    """How often the connection was given up."""
+    """Number of lost connections."""
     last_error: str
 
 
 class AlarmState(PageMessage):
-    """One thing that somebody has to look after."""
+    """One active alarm."""
 
     name: str
     text: str
     """What was found, what was expected, what to do."""
     since: datetime
     part_id: int
-    """The part that it concerns, 0 where it is none."""
+    """Part id; 0 without a part."""
 
 
 class StationState(PageMessage):
-    """The station at one moment."""
+    """State of the station."""
 
     time: datetime
-    """Of this state, UTC."""
+    """Time of this state, UTC."""
     started: datetime
     software: str
     bundle_name: str
     bundle_id: str
     engine: str
     shadow: bool
-    """Verdicts are recorded, but nothing is rejected."""
+    """Shadow mode: verdicts are recorded, but nothing is rejected."""
     alive: bool
-    """Whether every thread of the loop runs."""
+    """Whether every thread of the pipeline runs."""
     link_open: bool
-    """Whether messages pass both ways between station and PLC."""
+    """Whether station and PLC are connected."""
     cameras: tuple[CameraState, ...]
     alarms: tuple[AlarmState, ...]
     triggers: int
-    """Parts that the PLC has triggered since the start."""
+    """Triggers of the PLC since the start."""
     overruns: int
-    """Those of them that came while too many were open; each got TIMEOUT."""
+    """Triggers while too many parts were open; each part got TIMEOUT."""
     acknowledged: int
-    """Results that the PLC has acknowledged."""
+    """Results acknowledged by the PLC."""
     undelivered: int
-    """Results that were given up."""
+    """Results that could not be delivered."""
     rows_late: int
     """Rows that reached the disk after their result was sent."""
     challenge_due: datetime | None = None
-    """Since when the station asks for known bad parts, null while it does not."""
+    """Time since which a challenge is due; null if none is."""
     challenge_missing: int = 0
-    """Parts that a running challenge waits for, 0 if none runs."""
+    """Missing parts of a running challenge; 0 if none runs."""
     disk_refuses: str
-    """Why the disk refuses rows at present, empty while it takes them."""
+    """Error of the disk that refuses rows; empty while it accepts them."""
 
 
 class DefectState(PageMessage):
@@ -90,24 +90,24 @@ class PartState(PageMessage):
     """One part with its verdict."""
 
     number: int
-    """Its row in the records."""
+    """Row in the records."""
     time: datetime
-    """When its result was sent, UTC."""
+    """Time of the sent result, UTC."""
     part_id: int
     verdict: str
     told: str
-    """What the PLC was told; another verdict in shadow mode only."""
+    """Verdict sent to the PLC; differs only in shadow mode."""
     defects: tuple[DefectState, ...] = ()
     """The strongest first."""
     fault: str = ""
-    """Why it is TIMEOUT or FAULT."""
+    """Reason of a TIMEOUT or FAULT."""
     latency_ms: float | None = None
     """From the trigger to the sent result."""
     bundle_id: str = ""
 
 
 class StationInfo(PageMessage):
-    """The first thing that a page is told."""
+    """First message to a page."""
 
     title: str
     token: str | None
@@ -116,18 +116,18 @@ class StationInfo(PageMessage):
     records: str
     """Path of the database."""
     next_number: int
-    """Row of the first part that this page will be told of; the earlier ones stand in the records."""
+    """Row of the first part that is sent to this page; earlier parts are in the records."""
 
 
 class StateUpdate(PageMessage):
-    """What is new: the station's state, and the parts since the last update."""
+    """The station's state and the parts since the last update."""
 
     station: StationState
     parts: tuple[PartState, ...] = ()
 
 
 class ViewPicture(PageMessage):
-    """The picture of one view follows, as JPEG."""
+    """Picture of one view; the JPEG follows as content."""
 
     number: int
     camera: str
@@ -141,7 +141,7 @@ class ShownPart(PartState):
 
 
 class VerdictCount(PageMessage):
-    """Verdicts of a span of time."""
+    """Verdicts of a period."""
 
     since: datetime
     parts: int
@@ -149,20 +149,20 @@ class VerdictCount(PageMessage):
     """Parts with the verdict OK."""
     verdicts: dict[str, int]
     yield_percent: float | None
-    """Passed parts of a hundred; null without any part."""
+    """Share of passed parts in percent; null without parts."""
 
 
 class ChartBar(PageMessage):
     """Verdicts of one bar of the chart."""
 
     time: datetime
-    """Its beginning, UTC."""
+    """Start, UTC."""
     parts: int
     rejects: int
 
 
 class Latency(PageMessage):
-    """Trigger to sent result, over the latest parts."""
+    """Latency from trigger to sent result of the latest parts."""
 
     parts: int
     p50_ms: float
@@ -171,15 +171,15 @@ class Latency(PageMessage):
 
 
 class PageState(PageMessage):
-    """All that the page shows."""
+    """Everything that the page shows."""
 
     title: str
     condition: Condition
-    """Running; in alarm; waiting for the PLC; failed; or silent, which is when the station has said nothing for 2 s."""
+    """Running, alarm, waiting for the PLC, failed, or silent (no update from the station for 2 s)."""
     silent_s: float
-    """For how long the station has said nothing."""
+    """Time since the last update of the station."""
     station: StationState | None
-    """Null until the station has said something."""
+    """Null before the first update."""
     last: ShownPart | None
     rejects: tuple[ShownPart, ...]
     """The latest parts that were not OK, the newest first."""
@@ -191,11 +191,11 @@ class PageState(PageMessage):
 
 
 class HealthReport(PageMessage):
-    """Whether parts are being inspected."""
+    """Whether parts are inspected."""
 
     healthy: bool
     condition: Condition
     reasons: tuple[str, ...]
-    """What is in the way."""
+    """Reasons why parts are not inspected."""
     alarms: tuple[str, ...]
-    """Names of the active ones; they do not make the station unhealthy."""
+    """Names of the active alarms; they do not make the station unhealthy."""

@@ -118,7 +118,7 @@ class PartSource:
 
     def _free_run(self) -> FreeRunLoop:
         (camera,) = self._cameras.values()
-        camera.announce()
+        camera.start_free_run()
         return FreeRunLoop(
             camera,
             self._line.grab_timeout_s,

@@ -11,7 +11,7 @@ from edge.errors import RecordsError
 log = logging.getLogger(__name__)
 
 VERSION = 3
-"""Of the tables; `schema/N.sql` makes version N of the one before it, and version 1 of an empty file."""
+"""Schema version; `schema/N.sql` migrates version N-1, or an empty file, to version N."""
 ADVICE = {
     "full": "free some space",
     "readonly": "check its permissions, and whether the disk is mounted read-only",
@@ -51,9 +51,9 @@ def connect_existing(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database of verdicts for reading only, while a station may be writing it; raises RecordsError.
+    """Open a database for reading while a station may write it; raises RecordsError.
 
-    It may be of an earlier version; `version_of` tells.
+    Its schema may be older, see `version_of`.
     """
     _check_exists(path)
     try:
@@ -64,17 +64,17 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the version of the tables; 0 if there are none yet."""
+    """Return the schema version; 0 without tables."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def last_number(connection: sqlite3.Connection) -> int:
-    """Return the row of the latest trigger, 0 if there is none."""
+    """Return the row of the latest trigger; 0 if there is none."""
     return int(connection.execute("SELECT coalesce(max(number), 0) FROM parts").fetchone()[0])
 
 
 def next_number(path: Path) -> int:
-    """Return the row that the next trigger will get; 1 if there is no database yet."""
+    """Return the row of the next trigger; 1 without a database."""
     if not path.exists():
         return 1
     with reading(path) as connection:
@@ -109,7 +109,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         step = (Path(__file__).parent / "schema" / f"{version}.sql").read_text(encoding="utf-8")
         connection.executescript(f"BEGIN IMMEDIATE; {step} COMMIT;")
     if 0 < found < VERSION:
-        log.info("records %s: brought from version %d to %d", path, found, VERSION)
+        log.info("records %s: migrated from version %d to %d", path, found, VERSION)
 
 
 def _copy(connection: sqlite3.Connection, path: Path, version: int) -> Path:

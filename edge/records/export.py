@@ -1,4 +1,4 @@
-"""The records as a table that spreadsheets, notebooks and databases read: CSV or Parquet."""
+"""Export of the records as CSV or Parquet."""
 
 import csv
 import sqlite3
@@ -37,19 +37,19 @@ TABLES = {
     "views": "SELECT * FROM views ORDER BY part, rowid",
     "defects": "SELECT * FROM defects ORDER BY part, rowid",
 }
-"""Queries by table; a part has the camera, the box and the picture of its strongest defect, else any picture."""
+"""Query by table; a part has camera, box and picture of its strongest defect, otherwise any picture."""
 
 Columns = list[tuple[str, str]]
-"""Names with SQLite's types: INTEGER, REAL or TEXT."""
+"""Column names with SQLite types: INTEGER, REAL or TEXT."""
 Write = Callable[[Path, Columns, Iterator[list[Any]]], None]
 """Writes chunks of rows to a file."""
 
 
 def export(records: Path, out: Path, table: str = "parts") -> int:
-    """Write one table of the records to `out`, a .csv or .parquet file, and return the number of rows.
+    """Write one table of the records to `out`, a .csv or .parquet file; returns the number of rows.
 
-    What was at `out` is replaced once the new file is whole. Raises RecordsError if the records cannot be read, the
-    ending is another one, or Parquet's software is missing; OSError if `out` cannot be written.
+    An existing file is replaced when the new one is complete. Raises RecordsError for unreadable records, another
+    suffix, or missing pyarrow; OSError if `out` cannot be written.
     """
     write = _writer(out)
     draft, rows = out.with_name(f".{out.name}.part"), 0

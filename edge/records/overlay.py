@@ -1,4 +1,4 @@
-"""A contact sheet: pictures side by side with the defects drawn in."""
+"""Overlays: outlined defects on a picture, for the page, the stored pictures and the contact sheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,35 +11,35 @@ from bundle import Defect, Image, Manifest, Threshold, cropped
 from edge.part import View
 
 CELL_PX = 220
-"""Longer side of a picture on the sheet."""
+"""Longer side of a picture on the contact sheet."""
 CAPTION_PX = 22
 GAP_PX = 6
 COLUMNS = 8
 LINE_SHARE = 320
-"""A picture of so many pixels, or less, has lines one pixel wide; a larger one wider lines."""
+"""Longer side of a picture with lines of one pixel; lines grow in proportion."""
 PAGE_PX = 800
 """Longer side of a picture on the operator's page."""
 JPEG_QUALITY = 82
 """In percent."""
 PALETTE = ((230, 75, 60), (60, 160, 240), (250, 200, 40), (90, 210, 110), (200, 110, 230))
-"""RGB, one per class in channel order; used again from the start where there are more."""
+"""RGB, one per class in channel order, repeated for more classes."""
 
 
 @dataclass(frozen=True)
 class JudgedPicture:
-    """One frame for the sheet."""
+    """One frame with its outputs and decision."""
 
     pixels: Image
     masks: Image
-    """uint8 [C, h, w], as the engine gave them."""
+    """uint8 [C, h, w], the engine's output."""
     defects: tuple[Defect, ...]
     caption: str
 
 
 def draw_sheet(pictures: Sequence[JudgedPicture], thresholds: Sequence[Threshold]) -> Image:
-    """Draw up to any number of pictures into one RGB image, uint8 [H, W, 3].
+    """Draw a contact sheet as one RGB image, uint8 [H, W, 3].
 
-    The outline of each mask at its class's level is drawn in the class's colour, with the box of its defects.
+    Each mask is outlined at its class's level in the class's colour, with the boxes of its defects.
     """
     rows = max(1, -(-len(pictures) // COLUMNS))
     columns = max(1, min(COLUMNS, len(pictures)))
@@ -52,9 +52,9 @@ def draw_sheet(pictures: Sequence[JudgedPicture], thresholds: Sequence[Threshold
 
 
 def inspected(view: View, manifest: Manifest, longest_px: int | None = None) -> Image | None:
-    """Draw the part of a view's frame that was inspected, with its defects; RGB, None where there is no frame.
+    """Draw the inspected crop of a view's frame with its defects; RGB, None without a frame.
 
-    It has the frame's own size, or is shrunk until its longer side is `longest_px`.
+    In the frame's resolution, or shrunk to `longest_px` for the longer side.
     """
     if view.frame is None:
         return None
@@ -72,7 +72,7 @@ def inspected(view: View, manifest: Manifest, longest_px: int | None = None) -> 
 
 
 def view_jpeg(view: View, manifest: Manifest, longest_px: int = PAGE_PX) -> bytes | None:
-    """Encode a view with its outlined defects as JPEG; None where there is no frame."""
+    """Encode a view with its outlined defects as JPEG; None without a frame."""
     image = inspected(view, manifest, longest_px)
     if image is None:
         return None
@@ -84,7 +84,7 @@ def view_jpeg(view: View, manifest: Manifest, longest_px: int = PAGE_PX) -> byte
 
 
 def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple[int, int]) -> Image:
-    """Draw one picture with its defects at this size (width, height); RGB, uint8 [H, W, 3]."""
+    """Draw one picture with its defects, resized to (width, height); RGB, uint8 [H, W, 3]."""
     thick = max(1, max(size) // LINE_SHARE)
     image = picture.pixels if picture.pixels.ndim == 3 else cv2.cvtColor(picture.pixels, cv2.COLOR_GRAY2RGB)
     image = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""Pictures of parts on disk, written beside the line's work: they never hold up a verdict."""
+"""Picture store: writes pictures of parts to disk in a thread of its own, without delaying verdicts."""
 
 import logging
 import queue
@@ -23,21 +23,21 @@ from edge.wall_clock import SteadyClock
 log = logging.getLogger(__name__)
 
 RETRY_S = 5.0
-"""A disk that refused a picture is tried again after so long: half a picture each time is work, too."""
+"""Pause after a failed write before the next attempt."""
 SAY_S = 60.0
-"""Pictures that found no room in the queue are said at most this often."""
+"""Shortest interval of warnings about skipped pictures."""
 CLOSE_S = 5.0
-"""How long a stopping station waits for the pictures that are left."""
+"""Longest wait for queued pictures when the station stops."""
 GIB = 2**30
 ALARM = "pictures"
-"""Name of the alarm that the disk takes none."""
+"""Name of the alarm for a disk that refuses pictures."""
 
 Order = tuple[Part, str, Manifest]
-"""A part, the rank of its pictures, the bundle in use."""
+"""Part, rank of its pictures, manifest of the bundle in use."""
 
 
 class PictureStore:
-    """Keeps each part's pictures as the settings ask; `offer` is for the thread that reports.
+    """Stores each part's pictures by the settings; `offer` is called by the reporter.
 
     A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as it came; beside it lies
     `.overlay.png`, the crop that was inspected with its defects drawn in, where there are any.
@@ -54,15 +54,15 @@ class PictureStore:
         clock: Clock = monotonic,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
-        """Look at what is there and start; `manifest` gives that of the bundle in use. A full disk is an alarm."""
+        """Scan the folder and start the thread; `manifest`: of the bundle in use. A full disk raises an alarm."""
         self.kept = 0
-        """Parts whose pictures are on disk."""
+        """Parts with pictures on disk."""
         self.skipped = 0
-        """Parts whose pictures found the queue full."""
+        """Parts whose pictures were skipped because the queue was full."""
         self.lost = 0
-        """Parts whose pictures the disk did not take."""
+        """Parts whose pictures could not be written."""
         self.refusal = ""
-        """Why the disk refuses pictures at present; empty while it takes them."""
+        """Error of the disk that refuses pictures; empty while it accepts them."""
         self._settings, self._records, self._manifest = settings, records, manifest
         self._alarms = alarms or Alarms()
         self._utc, self._clock = utc or SteadyClock(), clock
@@ -71,12 +71,12 @@ class PictureStore:
         limits = settings.keep_days, settings.keep_gib * GIB, settings.leave_free_gib * GIB
         self._retention = Retention(settings.folder, *limits, free, clock)
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
-        # A daemon, because a disk that hangs must not keep the station from ending.
+        # A daemon, because a hanging disk must not block the end of the station.
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
         self._thread.start()
 
     def offer(self, part: Part) -> None:
-        """Hand over a settled part; returns at once."""
+        """Queue the pictures of a settled part; returns at once."""
         rank = self._rank(part)
         if rank is None or all(view.frame is None for view in part.views):
             return
@@ -89,7 +89,7 @@ class PictureStore:
             self._say_skipped()
 
     def close(self) -> None:
-        """Write what is waiting, unless the disk takes too long."""
+        """Write the queued pictures, waiting at most `CLOSE_S` for the disk."""
         self._orders.put(None)
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
@@ -97,7 +97,7 @@ class PictureStore:
         self._say_skipped()
 
     def _rank(self, part: Part) -> str | None:
-        """The folder of the part's pictures, None if the settings do not ask for them."""
+        """Return the folder of the part's pictures; None if the settings skip them."""
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         if part.outcome.verdict is Verdict.OK:
@@ -126,7 +126,7 @@ class PictureStore:
                 self._keep(part, rank, manifest)
             except OSError as error:
                 self._refused(error)
-            except Exception:  # the outermost loop: one part's pictures are not worth those of all that follow
+            except Exception:  # the outermost loop: the next parts' pictures are still written
                 self.lost += 1
                 log.exception("pictures of part %d (row %d) could not be made", part.part_id, part.number)
             else:
@@ -179,5 +179,5 @@ class PictureStore:
 
 
 def overlay(view: View, manifest: Manifest) -> Image | None:
-    """Draw the defects into the part of the frame that was inspected, RGB; None where there is nothing to draw."""
+    """Draw the inspected crop with its defects, RGB; None without defects."""
     return inspected(view, manifest) if view.masks is not None and view.defects else None

@@ -1,4 +1,4 @@
-"""Which pictures go when there are too many: old ones, good ones first, rejects last."""
+"""Retention of pictures by age, size and free disk space: old days first, good parts before rejects."""
 
 import errno
 import os
@@ -11,24 +11,24 @@ from shutil import disk_usage
 from time import monotonic
 
 RANKS = ("good", "unsure", "reject")
-"""Folders within a day's folder, in the order in which their pictures go."""
+"""Folders of a day, in order of deletion."""
 AGE_EVERY_S = 3600.0
 """One day's pictures go by their age in this time, and none before the first has passed: a wall clock that is wrong for
 a moment costs no picture, one that stays wrong costs one day's an hour."""
 DRAFT = ".part"
-"""Ending of a file that is being written."""
+"""Suffix of an incomplete file."""
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that are free on the disk of a folder that exists."""
+    """Return the free bytes of the disk of an existing folder."""
     return disk_usage(folder).free
 
 
 class Retention:
-    """The pictures of a folder, `2026-05-04/reject/name.png`, held to an age, a size, and a rest of the disk.
+    """Limits the pictures of a folder, `2026-05-04/reject/name.png`, by age, total size and free disk space.
 
-    It looks into the folder once, when it is made; from then on it is told of each new picture. Files that are not
-    named like this are none of its business. Used by one thread.
+    The folder is scanned once, on construction; each new picture is registered with `add`. Other files are ignored.
+    Used by one thread.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Retention:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.bytes = 0
-        """What the pictures take up."""
+        """Return the total size of the pictures in bytes."""
         self.removed = 0
         self._folder, self._keep_days, self._keep_bytes = folder, keep_days, keep_bytes
         self._leave_free_bytes, self._free, self._clock = leave_free_bytes, free, clock
@@ -51,12 +51,12 @@ class Retention:
             self._find(path)
 
     def add(self, name: str, size: int) -> None:
-        """Take note of a new picture; `name` is its path in the folder."""
+        """Register a new picture; `name` is its path in the folder."""
         self._files[name.split("/")[1]].append((name, size))
         self.bytes += size
 
     def make_room(self, today: date) -> None:
-        """Remove what is too old or too much. Raises OSError if the disk is too full all the same, or refuses."""
+        """Remove pictures beyond the limits. Raises OSError if the disk is still too full, or refuses."""
         if self._clock() >= self._age_at:
             self._age_at = self._clock() + AGE_EVERY_S
             self._remove_oldest_day((today - timedelta(days=self._keep_days)).isoformat())
@@ -70,7 +70,7 @@ class Retention:
 
     def _find(self, path: Path) -> None:
         name = path.relative_to(self._folder).as_posix()
-        with suppress(OSError):  # it may be gone by now, or not ours to remove
+        with suppress(OSError):  # already removed, or owned by another user
             if path.name.endswith(DRAFT):
                 path.unlink()
             elif name.split("/")[1] in RANKS:
@@ -90,7 +90,7 @@ class Retention:
         name, size = file
         path = self._folder / name
         path.unlink(missing_ok=True)
-        self._files[rank].remove(file)  # quick: it is one of the first
+        self._files[rank].remove(file)  # fast: it is one of the first
         self.bytes -= size
         self.removed += 1
         with suppress(OSError):  # not empty yet

@@ -1,18 +1,18 @@
-"""A part as rows of the tables: one of `parts`, one of `views` for each frame, one of `defects` for each defect."""
+"""SQL statements for a part: one row of `parts`, one of `views` per frame, one of `defects` per defect."""
 
 from typing import Any
 
 from edge.part import Part, View
 
 STAGES = ("frame", "prepared", "inferred", "decided", "recorded", "sent", "acknowledged")
-"""Each has a column."""
+"""Stamps with a column of their own."""
 
 Statement = tuple[str, tuple[Any, ...]]
 """SQL with its values."""
 
 
 def statements_of(part: Part) -> list[Statement]:
-    """Return what writes the rows of a settled part."""
+    """Return the statements that insert the rows of a settled part."""
     outcome = part.outcome
     if outcome is None:
         raise ValueError(f"part {part.number} has no verdict yet")

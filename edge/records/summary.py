@@ -1,4 +1,4 @@
-"""What the records say, as tables."""
+"""Summary tables of the records."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ SPANS = (
     ("frame to result", "frame_us", "sent_us"),
     ("frame to acknowledgement", "frame_us", "acknowledged_us"),
 )
-"""Stages of a part: name, the stamp before, the stamp after."""
+"""Stages of a part: name, stamp of start, stamp of end."""
 STAMPS = ("frame_us", "prepared_us", "inferred_us", "decided_us", "sent_us", "acknowledged_us")
 LATEST = 100_000
 """Parts whose latency a report shows; those before them do not change what is to be done."""
@@ -95,5 +95,5 @@ def latencies_ms(path: Path, first: int = 1) -> dict[str, tuple[float, ...]]:
 
 
 def percentiles_ms(times_us: Sequence[float] | NDArray[np.float64]) -> tuple[float, ...]:
-    """Median, 95th, 99th percentile and worst of times in microseconds, in milliseconds."""
+    """Return median, 95th and 99th percentile and maximum in milliseconds of times in microseconds."""
     return tuple(float(value) for value in np.percentile(times_us, tuple(PERCENTILES.values())) / 1e3)

@@ -1,4 +1,4 @@
-"""Frames that nobody asked for, each an exposure of its own: of a camera in free run, or on a sensor's wire."""
+"""Frame numbering without trigger messages: each frame is an exposure, lost frames leave gaps."""
 
 from collections import deque
 from statistics import median
@@ -6,14 +6,13 @@ from statistics import median
 from edge.cameras.matching.trigger_matching import Answer, ArrivedFrame, TriggerMatching
 
 LEARNED = 15
-"""Intervals of which the middle one is the camera's period; until there are so many, no gap is found by time."""
+"""Intervals whose median is the camera's period; before that many, gaps are not detected by time."""
 
 
 class FrameNumbering(TriggerMatching):
-    """Numbers the frames as they come; where some were lost on the way, it leaves out as many numbers.
+    """Numbers frames in order of arrival and skips one number for each lost frame.
 
-    Lost frames show in the device's own count. `steady`: without one they show in the times of a camera that runs at
-    one rate.
+    Lost frames are detected by the device's frame counter; without one, and with a constant rate (`steady`), by time.
     """
 
     def __init__(self, timeout_s: float, steady: bool) -> None:
@@ -24,7 +23,7 @@ class FrameNumbering(TriggerMatching):
         self._intervals: deque[float] = deque(maxlen=LEARNED)
 
     def settle(self, now: float) -> list[Answer]:
-        """Give every frame its number."""
+        """Number every received frame."""
         answers = []
         while self._pictures:
             picture = self._pictures.popleft()
@@ -43,7 +42,7 @@ class FrameNumbering(TriggerMatching):
         if self._last is None:
             return 0
         if picture.number is not None and self._last.number is not None:
-            return max(0, picture.number - self._last.number - 1)  # below 0 where the count wraps or starts anew
+            return max(0, picture.number - self._last.number - 1)  # negative if the counter wraps or restarts
         return self._lost_by_time(picture.began - self._last.began) if self._steady else 0
 
     def _lost_by_time(self, interval: float) -> int:

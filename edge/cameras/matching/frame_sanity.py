@@ -1,4 +1,4 @@
-"""Frames that a broken camera or lamp sends: frozen, black or saturated."""
+"""Frame checks against a broken camera or lamp: frozen, black or saturated frames."""
 
 import zlib
 
@@ -9,9 +9,9 @@ from bundle import Image
 from edge.address import AddressOptions
 
 STEP = 4
-"""Brightness is judged on every fourth pixel of every fourth row: a sixteenth of the work, for a verdict on areas."""
+"""Brightness is measured on every fourth pixel of every fourth row, a sixteenth of the work."""
 BRIGHT_SHARE = 1e-3
-"""Hot pixels are fewer than this; a part under light has more."""
+"""Share of bright pixels: hot pixels are fewer, a lit part has more."""
 
 
 class FrameSanityOptions(AddressOptions):
@@ -30,14 +30,14 @@ class FrameSanityOptions(AddressOptions):
 
 
 class FrameSanity:
-    """Looks at every frame of one device, in their order; see `FrameSanityOptions` for the limits."""
+    """Checks every frame of one device in order; see `FrameSanityOptions` for the limits."""
 
     def __init__(self, frozen: bool, black: int, saturated: float) -> None:
         self._frozen, self._black, self._saturated = frozen, black, saturated
         self._last: int | None = None
 
     def check(self, pixels: Image) -> str:
-        """Say what is wrong with this frame: found, expected, what to do; empty if nothing is."""
+        """Return the problem of this frame (found, expected, what to do); empty if there is none."""
         before, self._last = self._last, zlib.crc32(np.ascontiguousarray(pixels).data)
         sample = pixels[::STEP, ::STEP]
         above = float(np.mean(sample > self._black))
@@ -53,5 +53,5 @@ class FrameSanity:
                 "check lamp and exposure"
             )
         if self._frozen and before == self._last:
-            return "found the very picture of the frame before, expected some noise between them; restart the camera"
+            return "found a frame identical to the one before, expected sensor noise between them; restart the camera"
         return ""

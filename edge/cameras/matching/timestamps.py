@@ -1,27 +1,27 @@
-"""When a frame was begun, told by this computer's clock."""
+"""Start of exposure on this computer's clock, from the device's timestamps."""
 
 from collections import deque
 
 WINDOW_S = 10.0
-"""Clocks differ by up to 1e-4, so over this window by at most 1 ms."""
+"""Clock drift is up to 1e-4, so at most 1 ms over this window."""
 
 
 class DeviceClock:
-    """Translates the stamps of a device's own clock.
+    """Converts timestamps of a device's clock to this computer's clock.
 
-    The frame that came through quickest shows how the two clocks stand: no frame can arrive before it is taken. A frame
-    that something held up therefore does not pass for a fresh one. Without stamps only the arrival is known, and a
-    frame that is held up for longer than `latency_s` looks younger than it is.
+    The offset of the clocks is the smallest difference between arrival and timestamp within a window, so a delayed
+    frame keeps its true time. Without timestamps only the arrival is known: a frame that is delayed by more than
+    `latency_s` appears newer than it is.
     """
 
     def __init__(self, latency_s: float) -> None:
         self._latency_s = latency_s
         self._leads: deque[tuple[float, float]] = (
             deque()
-        )  # (arrived, lead), both rising: the smallest lead is the first
+        )  # (arrived, lead), both increasing: the first has the smallest lead
 
     def began(self, stamp: float | None, arrived: float) -> float:
-        """Return the earliest moment at which this frame's exposure can have begun, given that `latency_s` is true."""
+        """Return the earliest possible start of this frame's exposure, if `latency_s` is correct."""
         if stamp is None:
             return arrived - self._latency_s
         lead = arrived - stamp

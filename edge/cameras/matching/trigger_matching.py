@@ -1,6 +1,6 @@
-"""Which frame is the picture of which exposure: one rule for each way of triggering, no threads, no clock of its own.
+"""Matching of frames to exposures, one rule for each trigger mode; without threads or clock.
 
-A frame is given to one exposure or to none. Where the rule leaves a doubt, the exposure gets a problem instead.
+A frame is matched to one exposure or to none. An ambiguous match gives the exposure a problem and no frame.
 """
 
 from abc import ABC, abstractmethod
@@ -11,75 +11,75 @@ from bundle import Image
 from edge.cameras.device import DeviceOptions
 
 MISSES = 3
-"""A camera on a sensor's wire that leaves so many exposures in a row without a frame is restarted."""
+"""Hardware trigger: the device is restarted after this number of consecutive exposures without a frame."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArrivedFrame:
-    """A frame that has arrived, or the reason why there is none."""
+    """An arrived frame, or the reason for a missing one."""
 
     pixels: Image | None
     began: float = 0.0
-    """When its exposure began, in seconds of the camera's clock; see `DeviceClock`."""
+    """Start of exposure in seconds of the camera's clock; see `DeviceClock`."""
     arrived: float = 0.0
     problem: str = ""
     number: int | None = None
-    """The device's own count of it, if it has one."""
+    """Frame counter of the device; None if it has none."""
 
 
 @dataclass(frozen=True)
 class PendingExposure:
-    """An exposure that waits for its frame."""
+    """An exposure without a frame yet."""
 
     exposure: int
     at: float
-    """When its part came, as far as that is known."""
+    """Arrival of its part: the time of the request minus `age_s`."""
     age_s: float | None = 0.0
-    """For how long it was there when the exposure was asked for; None if nobody knows."""
+    """Time from the part's arrival to the request; None if unknown."""
 
 
 Answer = tuple[int, ArrivedFrame]
 
 
 class TriggerMatching(ABC):
-    """Takes exposures and frames in the order of their times, answers the exposures in their order."""
+    """Takes exposures and frames in order of time, returns results in order of the exposures."""
 
     def __init__(self, timeout_s: float) -> None:
         self.fault = ""
-        """Why the device has to be restarted: from now on frames can no longer be told apart."""
+        """Reason to restart the device, because frames can no longer be matched; empty if there is none."""
         self.unclaimed = 0
-        """Frames that nobody asked for."""
+        """Frames without an exposure."""
         self._timeout_s = timeout_s
         self._claims: deque[PendingExposure] = deque()
         self._pictures: deque[ArrivedFrame] = deque()
 
     def expose(self, exposure: int, at: float, age_s: float | None = 0.0) -> None:
-        """Note an exposure that is asked for now, `at`, of a part that has been there for `age_s`."""
+        """Add an exposure requested at time `at`, of a part that arrived `age_s` seconds before."""
         self._claims.append(PendingExposure(exposure, at - (age_s or 0.0), age_s))
 
     def add(self, picture: ArrivedFrame) -> None:
-        """Note a frame."""
+        """Add a frame."""
         self._pictures.append(picture)
 
     @property
     def idle(self) -> bool:
-        """Whether no frame can come before the next exposure."""
+        """Whether no frame is expected before the next exposure."""
         return False
 
     def due(self) -> bool:
-        """Whether a trigger is to be sent now."""
+        """Whether a software trigger must be sent now."""
         return False
 
     def sent(self, at: float) -> None:
-        """Note that the trigger has been sent."""
+        """Record the time at which the trigger was sent."""
         raise NotImplementedError(f"{type(self).__name__} sends no triggers")
 
     @abstractmethod
     def settle(self, now: float) -> list[Answer]:
-        """Answer the exposures that are decided."""
+        """Return the results of the exposures that are decided."""
 
     def abandon(self) -> list[int]:
-        """Forget all frames, return the exposures that got none; the device is about to be restarted."""
+        """Drop all frames before a restart of the device; returns the exposures without one."""
         exposures = [claim.exposure for claim in self._claims]
         self._claims.clear()
         self._pictures.clear()
@@ -94,9 +94,9 @@ class TriggerMatching(ABC):
 
 
 class FreeRunMatching(TriggerMatching):
-    """The first frame whose exposure began after the exposure was asked for; no frame serves twice.
+    """Free run: the first frame whose exposure began after the request; each frame is used once.
 
-    A part that had been there for longer than `late_s` has moved on and gets none.
+    A part that arrived more than `late_s` before the request gets no frame.
     """
 
     def __init__(self, timeout_s: float, late_s: float) -> None:
@@ -104,7 +104,7 @@ class FreeRunMatching(TriggerMatching):
         self._late_s = late_s
 
     def settle(self, now: float) -> list[Answer]:
-        """Answer the exposures that are decided."""
+        """Return the results of the exposures that are decided."""
         answers = []
         while self._claims:
             claim = self._claims[0]
@@ -128,13 +128,13 @@ class FreeRunMatching(TriggerMatching):
 
 
 class HardwareTriggerMatching(TriggerMatching):
-    """The one frame that began within `window_s` of the PLC's message, if it is nobody else's.
+    """Hardware trigger: the only frame that began within `window_s` of the trigger message.
 
-    It is handed over when its window is past, so that no later message can claim it. A frame without a message is a
-    sign that its message is late; late by just the time between two parts, it would claim the next part's frame. So no
-    message is believed for a while after such a frame, or after the device was opened again, as frames were missed:
-    for `late_s`, in which the line may repeat what was damaged, where messages do not say how old they are, else for
-    `timeout_s`, as they may still have been held up in this computer.
+    The match is final when the window has passed, so that no later message can match the same frame. A frame without
+    a message means that its message is late; delayed by exactly the time between two parts, the message would match
+    the next part's frame. Messages are therefore rejected for some time after such a frame, and after a reconnect,
+    when frames were missed: for `late_s` if messages have no age, because the link repeats damaged ones; otherwise for
+    `timeout_s`, because messages may be delayed within this computer.
     """
 
     def __init__(self, timeout_s: float, window_s: float, late_s: float) -> None:
@@ -147,7 +147,7 @@ class HardwareTriggerMatching(TriggerMatching):
         self._misses = 0
 
     def settle(self, now: float) -> list[Answer]:
-        """Answer the exposures that are decided."""
+        """Return the results of the exposures that are decided."""
         if self._reopened:
             self._reopened, self._doubtful_from = False, now
         answers = []
@@ -160,7 +160,7 @@ class HardwareTriggerMatching(TriggerMatching):
         return answers
 
     def abandon(self) -> list[int]:
-        """Forget all frames, return the exposures that got none; the device is about to be restarted."""
+        """Drop all frames before a restart of the device; returns the exposures without one."""
         self._misses, self._reopened = 0, True
         return super().abandon()
 
@@ -198,7 +198,7 @@ class HardwareTriggerMatching(TriggerMatching):
         )
 
     def _miss(self, claim: PendingExposure) -> ArrivedFrame:
-        self._misses += (claim.age_s or 0.0) <= self._window_s  # a late message is not the camera's fault
+        self._misses += (claim.age_s or 0.0) <= self._window_s  # a late message does not count against the camera
         if self._misses >= MISSES:
             self.fault = f"found no frame for {MISSES} triggers in a row, expected one for each"
         apart = "none at all" if self._stray is None else f"the last one {(self._stray.began - claim.at) * 1e3:+.0f} ms"
@@ -209,7 +209,7 @@ class HardwareTriggerMatching(TriggerMatching):
         )
 
     def _drop_strays(self, now: float) -> None:
-        """Drop what no exposure can claim any more."""
+        """Drop frames that no exposure can match any more."""
         while self._pictures:
             picture = self._pictures[0]
             wanted = any(self._within(picture, claim.at) for claim in self._claims)
@@ -221,10 +221,10 @@ class HardwareTriggerMatching(TriggerMatching):
 
 
 class SoftwareTriggerMatching(TriggerMatching):
-    """The frame that follows the trigger; the next trigger is sent when that frame is here.
+    """Software trigger: the frame that follows the trigger; the next trigger is sent after it has arrived.
 
-    After a trigger without a frame, or a frame without a trigger, nothing tells the next frame from a late one, so the
-    device has to be restarted.
+    After a trigger without a frame, or a frame without a trigger, the next frame cannot be told from a late one, so
+    the device is restarted.
     """
 
     def __init__(self, timeout_s: float, late_s: float) -> None:
@@ -234,19 +234,19 @@ class SoftwareTriggerMatching(TriggerMatching):
 
     @property
     def idle(self) -> bool:
-        """Whether no frame can come before the next exposure."""
+        """Whether no frame is expected before the next exposure."""
         return not self._claims
 
     def due(self) -> bool:
-        """Whether a trigger is to be sent now."""
+        """Whether a software trigger must be sent now."""
         return bool(self._claims) and self._sent is None and (self._claims[0].age_s or 0.0) <= self._late_s
 
     def sent(self, at: float) -> None:
-        """Note that the trigger has been sent."""
+        """Record the time at which the trigger was sent."""
         self._sent = at
 
     def add(self, picture: ArrivedFrame) -> None:
-        """Note a frame."""
+        """Add a frame."""
         if self._sent is None or self._pictures:
             self.unclaimed += 1
             self.fault = "found a frame without a trigger, expected none; check that nothing else triggers the camera"
@@ -254,7 +254,7 @@ class SoftwareTriggerMatching(TriggerMatching):
             super().add(picture)
 
     def settle(self, now: float) -> list[Answer]:
-        """Answer the exposures that are decided; those that wait for too long to be triggered are."""
+        """Return the results of the exposures that are decided, including those that waited too long for a trigger."""
         answers = self._settle_sent(now)
         while self._sent is None and self._claims and now - self._claims[0].at > self._late_s:
             late = (
@@ -265,7 +265,7 @@ class SoftwareTriggerMatching(TriggerMatching):
         return answers
 
     def abandon(self) -> list[int]:
-        """Forget all frames, return the exposures that got none; the device is about to be restarted."""
+        """Drop all frames before a restart of the device; returns the exposures without one."""
         self._sent = None
         return super().abandon()
 
@@ -284,7 +284,7 @@ class SoftwareTriggerMatching(TriggerMatching):
 
 
 def choose_matching(options: DeviceOptions) -> TriggerMatching:
-    """Choose the rule for the way a camera is triggered."""
+    """Choose the matching rule of a trigger mode."""
     timeout_s, window_s, late_s = options.frame_timeout_ms / 1e3, options.window_ms / 1e3, options.late_ms / 1e3
     if options.trigger == "software":
         return SoftwareTriggerMatching(timeout_s, window_s)

@@ -1,8 +1,8 @@
-"""TensorRT: build a plan, load it, run it. The only file that imports it, as `tensorrt` or `tensorrt_rtx`.
+"""TensorRT calls: build, load and run a plan. The only file that imports `tensorrt` or `tensorrt_rtx`.
 
-One code path for TensorRT 10.3 to 11 and TensorRT for RTX, written to the calls that all of them have; the switches
-between them stand in `_configured` and `_measured`. A test holds every name used here against the real bindings of
-each, going by the variables' names: `builder`, `config`, `engine`, `context` and so on are always TensorRT's objects.
+One code path for TensorRT 10.3 to 11 and TensorRT for RTX, with calls that all of them have; version switches are in
+`_configured` and `_measured`. A test compares every name used here with the real bindings of each version by the names
+of the variables: `builder`, `config`, `engine`, `context` and so on are always TensorRT objects.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from edge.engines.tensorrt_.plan_key import ANY_GPU, BuildOptions, Edition, Plan
 from edge.errors import DeviceError, EngineError, EngineMissing, PlanRefused
 
 Progress = Callable[[str, int, int], None]
-"""Called while building: phase, steps done, steps in all."""
+"""Progress callback of a build: phase, finished steps, total steps."""
 
 INSTALL = {
     "tensorrt": "on a Jetson: sudo apt install python3-libnvinfer, and a virtual environment that sees it",
@@ -28,7 +28,7 @@ INSTALL = {
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build."""
+    """Inputs of one plan build."""
 
     model: bytes
     """The ONNX file."""
@@ -37,11 +37,11 @@ class BuildRequest:
     batch: int
     options: BuildOptions
     ahead: bool = False
-    """Whether the GPU is elsewhere."""
+    """Whether the plan is built for a GPU of another machine."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the input, with the batch."""
+        """Shape of the input, with the batch."""
         spec = self.manifest.input
         return self.batch, spec.channels, spec.height, spec.width
 
@@ -68,16 +68,16 @@ class TensorRt:
         self._words = _listener(trt)
 
     def target(self, gpu: str, compute_capability: str) -> PlanTarget:
-        """What a plan for this GPU is kept under: TensorRT for RTX builds for all GPUs of a compute capability."""
+        """Target of a plan for this GPU; a plan of TensorRT for RTX fits every GPU of a compute capability."""
         return PlanTarget(gpu=gpu if self.edition == "tensorrt" else ANY_GPU, compute_capability=compute_capability)
 
     def build(
         self, request: BuildRequest, log: IO[str], timings: bytes | None, progress: Progress
     ) -> tuple[bytes, bytes | None, float]:
-        """Build a plan; minutes on a Jetson.
+        """Build a plan; takes minutes on a Jetson.
 
-        log: everything TensorRT says. timings: its measurements of kernels from an earlier build, if any.
-        Returns the plan, the timings with those of this build, and the seconds it took. Raises EngineError.
+        log: receives the messages of TensorRT. timings: timing cache of an earlier build, if any.
+        Returns the plan, the updated timing cache and the build time in seconds. Raises EngineError.
         """
         trt, start = self._trt, perf_counter()
         self._words.log_to(log)
@@ -94,7 +94,7 @@ class TensorRt:
             self._words.log_to(None)
 
     def load(self, plan: bytes, manifest: Manifest, batch: int) -> "PlanNetwork":
-        """Load a plan on the GPU whose context is current. Raises PlanRefused if TensorRT does not take it."""
+        """Load a plan on the GPU of the current context. Raises PlanRefused if TensorRT rejects it."""
         trt = self._trt
         runtime = trt.Runtime(self._words)
         engine = runtime.deserialize_cuda_engine(plan)
@@ -104,7 +104,7 @@ class TensorRt:
         return PlanNetwork(self, runtime, engine, manifest, batch)
 
     def failed(self, what: str) -> DeviceError:
-        """A call that answered no."""
+        """Return the DeviceError of a failed TensorRT call."""
         return DeviceError(
             f"{self.version}: could not {what} ({self._words.trouble()}); is the GPU's memory full? See dmesg"
         )
@@ -129,20 +129,20 @@ class TensorRt:
             self._aim(config, request)
         else:
             timing_cache = config.create_timing_cache(timings or b"")
-            config.set_timing_cache(timing_cache, False)  # false: one of another device is refused, not misread
+            config.set_timing_cache(timing_cache, False)  # false: a timing cache of another device is rejected
         return config
 
     def _measured(self, config: Any) -> bytes | None:
-        """The timings with those of this build; TensorRT for RTX, whose GPU may be elsewhere, has none."""
+        """Return the updated timing cache; TensorRT for RTX has none."""
         if self.edition == "tensorrt_rtx":
             return None
         timing_cache = config.get_timing_cache()
         return bytes(timing_cache.serialize())
 
     def _aim(self, config: Any, request: BuildRequest) -> None:
-        """Tell TensorRT for RTX which GPU to build for; TensorRT itself builds for the one that it runs on.
+        """Set the target GPU of TensorRT for RTX; TensorRT itself builds for the GPU that it runs on.
 
-        A GPU that is here may be one that has no name there: then TensorRT says whether it builds for it.
+        A GPU of this machine may have no name in TensorRT; then TensorRT decides whether it can build for it.
         """
         trt, architecture = self._trt, request.target.architecture
         known = trt.ComputeCapability.__members__
@@ -171,7 +171,7 @@ class PlanNetwork:
         self._tensorrt, self._runtime, self._engine = tensorrt, runtime, engine
 
     def make_context(self) -> "PlanContext":
-        """Make a context with its own activations. Raises DeviceError if memory does not suffice."""
+        """Create an execution context with its own activations. Raises DeviceError if memory is short."""
         context = self._engine.create_execution_context()
         if context is None:
             raise self._tensorrt.failed("make an execution context")
@@ -180,32 +180,32 @@ class PlanNetwork:
         return PlanContext(self._tensorrt, context)
 
     def close(self) -> None:
-        """Free the plan, in the order in which TensorRT wants it."""
+        """Free the plan in the order that TensorRT requires."""
         del self._engine
         del self._runtime
 
 
 class PlanContext:
-    """A plan ready to run on one stream at a time; see `Context`."""
+    """An execution context, used on one stream at a time; see `Context`."""
 
     def __init__(self, tensorrt: TensorRt, context: Any) -> None:
         self._tensorrt, self._context = tensorrt, context
 
     def bind(self, tensor: str, memory: Memory) -> None:
-        """Say where a tensor lies. Raises DeviceError."""
+        """Set the address of a tensor. Raises DeviceError."""
         context = self._context
         if not context.set_tensor_address(tensor, int(memory)):
             raise self._tensorrt.failed(f"bind {tensor}")
 
     def enqueue(self, stream: Stream) -> None:
-        """Queue one run. Raises DeviceError."""
+        """Enqueue one run. Raises DeviceError."""
         context = self._context
         if not context.execute_async_v3(int(stream.handle)):
             raise self._tensorrt.failed("queue the network")
 
 
 def _check_tensors(trt: Any, engine: Any, manifest: Manifest) -> None:
-    """Raise PlanRefused unless the engine's tensors are the manifest's; the buffers are made by the manifest."""
+    """Raise PlanRefused unless the plan's tensors match the manifest, from which the buffers are allocated."""
     spec, cells, classes = manifest.input, manifest.masks, len(manifest.classes)
     expected = {
         "frames": (trt.uint8, (spec.channels, spec.height, spec.width)),
@@ -219,7 +219,7 @@ def _check_tensors(trt: Any, engine: Any, manifest: Manifest) -> None:
 
 
 def _listener(trt: Any) -> Any:
-    """TensorRT's logger of this process: keeps the last error, writes everything to a log while there is one."""
+    """Logger of TensorRT for this process: keeps the last error, writes every message to an open log."""
 
     class Words(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -243,7 +243,7 @@ def _listener(trt: Any) -> Any:
 
 
 def _monitor(trt: Any, progress: Progress) -> Any:
-    """TensorRT's progress monitor that reports its outermost phase."""
+    """Progress monitor of TensorRT that reports the outermost phase."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Opening a bundle on a GPU: the plan found or built, the kernel compiled, both held against the golden frames."""
+"""Open a bundle on a GPU: find or build the plan, compile the kernel, check both on the golden frames."""
 
 import hashlib
 import logging
@@ -28,12 +28,12 @@ DEFAULTS = BuildOptions()
 
 
 def _no_progress(phase: str, done: int, steps: int) -> None:
-    """No progress."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True)
 class PlanBuilder:
-    """Where plans come from: the cache first, TensorRT if it has none."""
+    """Source of plans: the plan cache, or a TensorRT build on a cache miss."""
 
     tensorrt: TensorRt
     target: PlanTarget
@@ -41,26 +41,26 @@ class PlanBuilder:
     progress: Progress = _no_progress
     say: Callable[[str], None] = log.info
     ahead: bool = False
-    """Whether the GPU is elsewhere."""
+    """Whether the plans are for a GPU of another machine."""
 
     def plan(self, bundle: Bundle, batch: int) -> tuple[bytes, bool]:
-        """A plan for the bundle, with whether it has been built just now; the reason is said."""
+        """Return the plan of a bundle and whether it was built now; the reason of a build is logged."""
         cache, key = PlanCache.of(bundle), self.key(bundle, batch)
         found, reason = cache.find(key)
         if found is not None:
-            self.say(f"{bundle.manifest.name}: engine found, {cache.path(key, 'plan')}")
+            self.say(f"{bundle.manifest.name}: plan found, {cache.path(key, 'plan')}")
             return found, False
-        self.say(f"{bundle.manifest.name}: building an engine, because: {reason}")
+        self.say(f"{bundle.manifest.name}: building a plan, because: {reason}")
         return self._build(bundle, cache, key), True
 
     def discard_plan(self, bundle: Bundle, batch: int, reason: str) -> None:
-        """Remove the plan that `plan` gave, for a reason that is said."""
+        """Remove the cached plan of a bundle; the reason is logged."""
         key = self.key(bundle, batch)
         PlanCache.of(bundle).discard(key)
-        self.say(f"{bundle.manifest.name}: engine {key.name} thrown away, because: {reason}")
+        self.say(f"{bundle.manifest.name}: plan {key.name} discarded, because: {reason}")
 
     def key(self, bundle: Bundle, batch: int) -> PlanKey:
-        """What the bundle's plan is kept under."""
+        """Return the cache key of the bundle's plan."""
         return PlanKey(
             onnx_sha256=hashlib.sha256(bundle.model.read_bytes()).hexdigest(),
             tensorrt=self.tensorrt.version,
@@ -78,7 +78,7 @@ class PlanBuilder:
             try:
                 plan, measured, seconds = self.tensorrt.build(request, words, cache.read(timings), self.progress)
             except EngineError as error:
-                raise EngineError(f"{error}; TensorRT's own words are in {words.name}") from None
+                raise EngineError(f"{error}; see the messages of TensorRT in {words.name}") from None
         cache.store(make_entry(key, bundle, plan, seconds), plan)
         if measured is not None:
             cache.write(timings, measured)
@@ -93,7 +93,7 @@ def ahead_of_time_builder(
     progress: Progress = _no_progress,
     say: Callable[[str], None] = log.info,
 ) -> PlanBuilder:
-    """A builder for GPUs that are elsewhere, of an architecture such as sm_86. Raises EngineError."""
+    """Return a builder for GPUs of another machine, of an architecture such as sm_86. Raises EngineError."""
     digits = re.fullmatch(r"sm_(\d+)(\d)", architecture)
     if digits is None:
         raise EngineError(f"architecture: found {architecture!r}, expected one such as sm_86")
@@ -104,7 +104,7 @@ def ahead_of_time_builder(
 
 
 def build_ahead(bundle: Bundle, builder: PlanBuilder, batch: int = 1) -> None:
-    """Put a plan with its kernel into the cache for a GPU that is elsewhere; its golden frames are checked there."""
+    """Build plan and kernel for a GPU of another machine into the cache; the golden frames are checked there."""
     builder.plan(bundle, batch)
     cubin(builder.target.architecture, PlanCache.of(bundle))
 
@@ -117,7 +117,7 @@ def open_on_gpu(
     progress: Progress = _no_progress,
     say: Callable[[str], None] = log.info,
 ) -> StreamEngine:
-    """Open a bundle on this machine's GPU; see `open_checked`. Raises EngineError if there is none."""
+    """Open a bundle on this machine's GPU; see `open_checked`. Raises EngineMissing if there is none."""
     ask_driver()
     tensorrt = open_tensorrt(edition)
     device = CudaDriver()
@@ -143,10 +143,10 @@ def open_checked(
     batch: int = 1,
     clock: launching.Clock = perf_counter,
 ) -> StreamEngine:
-    """Open a bundle's plan, hold it against the golden frames and launch it in the faster way.
+    """Open a bundle's plan, check it on the golden frames, choose the faster launch mode.
 
-    A plan out of the cache that TensorRT refuses, or that answers otherwise, is thrown away and built once more.
-    Raises EngineError or GoldenMismatch; then no such plan is left.
+    A cached plan that TensorRT rejects, or that fails the check, is discarded and rebuilt once.
+    Raises EngineError or GoldenMismatch; then the plan is removed from the cache.
     """
     engine = _agreeing(bundle, builder, make_driver, batch)
     with ExitStack() as opened:
@@ -160,7 +160,7 @@ def _agreeing(bundle: Bundle, builder: PlanBuilder, make_driver: Callable[[], Dr
     with ExitStack() as opened:
         driver = make_driver()
         opened.callback(driver.close)
-        with driver.current():  # TensorRT measures its kernels there
+        with driver.current():  # TensorRT measures its kernels in this context
             plan, fresh = builder.plan(bundle, batch)
         kernel = cubin(builder.target.architecture, PlanCache.of(bundle))
         opened.pop_all()  # the engine closes the driver
@@ -171,11 +171,11 @@ def _agreeing(bundle: Bundle, builder: PlanBuilder, make_driver: Callable[[], Dr
         builder.discard_plan(bundle, batch, str(error))
         if fresh:
             raise
-    return _agreeing(bundle, builder, make_driver, batch)  # there is none now, so it is built
+    return _agreeing(bundle, builder, make_driver, batch)  # the cache is empty now, so the plan is built
 
 
 def _checked(bundle: Bundle, engine: StreamEngine) -> StreamEngine:
-    """Hold network and kernel against the golden frames; closes an engine that fails."""
+    """Check network and kernel on the golden frames; closes an engine that fails."""
     try:
         bundle.check(engine.infer)
         for frame in bundle.golden.frames:
@@ -192,5 +192,5 @@ def _checked(bundle: Bundle, engine: StreamEngine) -> StreamEngine:
 
 
 def largest_gap(one: Image, other: Image) -> int:
-    """The largest difference of two images of the same shape, in grey levels."""
+    """Return the largest difference of two images of the same shape, in grey levels."""
     return int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max())

@@ -1,4 +1,4 @@
-"""CUDA graphs through the driver's own library, since pycuda has no calls for them."""
+"""CUDA graphs through the driver library, because pycuda has no calls for them."""
 
 import ctypes
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from contextlib import ExitStack
 from edge.errors import CaptureRefused, DeviceError
 
 THREAD_LOCAL = 1
-"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL of cuda.h: what other threads do cannot spoil the capture."""
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL of cuda.h: calls of other threads cannot invalidate the capture."""
 
 REFUSALS = frozenset({801, *range(900, 909)})
-"""CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_STREAM_CAPTURE_*: this work cannot be captured; the device is well."""
+"""CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_STREAM_CAPTURE_*: the work cannot be captured; the device is intact."""
 
 
 class GraphCalls:
-    """The calls for CUDA graphs that the engine makes, each checked; see `Driver.capture`."""
+    """Checked calls for CUDA graphs; see `Driver.capture`."""
 
     def __init__(self, device: str, library: ctypes.CDLL) -> None:
         self._device, self._library = device, library
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """Capture what `work` queues on a stream, given as its CUstream; the CUgraphExec."""
+        """Capture the work that `work` enqueues on a stream (CUstream); returns the CUgraphExec."""
         on, captured = ctypes.c_void_p(stream), ctypes.c_void_p()
         self._check("begin a capture", self._call("cuStreamBeginCapture_v2", on, THREAD_LOCAL))
         with ExitStack() as held:
@@ -29,7 +29,7 @@ class GraphCalls:
                 work()
             except DeviceError as error:
                 raise CaptureRefused(str(error)) from None
-            finally:  # whatever happened, the stream has to leave the capture
+            finally:  # the stream must leave capture mode after any error
                 ended = self._call("cuStreamEndCapture", on, ctypes.byref(captured))
             self._check("end a capture", ended)
             made = ctypes.c_void_p()
@@ -38,7 +38,7 @@ class GraphCalls:
             return int(made.value or 0)
 
     def launch(self, graph: int, stream: int) -> None:
-        """Queue all that was captured."""
+        """Enqueue the captured work."""
         launched = self._call("cuGraphLaunch", ctypes.c_void_p(graph), ctypes.c_void_p(stream))
         self._check("launch a graph", launched)
 
@@ -47,7 +47,7 @@ class GraphCalls:
         self._check("free a graph", self._call("cuGraphExecDestroy", ctypes.c_void_p(graph)))
 
     def _destroy(self, captured: ctypes.c_void_p) -> None:
-        """Free the CUgraph, which is needed no more once the CUgraphExec is made."""
+        """Free the CUgraph, which is not needed after the CUgraphExec is instantiated."""
         if captured.value:
             self._check("free what was captured", self._call("cuGraphDestroy", captured))
 
@@ -58,7 +58,7 @@ class GraphCalls:
         return int(function(*arguments))
 
     def _check(self, what: str, result: int) -> None:
-        """Raise CaptureRefused or DeviceError, by the number that a call answered with."""
+        """Raise CaptureRefused or DeviceError by the result code of a call."""
         if not result:
             return
         said = ctypes.c_char_p()

@@ -1,4 +1,4 @@
-"""The CUDA calls that the engine makes, as a contract; implemented by `pycuda_driver`."""
+"""The contract of the CUDA calls of the engine; implemented by `pycuda_driver`."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,15 +9,15 @@ from bundle import Image
 Memory = SupportsInt
 """Device memory; as an int, its address."""
 Event = Any
-"""A point on a stream."""
+"""A CUDA event."""
 Kernel = Any
 """A loaded kernel."""
 Graph = Any
-"""Captured work that is launched at once."""
+"""An instantiated CUDA graph."""
 
 
 class Stream(Protocol):
-    """A queue of work on the device, in order."""
+    """A CUDA stream."""
 
     @property
     def handle(self) -> int:
@@ -33,37 +33,37 @@ class Driver(Protocol):
     name: str
     """The device's name."""
     compute_capability: str
-    """Such as 8.7."""
+    """For example 8.7."""
 
     def current(self) -> AbstractContextManager[None]:
-        """Make the device's context that of the calling thread."""
+        """Make the device's context current in the calling thread."""
 
     def make_stream(self) -> Stream:
-        """Make a stream that does not wait for the default stream."""
+        """Create a stream that does not synchronise with the default stream."""
 
     def make_event(self) -> Event:
-        """Make an event; one that was never recorded counts as reached."""
+        """Create an event; an event that was never recorded counts as reached."""
 
     def allocate(self, nbytes: int) -> Memory:
         """Allocate device memory."""
 
     def free(self, memory: Memory) -> None:
-        """Free device memory, once what uses it is done."""
+        """Free device memory after all work that uses it has finished."""
 
     def allocate_pinned(self, nbytes: int) -> Image:
-        """Allocate page-locked host memory, uint8 [nbytes], which alone is copied while the host goes on."""
+        """Allocate page-locked host memory, uint8 [nbytes]; only this is copied asynchronously."""
 
     def free_pinned(self, pinned: Image) -> None:
-        """Free page-locked memory; no array may look into it any more."""
+        """Free page-locked memory; no array may refer to it."""
 
     def load_kernel(self, cubin: bytes, name: str, signature: str) -> Kernel:
-        """Load a kernel from a compiled module; signature: its arguments, as the struct module writes them."""
+        """Load a kernel from a compiled module; signature: its arguments in the format of the struct module."""
 
     def upload(self, memory: Memory, pinned: Image, stream: Stream) -> None:
-        """Queue a copy of page-locked memory to the device."""
+        """Enqueue a copy from page-locked memory to the device."""
 
     def download(self, pinned: Image, memory: Memory, stream: Stream) -> None:
-        """Queue a copy from the device to page-locked memory."""
+        """Enqueue a copy from the device to page-locked memory."""
 
     def launch(
         self,
@@ -73,31 +73,31 @@ class Driver(Protocol):
         arguments: tuple[int, ...],
         stream: Stream,
     ) -> None:
-        """Queue a kernel."""
+        """Enqueue a kernel."""
 
     def record(self, event: Event, stream: Stream) -> None:
-        """Queue an event, reached once everything before it on the stream is done."""
+        """Enqueue an event, reached when all earlier work of the stream has finished."""
 
     def wait_for(self, event: Event, stream: Stream) -> None:
-        """Let what comes after on the stream wait for an event of another one."""
+        """Make later work of the stream wait for an event of another stream."""
 
     def synchronize(self, event: Event) -> None:
-        """Block until the event is reached, with errors of anything queued before it."""
+        """Block until the event is reached; raises the errors of all work enqueued before it."""
 
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
-        """Note what `work` queues on a stream, none of which is done now; it may not wait for anything.
+        """Capture the work that `work` enqueues on a stream, without running it; it must not synchronise.
 
-        Raises CaptureRefused if it cannot be captured, with the stream as before.
+        Raises CaptureRefused if it cannot be captured; the stream is unchanged.
         """
 
     def launch_graph(self, graph: Graph, stream: Stream) -> None:
-        """Queue everything that was captured, with the addresses of then."""
+        """Enqueue the captured work, with the addresses at capture time."""
 
     def free_graph(self, graph: Graph) -> None:
-        """Free captured work, once its last launch is done."""
+        """Free a graph after its last launch has finished."""
 
     def free_memory(self) -> int:
-        """Bytes of device memory that nobody has allocated."""
+        """Return the bytes of free device memory."""
 
     def close(self) -> None:
-        """Give the context back; streams, events and memory are freed already."""
+        """Release the context, after streams, events and memory."""

@@ -1,4 +1,4 @@
-"""The engine on a CUDA device: two slots take turns, so that the copies of one overlap the compute of the other."""
+"""The TensorRT engine: two slots alternate, so that the copies of one batch overlap the compute of the other."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,16 +24,16 @@ class Network(Protocol):
     batch: int
 
     def make_context(self) -> Context:
-        """Make a context with its own activations; contexts run side by side."""
+        """Create an execution context with its own activations; contexts run concurrently."""
 
     def close(self) -> None:
         """Free the plan, after its contexts."""
 
 
 class StreamEngine(Engine):
-    """Runs a network on a device, in order of beginning. After a DeviceError it stays down.
+    """Runs a network on a CUDA device, batches in order. After a DeviceError every call fails.
 
-    driver: the engine's own from here on, closed with it. load: loads the plan on it, which is closed with it too.
+    driver: owned and closed by the engine. load: loads the plan, also closed by the engine.
     """
 
     slots = SLOTS
@@ -42,7 +42,7 @@ class StreamEngine(Engine):
         super().__init__(manifest, driver.name)
         self._driver = driver
         self._down: str | None = None
-        """The error that put the engine out of action."""
+        """The first DeviceError; None while the engine works."""
         self._idle: deque[Slot] = deque()
         self._last: Slot | None = None
         self._held = ExitStack()
@@ -54,7 +54,7 @@ class StreamEngine(Engine):
             raise
 
     def begin(self, frames: Sequence[Image]) -> Pending:
-        """Start on at most one batch of frames; the preprocessing is the device's. See `Engine.begin`."""
+        """Start one batch of frames, preprocessed on the device. See `Engine.begin`."""
         if not 1 <= len(frames) <= self._batch:
             raise EngineError(
                 f"{self.description}: found {len(frames)} frames at a time, expected 1 to {self._batch}; "
@@ -63,16 +63,16 @@ class StreamEngine(Engine):
         return self._begin(lambda slot: slot.send_frames(frames), len(frames))
 
     def prepare(self, frame: Image) -> Image:
-        """The network's input, uint8 [C, H, W], as the kernel makes it of a frame; to hold it against `preprocess`."""
+        """Return the kernel's output for a frame, uint8 [C, H, W], to compare it with `preprocess`."""
         with self._on_device():
             slot = self._free_slot()
             slot.send_frames([frame])
             return np.array(slot.fetch_inputs(1)[0])
 
     def capture(self) -> None:
-        """Launch the network as a CUDA graph from here on. Raises CaptureRefused; then it is launched as before.
+        """Launch the network as a CUDA graph from now on. Raises CaptureRefused; then the launch mode is unchanged.
 
-        Not while a batch is under way.
+        Not allowed while a batch is running.
         """
         with self._on_device():
             try:
@@ -83,17 +83,17 @@ class StreamEngine(Engine):
                 raise
 
     def release(self) -> None:
-        """Launch the network kernel by kernel again; not while a batch is under way."""
+        """Launch the network kernel by kernel again; not allowed while a batch is running."""
         with self._on_device():
             self._release()
 
     def free_memory(self) -> int:
-        """Bytes that are free on the device; on a Jetson, in the whole machine."""
+        """Return the free bytes of the device; on a Jetson, of the whole machine."""
         with self._on_device():
             return self._driver.free_memory()
 
     def close(self) -> None:
-        """Wait for what is under way, then free everything."""
+        """Wait for the running batches, then free everything."""
         self._idle.clear()
         self._last = None
         try:

@@ -1,4 +1,4 @@
-"""How a plan's network is launched, kernel by kernel or as one CUDA graph: measured once, kept beside the plan."""
+"""Launch mode of a plan, kernel by kernel or as one CUDA graph: measured once, stored beside the plan."""
 
 from collections.abc import Callable
 from statistics import median
@@ -12,21 +12,21 @@ from edge.engines.tensorrt_.plan_key import Frozen, PlanKey
 from edge.errors import CaptureRefused
 
 RUNS, WARM_UP = 40, 10
-"""Frames that are timed for each way, after some that are not."""
+"""Timed frames for each mode, and warm-up frames before them."""
 WORTH_IT = 0.97
-"""A graph is used where it takes at most this share of the time; what is between is the measurement's own scatter."""
+"""A graph is used if it takes at most this share of the time; smaller gains are within measurement noise."""
 
 Clock = Callable[[], float]
 
 
 class LaunchMode(Frozen):
-    """The choice for one plan on one machine, with what it was made from."""
+    """The chosen launch mode of one plan on one machine, with the measured times."""
 
     graph: bool
     plain_ms: float
     """Median from frame to outputs, both in host memory."""
     graph_ms: float | None
-    """None where no graph could be had."""
+    """None if the network cannot be captured."""
     refusal: str = ""
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class LaunchMode(Frozen):
 def settle(
     bundle: Bundle, engine: StreamEngine, cache: PlanCache, key: PlanKey, say: Callable[[str], None], clock: Clock
 ) -> None:
-    """Let an engine, which agrees with the golden frames, launch its network in the faster way; the choice is said."""
+    """Set the faster launch mode of an engine that passed the golden frames; the choice is logged."""
     chosen = _read(cache, key)
     if chosen is None:
         chosen = choose(bundle, engine, clock)
@@ -52,7 +52,7 @@ def settle(
 
 
 def choose(bundle: Bundle, engine: StreamEngine, clock: Clock) -> LaunchMode:
-    """Measure both ways on the golden frames; leaves the engine launching in the faster one."""
+    """Measure both modes on the golden frames; leaves the engine in the faster one."""
     plain_ms = _frame_ms(bundle, engine, clock)
     refusal = _captured(bundle, engine)
     if refusal is not None:
@@ -65,7 +65,7 @@ def choose(bundle: Bundle, engine: StreamEngine, clock: Clock) -> LaunchMode:
 
 
 def _captured(bundle: Bundle, engine: StreamEngine) -> str | None:
-    """Go over to graphs; the reason if there are none, or if they answer otherwise than the golden frames."""
+    """Switch to CUDA graphs; returns the reason if capture fails, or the golden frames do."""
     try:
         engine.capture()
         bundle.check(engine.infer)

@@ -1,7 +1,7 @@
-"""The cache of plans: `<bundle>.engines/`, or a folder of that name under EDGE_INSPECT_CACHE.
+"""Plan cache: `<bundle>.engines/`, or a folder of that name under EDGE_INSPECT_CACHE.
 
-A plan is two files, `<key>.plan` with `<key>.json`; beside them `<key>.log`, TensorRT's own words while building, and
-`<key>.launch`, how its network is launched best.
+A plan is two files, `<key>.plan` and `<key>.json`; beside them are `<key>.log`, the messages of TensorRT during the
+build, and `<key>.launch`, the measured launch mode.
 """
 
 import hashlib
@@ -22,30 +22,30 @@ VARIABLE = "EDGE_INSPECT_CACHE"
 
 
 class PlanEntry(Frozen):
-    """What stands in the JSON file beside a plan."""
+    """The JSON file beside a plan."""
 
     key: PlanKey
     plan_sha256: str
     bundle: str
-    """Name of the bundle that it was built from."""
+    """Name of its bundle."""
     build_seconds: float
 
 
 class PlanCache:
-    """The plans of one bundle."""
+    """Plan cache of one bundle."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
     def of(cls, bundle: Bundle) -> "PlanCache":
-        """Where a bundle's plans are kept on this machine."""
+        """Return the cache of a bundle on this machine."""
         name = f"{bundle.folder.resolve().name}.engines"
         elsewhere = os.environ.get(VARIABLE)
         return cls(Path(elsewhere) / name if elsewhere else bundle.folder.resolve().parent / name)
 
     def find(self, key: PlanKey) -> tuple[bytes | None, str]:
-        """The plan of this key, or None with the reason; what is not the plan that was stored is thrown away."""
+        """Return the plan of this key, or None with the reason; a damaged plan is removed."""
         try:
             entry = PlanEntry.model_validate_json(self.path(key, "json").read_bytes())
             plan = self.path(key, "plan").read_bytes()
@@ -56,42 +56,42 @@ class PlanCache:
             return None, f"{self.path(key, 'json')} could not be read ({type(error).__name__})"
         if entry.key != key or entry.plan_sha256 != _sha256(plan):
             self.discard(key)
-            return None, f"the plan {self.path(key, 'plan').name} was damaged: its sha256 is not the one noted"
+            return None, f"the plan {self.path(key, 'plan').name} was damaged: its sha256 differs from the stored one"
         return plan, ""
 
     def store(self, entry: PlanEntry, plan: bytes) -> None:
-        """Keep a plan; the description is written last, so that half a plan is none."""
+        """Store a plan; the JSON file is written last, so that an incomplete plan is never found."""
         _write(self.path(entry.key, "plan"), plan)
         _write(self.path(entry.key, "json"), entry.model_dump_json(indent=1).encode() + b"\n")
 
     def discard(self, key: PlanKey) -> None:
-        """Throw a plan away; its log stays."""
+        """Remove a plan; its log is kept."""
         for path in (self.path(key, suffix) for suffix in ("json", "launch", "plan")):
             with _writing(path):
                 path.unlink(missing_ok=True)
 
     @contextmanager
     def log(self, key: PlanKey) -> Iterator[IO[str]]:
-        """The file for what TensorRT says while it builds the plan of this key."""
+        """Open the build log of this key."""
         path = self.path(key, "log")
         with _writing(path), path.open("w", encoding="utf-8") as words:
             yield words
 
     def path(self, key: PlanKey, suffix: str) -> Path:
-        """One of the files of a key."""
+        """Return the path of one file of a key."""
         return self.folder / f"{key.name}.{suffix}"
 
     def read(self, name: str) -> bytes | None:
-        """Another file of the cache, such as a timing cache; None if there is none."""
+        """Read another file of the cache, such as a timing cache; None if there is none."""
         path = self.folder / name
         return path.read_bytes() if path.exists() else None
 
     def write(self, name: str, content: bytes) -> None:
-        """Keep another file."""
+        """Store another file."""
         _write(self.folder / name, content)
 
     def _why_not(self, key: PlanKey) -> str:
-        """What is different about the plan that comes nearest."""
+        """Return the differences to the most similar cached plan."""
         nearest = min((differences(entry.key, key) for entry in self._entries()), key=len, default=None)
         return f"there is none in {self.folder} yet" if nearest is None else "; ".join(nearest)
 
@@ -102,7 +102,7 @@ class PlanCache:
 
 
 def make_entry(key: PlanKey, bundle: Bundle, plan: bytes, seconds: float) -> PlanEntry:
-    """Describe a plan that has just been built."""
+    """Make the entry of a plan that was built now."""
     return PlanEntry(key=key, plan_sha256=_sha256(plan), bundle=bundle.manifest.name, build_seconds=round(seconds, 2))
 
 
@@ -120,7 +120,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Make the folder of a file that is written; what goes wrong becomes EngineError."""
+    """Create the folder of a file to be written; OSError becomes EngineError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield

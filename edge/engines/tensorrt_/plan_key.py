@@ -1,4 +1,4 @@
-"""What a TensorRT plan is for: the key under which it is kept, with the differences between two."""
+"""Cache key of a TensorRT plan, with a readable difference of two keys."""
 
 import hashlib
 from typing import Literal
@@ -6,10 +6,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Edition = Literal["tensorrt", "tensorrt_rtx"]
-"""NVIDIA TensorRT, as on a Jetson, or TensorRT for RTX, which builds for a GPU that is elsewhere."""
+"""NVIDIA TensorRT, as on a Jetson, or TensorRT for RTX, which can build for GPUs of other machines."""
 
 ANY_GPU = "any"
-"""Stands for the GPU's name where a plan is for every GPU of a compute capability."""
+"""GPU name of a plan for every GPU of a compute capability."""
 
 
 class Frozen(BaseModel):
@@ -19,16 +19,16 @@ class Frozen(BaseModel):
 
 
 class BuildOptions(Frozen):
-    """What the builder is told."""
+    """Builder options."""
 
     workspace_mib: int = Field(default=1024, ge=16)
-    """Scratch memory of the fastest kernels; an 8 GB board shares its memory with camera and system."""
+    """Workspace limit; an 8 GB Jetson shares its memory with camera and system."""
     optimization_level: int = Field(default=3, ge=0, le=5)
-    """TensorRT's own scale of build time against speed; 3 is its default."""
+    """TensorRT's builder optimization level, build time against speed; 3 is its default."""
 
 
 class PlanTarget(Frozen):
-    """The GPU that a plan is for."""
+    """Target GPU of a plan."""
 
     gpu: str
     """The device's name, or `any`."""
@@ -36,12 +36,12 @@ class PlanTarget(Frozen):
 
     @property
     def architecture(self) -> str:
-        """The same as compilers call it, such as sm_87."""
+        """Architecture name of CUDA's compiler, such as sm_87."""
         return "sm_" + self.compute_capability.replace(".", "")
 
 
 class PlanKey(Frozen):
-    """Everything that a plan depends on; a plan is used where all of it is equal."""
+    """Everything that a plan depends on; a cached plan is used if all of it is equal."""
 
     onnx_sha256: str
     tensorrt: str
@@ -52,13 +52,13 @@ class PlanKey(Frozen):
 
     @property
     def name(self) -> str:
-        """A file name: for people first, unique by the hash at its end."""
+        """File name: readable, made unique by the hash at its end."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
         return f"{self.target.architecture}-batch{self.batch}-{digest}"
 
 
 def differences(cached: PlanKey, wanted: PlanKey) -> list[str]:
-    """Say where a cached plan's key differs from the one wanted: what, found, expected."""
+    """List the differences of a cached key from the wanted one: what, found, expected."""
     pairs = {
         "ONNX hash": (cached.onnx_sha256[:12], wanted.onnx_sha256[:12]),
         "TensorRT version": (cached.tensorrt, wanted.tensorrt),

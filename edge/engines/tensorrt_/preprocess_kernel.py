@@ -1,4 +1,4 @@
-"""The preprocessing kernel, compiled for a GPU by CUDA's own compiler."""
+"""The preprocessing kernel, compiled with nvcc for a GPU architecture."""
 
 import hashlib
 import shutil
@@ -12,18 +12,18 @@ from edge.errors import EngineError
 
 SOURCE = Path(__file__).resolve().parent / "preprocess.cu"
 NAME, SIGNATURE = "preprocess", "PiiiiiPii"
-"""The kernel's name, with its arguments' types as the struct module writes them; P is an address."""
+"""Name of the kernel, and its arguments in the format of the struct module; P is an address."""
 BLOCK = (32, 8, 1)
-"""Threads of a block: a warp along the row, so that neighbours read neighbours."""
+"""Threads of a block: a warp along the row, for coalesced reads."""
 
 COMPILERS = "nvcc", "/usr/local/cuda/bin/nvcc"
-"""Where it is looked for: JetPack and NVIDIA's packages put it where no PATH leads unless somebody adds it."""
+"""Search path of nvcc: JetPack and NVIDIA's packages install it outside of the PATH."""
 
 
 def cubin(architecture: str, cache: PlanCache) -> bytes:
-    """The kernel for an architecture such as sm_87, from the cache or compiled into it.
+    """Return the compiled kernel for an architecture such as sm_87, from the cache or compiled into it.
 
-    Raises EngineError if there is no compiler, or it refuses.
+    Raises EngineError if nvcc is missing or fails.
     """
     name = file_name(architecture)
     found = cache.read(name)
@@ -34,7 +34,7 @@ def cubin(architecture: str, cache: PlanCache) -> bytes:
 
 
 def file_name(architecture: str) -> str:
-    """Name the compiled kernel; another source has another name."""
+    """Return the file name of the compiled kernel, with a hash of its source."""
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
     return f"preprocess-{architecture}-{digest}.cubin"
 

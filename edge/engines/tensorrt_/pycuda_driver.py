@@ -1,4 +1,4 @@
-"""One CUDA device through pycuda: the calls that the engine makes, each checked. The only file that imports pycuda."""
+"""Checked CUDA calls of one device through pycuda; the only file that imports it."""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ ADVICE = {
 
 
 def ask_driver() -> None:
-    """Raise EngineMissing unless a CUDA driver with a device answers.
+    """Raise EngineMissing unless a CUDA driver with a device is available.
 
-    Through ctypes, because TensorRT's runtime and pycuda can end the process where there is none.
+    Through ctypes, because TensorRT's runtime and pycuda can abort the process without a driver.
     """
     try:
         result = ctypes.CDLL(DRIVER_LIBRARY).cuInit(0)
@@ -36,13 +36,13 @@ def ask_driver() -> None:
         ) from None
     if result:
         raise EngineMissing(
-            f"CUDA: cuInit answered error {result}, expected 0; no GPU answers: see nvidia-smi (Jetson: tegrastats), "
+            f"CUDA: cuInit returned error {result}, expected 0; no GPU responds: see nvidia-smi (Jetson: tegrastats), "
             "and whether this user may open /dev/nvidia*"
         )
 
 
 class CudaDriver:
-    """The first CUDA device, with its primary context; see `Driver`."""
+    """The first CUDA device with its primary context; see `Driver`."""
 
     def __init__(self, number: int = 0) -> None:
         try:
@@ -64,7 +64,7 @@ class CudaDriver:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Push the context, which is TensorRT's as well; pop it at the end."""
+        """Push the context, which TensorRT shares; pop it at the end."""
         with self._checked("make its context current"):
             self._context.push()
         try:
@@ -74,12 +74,12 @@ class CudaDriver:
                 self._cuda.Context.pop()
 
     def make_stream(self) -> Stream:
-        """Make a non-blocking stream."""
+        """Create a non-blocking stream."""
         with self._checked("make a stream"):
             return cast(Stream, self._cuda.Stream(NON_BLOCKING))
 
     def make_event(self) -> Event:
-        """Make an event without a time of its own, which is cheaper."""
+        """Create an event without timing, which is cheaper."""
         with self._checked("make an event"):
             return self._cuda.Event(self._cuda.event_flags.DISABLE_TIMING)
 
@@ -111,12 +111,12 @@ class CudaDriver:
             return kernel
 
     def upload(self, memory: Memory, pinned: Image, stream: Stream) -> None:
-        """Queue cuMemcpyHtoDAsync."""
+        """Call cuMemcpyHtoDAsync."""
         with self._checked("copy to it"):
             self._cuda.memcpy_htod_async(int(memory), pinned, stream)
 
     def download(self, pinned: Image, memory: Memory, stream: Stream) -> None:
-        """Queue cuMemcpyDtoHAsync."""
+        """Call cuMemcpyDtoHAsync."""
         with self._checked("copy from it"):
             self._cuda.memcpy_dtoh_async(pinned, int(memory), stream)
 
@@ -128,22 +128,22 @@ class CudaDriver:
         arguments: tuple[int, ...],
         stream: Stream,
     ) -> None:
-        """Queue cuLaunchKernel."""
+        """Call cuLaunchKernel."""
         with self._checked("launch a kernel"):
             kernel.prepared_async_call(grid, block, stream, *arguments)
 
     def record(self, event: Event, stream: Stream) -> None:
-        """Queue cuEventRecord."""
+        """Call cuEventRecord."""
         with self._checked("record an event"):
             event.record(stream)
 
     def wait_for(self, event: Event, stream: Stream) -> None:
-        """Queue cuStreamWaitEvent."""
+        """Call cuStreamWaitEvent."""
         with self._checked("wait for an event"):
             cast(Any, stream).wait_for_event(event)
 
     def synchronize(self, event: Event) -> None:
-        """Wait in cuEventSynchronize, without Python's lock."""
+        """Call cuEventSynchronize, without the GIL."""
         with self._checked("finish"):
             event.synchronize()
 
@@ -152,7 +152,7 @@ class CudaDriver:
         return self._graphs.capture(stream.handle, work)
 
     def launch_graph(self, graph: Graph, stream: Stream) -> None:
-        """Queue cuGraphLaunch."""
+        """Call cuGraphLaunch."""
         self._graphs.launch(graph, stream.handle)
 
     def free_graph(self, graph: Graph) -> None:
@@ -160,25 +160,25 @@ class CudaDriver:
         self._graphs.free(graph)
 
     def free_memory(self) -> int:
-        """Ask cuMemGetInfo."""
+        """Call cuMemGetInfo."""
         with self._checked("ask for its free memory"):
             return int(self._cuda.mem_get_info()[0])
 
     def attribute(self, name: str) -> int:
-        """Ask cuDeviceGetAttribute, such as for MULTIPROCESSOR_COUNT."""
+        """Call cuDeviceGetAttribute, for example for MULTIPROCESSOR_COUNT."""
         with self._checked(f"tell its {name}"):
             return int(self._device.get_attribute(getattr(self._cuda.device_attribute, name)))
 
     def close(self) -> None:
-        """Release the primary context; pushed before, since pycuda lets it go in the thread where it is current."""
+        """Release the primary context; pycuda releases it only in a thread where it is current."""
         with self._checked("release its context"):
             self._context.push()
             self._context.detach()
-        ctypes.CDLL(DRIVER_LIBRARY).cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))  # pycuda leaves it pushed
+        ctypes.CDLL(DRIVER_LIBRARY).cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))  # pycuda leaves it on the stack
 
     @contextmanager
     def _checked(self, what: str) -> Iterator[None]:
-        """Turn pycuda's errors into DeviceError."""
+        """Convert pycuda's errors to DeviceError."""
         try:
             yield
         except self._cuda.Error as error:

@@ -1,4 +1,4 @@
-"""One batch on its way through the device, with the stream and the memory that it needs."""
+"""A slot: the stream and the buffers of one batch on the device."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,19 +17,19 @@ Made = TypeVar("Made")
 
 
 class Context(Protocol):
-    """A network that is ready to run on one stream at a time; raises DeviceError if it cannot."""
+    """An execution context, used on one stream at a time; its calls raise DeviceError."""
 
     def bind(self, tensor: str, memory: Memory) -> None:
-        """Say where a tensor lies on the device; once, before the first run."""
+        """Set the device address of a tensor; once, before the first run."""
 
     def enqueue(self, stream: Stream) -> None:
-        """Queue one run."""
+        """Enqueue one run."""
 
 
 class Slot:
-    """Everything one batch needs, allocated once: upload, kernel, network and download in order on one stream.
+    """Buffers of one batch, allocated once: upload, kernel, network and download in order on one stream.
 
-    batch: frames that the network takes at a time; fewer may be sent, the outputs of the others mean nothing.
+    batch: frames per run; fewer may be sent, the outputs of the others are undefined.
     """
 
     def __init__(self, driver: Driver, context: Context, kernel: Kernel, manifest: Manifest, batch: int) -> None:
@@ -38,10 +38,10 @@ class Slot:
         self._shape = batch, spec.channels, spec.height, spec.width
         self._stream = driver.make_stream()
         self.computed = driver.make_event()
-        """Reached when the network is done with this slot's batch."""
+        """Reached when the network has finished this slot's batch."""
         self._done = driver.make_event()
         self._graph: Graph | None = None
-        """The network's launches as one, where they were captured."""
+        """The network's launches as a CUDA graph; None if not captured."""
         self._frame_nbytes = spec.channels * spec.height * spec.width
         self._staging: Image = np.empty(0, np.uint8)
         self._raw: Memory = 0
@@ -62,9 +62,9 @@ class Slot:
             self._held = held.pop_all()
 
     def send_frames(self, frames: Sequence[Image]) -> None:
-        """Queue the upload of frames as the cameras gave them, with the kernel that makes the network's input of each.
+        """Enqueue the upload and the preprocessing kernel of camera frames.
 
-        Raises FrameError as `preprocess`, with nothing queued.
+        Raises FrameError as `preprocess`; then nothing is enqueued.
         """
         for frame in frames:
             check_frame(frame)
@@ -78,12 +78,12 @@ class Slot:
             self._prepare(part.shape, int(self._raw) + starts[number], red, number)
 
     def send_inputs(self, inputs: Image) -> None:
-        """Queue the upload of frames that are preprocessed already, uint8 [N, C, H, W]."""
+        """Enqueue the upload of preprocessed frames, uint8 [N, C, H, W]."""
         self._staging[: inputs.size].reshape(inputs.shape)[:] = inputs
         self._driver.upload(self._input, self._staging[: inputs.size], self._stream)
 
     def run(self, after: Event | None) -> None:
-        """Queue the network, not before the event `after`, with the download of its outputs."""
+        """Enqueue the network after the event `after`, then the download of its outputs."""
         if after is not None:
             self._driver.wait_for(after, self._stream)
         if self._graph is None:
@@ -96,14 +96,14 @@ class Slot:
         self._driver.record(self._done, self._stream)
 
     def capture(self) -> None:
-        """Launch the network as one CUDA graph from here on. Raises CaptureRefused.
+        """Launch the network as one CUDA graph from now on. Raises CaptureRefused.
 
-        The network alone: it has most of the launches, it is the same for frames of any size, and the wait for the
-        other slot cannot be captured, since pycuda gives no handle of an event.
+        Only the network is captured: it has most of the launches and does not depend on the frame size, and the wait
+        for the other slot cannot be captured, because pycuda gives no handle of an event.
         """
         self.release()
-        # TensorRT's first run prepares what a capture could not; a black frame, so that no earlier answer is left
-        # which might pass for the graph's
+        # TensorRT's first run makes allocations that cannot be captured; a black frame, so that no earlier output is
+        # left that could be taken for the graph's
         self.send_inputs(np.zeros(self._shape, np.uint8))
         self.run(after=None)
         self._driver.synchronize(self._done)
@@ -116,7 +116,7 @@ class Slot:
             self._driver.free_graph(graph)
 
     def fetch_inputs(self, count: int) -> Image:
-        """Wait for the network's input of the first `count` frames sent, uint8 [count, C, H, W]; for checks."""
+        """Wait for the preprocessed input of the first `count` frames, uint8 [count, C, H, W]; for checks."""
         spec = self._spec
         fetched = self._staging[: count * self._frame_nbytes]
         self._driver.download(fetched, self._input, self._stream)
@@ -125,18 +125,18 @@ class Slot:
         return np.array(fetched).reshape(count, spec.channels, spec.height, spec.width)
 
     def finish(self, count: int) -> Outputs:
-        """Wait until the batch is through; returns the outputs of its first `count` frames, the caller's own."""
+        """Wait for the batch; returns copies of the outputs of its first `count` frames."""
         self._driver.synchronize(self._done)
         return self._scores.copy(count), self._masks.copy(count)
 
     def free(self) -> None:
-        """Wait for what is under way, then free everything."""
+        """Wait for the running batch, then free everything."""
         with self._held:
             self._driver.synchronize(self._done)
         del self._context, self._kernel, self._stream, self._done, self.computed  # freed by their own destructors
 
     def _prepare(self, shape: tuple[int, ...], address: int, red: int, number: int) -> None:
-        """Queue the kernel on one frame of the batch."""
+        """Enqueue the kernel on one frame of the batch."""
         spec, samples = self._spec, shape[2] if len(shape) == 3 else 1
         grid = -(-spec.width // BLOCK[0]), -(-spec.height // BLOCK[1]), spec.channels
         source = address, shape[0], shape[1], shape[1] * samples, samples, red
@@ -144,7 +144,7 @@ class Slot:
         self._driver.launch(self._kernel, grid, BLOCK, source + made, self._stream)
 
     def _reserve(self, nbytes: int) -> None:
-        """Make room for the frames of one batch; only a larger frame than any before allocates anew."""
+        """Allocate the upload buffer for the frames of one batch; reallocates only for a larger frame."""
         if self._staging.size >= nbytes:
             return
         self._room.close()
@@ -153,7 +153,7 @@ class Slot:
 
 
 class _Output:
-    """One output tensor, on the device and in page-locked memory."""
+    """Buffers of one output tensor, on the device and in page-locked memory."""
 
     def __init__(self, held: ExitStack, driver: Driver, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         nbytes = math.prod(shape) * np.dtype(dtype).itemsize
@@ -162,7 +162,7 @@ class _Output:
         self._shape, self._dtype = shape, dtype
 
     def copy(self, count: int) -> NDArray[Any]:
-        """The tensor of the first `count` frames."""
+        """Return the tensor of the first `count` frames."""
         tensor: NDArray[Any] = self.pinned.view(self._dtype).reshape(self._shape)
         return np.array(tensor[:count])
 
@@ -174,6 +174,6 @@ def _held(held: ExitStack, make: Callable[[int], Made], free: Callable[[Made], N
 
 
 def _as_stored(frame: Image) -> tuple[Image, int]:
-    """The frame's pixels in the order of their bytes, with the place of red: 0, or 2 where the camera sends BGR."""
+    """Return the frame in byte order, with the index of red: 0, or 2 for a BGR view."""
     stored_as_bgr = frame.ndim == 3 and frame.strides[2] < 0
     return (frame[..., ::-1], 2) if stored_as_bgr else (frame, 0)

@@ -81,7 +81,7 @@ def test_a_picture_that_has_gone_is_one_damaged_frame(tmp_path: Path) -> None:
     [
         (5, "", "pixels brighter than 16"),
         (255, "", "100% of the pixels saturated"),
-        (90, "?frozen=1", "the very picture of the frame before"),
+        (90, "?frozen=1", "a frame identical to the one before"),
     ],
 )
 def test_a_picture_of_a_broken_camera_is_one_damaged_frame(

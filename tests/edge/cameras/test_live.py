@@ -79,7 +79,7 @@ def test_a_frozen_frame_is_a_fault_of_its_part() -> None:
     camera.grab(GRAB_S)
     camera.expose()
     device.send(grey(1))
-    with pytest.raises(FrameDamaged, match="exposure 2: found the very picture of the frame before"):
+    with pytest.raises(FrameDamaged, match="exposure 2: found a frame identical to the one before"):
         camera.grab(GRAB_S)
     camera.close()
 
@@ -92,7 +92,7 @@ def test_a_camera_that_froze_between_two_parts_is_noticed_too() -> None:
     assert device.idle.wait(GRAB_S)
     camera.expose()
     device.send(grey(3))
-    with pytest.raises(FrameDamaged, match="very picture"):
+    with pytest.raises(FrameDamaged, match="identical"):
         camera.grab(GRAB_S)
     camera.close()
 

@@ -91,7 +91,7 @@ def test_without_a_count_the_time_shows_lost_frames_of_a_steady_camera(steady: b
 def test_a_live_camera_announces_what_comes_and_its_own_loss() -> None:
     device, other = HandDevice(), HandDevice()
     camera = live(Plug(device, other))
-    camera.announce()
+    camera.start_free_run()
     device.send(grey(1))
     device.send(None, problem="packets lost")
     got: list[int] = [camera.grab(GRAB_S).exposure]
@@ -110,7 +110,7 @@ def test_a_live_camera_announces_what_comes_and_its_own_loss() -> None:
 def test_a_camera_that_makes_frames_keeps_its_rate() -> None:
     camera = Script([])
     camera.clock = monotonic
-    camera.announce()
+    camera.start_free_run()
     start = monotonic()
     exposures = [camera._next_exposure(GRAB_S) for _ in range(4)]
 

@@ -26,7 +26,7 @@ def test_an_identical_picture_is_frozen() -> None:
     picture = noise(40, 200)
 
     assert seen.check(picture) == ""
-    assert "very picture of the frame before" in seen.check(picture.copy())
+    assert "identical to the one before" in seen.check(picture.copy())
     assert seen.check(noise(40, 200, 2)) == ""
 
 
@@ -66,4 +66,4 @@ def test_a_receiver_that_changes_its_frame_does_not_mislead_the_watch() -> None:
     original = picture.copy()
     picture[:] = 0
 
-    assert "very picture" in seen.check(original)
+    assert "identical" in seen.check(original)

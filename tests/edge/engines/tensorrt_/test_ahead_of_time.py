@@ -42,14 +42,14 @@ def build(bundle: Bundle, architecture: str = "sm_86", batch: int = 1, **options
 
 
 def built_because(said: list[str]) -> str:
-    assert "building an engine, because: " in said[0], said
+    assert "building a plan, because: " in said[0], said
     return said[0].split("because: ")[1]
 
 
 @pytest.mark.usefixtures("rtx")
 def test_built_found_and_rebuilt_for_each_reason(bundle: Bundle) -> None:
     assert built_because(build(bundle)).startswith("there is none in")
-    assert "engine found" in build(bundle)[0]
+    assert "plan found" in build(bundle)[0]
     assert built_because(build(bundle, "sm_89")) == "compute capability: found 8.6, expected 8.9"
     assert built_because(build(bundle, batch=3)) == "batch: found 1, expected 3"
     assert built_because(build(bundle, workspace_mib=64)).startswith("options: found {'workspace_mib': 1024")
@@ -148,8 +148,8 @@ def test_the_command_builds_and_finds(bundle: Bundle) -> None:
     outputs = [command(str(bundle.folder), "--ahead-of-time", "sm_86") for _ in range(2)]
 
     assert [result.returncode for result in outputs] == [0, 0], outputs
-    assert "building an engine, because: there is none" in outputs[0].stdout
-    assert "engine found" in outputs[1].stdout
+    assert "building a plan, because: there is none" in outputs[0].stdout
+    assert "plan found" in outputs[1].stdout
     assert "not checked on golden frames" in outputs[1].stdout
 
 

@@ -206,7 +206,7 @@ def test_an_engine_opens_again_where_that_is_wanted(caplog: pytest.LogCaptureFix
 
     assert answer[0].shape == (1, 2)
     assert [driver.closed for driver in drivers] == [True, False]
-    assert "opened again" in caplog.text
+    assert "reopened" in caplog.text
     engine.close()
     assert drivers[1].closed
 

@@ -66,7 +66,7 @@ def test_a_plan_is_built_once_and_found_again(bundle: Bundle) -> None:
     assert plans == [(b"plan 1", True), (b"plan 1", False)]
     assert "because: there is none in" in said[0]
     assert "built in 61.5 s" in said[1]
-    assert "engine found" in said[2]
+    assert "plan found" in said[2]
 
 
 def test_it_lies_beside_the_bundle_never_inside(bundle: Bundle) -> None:
@@ -179,7 +179,7 @@ def test_a_bad_plan_out_of_the_cache_is_thrown_away_and_built_again(bundle: Bund
     engine = opened(bundle, foundry, said)
 
     assert foundry.built == 2
-    assert "thrown away, because: " in said[1]
+    assert "discarded, because: " in said[1]
     engine.close()
 
 
