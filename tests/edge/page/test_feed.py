@@ -89,7 +89,7 @@ def test_a_page_that_dies_comes_back_and_is_said_once(open_feed: Open, caplog: p
 
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(said) == 1
-    assert "ended with status -9; the line goes on without it" in said[0]
+    assert "ended with status -9; the line continues without it" in said[0]
 
 
 def test_a_port_that_is_taken_is_said_once_and_tried_again(open_feed: Open, caplog: pytest.LogCaptureFixture) -> None:
