@@ -3,11 +3,13 @@
 import logging
 import signal
 import threading
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from bundle import BundleError
 from edge.config.line import Line, load_line
-from edge.errors import StationError
+from edge.errors import EngineError, StationError
+from edge.pipeline.inspector import Inspector
 from edge.pipeline.runtime import Runtime
 from edge.station import REAL, Equipment, open_inspector
 from edge.systemd import notify, watchdog_fed
@@ -54,7 +56,7 @@ def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Li
         return line
     changed = line.model_copy(update={"bundle": line.recipes[wanted]})
     try:
-        inspector = open_inspector(changed, runtime.clock, equipment)
+        inspector = _open_unless_stopped(changed, runtime, equipment)
     except Exception as error:  # as in `reload`
         runtime.refuse_changeover(wanted, _text(error))
         return line
@@ -71,7 +73,7 @@ def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL
     try:
         wanted = load_line(path)
         reloaded = line.model_copy(update={key: getattr(wanted, key) for key in RELOADED})
-        inspector = open_inspector(reloaded, runtime.clock, equipment)
+        inspector = _open_unless_stopped(reloaded, runtime, equipment)
     except Exception as error:  # the outermost loop: a failed reload must not stop the running line
         log.error("reload refused, the station continues unchanged: %s", _text(error))
         return line
@@ -81,6 +83,26 @@ def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL
         log.warning("reload: %s changed too, which takes effect at the next start", ", ".join(sorted(needs_restart)))
     log.info("reload: bundle %s, thresholds %s", inspector.bundle.id[:12], inspector.bundle.manifest.thresholds)
     return reloaded
+
+
+def _open_unless_stopped(line: Line, runtime: Runtime, equipment: Equipment) -> Inspector:
+    """Open a bundle in a thread of its own, so that SIGTERM ends the station even if the opening never ends.
+
+    Raises as `open_inspector`; EngineError if the station is told to stop meanwhile.
+    """
+    opening: Future[Inspector] = Future()
+
+    def open_it() -> None:
+        try:
+            opening.set_result(open_inspector(line, runtime.clock, equipment))
+        except BaseException as error:  # raised in the waiting thread
+            opening.set_exception(error)
+
+    threading.Thread(target=open_it, name="open bundle", daemon=True).start()
+    while not wait([opening], TICK_S).done:
+        if runtime.finished.is_set():
+            raise EngineError(f"{line.bundle}: not opened, because the station is stopping")
+    return opening.result()
 
 
 def _text(error: Exception) -> str:

@@ -20,7 +20,7 @@ from edge.ejector.ejector import Ejector
 from edge.ejector.output import Output, open_output
 from edge.ejector.rejects import Rejects
 from edge.engines.engine import Engine
-from edge.engines.registry import open_engine
+from edge.engines.probe import open_probed
 from edge.errors import LineConfigError
 from edge.monitoring.drift import Drift
 from edge.monitoring.operator_service import OperatorService
@@ -55,7 +55,7 @@ class Equipment:
     """Factories of a station's devices; tests and fault rigs substitute devices that fail on command."""
 
     open_camera: Callable[[str, Clock], Camera] = open_camera
-    open_engine: Callable[[str, Bundle, int | None, int, bool], Engine] = open_engine
+    open_engine: Callable[[str, Bundle, int | None, int, bool], Engine] = open_probed
     open_output: Callable[[str], Output] = open_output
     open_link: Callable[[str, Hello, Clock], Link] = open_link
     open_page: OpenPage = Feed

@@ -22,12 +22,17 @@ class EngineKind:
     """Module and function, `package.module:function`; imported when an engine of this kind is opened."""
     reopens: bool = False
     """Whether a failed engine can be opened again in the same process, as after the loss of a GPU."""
+    probed: bool = True
+    """Whether a bundle is first opened in a child process, with limits of time and memory.
+
+    Not on a GPU: a second process would need the device's memory a second time.
+    """
 
 
 ENGINES = {
     "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime"),
-    "tensorrt": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True),
-    "tensorrt_rtx": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_rtx_engine", reopens=True),
+    "tensorrt": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, probed=False),
+    "tensorrt_rtx": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_rtx_engine", reopens=True, probed=False),
 }
 """A new engine is one file and one line here; tests/edge/engines/test_contract.py runs on every name."""
 

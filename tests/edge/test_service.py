@@ -33,6 +33,7 @@ class Taker:
         self.taken: list[tuple[str, int]] = []
         self.refused: list[int] = []
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.finished = threading.Event()
 
     def clock(self) -> float:
         """Stand still."""
@@ -191,6 +192,23 @@ def test_the_plc_s_recipe_is_taken_over(make_bundle: Make, tmp_path: Path) -> No
 
     assert runtime.taken == [(load_bundle(other).id, 3)]
     assert line.bundle == other
+
+
+def test_a_station_that_stops_does_not_wait_for_a_bundle_that_never_opens(make_bundle: Make, tmp_path: Path) -> None:
+    path, runtime, released = write_line(tmp_path, make_bundle("a"), '[recipes]\n3 = "a"\n'), Taker(), threading.Event()
+    line = load_line(path)
+
+    def never_open(*_: object) -> Engine:
+        runtime.finished.set()  # as SIGTERM does, once the opening has begun
+        assert released.wait(60)
+        raise EngineError("released")
+
+    runtime.changeovers.put(3)
+    try:
+        assert change_over(line, runtime, Equipment(open_engine=never_open)) == line  # type: ignore[arg-type]
+    finally:
+        released.set()
+    assert runtime.refused == [3]
 
 
 @pytest.mark.parametrize("number", [4, 5])

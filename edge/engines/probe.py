@@ -1,0 +1,115 @@
+"""Trial of a bundle in a child process: a graph that never ends, or takes all memory, ends the child alone.
+
+`python -m edge.engines.probe` is the child: it opens the bundle's engine, checks the golden frames, runs one batch and
+writes its error, if any, as one line of JSON.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundle import Bundle, BundleDamaged, BundleError, BundleFormat, GoldenMismatch, load_bundle
+from edge.engines.engine import Engine
+from edge.engines.registry import ENGINES, open_engine
+from edge.errors import EngineError, EngineMissing, StationError
+
+_KEPT = (BundleError, BundleDamaged, BundleFormat, GoldenMismatch, EngineError, EngineMissing)
+ERRORS = {kind.__name__: kind for kind in _KEPT}
+"""Errors that keep their class on the way out of the child."""
+
+_PR_SET_PDEATHSIG = 1
+"""linux/prctl.h: the signal that a child gets when the thread that started it is gone."""
+
+
+@dataclass(frozen=True)
+class ProbeLimits:
+    """Resources of the child."""
+
+    seconds: float = 120.0
+    """From its start; importing and opening take about two on a workstation."""
+    memory_bytes: int = max(2**31, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 * 3)
+    """Address space: three quarters of the machine's memory."""
+
+
+LIMITS = ProbeLimits()
+
+
+def open_probed(name: str, bundle: Bundle, threads: int | None, batch: int, reopens: bool) -> Engine:
+    """Open an engine as `open_engine` does, after a trial in a child process where the engine's kind wants one.
+
+    Raises EngineError if the child does not come to an end within its limits, and the child's own errors.
+    """
+    if name in ENGINES and ENGINES[name].probed:
+        probe_bundle(bundle.folder, name, threads, batch)
+    return open_engine(name, bundle, threads, batch, reopens)
+
+
+def probe_bundle(
+    folder: Path, engine: str, threads: int | None = None, batch: int = 1, limits: ProbeLimits = LIMITS
+) -> None:
+    """Open a bundle's engine in a child process, check it on its golden frames and run one batch.
+
+    Raises the child's BundleError or EngineError, and EngineError for a child that was killed or took too long.
+    """
+    request = [str(folder.resolve()), engine, threads, batch, limits.seconds, limits.memory_bytes, os.getpid()]
+    command = [sys.executable, "-m", __name__, json.dumps(request)]
+    where = f"{folder}: opening it with {engine} in a child process"
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
+        try:
+            output, _ = child.communicate(timeout=limits.seconds)
+        except subprocess.TimeoutExpired:
+            raise EngineError(
+                f"{where}: found no end after {limits.seconds:g} s, expected one; do not use this bundle"
+            ) from None
+        finally:
+            child.kill()
+    if child.returncode == 0:
+        return
+    answer = output.decode(errors="replace").splitlines()[-1:]
+    if child.returncode == 1 and answer:
+        kind, message = json.loads(answer[0])
+        raise ERRORS.get(kind, EngineError)(message)
+    raise EngineError(
+        f"{where}: found it ended by {_cause(child.returncode)}, expected the golden frames to be computed within "
+        f"{limits.memory_bytes >> 20} MiB; do not use this bundle, or free some memory"
+    )
+
+
+def _cause(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+def _run_child(request: str) -> None:
+    folder, engine, threads, batch, seconds, memory_bytes, parent = json.loads(request)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(2)
+    os.nice(10)
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    processor_s = int(seconds * (os.cpu_count() or 1)) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    try:
+        bundle = load_bundle(folder)
+        opened = open_engine(engine, bundle, threads, batch)
+        opened.begin([bundle.golden.frames[0]] * batch)()
+        opened.close()
+    except (BundleError, StationError) as error:
+        print(json.dumps([type(error).__name__, str(error)]))
+        sys.exit(1)
+    except MemoryError:
+        print(json.dumps(["EngineError", f"{folder}: found no room within {memory_bytes >> 20} MiB; do not use it"]))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    _run_child(sys.argv[1])

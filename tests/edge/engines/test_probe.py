@@ -1,0 +1,122 @@
+"""Bundles that are opened in a child process first."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from bundle import BundleDamaged, GoldenMismatch, load_bundle, write_bundle
+from edge.engines.probe import LIMITS, ProbeLimits, open_probed, probe_bundle
+from edge.errors import EngineError
+from tests.conftest import tiny_files, tiny_manifest, tiny_model
+
+Make = Callable[..., Path]
+
+
+def with_scores_from(nodes: list[onnx.NodeProto], *weights: onnx.TensorProto) -> bytes:
+    """The tiny model, whose scores pass through more nodes first: from `early` to `scores`."""
+    model = onnx.load_model_from_string(tiny_model())
+    for node in model.graph.node:
+        node.output[:] = ["early" if name == "scores" else name for name in node.output]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(weights)
+    return bytes(model.SerializeToString())
+
+
+def endless_model() -> bytes:
+    """A thousand products of matrices with 5,000 rows: hours on a processor, without any control flow."""
+    nodes = [helper.make_node("Expand", ["tiny", "square"], ["m0"])]
+    nodes += [helper.make_node("MatMul", [f"m{step}", "m0"], [f"m{step + 1}"]) for step in range(1000)]
+    nodes += [
+        helper.make_node("ReduceMax", ["m1000"], ["peak"], keepdims=0),
+        helper.make_node("Mul", ["peak", "zero"], ["nothing"]),
+        helper.make_node("Add", ["early", "nothing"], ["scores"]),
+    ]
+    return with_scores_from(
+        nodes,
+        helper.make_tensor("tiny", TensorProto.FLOAT, [], [0.0]),
+        helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+        helper.make_tensor("square", TensorProto.INT64, [2], [5_000, 5_000]),
+    )
+
+
+def greedy_model() -> bytes:
+    """A tensor of 400 GB on the way to the scores."""
+    nodes = [
+        helper.make_node("Expand", ["early", "wide"], ["large"]),
+        helper.make_node("ReduceMax", ["large", "first"], ["scores"], keepdims=0),
+    ]
+    return with_scores_from(
+        nodes,
+        helper.make_tensor("wide", TensorProto.INT64, [3], [50_000_000_000, 1, 2]),
+        helper.make_tensor("first", TensorProto.INT64, [1], [0]),
+    )
+
+
+def written(folder: Path, model: bytes) -> Path:
+    write_bundle(folder, tiny_manifest(), {**tiny_files(), "model.onnx": model})
+    return folder
+
+
+def test_a_good_bundle_passes_and_opens(make_bundle: Make) -> None:
+    bundle = load_bundle(make_bundle())
+
+    engine = open_probed("onnxruntime", bundle, 1, 2, False)
+
+    assert engine.infer(np.zeros((1, 1, 16, 12), np.uint8))[0].shape == (1, 2)
+    engine.close()
+
+
+def test_a_graph_without_end_is_given_up(tmp_path: Path) -> None:
+    folder = written(tmp_path / "endless", endless_model())
+
+    with pytest.raises(EngineError, match=r"endless: opening it with onnxruntime.*found no end after 6 s"):
+        probe_bundle(folder, "onnxruntime", 1, limits=ProbeLimits(seconds=6, memory_bytes=LIMITS.memory_bytes))
+
+
+def test_a_graph_that_takes_all_memory_ends_the_child_alone(tmp_path: Path) -> None:
+    folder = written(tmp_path / "greedy", greedy_model())
+
+    with pytest.raises(EngineError, match=r"greedy|onnxruntime"):
+        probe_bundle(folder, "onnxruntime", 1)
+
+
+def test_too_little_memory_is_an_error_of_one_line(make_bundle: Make) -> None:
+    with pytest.raises(EngineError) as refused:
+        probe_bundle(make_bundle(), "onnxruntime", 1, limits=ProbeLimits(memory_bytes=50 * 2**20))
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pipe_as_a_golden_frame_does_not_block(make_bundle: Make) -> None:
+    folder = make_bundle()
+    (folder / "golden" / "frame0.png").unlink()
+    os.mkfifo(folder / "golden" / "frame0.png")
+
+    with pytest.raises(BundleDamaged, match=r"frame0\.png: found a pipe"):
+        probe_bundle(folder, "onnxruntime", 1)
+
+
+def test_errors_of_the_child_keep_their_class(tmp_path: Path) -> None:
+    files = tiny_files()
+    frame = files["golden/frame0.png"]
+    files["golden/frame0.png"], files["golden/frame1.png"] = files["golden/frame1.png"], frame
+    write_bundle(tmp_path / "swapped", tiny_manifest(), files)
+
+    with pytest.raises(GoldenMismatch, match="do not go on line"):
+        probe_bundle(tmp_path / "swapped", "onnxruntime", 1)
+
+
+def test_a_child_whose_parent_is_gone_ends(make_bundle: Make) -> None:
+    request = json.dumps([str(make_bundle()), "onnxruntime", 1, 1, 60, LIMITS.memory_bytes, 1])
+
+    done = subprocess.run([sys.executable, "-m", "edge.engines.probe", request], timeout=60, check=False)
+
+    assert done.returncode == 2
