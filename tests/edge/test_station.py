@@ -20,9 +20,11 @@ from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from edge.station import Equipment, open_station
 from firmware_bridge.errors import LinkError
+from firmware_bridge.messages import BeltPosition, Fault, FaultCode
 from firmware_bridge.simulator.plc import PlcSimulator
 from tests.conftest import grey_frame, tiny_files, tiny_manifest
 from tests.edge.line_doubles import NumpyEngine
+from tests.edge.running_line import Run
 
 PATIENCE_S = 60.0
 ONE = (CameraSettings(address="synthetic://"),)
@@ -125,6 +127,18 @@ def test_the_station_s_own_ejector_fires_for_the_rejects_only(make_bundle: Make,
     for at, trigger in zip(fired, (triggered[1], triggered[3]), strict=True):
         assert 1.95 < at - trigger < 3  # 20,000 counts at 10,000 a second; a loaded machine is late
     assert output.closed
+
+
+def test_a_reject_that_arrives_in_the_bin_is_confirmed_and_one_that_the_plc_misses_is_not(run: Run) -> None:
+    with run([grey_frame(255)], confirmation={"within_ms": 60_000}) as line:
+        line.plc.tell(BeltPosition(0, arrived=4))
+        line.verdicts(1, 2)
+        line.plc.tell(BeltPosition(50, arrived=5))
+        line.plc.tell(Fault(FaultCode.OUTPUT, part_id=2, text="eject not confirmed"))
+        line.plc.tell(Fault(FaultCode.CAMERA, part_id=1, text="another fault"))
+        line.plc.drain()
+
+    assert line.rows("SELECT part_id, ejection FROM parts") == [(1, "confirmed"), (2, "unconfirmed")]
 
 
 def test_a_challenge_for_a_class_that_the_bundle_does_not_know_is_refused(make_bundle: Make, tmp_path: Path) -> None:
