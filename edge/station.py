@@ -17,7 +17,8 @@ from edge.cameras.registry import open_camera
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PageSettings
 from edge.ejector.ejector import Ejector
-from edge.ejector.output import Output, open_output
+from edge.ejector.output import Output
+from edge.ejector.registry import open_output
 from edge.ejector.rejects import Rejects
 from edge.engines.engine import Engine
 from edge.engines.probe import open_probed

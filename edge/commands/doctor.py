@@ -25,7 +25,7 @@ from edge.commands.doctor_checks import (
 )
 from edge.config.line import Line, load_line
 from edge.config.schema import CameraSettings
-from edge.ejector.output import open_output
+from edge.ejector.registry import open_output
 from edge.errors import CheckFailed, StationError
 from edge.records.summary import percentiles_ms
 from edge.station import introduction, open_inspector

@@ -1,1 +1,1 @@
-"""Rejects thrown out by the station itself, on lines whose PLC does not time them."""
+"""Ejector control: tracks rejected parts to the ejector and into the reject bin."""

@@ -1,4 +1,4 @@
-"""A pin of the computer, through the Linux GPIO character device; the only file that touches gpiod."""
+"""GPIO output through the Linux GPIO character device; the only file that imports gpiod."""
 
 import errno
 from typing import Any
@@ -17,10 +17,10 @@ class GpioOptions(OutputOptions):
 
 
 class GpioOutput(Output):
-    """A line that the kernel has lent us."""
+    """GPIO line requested from the kernel."""
 
     def __init__(self, address: str, request: Any, line: int | str, active: Any, inactive: Any) -> None:
-        """`request` is a gpiod.LineRequest of one line; `active` and `inactive` are the library's values."""
+        """request: gpiod.LineRequest of one line. active, inactive: gpiod's values."""
         super().__init__(address)
         self._request, self._line, self._active, self._inactive = request, line, active, inactive
 
@@ -28,11 +28,11 @@ class GpioOutput(Output):
         self._request.set_value(self._line, self._active if on else self._inactive)
 
     def close(self) -> None:
-        """Give the line back; most chips then make an input of it."""
+        """Release the line; most chips then make it an input."""
         self._request.release()
 
 
-def open_here(address: str) -> GpioOutput:
+def open_gpio(address: str) -> GpioOutput:
     """Open `gpio:///dev/gpiochip0?line=105&active=low`, inactive; raises OutputError."""
     options, path = read_options(address, GpioOptions), place_of(address)
     line = int(options.line) if options.line.isdecimal() else options.line
@@ -52,7 +52,7 @@ def open_here(address: str) -> GpioOutput:
 
 
 def explain(path: str, line: str, error: Exception) -> str:
-    """Say what the technician can do about an error of the kernel's."""
+    """Return the cause and remedy of an error of the kernel."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENODEV, errno.ENOTTY):
         return f"{path} is no GPIO chip, expected one of those that `gpiodetect` lists"

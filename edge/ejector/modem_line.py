@@ -1,4 +1,4 @@
-"""A control line of a serial port, RTS or DTR: a cheap output; the only file of this room that touches pyserial."""
+"""Output on a control line of a serial port (RTS or DTR); the only file of edge that imports pyserial."""
 
 from typing import Any, Literal
 
@@ -10,16 +10,16 @@ from edge.errors import OutputError
 
 
 class ModemLineOptions(OutputOptions):
-    """Options of `serial://`; at RS-232 levels, high is +3 to +15 V, on an adapter's logic pins it is the low one."""
+    """Options of `serial://`. High is +3 to +15 V at RS-232 levels, and low on the logic pins of an adapter."""
 
     pin: Literal["rts", "dtr"] = Field(default="rts", description="the control line")
 
 
 class ModemLineOutput(Output):
-    """One control line of a port that is used for nothing else."""
+    """One control line of a port without any other use."""
 
     def __init__(self, address: str, port: Any, options: ModemLineOptions) -> None:
-        """`port` is a serial.Serial that is not open yet, so that neither line moves before it is told to."""
+        """port: unopened serial.Serial, so that both lines keep their level until the output is switched."""
         super().__init__(address)
         self._port, self._pin, self._low = port, options.pin, options.active == "low"
         port.rts = port.dtr = self._low
@@ -40,7 +40,7 @@ class ModemLineOutput(Output):
         self._port.close()
 
 
-def open_here(address: str) -> ModemLineOutput:
+def open_modem_line(address: str) -> ModemLineOutput:
     """Open `serial:///dev/ttyUSB1?pin=rts`; raises OutputError."""
     import serial
 

@@ -1,35 +1,32 @@
-"""The wire to the ejector: something that is on or off."""
+"""Output contract: a digital output to the ejector; and its simulation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from importlib import import_module
+from time import monotonic
 from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from edge.address import AddressOptions, kind_of, parse_options
+from edge.address import AddressOptions, parse_options
 from edge.errors import OutputError
-
-FILES = {"gpio": "gpio", "serial": "modem_line", "simulated": "simulated"}
-"""File in this folder by the kind in the address; each has `open_here`."""
 
 Chosen = TypeVar("Chosen", bound=AddressOptions)
 
 
 class OutputOptions(AddressOptions):
-    """Options of every output."""
+    """Address options of every hardware output."""
 
-    active: Literal["high", "low"] = Field(default="high", description="level of the wire while the ejector fires")
+    active: Literal["high", "low"] = Field(default="high", description="level of the output while the ejector fires")
 
 
 class Output(ABC):
-    """One opened output, off at first; used by one thread."""
+    """Opened output, initially off; used by one thread."""
 
     def __init__(self, address: str) -> None:
         self.address = address
 
     def set(self, on: bool) -> None:
-        """Fire, or stop firing; raises OutputError where the wire cannot be moved, and may be called again."""
+        """Switch the output; raises OutputError on failure, after which it may be called again."""
         try:
             self._set(on)
         except OSError as error:
@@ -39,32 +36,51 @@ class Output(ABC):
 
     @abstractmethod
     def _set(self, on: bool) -> None:
-        """Move the wire; raises OSError."""
+        """Switch the hardware; raises OSError."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give the wire back; what becomes of its level is the device's choice."""
-
-
-def open_output(address: str) -> Output:
-    """Open an output by its address.
-
-    `gpio:///dev/gpiochip0?line=105` is a pin of the computer, `serial:///dev/ttyUSB1?pin=rts` a control line of a
-    serial port, `simulated://` none at all. With `active=low` the wire is low while the ejector fires.
-
-    Raises OutputError.
-    """
-    kind = kind_of(address)
-    if kind not in FILES:
-        known = ", ".join(f"{name}://" for name in FILES)
-        raise OutputError(f"ejector {address}: found the kind {kind or 'none'!r}, expected one of {known}")
-    opened: Callable[[str], Output] = import_module(f"edge.ejector.{FILES[kind]}").open_here
-    return opened(address)
+        """Release the hardware; its level afterwards depends on the device."""
 
 
 def read_options(address: str, model: type[Chosen]) -> Chosen:
-    """Read what stands behind the `?`; raises OutputError with option, found and expected."""
+    """Parse the options of an address; raises OutputError with option, found and expected."""
     try:
         return parse_options(address, model)
     except ValueError as error:
         raise OutputError(f"ejector {address}: {error}") from None
+
+
+class SimulatedOutput(Output):
+    """Output without hardware that records its pulses."""
+
+    def __init__(self, address: str = "simulated://", clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(address)
+        self.switched: list[tuple[float, bool]] = []
+        """Time in seconds of the clock and new state of each change."""
+        self.closed = False
+        self._clock = clock
+
+    @property
+    def on(self) -> bool:
+        """Present state."""
+        return bool(self.switched) and self.switched[-1][1]
+
+    @property
+    def pulses(self) -> int:
+        """Number of pulses so far."""
+        return sum(on for _, on in self.switched)
+
+    def _set(self, on: bool) -> None:
+        if on != self.on:
+            self.switched.append((self._clock(), on))
+
+    def close(self) -> None:
+        """Record the closing."""
+        self.closed = True
+
+
+def open_simulated(address: str) -> SimulatedOutput:
+    """Open `simulated://`; raises OutputError for an option, as it has none."""
+    read_options(address, AddressOptions)
+    return SimulatedOutput(address)

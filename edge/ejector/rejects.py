@@ -1,14 +1,14 @@
-"""What becomes of each rejected part behind the camera: thrown out, escaped, arrived in the bin."""
+"""Rejected parts behind the camera: ejected, escaped, confirmed by the sensor in the bin."""
 
 import logging
 import threading
+from collections import deque
 from dataclasses import replace
 
 from edge.alarms import Alarms, Area
 from edge.cameras.camera import Clock
 from edge.config.ejector import ConfirmationSettings
 from edge.ejector.belt import HALF, U32, Belt
-from edge.ejector.confirmation import Confirmation
 from edge.ejector.ejector import Ejector
 from edge.ejector.track import Fate
 from edge.part import Part
@@ -17,15 +17,51 @@ from edge.records.writer import Records
 log = logging.getLogger(__name__)
 
 ESCAPED, UNCONFIRMED = "part escaped the ejector", "eject not confirmed"
-"""Names of the alarms; each stays until somebody has looked after it."""
+"""Names of the alarms; each stays until it is acknowledged."""
 COAST_S = 0.5
-"""How long after the last count of the PLC a frame's place on the belt is told."""
+"""Time after the last count from the PLC for which a frame's encoder count is extrapolated."""
 REMEMBERED = 4096
-"""Parts of which fates may still come."""
+"""Number of latest parts whose fate may still arrive."""
+U16 = 2**16
+
+
+class Confirmation:
+    """Assigns each arrival in the bin to the part that has waited longest; without a clock.
+
+    The sensor counts parts without identifying them: a part put into the bin by hand confirms the wrong one.
+    """
+
+    def __init__(self, within: float) -> None:
+        """within: largest distance or time from a part's place to its arrival, in the caller's unit."""
+        self._within = within
+        self._waiting: deque[tuple[int, float]] = deque()  # keys with the places of their parts
+        self._count: int | None = None
+
+    def expect(self, key: int, place: float) -> None:
+        """Add a part that was or will be ejected."""
+        self._waiting.append((key, place))
+
+    def arrived(self, count: int) -> list[int]:
+        """Evaluate the sensor's count, a u16 that wraps; returns the parts that it confirms."""
+        new = 0 if self._count is None else (count - self._count) % U16
+        self._count = count
+        return [self._waiting.popleft()[0] for _ in range(min(new, len(self._waiting)))]
+
+    def advance(self, position: float) -> list[int]:
+        """Move to this place or time; returns the parts that are overdue."""
+        missing = []
+        while self._waiting and position > self._waiting[0][1] + self._within:
+            missing.append(self._waiting.popleft()[0])
+        return missing
+
+    def forget(self) -> None:
+        """Discard all parts, because the sensor's count and the encoder have restarted."""
+        self._waiting.clear()
+        self._count = None
 
 
 class Rejects:
-    """Notes every rejected part's fate in its row, and raises the alarm where a part may have got away.
+    """Records the fate of every rejected part, and raises an alarm for a part that may have escaped.
 
     Safe to use from several threads.
     """
@@ -34,18 +70,18 @@ class Rejects:
         self, records: Records, alarms: Alarms, clock: Clock, confirmation: ConfirmationSettings | None = None
     ) -> None:
         self.ejector: Ejector | None = None
-        """Of the station itself; without one the PLC throws the parts out."""
+        """Ejector timed by the station; None if the PLC ejects the parts."""
         self._records, self._alarms, self._clock = records, alarms, clock
         self._by_time = confirmation is not None and confirmation.within_ms is not None
         self._confirmation = _confirmation(confirmation)
         self._belt = Belt(COAST_S, back=(confirmation.within_counts or 0) if confirmation else HALF)
-        self._parts: dict[int, Part] = {}  # by number, the latest ones, without their frames, which are large
+        self._parts: dict[int, Part] = {}  # by number, without their frames, which are large
         self._reported: set[int] = set()
-        self._early: dict[int, str] = {}  # fates of parts that have no row yet
+        self._early: dict[int, str] = {}  # fates of parts without a row
         self._lock = threading.RLock()
 
     def triggered(self, part: Part) -> None:
-        """Take a part that is on its way."""
+        """Add a triggered part."""
         with self._lock:
             self._parts[part.number] = replace(part, views=())
             if len(self._parts) > REMEMBERED:
@@ -56,7 +92,7 @@ class Rejects:
             self.ejector.expect(part)
 
     def reported(self, part: Part, passes: bool) -> None:
-        """Take a part's verdict, once its row has been handed over; `passes`: whether it may go on."""
+        """Add a part's verdict after its row is queued. passes: the part is not ejected."""
         with self._lock:
             self._reported.add(part.number)
             early = self._early.pop(part.number, None)
@@ -68,7 +104,7 @@ class Rejects:
             self._expect_arrival(part)
 
     def settled(self, number: int, fate: Fate) -> None:
-        """Take a part's fate at the station's own ejector."""
+        """Record a part's fate at the ejector that the station times."""
         part = self._parts.get(number)
         if part is None or fate is Fate.PASSED:
             return
@@ -76,13 +112,11 @@ class Rejects:
         if fate is Fate.EJECTED:
             self._expect_arrival(part)
             return
-        found = (
-            f"part {part.part_id} (row {number}) was not proved good, and was not thrown out; look for it behind the "
-        )
+        found = f"part {part.part_id} (row {number}) is not OK and was not ejected; remove it from behind the "
         self._alarms.raise_(ESCAPED, found + "ejector, then acknowledge", Area.OUTPUT, part.part_id)
 
     def belt_at(self, encoder: int, arrived: int) -> None:
-        """Take what the PLC says of belt and bin."""
+        """Evaluate a BeltPosition message: encoder count, and count of the sensor in the bin."""
         if self.ejector is not None:
             self.ejector.belt_at(encoder)
         with self._lock:
@@ -97,28 +131,28 @@ class Rejects:
         self._miss(missing)
 
     def encoder(self, at: float) -> int | None:
-        """Return the belt's count at a time, u32; None where the PLC has not said it for a while."""
+        """Return the encoder count at a time, u32; None if it is unknown."""
         with self._lock:
             return int(self._belt.at(at)) % U32 if self._belt.known and self._belt.fresh(at) else None
 
-    def look(self) -> None:
-        """Look for parts that should have arrived by now."""
+    def check(self) -> None:
+        """Raise the alarm for parts that are overdue by time."""
         if self._confirmation is not None and self._by_time:
             with self._lock:
                 missing = self._confirmation.advance(self._clock())
             self._miss(missing)
 
-    def connected(self, there: bool, anew: bool = False) -> None:
-        """Note whether the PLC is there; `anew`: it has started again."""
+    def connected(self, there: bool, restarted: bool = False) -> None:
+        """Set the connection to the PLC. restarted: the PLC has restarted."""
         if self.ejector is not None:
-            self.ejector.connected(there, anew)
-        if anew:
+            self.ejector.connected(there, restarted)
+        if restarted:
             with self._lock:
                 self._forget()
                 self._belt.forget()
 
     def unconfirmed(self, part_id: int) -> None:
-        """Note that the reject controller itself misses a part in the bin."""
+        """Record that the reject controller misses a part in the bin."""
         with self._lock:
             number = next((part.number for part in reversed(self._parts.values()) if part.part_id == part_id), None)
         if number is not None:
@@ -138,9 +172,7 @@ class Rejects:
         for number in numbers:
             self._note(number, "unconfirmed")
             part_id = self._parts[number].part_id if number in self._parts else 0
-            found = (
-                f"part {part_id} (row {number}) was thrown out, but did not arrive in the bin in time; look for it, "
-            )
+            found = f"part {part_id} (row {number}) was ejected, but did not arrive in the bin in time; find it, "
             self._alarms.raise_(UNCONFIRMED, found + "then acknowledge", Area.OUTPUT, part_id)
 
     def _note(self, number: int, ejection: str) -> None:

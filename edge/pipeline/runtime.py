@@ -182,7 +182,7 @@ class Runtime:
 
     def _serve(self) -> None:
         self._health.check()
-        self._rejects.look()
+        self._rejects.check()
         self._send_alarms()
         for event in self._link.poll(POLL_S):
             self._handle(event)

@@ -14,7 +14,7 @@ from edge.cameras.on_demand import OnDemandCamera
 from edge.cli import main
 from edge.config.line import Line, load_line
 from edge.config.schema import PageSettings
-from edge.ejector.simulated import SimulatedOutput
+from edge.ejector.output import SimulatedOutput
 from edge.engines.engine import Engine
 from edge.errors import CameraFinished
 from edge.page.state import StationInfo, StationState

@@ -15,7 +15,7 @@ from edge.cli import main
 from edge.config.ejector import EjectorSettings
 from edge.config.line import Line
 from edge.config.schema import CameraSettings
-from edge.ejector.simulated import SimulatedOutput
+from edge.ejector.output import SimulatedOutput
 from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from edge.station import Equipment, open_station

@@ -7,7 +7,7 @@ import pytest
 from edge.alarms import Alarms
 from edge.config.ejector import EjectorSettings
 from edge.ejector.ejector import BELT, FULL, OUTPUT, STANDS, Ejector
-from edge.ejector.simulated import SimulatedOutput
+from edge.ejector.output import SimulatedOutput
 from edge.ejector.track import Fate
 from edge.errors import OutputError
 from edge.part import Part
@@ -37,7 +37,7 @@ class Bench:
         self.ejector = Ejector(
             EjectorSettings(**chosen), self.output, self.alarms, lambda: self.now, self.fates.__setitem__
         )
-        self.ejector.connected(True, anew=True)
+        self.ejector.connected(True, restarted=True)
         self.tells = True
 
     def run(self, seconds: float, speed: int = SPEED) -> None:

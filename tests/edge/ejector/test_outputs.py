@@ -9,8 +9,8 @@ import serial
 
 from edge.ejector.gpio import GpioOutput, explain
 from edge.ejector.modem_line import ModemLineOptions, ModemLineOutput
-from edge.ejector.output import Output, open_output
-from edge.ejector.simulated import SimulatedOutput
+from edge.ejector.output import Output, SimulatedOutput
+from edge.ejector.registry import open_output
 from edge.errors import OutputError
 
 

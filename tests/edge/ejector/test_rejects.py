@@ -10,10 +10,9 @@ import pytest
 from bundle import Verdict
 from edge.alarms import Alarms
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
-from edge.ejector.confirmation import Confirmation
 from edge.ejector.ejector import Ejector
-from edge.ejector.rejects import ESCAPED, UNCONFIRMED, Rejects
-from edge.ejector.simulated import SimulatedOutput
+from edge.ejector.output import SimulatedOutput
+from edge.ejector.rejects import ESCAPED, UNCONFIRMED, Confirmation, Rejects
 from edge.ejector.track import Fate
 from edge.part import Outcome, Part
 from edge.records.writer import Records
@@ -83,11 +82,11 @@ def test_a_reject_of_the_plc_s_that_does_not_arrive_is_an_alarm(path: Path, by: 
     bench.report(bench.part(3, Verdict.TIMEOUT))
     bench.now = 0.3
     bench.rejects.belt_at(300, 0)
-    bench.rejects.look()
+    bench.rejects.check()
     before = bench.alarms.active
     bench.now = 0.6
     bench.rejects.belt_at(600, 0)
-    bench.rejects.look()
+    bench.rejects.check()
 
     assert before == ()
     assert [(alarm.name, alarm.part_id) for alarm in bench.alarms.active] == [(UNCONFIRMED, 103)]
@@ -99,7 +98,7 @@ def test_with_an_ejector_of_its_own_only_what_it_threw_out_is_waited_for(path: P
     chosen = EjectorSettings(output="simulated://", distance_counts=100, length_counts=20, default="pass")
     ejector = Ejector(chosen, SimulatedOutput(), bench.alarms, lambda: bench.now, bench.rejects.settled)
     bench.rejects.ejector = ejector
-    bench.rejects.connected(True, anew=True)
+    bench.rejects.connected(True, restarted=True)
     bench.rejects.belt_at(0, 0)
     for number in (1, 2, 3):
         bench.report(bench.part(number, Verdict.OK if number == 2 else Verdict.NG))
@@ -124,7 +123,7 @@ def test_a_plc_that_starts_anew_confirms_nothing_of_before(path: Path) -> None:
     bench = Bench(path, ConfirmationSettings(within_counts=500))
     bench.rejects.belt_at(1000, 7)
     bench.report(bench.part(1))
-    bench.rejects.connected(True, anew=True)
+    bench.rejects.connected(True, restarted=True)
     bench.rejects.belt_at(0, 0)
     bench.rejects.belt_at(10, 1)
     bench.rejects.belt_at(5000, 1)
@@ -133,13 +132,14 @@ def test_a_plc_that_starts_anew_confirms_nothing_of_before(path: Path) -> None:
     assert bench.alarms.active == ()
 
 
-def test_an_arrival_that_nobody_waits_for_is_counted() -> None:
+def test_an_arrival_that_no_part_waits_for_confirms_none_that_comes_later() -> None:
     confirmation = Confirmation(within=100)
     confirmation.arrived(65535)
     confirmation.expect(1, 0)
 
-    assert confirmation.arrived(1) == [1]
-    assert confirmation.unexpected == 1
+    assert confirmation.arrived(1) == [1]  # two have arrived, across the end of the u16
+    confirmation.expect(2, 0)
+    assert confirmation.arrived(1) == []
 
 
 @pytest.mark.parametrize("given", [{}, {"within_counts": 5, "within_ms": 5}])
