@@ -63,9 +63,7 @@ class Ejector:
                 lost = [] if self._has_belt_messages else self._read(part.encoder, part.triggered)
                 apart = self._track.add(part.number, self._belt.place(part.encoder))
             if not apart:
-                found = (
-                    f"found more than {self._settings.queue} parts before the ejector; raise queue"
-                )
+                found = f"found more than {self._settings.queue} parts before the ejector; raise queue"
                 self._alarms.raise_(FULL, found, Area.OUTPUT, part.part_id)
         if not self._by_time:
             self._tell(lost)

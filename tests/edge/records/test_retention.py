@@ -54,6 +54,16 @@ def test_pictures_older_than_the_days_go_whatever_their_rank(tmp_path: Path, clo
     assert not (tmp_path / "2026-05-07").exists()
 
 
+def test_pictures_of_just_as_many_days_ago_stay(tmp_path: Path, clock: Hours) -> None:
+    put(tmp_path, "2026-05-07/good/a.png", "2026-05-08/good/b.png")
+    held = retention(tmp_path, keep_days=2, clock=clock)
+    for hour in range(1, 4):
+        clock.hours = hour
+        held.make_room(TODAY)
+
+    assert left(tmp_path) == ["2026-05-08/good/b.png"]
+
+
 def test_a_clock_that_jumps_400_days_for_ten_minutes_costs_one_day_at_most(tmp_path: Path, clock: Hours) -> None:
     put(tmp_path, *(f"2026-05-{day:02}/reject/a.png" for day in range(1, 11)))
     held = retention(tmp_path, clock=clock)
