@@ -1,4 +1,4 @@
-"""The address of a camera, `kind://place?option=value&...`, read into the options of its kind."""
+"""Addresses of cameras and outputs: `kind://place?option=value&...`."""
 
 import re
 from typing import TypeVar
@@ -35,7 +35,7 @@ def shown(address: str) -> str:
 
 
 def read_options(address: str, model: type[Chosen]) -> Chosen:
-    """Read what stands behind the `?`; raises CameraError with option, found and expected."""
+    """Parse the options of a camera's address; raises CameraError with option, found and expected."""
     try:
         return parse_options(address, model)
     except ValueError as error:
@@ -43,7 +43,7 @@ def read_options(address: str, model: type[Chosen]) -> Chosen:
 
 
 def parse_options(address: str, model: type[Chosen]) -> Chosen:
-    """Read what stands behind the `?` of any address; raises ValueError with option, found and expected."""
+    """Parse the options of an address; raises ValueError with option, found and expected."""
     given = parse_qsl(address.partition("?")[2], keep_blank_values=True)
     twice = {key for key, _ in given if [name for name, _ in given].count(key) > 1}
     if twice:

@@ -40,7 +40,7 @@ class Ejector:
         self._by_time = settings.delay_ms is not None
         self._track = _track(settings)
         self._belt = Belt(settings.coast_ms / 1e3, back=settings.distance_counts or 0)
-        self._has_belt_messages = False  # by BeltPosition messages, which are fresher than the counts of triggers
+        self._has_belt_messages = False  # then the older counts of triggers are not read
         self._at_start = True
         self._moved = (0.0, clock())  # place of the belt, and since when it stands there
         self._held = False  # by `fail_safe`

@@ -18,7 +18,7 @@ IN_TIME = 0.5
 
 
 class Fate(Enum):
-    """What became of a part at the ejector."""
+    """Result of the ejector's action on a part."""
 
     PASSED = "passed"
     """The verdict is OK, and the part was let through."""
