@@ -1,6 +1,6 @@
-"""Classification and segmentation loss under a schedule, with positive weights per class.
+"""Scheduled classification and segmentation loss, with a positive weight per class.
 
-Source of the first two terms: equations 1 and 2 of the document. Dice and union are ours, off in its recipe.
+The first two terms are equations 1 and 2 of the paper. The Dice and union terms are additions, off in its recipe.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def _cell_means(masks: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Terms:
+class LossTerms:
     """The parts of the loss, before the schedule weighs them."""
 
     classification: Tensor
@@ -85,23 +85,23 @@ class Loss:
         self.class_weights = _weights(recipe.class_weights, classes, device)  # [C]
         self.mask_weights = _weights(recipe.mask_weights, classes, device)  # [C]
 
-    def terms(self, logits: Tensor, targets: Targets) -> Terms:
+    def terms(self, logits: Tensor, targets: Targets) -> LossTerms:
         """Each part of the loss of float32 logits [B, C, h, w]."""
         nothing = logits.new_zeros(())
-        return Terms(
+        return LossTerms(
             classification=self._classification(logits, targets),
             segmentation=self._segmentation(logits, targets),
             dice=_dice(logits, targets) if self.recipe.dice else nothing,
             union=_union(logits, targets) if self.recipe.union else nothing,
         )
 
-    def total(self, terms: Terms, epoch: int, epochs: int) -> Tensor:
+    def total(self, terms: LossTerms, epoch: int, epochs: int) -> Tensor:
         """The scheduled sum in epoch `epoch` of `epochs`; the extra terms go with segmentation."""
         classify, segment = self._weights(epoch, epochs)
         extra = self.recipe.dice * terms.dice + self.recipe.union * terms.union
         return classify * terms.classification.mean() + segment * (terms.segmentation.mean() + extra)
 
-    def per_class(self, terms: Terms, epoch: int, epochs: int) -> Tensor:
+    def per_class(self, terms: LossTerms, epoch: int, epochs: int) -> Tensor:
         """The scheduled loss of each class, [C], without the terms that belong to none."""
         classify, segment = self._weights(epoch, epochs)
         return classify * terms.classification + segment * terms.segmentation

@@ -5,9 +5,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from bundle import InputSpec, first_problem
+from bundle import FrozenModel, InputSpec, first_problem
 from bundle.toml_text import TomlError, parse_toml
 from train.data.splits import Kind
 from train.errors import RecipeError
@@ -22,17 +22,11 @@ FINE_MASK_PX = 2
 """Its head works at half the input size."""
 
 
-class Table(BaseModel):
-    """A frozen table of a recipe; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NetworkRecipe(Table):
+class NetworkRecipe(FrozenModel):
     """Which network, and the normalisation in front of it."""
 
     model: Model = "can"
-    """The document's network, ours with a strided stem and a finer head, or a peer."""
+    """The paper's CAN, a CAN with a strided stem and a finer head, or a peer network."""
     width: int = Field(default=64, ge=1)
     pooling: int = Field(default=2, ge=1)
     """Of "can" alone: pixels per side that are averaged before the first layer."""
@@ -58,7 +52,7 @@ class NetworkRecipe(Table):
         return {"can": self.pooling, "can-fine": FINE_MASK_PX}.get(self.model, 1)
 
 
-class LossRecipe(Table):
+class LossRecipe(FrozenModel):
     """Schedule, positive weights per class in channel order (empty: 1 each), extra terms."""
 
     schedule: Schedule = "classification-first"
@@ -72,7 +66,7 @@ class LossRecipe(Table):
     union: float = Field(default=0.0, ge=0)
 
 
-class OptimiserRecipe(Table):
+class OptimiserRecipe(FrozenModel):
     """Adam and its learning-rate curve; with weight decay it is AdamW."""
 
     learning_rate: float = Field(default=5e-4, gt=0)
@@ -87,7 +81,7 @@ class OptimiserRecipe(Table):
     """Keep the running means and deviations as they are, for fine-tuning on few images."""
 
 
-class AugmentRecipe(Table):
+class AugmentRecipe(FrozenModel):
     """What is drawn anew for each image of each batch."""
 
     flip_horizontal: bool = False
@@ -105,7 +99,7 @@ class AugmentRecipe(Table):
     """Largest relative change of the spread around the image's mean."""
 
 
-class CropsRecipe(Table):
+class CropsRecipe(FrozenModel):
     """Guided crops: artificial training images, made anew every few epochs. All of them lie in the training part."""
 
     images: int = Field(default=0, ge=0)
@@ -138,7 +132,7 @@ class CropsRecipe(Table):
     """Of several places, take the one whose brightness is most like the blob's own surroundings."""
 
 
-class RunRecipe(Table):
+class RunRecipe(FrozenModel):
     """Length, batches, precision, and what counts as best."""
 
     epochs: int = Field(default=100, ge=1)
@@ -161,7 +155,7 @@ class RunRecipe(Table):
     """Run the network through torch.compile."""
 
 
-class ThresholdRecipe(Table):
+class ThresholdRecipe(FrozenModel):
     """How the thresholds are chosen on the validation part."""
 
     choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
@@ -179,7 +173,7 @@ class ThresholdRecipe(Table):
     """Smallest areas to choose from in the place of `min_area_px`, where F1 chooses."""
 
 
-class Recipe(Table):
+class Recipe(FrozenModel):
     """Everything that decides what is trained, but for the data."""
 
     name: str

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from export.evaluate.evaluate import Evaluation
-from export.html.page import heading, page, paragraph, signatures, table
 from train.evaluate.metrics import ClassMetrics, Rate
+from train.report.page import heading, page, paragraph, signatures, table
 
 
 def protocol_page(evaluation: Evaluation, date: str) -> str:

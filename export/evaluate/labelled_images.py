@@ -10,7 +10,7 @@ from bundle import Bundle, first_problem
 from export.errors import LabelsError
 from train.data.dataset import Dataset, Sample
 from train.data.readers import read_dataset
-from train.data.splits import SIDES, Kind, Split, load_split, make_split, sides_of
+from train.data.splits import SIDES, Split, named_split, sides_of
 
 Part = Literal["train", "val", "test", "all"]
 
@@ -79,7 +79,4 @@ def own_split(bundle: Bundle) -> Split:
 
 
 def _chosen(name: str | None, own: Split, dataset: Dataset) -> Split:
-    kinds: dict[str, Kind] = {"random": "random", "by-part": "by-part"}
-    if name is None:
-        return own
-    return make_split(dataset, kinds[name], own.seed) if name in kinds else load_split(Path(name))
+    return own if name is None else named_split(name, dataset, own.seed)

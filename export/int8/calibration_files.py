@@ -6,11 +6,11 @@ from pathlib import Path
 from bundle import write_bundle, write_whole
 from export.errors import GateError
 from export.html.overlay import side_by_side
-from export.html.page import heading, page, paragraph, picture, table
 from export.int8.calibrate import CalibrationResult
 from export.int8.report import CalibrationReport
 from train.data.image_set import ImageSet
 from train.evaluate.metrics import Metrics
+from train.report.page import heading, page, paragraph, picture, table
 
 PICTURES = 24
 """Changed verdicts shown in the report."""

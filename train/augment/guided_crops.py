@@ -1,7 +1,7 @@
-"""Guided crops: artificial training images of real defects pasted onto real good parts.
+"""Guided-crop augmentation of the paper: real defects pasted onto images of good parts.
 
-The source document's five steps, as functions in their order: choose the defects, draw sources and base, take blobs,
-paste them, change the whole. Only the images handed in are ever used, and those are the training part.
+Five steps, one function each: choose classes, choose source and base images, cut out blobs, paste them, transform the
+whole image. All sources are images of the training part.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,11 +22,11 @@ from train.errors import DataError
 from train.recipe import CropsRecipe
 
 MOST_DEFECTS = 3
-"""The document: one to three defects an image."""
+"""The paper: one to three defects per image."""
 
 
 @dataclass(frozen=True)
-class Stock:
+class DefectLibrary:
     """What crops are cut from: the training part, searched once."""
 
     images: ImageSet
@@ -47,7 +47,7 @@ class Stock:
         return self._blobs[index, kind]
 
 
-def take_stock(training: ImageSet, classes: Sequence[str] = ()) -> Stock:
+def index_defects(training: ImageSet, classes: Sequence[str] = ()) -> DefectLibrary:
     """Search the training part. Raises DataError if it has no good image or no outlined defect.
 
     classes: the classes' names, by which artists are found for those of Magnetic Tile.
@@ -62,10 +62,10 @@ def take_stock(training: ImageSet, classes: Sequence[str] = ()) -> Stock:
         )
     counted = drawn.astype(np.float64)
     names = classes or [""] * len(sources)
-    return Stock(training, bases, sources, counted.T @ counted, tuple(ARTISTS.get(name, ()) for name in names))
+    return DefectLibrary(training, bases, sources, counted.T @ counted, tuple(ARTISTS.get(name, ()) for name in names))
 
 
-def class_probabilities(losses: Sequence[float], stock: Stock) -> NDArray[np.float64]:
+def class_probabilities(losses: Sequence[float], stock: DefectLibrary) -> NDArray[np.float64]:
     """How likely each class is to lead an artificial image: proportional to its loss on the validation part.
 
     Our reading of "the higher the loss, the higher the probability". A class without a source cannot be drawn.
@@ -84,7 +84,7 @@ class Crops:
     Each has its own random stream, so it depends on `seed` and its number alone, whichever others are made.
     """
 
-    stock: Stock
+    stock: DefectLibrary
     recipe: CropsRecipe
     probabilities: NDArray[np.float64]
     seed: Sequence[int]
@@ -104,7 +104,7 @@ class Crops:
         return _make_one(self.stock, self.recipe, self.probabilities, np.random.default_rng(stream))
 
 
-def choose_classes(stock: Stock, probabilities: NDArray[np.float64], generator: Generator) -> list[int]:
+def choose_classes(stock: DefectLibrary, probabilities: NDArray[np.float64], generator: Generator) -> list[int]:
     """Step 1: the class drawn, then up to two more that occur with it in training images (its own included)."""
     first = int(generator.choice(len(probabilities), p=probabilities))
     partners = stock.cooccurrence[first] / stock.cooccurrence[first].sum()
@@ -113,7 +113,7 @@ def choose_classes(stock: Stock, probabilities: NDArray[np.float64], generator: 
 
 
 def _make_one(
-    stock: Stock, recipe: CropsRecipe, probabilities: NDArray[np.float64], generator: Generator
+    stock: DefectLibrary, recipe: CropsRecipe, probabilities: NDArray[np.float64], generator: Generator
 ) -> tuple[Image, Bits]:
     classes = choose_classes(stock, probabilities, generator)
     image = stock.images.images[generator.choice(stock.bases)].copy()  # [channels, H, W]
@@ -129,7 +129,7 @@ def _make_one(
 
 
 def _defects(
-    image: Image, stock: Stock, kind: int, recipe: CropsRecipe, generator: Generator, drawn: bool
+    image: Image, stock: DefectLibrary, kind: int, recipe: CropsRecipe, generator: Generator, drawn: bool
 ) -> Iterator[Masks]:
     """Put defects of a class into `image`, in place: one that is drawn, or some that are cut out; yields where."""
     if drawn and stock.artists[kind]:
@@ -139,7 +139,7 @@ def _defects(
         yield paste(image, blob, recipe, generator)
 
 
-def _take_blobs(stock: Stock, kind: int, generator: Generator) -> list[Blob]:
+def _take_blobs(stock: DefectLibrary, kind: int, generator: Generator) -> list[Blob]:
     """Steps 2 and 3: some of the blobs of one training image that has the class; at least one."""
     blobs = stock.blobs(int(generator.choice(stock.sources[kind])), kind)
     count = int(generator.integers(1, len(blobs) + 1))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from train.augment.batch import augment, draw
-from train.augment.guided_crops import Crops, class_probabilities, take_stock
+from train.augment.guided_crops import Crops, class_probabilities, index_defects
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, outlined, pack
 from train.device import Compute
@@ -21,8 +21,8 @@ from train.recipe import Recipe
 CLASSES = 5
 STEPS = 4
 """Steps that are timed, after one that sets up memory and kernels."""
-DOCUMENT_IMAGES = 1008
-"""Training images of the full Magnetic Tile set, 75 % of 1,344."""
+PAPER_IMAGES = 1008
+"""Training images of the full Magnetic Tile data set, 75 % of 1,344."""
 
 
 def drawn_images(recipe: Recipe, count: int, seed: int = 0) -> ImageSet:
@@ -54,7 +54,7 @@ def bench(recipe: Recipe, compute: Compute) -> dict[str, float]:
         "batch_made_in_ms": 1e3 * _timed(lambda: _touch_batches(trainer, on_device), compute) / STEPS,
         "step_waits_percent": 100 * _waits_s(trainer, one_batch, on_device) / step_s,
     }
-    epochs_s = (DOCUMENT_IMAGES + recipe.crops.images) / found["images_per_s"]
+    epochs_s = (PAPER_IMAGES + recipe.crops.images) / found["images_per_s"]
     if recipe.crops.images:
         found |= _bench_crops(trainer, images, one_batch, step_s, recipe.crops.every * epochs_s)
     return found | {"whole_recipe_min": recipe.run.epochs * epochs_s / 60}
@@ -64,7 +64,7 @@ def _bench_crops(
     trainer: Trainer, images: ImageSet, one_batch: DeviceSet, step_s: float, epochs_s: float
 ) -> dict[str, float]:
     """A new set of crops: alone in one thread, and made while the network computes on it."""
-    stock = take_stock(images)
+    stock = index_defects(images)
     crops = Crops(stock, trainer.recipe.crops, class_probabilities([1.0] * CLASSES, stock), seed=(0,))
     alone_s = _timed(lambda: crops.make(range(len(crops))), trainer.compute)
     few = replace(crops, recipe=crops.recipe.model_copy(update={"images": len(images) // 2}))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from train.augment.guided_crops import Crops, class_probabilities, take_stock
+from train.augment.guided_crops import Crops, class_probabilities, index_defects
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, load_images
 from train.loop.run import Run
@@ -61,7 +61,7 @@ def _crops_s(run: Run) -> float:
     defective = [sample for sample in run.samples["train"] if not sample.good][:8]
     good = [sample for sample in run.samples["train"] if sample.good][:8]
     images = load_images([*defective, *good], run.recipe.input, classes)
-    stock = take_stock(images, run.dataset.classes)
+    stock = index_defects(images, run.dataset.classes)
     crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
     crops.make(range(_CROPS))  # finds the blobs
     return _timed(lambda: crops.make(range(_CROPS))) / _CROPS

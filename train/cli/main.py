@@ -1,36 +1,26 @@
-"""The command `train`: train by a recipe, or one of its subcommands."""
+"""The command `train`: trains by a recipe, or runs one of its subcommands.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
-from train.cli import data as cli_data
-from train.cli import runs as cli_runs
-from train.cli.dry_run import dry_run
-from train.cli.options import DeviceOption, ThreadsOption, console_for, resolve_split, use_threads
-from train.data.dataset import Dataset
-from train.data.readers import read_dataset
-from train.data.splits import Split
-from train.device import choose_compute
+from train.cli import data_commands, run_commands
+from train.cli.options import DeviceOption, ThreadsOption
 from train.errors import TrainError
-from train.loop.distributed import local_device, process_group
-from train.loop.memory import keep_freed_memory
-from train.loop.run import Run
-from train.recipe import Recipe, load_recipe
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-app.command("split")(cli_data.write_split)
-app.command("import")(cli_data.import_annotations)
-app.command("evaluate")(cli_runs.evaluate)
-app.command("thresholds")(cli_runs.choose_held_out)
-app.command("pool")(cli_runs.pool_runs)
-app.command("compare")(cli_runs.compare)
+app.command("split")(data_commands.write_split)
+app.command("import")(data_commands.import_annotations)
+app.command("evaluate")(run_commands.evaluate)
+app.command("thresholds")(run_commands.choose_held_out)
+app.command("pool")(run_commands.pool_runs)
+app.command("compare")(run_commands.compare)
 
 
 @app.callback(invoke_without_command=True)
@@ -38,44 +28,34 @@ def train(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="Folder of labelled images.", show_default=False)] = None,
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "magnetic-tile",
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; goes on where one is there.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it is resumed.")] = None,
     split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. (default: the recipe's)")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's; of the split as well.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's; also seeds the split.")] = None,
     model: Annotated[str | None, typer.Option(help="can, or a peer: unet-resnet50, unet-densenet121, ...")] = None,
     pretrained: Annotated[bool | None, typer.Option(help="Start a peer from ImageNet weights.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from (fine-tuning).")] = None,
-    dry: Annotated[bool, typer.Option("--dry-run", help="One batch through everything; memory and time.")] = False,
-    tensorboard: Annotated[bool, typer.Option(help="Write curves for TensorBoard into --out.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Run one batch through every stage; memory and time.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files into --out.")] = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Train the network of a recipe on labelled images; leave best.pt, metrics.json and report.html in --out.
+    """Train the network of a recipe on labelled images; writes best.pt, metrics.json and report.html into --out.
 
-    The same command goes on with an interrupted run after its last whole epoch, and gives the very weights of a run
-    that was never interrupted. On several GPUs: torchrun --nproc-per-node N -m train.cli.main ...
+    The same command resumes an interrupted run after its last whole epoch, with the same weights as a run that was
+    never interrupted; with larger --epochs it extends a run. On several GPUs:
+    torchrun --nproc-per-node N --no-python train ...
     """
     if context.invoked_subcommand is not None:
         return
     if data is None or out is None:
         raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
-    use_threads(threads)
-    keep_freed_memory()
+    from train.cli.training import train_in_folder
+
     named = {"run.epochs": epochs, "seed": seed, "network.model": model, "network.pretrained": pretrained}
-    settings = load_recipe(recipe, [*(overrides or []), *_overrides(named)])
-    dataset = read_dataset(data)
-    chosen = resolve_split(split or settings.split, dataset, settings.seed)
-    with _prepared(settings, dataset, chosen, out, local_device(device)) as run:
-        if dry:
-            run.console.print("\n".join(dry_run(run)), highlight=False)
-            return
-        run.resume()
-        if init is not None:
-            run.start_from(init)
-        _train(run, tensorboard)
-        if run.group.is_leader:
-            run.test()
+    given = [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
+    train_in_folder(data, recipe, [*(overrides or []), *given], out, split, init, dry, tensorboard, device, threads)
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -84,40 +64,19 @@ def main(arguments: list[str] | None = None) -> Any:
         app(arguments)
     except TrainError as error:
         problem = str(error)
-    except torch.OutOfMemoryError:
-        problem = "the GPU's memory is full; compute a batch in parts with --set run.accumulate=2, or 4"
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}; check the path, the permissions and the disk"
+    except RuntimeError as error:
+        if not _out_of_gpu_memory(error):
+            raise
+        problem = "the GPU's memory is full; compute a batch in parts with --set run.accumulate=2, or 4"
     print(f"train: {problem}", file=sys.stderr)
     sys.exit(2)
 
 
-@contextmanager
-def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device: str) -> Iterator[Run]:
-    """The run, in the group of its processes, with what was chosen said once."""
-    compute = choose_compute(device, recipe.run.precision, recipe.network.width)
-    with process_group(compute.device) as group:
-        console = console_for(group)
-        run = Run(recipe, dataset, split, out, compute, console, group)
-        sides = ", ".join(f"{side} {len(samples)}" for side, samples in run.samples.items())
-        console.print(f"{dataset.name}: {sides} images, split {split.kind}, seed {split.seed}", highlight=False)
-        processes = f" in {group.size} processes" if group.size > 1 else ""
-        console.print(f"recipe {recipe.name} on {compute.device}{processes}, {compute.reason}", highlight=False)
-        yield run
-
-
-def _train(run: Run, tensorboard: bool) -> None:
-    try:
-        run.train(tensorboard=tensorboard)
-    except KeyboardInterrupt:
-        done = f"epoch {run.history.done} is the last whole one: the same command goes on from {run.last}"
-        none = "no epoch was finished: the same command begins anew"
-        run.console.print(f"interrupted; {done if run.history.done else none}", highlight=False)
-        raise typer.Exit(130) from None
-
-
-def _overrides(named: Mapping[str, object]) -> list[str]:
-    return [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
+def _out_of_gpu_memory(error: RuntimeError) -> bool:
+    torch = sys.modules.get("torch")  # if no command has imported it, the error is not torch's
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,26 @@
-"""What the commands of `train` share: options, threads, the terminal, which split is meant."""
+"""Options and terminal settings that several commands of `train` share."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import cv2
-import torch
 import typer
 from rich.console import Console
 
-from train.data.dataset import Dataset
-from train.data.splits import Kind, Split, load_split, make_split
-from train.loop.distributed import DistributedGroup
-
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
 
 
-def resolve_split(name: str, dataset: Dataset, seed: int) -> Split:
-    """The split that a user means: `random`, `by-part`, or a file."""
-    kinds: dict[str, Kind] = {"random": "random", "by-part": "by-part"}
-    return make_split(dataset, kinds[name], seed) if name in kinds else load_split(Path(name))
-
-
 def use_threads(count: int | None) -> None:
-    """Compute with this many threads; None leaves the default."""
+    """Set the number of threads of torch and OpenCV; None leaves their defaults."""
     if count is not None:
+        import cv2
+        import torch
+
         torch.set_num_threads(count)
         cv2.setNumThreads(count)
 
 
-def console_for(group: DistributedGroup) -> Console:
-    """The terminal, or a file of 140 columns; silent but in the process that leads."""
-    return Console(width=None if sys.stdout.isatty() else 140, quiet=not group.is_leader)
+def console_for(is_leader: bool = True) -> Console:
+    """Console as wide as the terminal, 140 columns in a file; prints only in the leading process."""
+    return Console(width=None if sys.stdout.isatty() else 140, quiet=not is_leader)

@@ -1,14 +1,15 @@
 """Which image trains, which chooses, which judges: random or by part."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from bundle import first_problem
+from bundle import FrozenModel, first_problem, write_whole
 from train.data.dataset import Dataset, Sample
 from train.data.stratify import Parts, deal, parts_of, shuffled
 from train.errors import SplitError
@@ -16,17 +17,16 @@ from train.errors import SplitError
 Kind = Literal["random", "by-part"]
 Side = Literal["train", "val", "test"]
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SIDES: tuple[Side, ...] = get_args(Side)
 SHARES: Mapping[Side, float] = {"train": 0.75, "val": 0.125, "test": 0.125}
-"""The document's shares."""
+"""Shares of the paper."""
 
 _EIGHT: tuple[Side, ...] = ("train", "train", "train", "val", "train", "train", "test", "train")
 
 
-class Split(BaseModel):
+class Split(FrozenModel):
     """A split as it is stored: the side of each image, by the sha256 of its file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     seed: int
@@ -61,10 +61,22 @@ def sides_of(split: Split, dataset: Dataset) -> dict[Side, tuple[Sample, ...]]:
     return {side: tuple(s for s in dataset.samples if split.images[s.sha256] == side) for side in SIDES}
 
 
+def named_split(name: str, dataset: Dataset, seed: int) -> Split:
+    """The split that a command-line option names: `random`, `by-part`, or a split file. Raises SplitError."""
+    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
+    return make_split(dataset, kinds[name], seed) if name in kinds else load_split(Path(name))
+
+
+def part_counts(split: Split) -> dict[Side, int]:
+    """Number of images on each side of a split."""
+    counts = Counter(split.images.values())
+    return {side: counts[side] for side in SIDES}
+
+
 def save_split(split: Split, path: Path) -> None:
     """Write the split as JSON, the images sorted by hash."""
     content = split.model_dump() | {"images": dict(sorted(split.images.items()))}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_lists(split: Split, dataset: Dataset, folder: Path) -> None:

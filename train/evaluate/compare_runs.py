@@ -1,4 +1,4 @@
-"""Several runs beside each other: the source document's columns, then every measure under its true name."""
+"""Comparison of several runs: the columns of the paper, then standard metrics."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from train.errors import DataError
 from train.evaluate.metrics import Metrics
-from train.evaluate.paper_table import DocumentTable
+from train.evaluate.paper_table import PaperTable
 from train.evaluate.tables import Grid, percent
 
-DOCUMENT_COLUMNS = (
+PAPER_COLUMNS = (
     "accuracy over pairs (its mAP)", "recall (its AP)", "mean IoU over pairs (its mIoU)", "IoU over positives",
 )  # fmt: skip
-"""Table I's four, with what they are; the second and the fourth hold a number per class."""
+"""Columns of the paper's Table I, named by what they measure; the second and fourth hold one value per class."""
 
 MEASURES: Mapping[str, str] = {
     "escapes": "escapes.value",
@@ -28,25 +28,25 @@ MEASURES: Mapping[str, str] = {
 }
 
 
-def load_measures(run: Path, part: str) -> Metrics:
-    """What a finished run measured on one part; raises DataError if its `metrics.json` does not say."""
+def load_metrics(run: Path, part: str) -> Metrics:
+    """Metrics of a finished run on one part of the split. Raises DataError if its `metrics.json` lacks them."""
     path = run / "metrics.json" if run.is_dir() else run
     try:
         return Metrics.model_validate(json.loads(path.read_text(encoding="utf-8"))[part])
     except OSError as error:
         reason = error.strerror
     except KeyError:
-        reason = f"no measures of the {part} part"
+        reason = f"found no metrics of the {part} part"
     except (ValueError, TypeError, ValidationError):
-        reason = "not the measures of a run"
+        reason = "found no metrics of a run"
     raise DataError(f"{path}: {reason}, expected the metrics.json of a finished run; finish it with the same `train`")
 
 
-def document_grid(runs: Mapping[str, Metrics], table: DocumentTable | None = None) -> Grid:
-    """The document's columns of each run in percent, after the document's own rows where they are wanted."""
-    theirs = [(f"document: {name}", *map(_cell, row)) for name, row in (table.rows if table else {}).items()]
-    ours = [(name, *map(_cell, metrics.document.values())) for name, metrics in runs.items()]
-    return Grid(("run", *DOCUMENT_COLUMNS), (*theirs, *ours))
+def paper_grid(runs: Mapping[str, Metrics], table: PaperTable | None = None) -> Grid:
+    """The paper's columns of each run, in percent, below the rows of `table`."""
+    theirs = [(f"paper: {name}", *map(_cell, row)) for name, row in (table.rows if table else {}).items()]
+    ours = [(name, *map(_cell, metrics.paper.values())) for name, metrics in runs.items()]
+    return Grid(("run", *PAPER_COLUMNS), (*theirs, *ours))
 
 
 def measures_grid(runs: Mapping[str, Metrics]) -> Grid:
@@ -56,7 +56,7 @@ def measures_grid(runs: Mapping[str, Metrics]) -> Grid:
 
 
 def _cell(value: float | Sequence[float | None]) -> str:
-    """A number in percent, or one per class."""
+    """A value in percent, or one per class."""
     return f"{value:.2f}" if isinstance(value, float | int) else ", ".join(_short(one) for one in value)
 
 

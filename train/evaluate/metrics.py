@@ -1,8 +1,8 @@
-"""Every measure of an evaluation under its true name, with the source document's own columns beside them.
+"""Metrics of an evaluation under their standard names, beside the columns of the paper.
 
-Its "mAP" is the accuracy over image x class pairs, its "AP" the recall per class, and its "mIoU" counts an empty
-prediction on an empty mask as 1, so that predicting nothing scores 93.9 % there. `Metrics.document` has its columns
-by its own names; everything else is called what it is.
+The paper's "mAP" is the accuracy over image x class pairs, its "AP" the recall per class, and its "mIoU" counts an
+empty prediction on an empty mask as 1, so that predicting nothing scores 93.9 % there. `Metrics.paper` holds these
+columns under the paper's names.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,24 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, Field
 from scipy.stats import beta  # type: ignore[import-untyped]
 from sklearn.metrics import average_precision_score
 
+from bundle import FrozenModel
 from train.errors import DataError
 from train.evaluate.prediction import Prediction
 
 GOOD = "good"
 
 
-class Record(BaseModel):
-    """A frozen record; a measure that the images cannot give (no positives, say) is None."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rate(Record):
-    """A share of counted cases with its exact 95 % interval (Clopper and Pearson, 1934)."""
+class Rate(FrozenModel):
+    """A share of counted cases with its exact 95 % interval (Clopper and Pearson, 1934); value is None of none."""
 
     count: int
     total: int
@@ -37,16 +32,16 @@ class Rate(Record):
     high: float
 
 
-class ClassMetrics(Record):
-    """One class over all images."""
+class ClassMetrics(FrozenModel):
+    """Metrics of one class over all images; None where undefined, such as a recall without positives."""
 
     name: str
     positives: int
-    """Images that have it."""
+    """Images with the class."""
     found: int
-    """Of those, how many the decision found."""
+    """True positives of the decision, in images."""
     false_alarms: int
-    """Images without it in which the decision found it."""
+    """False positives of the decision, in images."""
     recall: float | None
     precision: float | None
     f1: float | None
@@ -55,20 +50,20 @@ class ClassMetrics(Record):
     iou_pooled: float | None
     """Sum of intersections by sum of unions, over all images."""
     iou_positives: float | None
-    """Mean over the images that have it."""
+    """Mean over the images with the class."""
 
 
-class UnionMetrics(Record):
-    """Defect or not, whatever the class's name."""
+class UnionMetrics(FrozenModel):
+    """Binary metrics: the union of all classes, defect or good."""
 
     average_precision: float | None
-    """Of the largest score of an image."""
+    """By the largest score of an image."""
     iou_pooled: float | None
     iou_positives: float | None
 
 
-class Metrics(Record):
-    """All measures of one evaluation; shares are 0 to 1, the document's columns percent."""
+class Metrics(FrozenModel):
+    """Metrics of one evaluation. Shares are 0 to 1, the paper's columns percent; None where undefined."""
 
     images: int
     good: int
@@ -86,26 +81,26 @@ class Metrics(Record):
     false_rejects: Rate
     """Good images rejected."""
     false_rejects_at_no_escape: float | None
-    """Share of good images rejected, had one threshold on the largest score been set on these very images so that
-    none escapes: what the scores could do, not what the thresholds did."""
+    """False-reject rate at the one threshold on the largest score that gives no escape on these same images: a
+    property of the scores, independent of the chosen thresholds."""
     classes: tuple[ClassMetrics, ...]
     union: UnionMetrics
     confusion_names: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Rows are the truth, columns the decision. An image with several classes counts once in each of their rows; the
     column is that class if it was found, else the found class of the largest score, else good."""
-    document: dict[str, float | list[float | None]]
-    """The source document's columns under its own names, in percent."""
+    paper: dict[str, float | list[float | None]] = Field(validation_alias=AliasChoices("paper", "document"))
+    """The paper's columns under its own names, in percent; older files call this `document`."""
 
     def named(self, name: str) -> float:
-        """The measure `name`, with a dot for what lies deeper (`union.iou_pooled`); minus infinity if it is None."""
+        """The metric of a dotted name, such as `union.iou_pooled`; minus infinity if it is None."""
         value: object = self
         for key in name.split("."):
             value = getattr(value, key)
         return value if isinstance(value, float) else -np.inf
 
 
-class _Table:
+class _Columns:
     """The predictions stacked, [N, C] per field."""
 
     def __init__(self, predictions: Sequence[Prediction]):
@@ -124,11 +119,11 @@ class _Table:
 
 
 def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metrics:
-    """All measures of these predictions. Raises DataError if there are none."""
+    """All metrics of these predictions. Raises DataError if there are none."""
     rows = list(predictions)
     if not rows:
         raise DataError("evaluation: found no images, expected at least one; check the split and its side")
-    table = _Table(rows)
+    table = _Columns(rows)
     per_class = tuple(_class_metrics(table, index, name) for index, name in enumerate(classes))
     pairs = table.iou[table.outlined]
     mean_iou_pairs = float(pairs.mean())
@@ -151,7 +146,7 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
         union=_union_metrics(table),
         confusion_names=(*classes, GOOD),
         confusion=_confusion(table),
-        document={
+        paper={
             "mAP (all classes)": 100 * accuracy,
             "AP (defective classes)": [_percent(one.recall) for one in per_class],
             "mIoU (all classes)": 100 * mean_iou_pairs,
@@ -168,7 +163,7 @@ def rate(count: int, total: int, confidence: float = 0.95) -> Rate:
     return Rate(count=count, total=total, value=_share(count, total), low=low, high=high)
 
 
-def _class_metrics(table: _Table, index: int, name: str) -> ClassMetrics:
+def _class_metrics(table: _Columns, index: int, name: str) -> ClassMetrics:
     labels, found, outlined = table.labels[:, index], table.found[:, index], table.outlined[:, index]
     hits, positives, alarms = int((labels & found).sum()), int(labels.sum()), int(found.sum())
     drawn = labels & outlined
@@ -186,7 +181,7 @@ def _class_metrics(table: _Table, index: int, name: str) -> ClassMetrics:
     )
 
 
-def _union_metrics(table: _Table) -> UnionMetrics:
+def _union_metrics(table: _Columns) -> UnionMetrics:
     outlined = table.outlined.all(axis=1)
     intersection, union = table.any_intersection, table.any_union
     drawn = table.defective & outlined
@@ -197,14 +192,14 @@ def _union_metrics(table: _Table) -> UnionMetrics:
     )
 
 
-def _at_no_escape(table: _Table) -> float | None:
+def _at_no_escape(table: _Columns) -> float | None:
     if table.defective.all() or not table.defective.any():
         return None
     largest = table.scores.max(axis=1)
     return float((largest[~table.defective] >= largest[table.defective].min()).mean())
 
 
-def _confusion(table: _Table) -> tuple[tuple[int, ...], ...]:
+def _confusion(table: _Columns) -> tuple[tuple[int, ...], ...]:
     classes = table.labels.shape[1]
     counts = np.zeros((classes + 1, classes + 1), dtype=np.int64)
     for labels, found, scores in zip(table.labels, table.found, table.scores, strict=True):

@@ -1,18 +1,18 @@
-"""Table I of the source document, for comparison."""
+"""Table I of the paper, for comparison."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class DocumentTable:
-    """Rows by name: "mAP", "AP" per class, "mIoU", "IoU" per class, in percent, under the document's own names."""
+class PaperTable:
+    """Rows by name: the paper's "mAP", "AP" per class, "mIoU", "IoU" per class, in percent."""
 
     classes: tuple[str, ...]
-    """The classes it is about; which column is which it does not say."""
+    """The classes of the table; the paper does not give their order."""
     rows: dict[str, tuple[float | tuple[float, ...], ...]]
 
 
-TABLE_I = DocumentTable(
+TABLE_I = PaperTable(
     ("Blowhole", "Break", "Crack", "Fray", "Uneven"),
     {
         "U-Net (ResNet-50)": (94.13, (0, 0, 11.1, 0, 25.0), 93.89, (0, 0, 0, 0, 0)),

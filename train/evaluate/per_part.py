@@ -12,7 +12,7 @@ from train.data.dataset import Dataset
 from train.errors import DataError
 from train.evaluate.metrics import GOOD
 from train.evaluate.prediction import Prediction
-from train.evaluate.prediction_files import Judged
+from train.evaluate.prediction_files import Predictions
 from train.evaluate.tables import Grid, percent
 
 COLUMNS = ("part", "truth", "images", "wrong", "taken for", "largest score", "IoU of defect or not")
@@ -45,7 +45,7 @@ class PartRow:
         return self.truth == GOOD
 
 
-def part_rows(judged: Judged, dataset: Dataset) -> list[PartRow]:
+def part_rows(judged: Predictions, dataset: Dataset) -> list[PartRow]:
     """One row per part and set of classes, those with the largest share of wrong images first.
 
     Raises DataError for an image that the data set does not have.

@@ -5,9 +5,10 @@ from statistics import fmean, stdev
 
 from rich.table import Table
 
+from bundle import FrozenModel
 from train.errors import DataError
-from train.evaluate.metrics import Metrics, Rate, Record, rate
-from train.evaluate.prediction_files import Judged
+from train.evaluate.metrics import Metrics, Rate, rate
+from train.evaluate.prediction_files import Predictions
 from train.evaluate.tables import percent, rate_text
 
 MEASURES = (
@@ -20,7 +21,7 @@ MEASURES = (
 _OF_A_CLASS = ("recall", "precision", "average_precision", "iou_pooled", "iou_positives")
 
 
-class Spread(Record):
+class RunSpread(FrozenModel):
     """One measure over the runs that have it."""
 
     values: tuple[float | None, ...]
@@ -30,7 +31,7 @@ class Spread(Record):
     """Standard deviation of a run (n - 1); None for fewer than two."""
 
 
-class Pool(Record):
+class Pool(FrozenModel):
     """Several runs as one."""
 
     images: int
@@ -40,11 +41,11 @@ class Pool(Record):
     mix the scores of different networks: those of `spread` do not."""
     recall: dict[str, Rate]
     """Per class of `pooled`, with its interval, which takes images as independent; exposures of one part are not."""
-    spread: dict[str, Spread]
+    spread: dict[str, RunSpread]
     runs: dict[str, Metrics]
 
 
-def pool(runs: Mapping[str, Judged]) -> Pool:
+def pool(runs: Mapping[str, Predictions]) -> Pool:
     """Pool the predictions of some runs, by name. Raises DataError if they have different classes."""
     first, classes = next((name, run.classes) for name, run in runs.items())
     for name, run in runs.items():
@@ -57,7 +58,7 @@ def pool(runs: Mapping[str, Judged]) -> Pool:
     seen = [{row.image for row in run.images} for run in runs.values()]
     different = set().union(*seen)
     rows = tuple(row for run in runs.values() for row in run.images)
-    pooled = Judged(classes, rows).metrics() if len(different) == sum(map(len, seen)) else None
+    pooled = Predictions(classes, rows).metrics() if len(different) == sum(map(len, seen)) else None
     return Pool(
         images=len(different),
         pooled=pooled,
@@ -83,7 +84,7 @@ def recall_lines(made: Pool) -> list[str]:
     return [f"{name}: found {rate_text(one)}" for name, one in made.recall.items()]
 
 
-def _spreads(metrics: Mapping[str, Metrics], classes: tuple[str, ...]) -> dict[str, Spread]:
+def _spreads(metrics: Mapping[str, Metrics], classes: tuple[str, ...]) -> dict[str, RunSpread]:
     spreads = {name: _spread([_known(one.named(name)) for one in metrics.values()]) for name in MEASURES}
     for key in _OF_A_CLASS:
         for index, name in enumerate(classes):
@@ -91,9 +92,9 @@ def _spreads(metrics: Mapping[str, Metrics], classes: tuple[str, ...]) -> dict[s
     return spreads
 
 
-def _spread(values: list[float | None]) -> Spread:
+def _spread(values: list[float | None]) -> RunSpread:
     known = [value for value in values if value is not None]
-    return Spread(
+    return RunSpread(
         values=tuple(values),
         mean=fmean(known) if known else None,
         deviation=stdev(known) if len(known) > 1 else None,

@@ -13,7 +13,7 @@ from train.data.splits import Split, sides_of
 from train.device import Compute
 from train.errors import DataError
 from train.evaluate.outputs import Outputs, predictions
-from train.evaluate.prediction_files import Judged, judged
+from train.evaluate.prediction_files import Predictions, named_predictions
 from train.models.checkpoint import Checkpoint, build_network
 from train.models.network import NormalisedNetwork, scores_and_masks
 
@@ -61,7 +61,7 @@ def evaluate_checkpoint(
     split: Split | None,
     part: Literal["train", "val", "test", "all"],
     compute: Compute,
-) -> tuple[Judged, str]:
+) -> tuple[Predictions, str]:
     """Predictions of a checkpoint on one part of a split, or on all images, with a warning or an empty string.
 
     The warning counts the images that the checkpoint was trained on or that its thresholds were chosen on. Raises
@@ -78,4 +78,4 @@ def evaluate_checkpoint(
     warning = f"warning: {seen} of {len(samples)} images trained it or chose its thresholds" if seen else ""
     images = load_images(samples, meta.input, len(meta.classes))
     rows = predictions(predict_with(checkpoint, images, compute), images, meta.thresholds)
-    return judged(meta.classes, samples, rows), warning
+    return named_predictions(meta.classes, samples, rows), warning

@@ -18,7 +18,7 @@ FILE = "predictions.json"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Predictions:
     """What a network and its thresholds said of some images."""
 
     classes: tuple[str, ...]
@@ -30,23 +30,23 @@ class Judged:
         return measure(self.images, self.classes)
 
 
-def judged(classes: tuple[str, ...], samples: Iterable[Sample], rows: Iterable[Prediction]) -> Judged:
+def named_predictions(classes: tuple[str, ...], samples: Iterable[Sample], rows: Iterable[Prediction]) -> Predictions:
     """Each row under the name and the sha256 of its image."""
     pairs = zip(samples, rows, strict=True)
-    return Judged(classes, tuple(replace(row, name=one.path.name, image=one.sha256) for one, row in pairs))
+    return Predictions(classes, tuple(replace(row, name=one.path.name, image=one.sha256) for one, row in pairs))
 
 
-def save_predictions(made: Judged, path: Path) -> None:
+def save_predictions(made: Predictions, path: Path) -> None:
     """Write them as JSON, the fields of an image under the names of `Prediction`."""
     path.write_text(json.dumps(asdict(made), indent=1, default=_plain) + "\n", encoding="utf-8")
 
 
-def load_predictions(path: Path) -> Judged:
+def load_predictions(path: Path) -> Predictions:
     """Read what `save_predictions` wrote. Raises DataError for a file that is missing or holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = tuple(Prediction(**{key: _restored(value) for key, value in row.items()}) for row in content["images"])
-        return Judged(tuple(content["classes"]), rows)
+        return Predictions(tuple(content["classes"]), rows)
     except OSError as error:
         reason = error.strerror
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -20,7 +20,7 @@ from train.errors import CheckpointError
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, predictions
 from train.evaluate.predict import predict_with
-from train.evaluate.prediction_files import FILE, judged, save_predictions
+from train.evaluate.prediction_files import FILE, named_predictions, save_predictions
 from train.evaluate.tables import metrics_table, percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
@@ -34,7 +34,7 @@ from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, Meta, file_sha256, load_checkpoint, save_checkpoint, software
 from train.models.finetune import start_from
 from train.recipe import Recipe, first_difference
-from train.report.html import Findings, write_report
+from train.report.run_report import PartEvaluation, write_report
 
 BEST = "best.pt"
 """The checkpoint of the best epoch, in the folder of a run."""
@@ -144,13 +144,13 @@ class Run:
         self.console.print(metrics_table(findings.metrics, title), f"report: {report}")
         return findings.metrics
 
-    def findings(self, checkpoint: Checkpoint, side: Side) -> Findings:
+    def findings(self, checkpoint: Checkpoint, side: Side) -> PartEvaluation:
         """What a checkpoint says of one side of the split, with its own thresholds."""
         images = self.load(side)
         outputs = predict_with(checkpoint, images, self.compute)
         rows = predictions(outputs, images, checkpoint.meta.thresholds)
-        found = judged(self.dataset.classes, self.samples[side], rows)
-        return Findings(images, outputs, found, found.metrics())
+        found = named_predictions(self.dataset.classes, self.samples[side], rows)
+        return PartEvaluation(images, outputs, found, found.metrics())
 
     def load(self, side: Side) -> ImageSet:
         """The images of one side of the split."""

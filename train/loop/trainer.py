@@ -21,7 +21,7 @@ from train.evaluate.outputs import Outputs
 from train.evaluate.predict import predict
 from train.loop.distributed import DistributedGroup
 from train.loop.lr_schedule import epoch_generator, learning_rate
-from train.losses import Loss, Terms, targets
+from train.losses import Loss, LossTerms, targets
 from train.models.network import NormalisedNetwork
 from train.recipe import OptimiserRecipe, Recipe
 
@@ -164,7 +164,7 @@ class Trainer:
             self.average.update_parameters(self.network)
         return total
 
-    def _terms(self, logits: Tensor, batch: Batch) -> Terms:
+    def _terms(self, logits: Tensor, batch: Batch) -> LossTerms:
         return self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))
 
     def _no_sync(self) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.augment.guided_crops import Crops, class_probabilities, take_stock
+from train.augment.guided_crops import Crops, class_probabilities, index_defects
 from train.data.device_set import Batch, DeviceSet
 from train.data.image_set import ImageSet
 from train.recipe import Recipe
@@ -68,13 +68,13 @@ class TrainingData:
     """Has a new set of crops every few epochs, made from what the run has logged: a resumed run has the same."""
 
     def __init__(self, training: ImageSet, recipe: Recipe, device: torch.device, classes: Sequence[str] = ()):
-        """classes: see `take_stock`."""
+        """classes: see `index_defects`."""
         self.recipe = recipe
         self.probabilities: list[float] | None = None
         """Of the classes in the crops in use; None while there are none."""
         self._own = self._current = DeviceSet(training, device)
         self._made: int | None = None  # after how many epochs the set in use was made
-        self._stock = take_stock(training, classes) if recipe.crops.images else None
+        self._stock = index_defects(training, classes) if recipe.crops.images else None
 
     def of(self, epoch: int, history: Sequence[Mapping[str, Any]]) -> DeviceSet:
         """The data of epoch `epoch`, counted from 0; `history` has a row with `val_losses` per epoch before it."""

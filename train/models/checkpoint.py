@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
-from bundle import InputSpec, Threshold, first_problem
+from bundle import FrozenModel, InputSpec, Threshold, first_problem
 from train.data.splits import Split
 from train.errors import CheckpointError
 from train.models.build import make_network
@@ -28,10 +28,8 @@ FORMAT: Literal[1] = 1
 _MARK = "edge-inspect checkpoint"
 
 
-class Meta(BaseModel):
-    """What the weights were made from, and what they are good for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Meta(FrozenModel):
+    """Metadata of a checkpoint: recipe, classes, split, thresholds, metrics."""
 
     format: Literal[1] = FORMAT
     recipe: Recipe
@@ -42,13 +40,13 @@ class Meta(BaseModel):
     """One per class in channel order, chosen on the validation part."""
     epoch: int
     """Epochs trained, 1 after the first."""
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any] = Field(default_factory=dict)
     """Measures of the validation part ("val") and, at the end of a run, of the test part ("test"); where the thresholds
     were chosen anew, of the images that they were chosen on alone ("held_out")."""
     data: str = ""
     """Name of the data set."""
     citation: str = ""
-    software: dict[str, str] = {}
+    software: dict[str, str] = Field(default_factory=dict)
     init: str = ""
     """The sha256 of the checkpoint that the weights started from, where there was one."""
 

@@ -1,4 +1,4 @@
-"""The networks that the document compares with, through segmentation-models-pytorch (timm encoders)."""
+"""Peer networks of the paper's comparison, from segmentation-models-pytorch (timm encoders)."""
 
 from importlib import import_module
 from typing import Any
@@ -13,19 +13,19 @@ from train.recipe import Model
 PEERS: dict[Model, tuple[str, str]] = {
     "unet-resnet50": ("Unet", "resnet50"),
     "unet-densenet121": ("Unet", "densenet121"),
-    "hrnet": ("Unet", "tu-hrnet_w18"),  # the document says HRNetV1 and no width; the smallest, under a U-Net decoder
-    "upernet": ("UPerNet", "resnet50"),  # the document names no encoder
+    "hrnet": ("Unet", "tu-hrnet_w18"),  # paper: "HRNetV1" without a width; the smallest, with a U-Net decoder
+    "upernet": ("UPerNet", "resnet50"),  # the paper names no encoder
 }
-"""Model -> architecture and encoder, as that library calls them."""
+"""Model -> architecture and encoder, under the library's names."""
 
 STRIDE = 32
-"""Their sides must be divisible by this."""
+"""Input height and width must be multiples of this."""
 
 
 class Padded(nn.Module):
-    """A network whose input is padded to a multiple of `STRIDE`, and whose output is cropped back.
+    """A network with its input zero-padded to multiples of `STRIDE` and its output cropped back.
 
-    The padding is 0, which is the mean after normalisation.
+    Zero is the mean after normalisation.
     """
 
     def __init__(self, network: nn.Module):
@@ -41,11 +41,11 @@ class Padded(nn.Module):
 
 
 def make_peer(model: Model, in_channels: int, classes: int, pretrained: bool) -> nn.Module:
-    """One of `PEERS`. Raises TrainError if the library is not installed or the weights cannot be had."""
+    """Build one of `PEERS`. Raises TrainError if the library is missing or the weights cannot be downloaded."""
     library = _library()
     architecture, encoder = PEERS[model]
-    timms_own = encoder.startswith("tu-")  # whose weights have no name of their own in that library
-    weights = (True if timms_own else "imagenet") if pretrained else None
+    from_timm = encoder.startswith("tu-")  # the library has no name for their weights
+    weights = (True if from_timm else "imagenet") if pretrained else None
     try:
         network: nn.Module = getattr(library, architecture)(
             encoder, encoder_weights=weights, in_channels=in_channels, classes=classes

@@ -1,6 +1,5 @@
-"""The report's pictures: curves and sheets of parts, as PNG."""
+"""Figures of a run's report, as PNG: training curves, precision-recall, parts with outlines."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from bundle import Threshold
+from bundle import Threshold, encode_png
 from train.data.dataset import Image, Masks
 from train.data.image_set import ImageSet
 from train.evaluate.outputs import Outputs
@@ -23,8 +22,8 @@ TRUE, PREDICTED = (0, 170, 0), (230, 0, 0)
 _ANY = "defect or not"
 
 
-def training_curves(rows: Sequence[Mapping[str, Any]], best: str) -> str:
-    """Loss of the training, and the measures of the validation part, over the epochs."""
+def training_curves(rows: Sequence[Mapping[str, Any]], best: str) -> bytes:
+    """Training loss and validation metrics over the epochs."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(rows) + 1)
@@ -38,8 +37,8 @@ def training_curves(rows: Sequence[Mapping[str, Any]], best: str) -> str:
     return _png(figure)
 
 
-def class_curves(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
-    """Validation loss of each class, and its probability in the guided crops, over the epochs."""
+def class_curves(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> bytes:
+    """Validation loss and guided-crop probability of each class over the epochs."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(rows) + 1)
@@ -55,8 +54,8 @@ def class_curves(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> s
     return _png(figure)
 
 
-def precision_recall(outputs: Outputs, images: ImageSet, classes: Sequence[str]) -> str:
-    """Precision over recall of each class's image score, and of the largest score."""
+def precision_recall(outputs: Outputs, images: ImageSet, classes: Sequence[str]) -> bytes:
+    """Precision-recall curves of each class's image score and of the largest score."""
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     defective = np.asarray(images.labels.any(axis=1))
@@ -74,16 +73,15 @@ def precision_recall(outputs: Outputs, images: ImageSet, classes: Sequence[str])
 
 def outlined_part(
     image: Image, truth: Masks, masks: NDArray[np.uint8], found: NDArray[np.bool_], thresholds: Sequence[Threshold]
-) -> str:
-    """One part with its truth and what was found outlined; image [channels, H, W], truth [C, H, W], masks [C, h, w]."""
+) -> bytes:
+    """One part with truth and prediction outlined; image [channels, H, W], truth [C, H, W], masks [C, h, w]."""
     height, width = image.shape[1:]
     picture = np.ascontiguousarray(np.broadcast_to(image, (3, height, width)).transpose(1, 2, 0))
     for index, threshold in enumerate(thresholds):
         if found[index]:
             _outline(picture, enlarged(masks[index] >= threshold.level, height, width), PREDICTED)
         _outline(picture, truth[index], TRUE)
-    _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    return base64.b64encode(png.tobytes()).decode()
+    return encode_png(picture)
 
 
 def _outline(picture: Image, mask: Masks, colour: tuple[int, int, int]) -> None:
@@ -91,8 +89,7 @@ def _outline(picture: Image, mask: Masks, colour: tuple[int, int, int]) -> None:
     cv2.drawContours(picture, contours, -1, colour, 1)
 
 
-def _png(figure: Figure) -> str:
-    """The figure as base64 of a PNG."""
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

@@ -11,9 +11,9 @@ from export.errors import ComparisonError
 from export.evaluate.compare_bundles import compare_bundles
 from export.evaluate.labelled_images import select
 from export.evaluate.latency import milliseconds
-from export.html.page import page, table
 from tests.export.conftest import write_square
 from tests.export.networks import CLASSES, levels_model, spec_of, write_tiny_bundle
+from train.report.page import page, table
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from synthetic.artists import ARTISTS, Artist
 from synthetic.tiles import draw_tile
 from tests.train.augment.test_guided_crops import marked_set
 from train.augment.drawn_defects import check_drawable, draw_defect
-from train.augment.guided_crops import Crops, take_stock
+from train.augment.guided_crops import Crops, index_defects
 from train.data.image_set import ImageSet, outlined, pack
 from train.errors import RecipeError
 from train.loop.training_data import TrainingData
@@ -84,14 +84,14 @@ def bright_share(image: np.ndarray, mask: np.ndarray) -> float:
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 1.0, 1.0), (0.5, 0.3, 0.7), (1.0, 0.0, 0.0)])
 def test_the_share_is_drawn_and_the_rest_cut_out(share: float, least: float, most: float) -> None:
     recipe = CropsRecipe(images=60, drawn=share, blob_brightness=0, blob_contrast=0, brightness=0, contrast=0)
-    stock = take_stock(tiles_of(), CLASSES)
+    stock = index_defects(tiles_of(), CLASSES)
     made = Crops(stock, recipe, np.full(len(CLASSES), 1 / len(CLASSES)), seed=(0,)).make(range(60))
     cut_out = [bright_share(image[0], made.masks(number).any(axis=0)) > 0.5 for number, image in enumerate(made.images)]
     assert least <= np.mean(cut_out) <= most
 
 
 def test_a_class_that_nobody_can_draw_is_cut_out() -> None:
-    stock = take_stock(marked_set(), ("Blowhole", "Dent", "Scratch"))
+    stock = index_defects(marked_set(), ("Blowhole", "Dent", "Scratch"))
     recipe = CropsRecipe(images=10, drawn=1.0)
     made = Crops(stock, recipe, np.array([0.0, 0.5, 0.5]), seed=(0,)).make(range(10))
     assert not made.labels[:, 0].any()

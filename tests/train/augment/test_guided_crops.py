@@ -8,7 +8,7 @@ import torch
 from bundle import InputSpec
 from tests.train.conftest import HEIGHT, WIDTH
 from train.augment.blobs import RING_PX, Blob, find_blobs, with_margin
-from train.augment.guided_crops import Crops, Stock, choose_classes, class_probabilities, take_stock
+from train.augment.guided_crops import Crops, DefectLibrary, choose_classes, class_probabilities, index_defects
 from train.augment.paste import FEATHER_PX, paste
 from train.augment.photometric import jittered
 from train.data.device_set import DeviceSet
@@ -47,28 +47,28 @@ def even(classes: int = 3) -> np.ndarray:
     return np.full(classes, 1 / classes)
 
 
-def made_of(stock: Stock, recipe: CropsRecipe, probabilities: np.ndarray) -> ImageSet:
+def made_of(stock: DefectLibrary, recipe: CropsRecipe, probabilities: np.ndarray) -> ImageSet:
     """Make a whole set."""
     return Crops(stock, recipe, probabilities, seed=(0,)).make(range(recipe.images))
 
 
 def test_mask_is_where_the_pasted_pixels_are() -> None:
     recipe = CropsRecipe(images=60, **STILL)
-    made = made_of(take_stock(marked_set()), recipe, even())
+    made = made_of(index_defects(marked_set()), recipe, even())
     for index in range(60):
         for kind in range(3):
             np.testing.assert_array_equal(made.masks(index)[kind], made.images[index, 0] == level(kind))
 
 
 def test_labels_are_the_classes_that_can_be_seen() -> None:
-    made = made_of(take_stock(marked_set()), CropsRecipe(images=20), even())
+    made = made_of(index_defects(marked_set()), CropsRecipe(images=20), even())
     expected = [made.masks(index).any(axis=(1, 2)) for index in range(20)]
     np.testing.assert_array_equal(made.labels, expected)
     assert made.labels.any(axis=1).all()
 
 
 def test_base_is_a_good_image() -> None:
-    made = made_of(take_stock(marked_set()), CropsRecipe(images=40, **STILL), even())
+    made = made_of(index_defects(marked_set()), CropsRecipe(images=40, **STILL), even())
     assert not np.any(made.images == 90)
     assert np.any(made.images == 50)
 
@@ -80,7 +80,7 @@ def test_no_class_is_always_in_front() -> None:
     training.images[2:4], training.images[4:6] = level(0), level(1)
     training.labels[2:] = [[True, True]] * 4
     training.labels[2:4, 1] = training.labels[4:6, 0] = False
-    stock = take_stock(training)
+    stock = index_defects(training)
     stock.cooccurrence[:] = 1
     made = made_of(stock, CropsRecipe(images=80, **STILL), even(2))
     single = made.labels.sum(axis=0)
@@ -98,12 +98,12 @@ def test_jitter_spreads_about_the_mean_and_moves_it() -> None:
 
 
 def test_class_probabilities_follow_the_losses() -> None:
-    stock = take_stock(marked_set())
+    stock = index_defects(marked_set())
     assert class_probabilities([1.0, 3.0, 4.0], stock).tolist() == [0.125, 0.375, 0.5]
 
 
 def test_drawn_classes_follow_the_probabilities() -> None:
-    stock = take_stock(marked_set())
+    stock = index_defects(marked_set())
     generator = np.random.default_rng(0)
     first = [choose_classes(stock, np.array([0.7, 0.2, 0.1]), generator)[0] for _ in range(2000)]
     found = np.bincount(first) / 2000
@@ -114,15 +114,15 @@ def test_class_without_source_is_never_drawn() -> None:
     training = marked_set()
     training.labels[2:4, 0] = False
     training.bits[2:4] = 0
-    assert class_probabilities([9.0, 1.0, 1.0], take_stock(training)).tolist() == [0, 0.5, 0.5]
+    assert class_probabilities([9.0, 1.0, 1.0], index_defects(training)).tolist() == [0, 0.5, 0.5]
 
 
 def test_no_loss_at_all_draws_evenly() -> None:
-    assert class_probabilities([0.0, 0.0, 0.0], take_stock(marked_set())).tolist() == [1 / 3] * 3
+    assert class_probabilities([0.0, 0.0, 0.0], index_defects(marked_set())).tolist() == [1 / 3] * 3
 
 
 def test_further_classes_follow_the_cooccurrence() -> None:
-    stock = take_stock(marked_set())
+    stock = index_defects(marked_set())
     generator = np.random.default_rng(0)
     drawn = [choose_classes(stock, even(), generator) for _ in range(300)]
     assert all(set(classes) == {classes[0]} for classes in drawn)  # no image here has two classes
@@ -163,7 +163,7 @@ def test_sets_are_renewed_every_k_epochs(tiles: Path, quick_recipe) -> None:
 
 
 def test_crop_does_not_depend_on_those_made_before_it() -> None:
-    crops = Crops(take_stock(marked_set()), CropsRecipe(images=12), even(), seed=(3,))
+    crops = Crops(index_defects(marked_set()), CropsRecipe(images=12), even(), seed=(3,))
     whole, backwards = crops.make(range(12)), crops.make(range(11, -1, -1))
     np.testing.assert_array_equal(whole.images, backwards.images[::-1])
     np.testing.assert_array_equal(whole.bits, backwards.bits[::-1])
@@ -172,7 +172,7 @@ def test_crop_does_not_depend_on_those_made_before_it() -> None:
 @pytest.mark.parametrize("first", [[12, 0, 9], [9, 13, 2, 8]])
 def test_a_batch_holds_the_crops_of_its_indices(first: list[int]) -> None:
     training = marked_set()  # images 0 to 7
-    crops = Crops(take_stock(training), CropsRecipe(images=6), even(), seed=(3,))
+    crops = Crops(index_defects(training), CropsRecipe(images=6), even(), seed=(3,))
     data = WithCrops(DeviceSet(training, torch.device("cpu")), crops)
     data.batch(torch.tensor(first))
     batch, made = data.batch(torch.arange(14)), crops.make(range(6))
@@ -183,7 +183,7 @@ def test_a_batch_holds_the_crops_of_its_indices(first: list[int]) -> None:
 
 def test_a_balanced_draw_knows_the_classes_of_the_crops() -> None:
     training = marked_set(classes=1)  # two good images and two with the defect
-    crops = Crops(take_stock(training), CropsRecipe(images=60), even(1), seed=(3,))
+    crops = Crops(index_defects(training), CropsRecipe(images=60), even(1), seed=(3,))
     data = WithCrops(DeviceSet(training, torch.device("cpu")), crops)
     drawn = torch.cat(data.shuffled(8, torch.Generator().manual_seed(0), balanced=True))
     assert int((drawn < 2).sum()) >= 4  # 64 draws, of which two good images in 64 have a share of 0.15
@@ -195,7 +195,7 @@ def test_shift_only_where_no_border_would_wrap_into_the_middle(border: str | Non
     training.images[:2, 0, :, 50] = 60  # a line to follow the shift by
     if border is not None:
         training.images[:2, 0, :, slice(0, 4) if border == "left" else slice(96, 100)] = 5
-    made = made_of(take_stock(training), CropsRecipe(images=30, **STILL), even(1))
+    made = made_of(index_defects(training), CropsRecipe(images=30, **STILL), even(1))
     places = {int((image[0] == 60).sum(axis=0).argmax()) for image in made.images}
     assert (len(places) > 3) == moves
 
@@ -291,7 +291,7 @@ def test_training_part_without_good_images_is_refused() -> None:
     training = marked_set()
     defective = ImageSet(training.images[2:], training.bits[2:], training.labels[2:], training.outlined[2:])
     with pytest.raises(DataError, match="found 0 good images and 6 with outlined defects"):
-        take_stock(defective)
+        index_defects(defective)
 
 
 def test_a_set_before_the_first_epoch_has_all_classes_alike() -> None:

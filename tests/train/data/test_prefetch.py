@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.train.augment.test_guided_crops import marked_set
-from train.augment.guided_crops import Crops, class_probabilities, take_stock
+from train.augment.guided_crops import Crops, class_probabilities, index_defects
 from train.data.device_set import DeviceSet
 from train.data.prefetch import DEPTH, ahead
 from train.device import choose_compute
@@ -77,7 +77,7 @@ def test_weights_are_those_of_batches_made_in_turn(quick_recipe) -> None:
     for kind in (WithCrops, InTurn):
         torch.manual_seed(0)
         trainer = Trainer(make_network(recipe.network, 1, 3), recipe, 3, choose_compute("cpu", "float32"))
-        stock = take_stock(training)
+        stock = index_defects(training)
         crops = Crops(stock, recipe.crops, class_probabilities([1, 1, 1], stock), seed=(0,))
         data = kind(DeviceSet(training, torch.device("cpu")), crops)
         for epoch in range(2):

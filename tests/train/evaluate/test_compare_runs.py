@@ -6,7 +6,7 @@ import pytest
 from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.errors import DataError
-from train.evaluate.compare_runs import MEASURES, document_grid, load_measures, measures_grid
+from train.evaluate.compare_runs import MEASURES, load_metrics, measures_grid, paper_grid
 from train.evaluate.metrics import measure
 from train.evaluate.paper_table import TABLE_I
 
@@ -29,10 +29,10 @@ def test_a_row_holds_what_was_measured() -> None:
     assert len(grid.rows[0]) == len(MEASURES) + 1
 
 
-def test_the_documents_rows_stand_above_ours() -> None:
-    grid = document_grid({"all": ALL}, TABLE_I)
+def test_the_papers_rows_stand_above_ours() -> None:
+    grid = paper_grid({"all": ALL}, TABLE_I)
     assert grid.rows[5] == (
-        "document: CAN, 500 images", "98.32", "100, 94.4, 100, 100, 100", "89.51", "30.1, 39.5, 57.7, 35.9, 60.5"
+        "paper: CAN, 500 images", "98.32", "100, 94.4, 100, 100, 100", "89.51", "30.1, 39.5, 57.7, 35.9, 60.5"
     )  # fmt: skip
     assert grid.rows[-1][:2] == ("all", f"{100 * ALL.accuracy_pairs:.2f}")
 
@@ -45,8 +45,8 @@ def test_the_command_prints_each_part_of_each_run(tmp_path: Path, capsys: pytest
     assert f"| second | {100 * ALL.accuracy_pairs:.2f} |" in test
     run_main("compare", *runs, "--part", "val", "--markdown")
     assert f"| first | {100 * SOME.accuracy_pairs:.2f} |" in capsys.readouterr().out
-    run_main("compare", *runs, "--document")
-    assert "document: HRNetV1" in capsys.readouterr().out
+    run_main("compare", *runs, "--paper")
+    assert "paper: HRNetV1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_what_is_no_finished_run_is_said(tmp_path: Path, content: str | None, fo
     if content is not None:
         (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(DataError, match=found):
-        load_measures(tmp_path, "test")
+        load_metrics(tmp_path, "test")

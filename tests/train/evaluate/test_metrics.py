@@ -86,7 +86,7 @@ def test_confusion() -> None:
 
 
 def test_predicting_nothing_scores_the_share_of_empty_pairs() -> None:
-    """The document's test part: 167 images, 51 of them with one of five classes."""
+    """The paper's test part: 167 images, 51 of them with one of five classes."""
     rows = []
     for image in range(167):
         labels = "".join("1" if image < 51 and channel == image % 5 else "0" for channel in range(5))
@@ -94,8 +94,8 @@ def test_predicting_nothing_scores_the_share_of_empty_pairs() -> None:
     metrics = measure(rows, ("a", "b", "c", "d", "e"))
     assert 100 * metrics.mean_iou_pairs == pytest.approx(93.89, abs=0.005)  # recipe.md, Table I decoded
     assert metrics.mean_iou_pairs == metrics.mean_iou_pairs_predicting_nothing
-    assert metrics.document["mAP (all classes)"] == pytest.approx(93.89, abs=0.005)
-    assert metrics.document["IoU (defective classes)"] == [0.0] * 5
+    assert metrics.paper["mAP (all classes)"] == pytest.approx(93.89, abs=0.005)
+    assert metrics.paper["IoU (defective classes)"] == [0.0] * 5
 
 
 def test_positive_without_outline_counts_for_scores_and_not_for_pixels() -> None:

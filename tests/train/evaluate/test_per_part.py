@@ -12,7 +12,7 @@ from train.data.splits import make_split
 from train.errors import DataError
 from train.evaluate.per_part import PartRow, part_rows, part_table, share_interval, share_text
 from train.evaluate.predict import evaluate_checkpoint
-from train.evaluate.prediction_files import FILE, Judged, save_predictions
+from train.evaluate.prediction_files import FILE, Predictions, save_predictions
 
 
 def known(image: str, part: str) -> Sample:
@@ -24,7 +24,7 @@ def known(image: str, part: str) -> Sample:
 
 PARTS = {"0": "tile-1", "1": "tile-1", "2": "tile-2", "3": "tile-3", "4": "tile-3"}
 DATASET = Dataset("tiles", CLASSES, tuple(known(image, part) for image, part in PARTS.items()))
-JUDGED = Judged(CLASSES, tuple(replace(row, name=f"{n}.png", image=str(n)) for n, row in enumerate(ROWS)))
+JUDGED = Predictions(CLASSES, tuple(replace(row, name=f"{n}.png", image=str(n)) for n, row in enumerate(ROWS)))
 
 
 def test_images_of_a_part_are_one_row_the_worst_first() -> None:
@@ -41,7 +41,7 @@ def test_row_says_what_the_part_was_taken_for() -> None:
     assert taken["tile-2"] == "Scratch"  # Pit was found as well, with a smaller score
     assert taken["tile-3"] == "Scratch"  # one of its two images, which is good, was passed
     rows = [replace(row, found=row.found & False) for row in JUDGED.images]
-    passed = part_rows(Judged(CLASSES, tuple(rows)), DATASET)
+    passed = part_rows(Predictions(CLASSES, tuple(rows)), DATASET)
     assert {row.taken_for for row in passed} == {"good"}
 
 

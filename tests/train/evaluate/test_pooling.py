@@ -10,10 +10,10 @@ from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.errors import DataError
 from train.evaluate.metrics import measure, rate
 from train.evaluate.pooling import MEASURES, pool
-from train.evaluate.prediction_files import FILE, Judged, load_predictions, save_predictions
+from train.evaluate.prediction_files import FILE, Predictions, load_predictions, save_predictions
 
 ALL = [replace(row, name=f"{number}.png", image=str(number)) for number, row in enumerate(ROWS)]
-FIRST, SECOND = Judged(CLASSES, tuple(ALL[:3])), Judged(CLASSES, tuple(ALL[3:]))
+FIRST, SECOND = Predictions(CLASSES, tuple(ALL[:3])), Predictions(CLASSES, tuple(ALL[3:]))
 
 
 def test_pooled_measures_are_those_of_all_images_together() -> None:
@@ -24,7 +24,7 @@ def test_pooled_measures_are_those_of_all_images_together() -> None:
 
 
 def test_spread_is_over_the_runs() -> None:
-    made = pool({"first": FIRST, "second": SECOND, "again": Judged(CLASSES, tuple(ALL[1:4]))})
+    made = pool({"first": FIRST, "second": SECOND, "again": Predictions(CLASSES, tuple(ALL[1:4]))})
     values = [made.runs[name].accuracy_pairs for name in ("first", "second", "again")]
     assert made.spread["accuracy_pairs"].values == tuple(values)
     assert made.spread["accuracy_pairs"].mean == pytest.approx(sum(values) / 3)
@@ -47,7 +47,7 @@ def test_an_image_of_two_runs_is_not_pooled() -> None:
 
 def test_other_classes_are_refused() -> None:
     with pytest.raises(DataError, match="other: found the classes Dent, expected those of first, Pit, Scratch"):
-        pool({"first": FIRST, "other": Judged(("Dent",), ())})
+        pool({"first": FIRST, "other": Predictions(("Dent",), ())})
 
 
 def test_the_file_gives_the_predictions_back(tmp_path: Path) -> None:

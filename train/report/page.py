@@ -1,4 +1,4 @@
-"""Small HTML pages that stand alone: no script, no other file, fit to be printed."""
+"""Self-contained HTML pages: no script, no external file, printable."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
@@ -10,45 +10,60 @@ table { border-collapse: collapse; margin: .5rem 0 1.5rem }
 th, td { border-bottom: 1px solid #ccc; padding: .25rem .75rem; text-align: right }
 th:first-child, td:first-child { text-align: left }
 img { max-width: 100%; image-rendering: pixelated }
+figure { display: inline-block; margin: .3rem; width: 10rem } figure img { width: 100% } figcaption { font-size: 75% }
+pre { background: #f6f6f6; padding: 1rem; overflow: auto }
 .bad { color: #a40000 } .good { color: #1b6e1b }
 .line { display: inline-block; min-width: 16rem; border-bottom: 1px solid #1a1a1a; margin: 2rem 2rem 0 0 }
 """
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page of parts that are HTML already."""
+    """A complete page; `parts` are HTML."""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
-def heading(text: str) -> str:
-    """A heading of a part."""
-    return f"<h2>{escape(text)}</h2>"
+def heading(text: str, level: int = 2) -> str:
+    """A heading, <h2> by default."""
+    return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph, of kind "good" or "bad" where it is one."""
+    """A paragraph, coloured by its kind "good" or "bad"."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(columns: Sequence[object], rows: Iterable[Iterable[object]]) -> str:
     """A table; floats with four digits, None as a dash."""
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{escape(_cell(column))}</th>" for column in columns)
     body = "\n".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>\n{body}</table>"
 
 
 def picture(png: bytes, text: str) -> str:
-    """A picture with what it shows."""
-    source = b64encode(png).decode()
-    return f'<p><img src="data:image/png;base64,{source}" alt="{escape(text)}"><br>{escape(text)}</p>'
+    """A picture with its caption below."""
+    return f"<p>{_image(png, text)}<br>{escape(text)}</p>"
+
+
+def thumbnail(png: bytes, text: str) -> str:
+    """A small picture with its caption; several stand side by side."""
+    return f"<figure>{_image(png, text)}<figcaption>{escape(text)}</figcaption></figure>"
+
+
+def preformatted(text: str) -> str:
+    """Text with its own line breaks."""
+    return f"<pre>{escape(text)}</pre>"
 
 
 def signatures(names: Iterable[str]) -> str:
     """Lines to sign on."""
     return "".join(f'<p><span class="line"></span><br>{escape(name)}</p>' for name in names)
+
+
+def _image(png: bytes, text: str) -> str:
+    return f'<img src="data:image/png;base64,{b64encode(png).decode()}" alt="{escape(text)}">'
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,168 @@
+"""Subcommands of `train` that read finished runs: `evaluate`, `thresholds`, `pool`, `compare`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from train.cli.options import DeviceOption, MarkdownOption, ThreadsOption, console_for, use_threads
+from train.errors import CheckpointError, RecipeError
+
+if TYPE_CHECKING:  # these load scipy and scikit-learn
+    from train.evaluate.per_part import PartRow
+    from train.evaluate.tables import Grid
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a run.")],
+    data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
+    split: Annotated[str | None, typer.Option(help="random, by-part or a file. (default: the checkpoint's)")] = None,
+    part: Annotated[Literal["train", "val", "test", "all"], typer.Option(help="Part of the split.")] = "test",
+    output: Annotated[Path | None, typer.Option("--json", help="Write all metrics to this file.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Write the prediction of each image, for `pool`.")] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Evaluate a checkpoint on labelled images, with its own thresholds."""
+    from bundle import write_whole
+    from train.data.readers import read_dataset
+    from train.data.splits import named_split
+    from train.device import choose_compute
+    from train.evaluate.predict import evaluate_checkpoint
+    from train.evaluate.prediction_files import save_predictions
+    from train.evaluate.tables import metrics_table
+    from train.models.checkpoint import load_checkpoint
+
+    use_threads(threads)
+    console = console_for()
+    stored = load_checkpoint(checkpoint)
+    dataset = read_dataset(data)
+    chosen = None
+    if part != "all":
+        chosen = named_split(split, dataset, stored.meta.split.seed) if split else stored.meta.split
+    trained = stored.meta.recipe
+    compute = choose_compute(device, trained.run.precision, trained.network.width)
+    judged, warning = evaluate_checkpoint(stored, dataset, chosen, part, compute)
+    metrics = judged.metrics()
+    console.print(*([warning] if warning else []), metrics_table(metrics, f"{part}: {metrics.images} images"), sep="\n")
+    if output is not None:
+        write_whole(output, json.dumps(metrics.model_dump(mode="json"), indent=1) + "\n")
+    if predictions is not None:
+        save_predictions(judged, predictions)
+
+
+def choose_held_out(
+    checkpoint: Annotated[Path, typer.Argument(help="best.pt of a run.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, such as folds, or their checkpoints.")],
+    data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override its recipe: thresholds.KEY=VALUE.")
+    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Choose a checkpoint's thresholds on held-out predictions of other runs, such as cross-validation folds.
+
+    Each run predicts its own test part; images of the checkpoint's own test part are left out.
+    """
+    from train.data.readers import read_dataset
+    from train.device import choose_compute
+    from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
+    from train.evaluate.metrics import Metrics
+    from train.evaluate.tables import metrics_table
+    from train.loop.run import BEST
+    from train.models.checkpoint import load_checkpoint, save_checkpoint
+    from train.recipe import with_overrides
+
+    use_threads(threads)
+    stored = load_checkpoint(checkpoint)
+    other = [override for override in overrides or [] if not override.startswith("thresholds.")]
+    if other:
+        raise RecipeError(f"--set {other[0]}: found a value that the weights depend on, expected thresholds.KEY=VALUE")
+    if out.resolve() == checkpoint.resolve():
+        raise CheckpointError(f"--out {out}: found the checkpoint itself, whose thresholds would be lost; name another")
+    recipe = with_overrides(stored.meta.recipe, overrides or [])
+    others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
+    compute = choose_compute(device, recipe.run.precision, recipe.network.width)
+    made = with_held_out_thresholds(stored, others, read_dataset(data), recipe, compute)
+    save_checkpoint(made, out)
+    metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])
+    title = f"{out}: thresholds chosen on these {metrics.images} images, so these metrics are optimistic"
+    console_for().print(metrics_table(metrics, title))
+
+
+def pool_runs(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their predictions.json.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of their images; lists the parts judged wrongly.")] = None,
+    markdown: MarkdownOption = False,
+    output: Annotated[Path | None, typer.Option("--json", help="Write all metrics to this file.")] = None,
+) -> None:
+    """Pool the predictions of several runs, such as cross-validation folds, and show the spread between runs."""
+    from bundle import write_whole
+    from train.data.readers import read_dataset
+    from train.evaluate.per_part import part_rows
+    from train.evaluate.pooling import pool, recall_lines, spread_table
+    from train.evaluate.prediction_files import FILE, Predictions, load_predictions
+    from train.evaluate.tables import metrics_table
+
+    named = {name: load_predictions(path / FILE if path.is_dir() else path) for name, path in _named(runs).items()}
+    made = pool(named)
+    console = console_for()
+    if made.pooled is None:
+        console.print(f"some of the {made.images} images are in several runs: not pooled", highlight=False)
+    else:
+        console.print(metrics_table(made.pooled, f"{made.images} images of {len(runs)} runs, pooled"))
+        console.print("\n".join(recall_lines(made)), highlight=False)
+    console.print(spread_table(made))
+    if data is not None:
+        rows = tuple(row for one in named.values() for row in one.images)
+        _print_parts(part_rows(Predictions(next(iter(named.values())).classes, rows), read_dataset(data)), markdown)
+    if output is not None:
+        write_whole(output, made.model_dump_json(indent=1) + "\n")
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their metrics.json.")],
+    part: Annotated[Literal["val", "test"], typer.Option(help="Part of the split.")] = "test",
+    paper: Annotated[bool, typer.Option("--paper", help="Add the rows of the paper's Table I.")] = False,
+    markdown: MarkdownOption = False,
+) -> None:
+    """Compare the metrics of several runs, one row per run."""
+    from train.evaluate.compare_runs import load_metrics, measures_grid, paper_grid
+    from train.evaluate.paper_table import TABLE_I
+
+    measured = {name: load_metrics(path, part) for name, path in _named(runs).items()}
+    for grid in (paper_grid(measured, TABLE_I if paper else None), measures_grid(measured)):
+        _print_grid(grid, markdown)
+
+
+def _named(runs: Sequence[Path]) -> dict[str, Path]:
+    """The runs by name: the folder of a run, the stem of another file; whole paths where two share a name."""
+    files_of_runs = ("metrics", "predictions")
+    names = [
+        path.name if path.is_dir() else path.parent.name if path.stem in files_of_runs else path.stem for path in runs
+    ]
+    return dict(zip(names if len(set(names)) == len(names) else map(str, runs), runs, strict=True))
+
+
+def _print_parts(rows: "Sequence[PartRow]", markdown: bool) -> None:
+    """The parts judged wrongly, defective ones first, each kind under its share."""
+    from train.evaluate.per_part import part_table, share_text
+
+    kinds = {"escapes": [row for row in rows if not row.good], "false rejects": [row for row in rows if row.good]}
+    for name, kind in kinds.items():
+        if kind:
+            typer.echo(f"{name}: {share_text(kind)}")
+            _print_grid(part_table(kind), markdown)
+
+
+def _print_grid(grid: "Grid", markdown: bool) -> None:
+    from train.evaluate.tables import text_table
+
+    if markdown:
+        typer.echo(grid.markdown())
+    else:
+        console_for().print(text_table(grid.columns, grid.rows))

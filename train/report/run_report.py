@@ -1,0 +1,119 @@
+"""Report of a training run: metrics, curves and example parts in one HTML file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from train.data.image_set import ImageSet
+from train.data.splits import part_counts
+from train.evaluate.metrics import Metrics
+from train.evaluate.outputs import Outputs
+from train.evaluate.paper_table import TABLE_I
+from train.evaluate.prediction_files import Predictions
+from train.evaluate.tables import COLUMNS, class_rows, percent, sentences
+from train.models.checkpoint import Meta
+from train.report.figures import class_curves, outlined_part, precision_recall, training_curves
+from train.report.page import heading, page, paragraph, picture, preformatted, table, thumbnail
+
+SHOWN = 6
+"""Example parts per group."""
+
+
+@dataclass(frozen=True)
+class PartEvaluation:
+    """Evaluation of a checkpoint on one part of the split."""
+
+    images: ImageSet
+    outputs: Outputs
+    predictions: Predictions
+    metrics: Metrics
+
+
+def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvaluation) -> str:
+    """The report as HTML; `test` is the evaluation of the best checkpoint on the test part."""
+    classes, run = meta.classes, meta.recipe.run
+    return page(
+        f"{meta.recipe.name} on {meta.data}",
+        [
+            paragraph(
+                f"Epoch {meta.epoch} of {run.epochs}, the best on the validation part by {run.best}. All figures are "
+                f"of the test part; split {meta.split.kind}, seed {meta.split.seed}."
+            ),
+            heading("Metrics"),
+            table(COLUMNS, class_rows(test.metrics)),
+            *map(paragraph, sentences(test.metrics)),
+            *_paper_columns(test.metrics, meta),
+            heading("Confusion matrix"),
+            paragraph("Rows are the truth, columns the decision."),
+            _confusion_table(test.metrics),
+            heading("Precision and recall"),
+            picture(precision_recall(test.outputs, test.images, classes), "precision over recall, per class"),
+            heading("Training"),
+            picture(training_curves(history, run.best), "training loss and validation metrics"),
+            picture(class_curves(history, classes), "validation loss and guided crops, per class"),
+            heading("Example parts"),
+            paragraph("Green: truth. Red: prediction. Ordered by the IoU of defect or not."),
+            *_examples(meta, test),
+            heading("Provenance"),
+            preformatted(json.dumps(_provenance(meta), indent=1)),
+        ],
+    )
+
+
+def _paper_columns(metrics: Metrics, meta: Meta) -> list[str]:
+    """The paper's columns of this run; the paper's rows too if the classes are the same."""
+    rows: list[Sequence[object]] = [("this run", *map(_numbers, metrics.paper.values()))]
+    if meta.classes == TABLE_I.classes:
+        rows += [(name, *map(_numbers, values)) for name, values in TABLE_I.rows.items()]
+    note = (
+        "Columns of the paper under its names: mAP is the accuracy over image x class pairs, AP the recall per class, "
+        "and mIoU counts an empty prediction on an empty mask as 1. The paper's random split has exposures of one tile "
+        "on both sides, and its class order is not known."
+    )
+    return [paragraph(note), table(("", *metrics.paper), rows)]
+
+
+def _confusion_table(metrics: Metrics) -> str:
+    names = metrics.confusion_names
+    return table(("", *names), [(name, *row) for name, row in zip(names, metrics.confusion, strict=True)])
+
+
+def _examples(meta: Meta, test: PartEvaluation) -> list[str]:
+    """Best, median and worst of the defective parts, then the good ones with the largest scores."""
+    rows = test.predictions.images
+    overlap = [row.any_intersection / max(row.any_union, 1) for row in rows]
+    defective = sorted((i for i, row in enumerate(rows) if row.labels.any()), key=lambda i: -overlap[i])
+    good = sorted((i for i, row in enumerate(rows) if not row.labels.any()), key=lambda i: -float(rows[i].scores.max()))
+    middle = max(0, len(defective) // 2 - SHOWN // 2)
+    groups = {
+        "best": defective[:SHOWN],
+        "median": defective[middle : middle + SHOWN],
+        "worst": defective[-SHOWN:],
+        "good parts with the largest scores": good[:SHOWN],
+    }
+    shown = []
+    for name, indices in groups.items():
+        shown += [heading(name, level=3), *(_example(meta, test, index, overlap[index]) for index in indices)]
+    return shown
+
+
+def _example(meta: Meta, test: PartEvaluation, index: int, overlap: float) -> str:
+    row, images = test.predictions.images[index], test.images
+    thresholds = [meta.thresholds[name] for name in meta.classes]
+    png = outlined_part(images.images[index], images.masks(index), test.outputs.masks[index], row.found, thresholds)
+    truth = ", ".join(name for name, has in zip(meta.classes, row.labels, strict=True) if has) or "good"
+    found = [f"{n} {s:.2f}" for n, s, f in zip(meta.classes, row.scores, row.found, strict=True) if f] or ["nothing"]
+    return thumbnail(png, f"{row.name}: {truth}; found {', '.join(found)}; IoU {percent(overlap)}")
+
+
+def _provenance(meta: Meta) -> dict[str, Any]:
+    content = meta.model_dump(mode="json", exclude={"metrics", "split"})
+    counts = part_counts(meta.split)
+    return content | {"split": {"kind": meta.split.kind, "seed": meta.split.seed, "images": counts}}
+
+
+def _numbers(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_numbers(one) for one in value)
+    return f"{value:.1f}" if isinstance(value, (int, float)) else "-"
