@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision, each with its reason."""
+"""Compute device and precision, each with the reason for the choice."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,14 +14,14 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how the network computes."""
+    """Device and precision in which a network computes."""
 
     device: torch.device
     dtype: torch.dtype
     reason: str
 
     def autocast(self) -> torch.autocast:
-        """The context in which the network runs."""
+        """Autocast context for the forward pass."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, network: Network) -> Network:
@@ -31,14 +31,14 @@ class Compute:
 
 
 _BFLOAT16_CHANNELS = 16
-"""On a processor torch 2.13 computes weight gradients that are no numbers for dilated bfloat16 convolutions, channels
-last, that read 20, 24 or 40 channels; 16, 32, 48 and 64 are right."""
+"""On a CPU, torch 2.13 computes NaN weight gradients for dilated bfloat16 convolutions in channels-last layout with 20,
+24 or 40 input channels; 16, 32, 48 and 64 are correct."""
 
 
 def choose_compute(device: str, precision: Precision, width: int = 64) -> Compute:
-    """Choose the device ("auto", "cpu", "cuda", "cuda:1") and the precision. Raises TrainError if it is not there.
+    """Choose the device ("auto", "cpu", "cuda", "cuda:1") and the precision. Raises TrainError if it is not available.
 
-    width: channels of the network's layers.
+    width: number of channels of the network's layers.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -51,12 +51,16 @@ def choose_compute(device: str, precision: Precision, width: int = 64) -> Comput
         return Compute(chosen, getattr(torch, precision), f"{precision} as the recipe says")
     if chosen.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Compute(chosen, torch.bfloat16, "bfloat16: this GPU computes in it")
+            return Compute(chosen, torch.bfloat16, "bfloat16: supported by this GPU")
         return Compute(chosen, torch.float16, "float16: this GPU has no bfloat16")
     if width % _BFLOAT16_CHANNELS:
-        return Compute(chosen, torch.float32, f"float32: bfloat16 wants a width in steps of {_BFLOAT16_CHANNELS} here")
+        return Compute(
+            chosen,
+            torch.float32,
+            f"float32: bfloat16 on a CPU needs a width that is a multiple of {_BFLOAT16_CHANNELS}",
+        )
     if _cpu_has_bfloat16():
-        return Compute(chosen, torch.bfloat16, "bfloat16: this processor computes in it")
+        return Compute(chosen, torch.bfloat16, "bfloat16: supported by this processor")
     return Compute(chosen, torch.float32, "float32: this processor has no bfloat16")
 
 

@@ -1,33 +1,33 @@
-"""What can go wrong in training that the person at the keyboard can put right.
+"""Errors of training that the user can correct.
 
 TrainError(Exception)      the message is one line: which thing, found, expected, what to do
  +- DataError              an image, mask, label file or folder of the data set
- +- SplitError             a split file, or data that cannot be split as asked
+ +- SplitError             a split file, or data that cannot be split as requested
  +- RecipeError            a recipe's file, key or value
  +- CheckpointError        a checkpoint that cannot be read or does not fit
- +- ThresholdError         a class whose threshold cannot be chosen from the validation part
+ +- ThresholdError         a threshold that cannot be chosen on the given images
 """
 
 
 class TrainError(Exception):
-    """Anything that the user can put right, said in one line."""
+    """An error that the user can correct; its message is one line."""
 
 
 class DataError(TrainError):
-    """An image, mask, label file or folder of the data set is not as it should be."""
+    """An invalid image, mask, label file or folder of the data set."""
 
 
 class SplitError(TrainError):
-    """A split file does not fit, or the data cannot be split as asked."""
+    """A split file that does not fit the data, or data that cannot be split as requested."""
 
 
 class RecipeError(TrainError):
-    """A recipe has an unknown key, a bad value, or cannot be found."""
+    """A recipe that cannot be found, or has an unknown key or an invalid value."""
 
 
 class CheckpointError(TrainError):
-    """A checkpoint is damaged, of another format, or belongs to something else."""
+    """A checkpoint that is damaged, of another format, or of another run."""
 
 
 class ThresholdError(TrainError):
-    """A class's threshold cannot be chosen on this validation part."""
+    """A threshold that cannot be chosen on the given images."""

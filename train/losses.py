@@ -16,25 +16,25 @@ from train.models.network import image_scores
 from train.recipe import LossRecipe, Schedule
 
 LARGEST_AREA_WEIGHT = 60.0
-"""That of 33 pixels in 400x300; smaller defects weigh no more."""
+"""Weight of a defect of 33 pixels in 400x300; upper limit for smaller ones."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The truth of a batch at the network's pooled size."""
+    """Ground truth of a batch at the size of the network's masks."""
 
     labels: Tensor
-    """float [B, C], 1 where the image has the class."""
+    """float [B, C], 1 if the image has the class."""
     outlined: Tensor
-    """float [B, C], 0 where it has the class but no outline: no mask loss there."""
+    """float [B, C], 0 if the image has the class but no outline; such pairs have no mask loss."""
     fractions: Tensor
-    """float [B, C, h, w], the share of each cell's pixels that are defect."""
+    """float [B, C, h, w], share of defect pixels in each cell, 0 to 1."""
     any_fraction: Tensor
     """float [B, h, w], the same for the union of all classes."""
 
 
 def targets(batch: Batch, size: tuple[int, int]) -> Targets:
-    """The truth at the network's pooled size (h, w), which divides the frames': the share of defect in each cell."""
+    """Ground truth at the mask size (h, w), which divides the size of the frames."""
     kinds = range(batch.labels.shape[1])
     planes = [batch.bits[:, kind // 8] >> kind % 8 & 1 for kind in kinds]
     masks = torch.stack((*planes, batch.bits.amax(dim=1).clamp(max=1)), dim=1)  # [B, C + 1, H, W]
@@ -43,9 +43,9 @@ def targets(batch: Batch, size: tuple[int, int]) -> Targets:
 
 
 def _cell_means(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """The mean of each cell of masks uint8 [..., H, W]: float [..., h, w].
+    """Average pooling of masks uint8 [..., H, W] to float [..., h, w].
 
-    Summed as whole numbers, which takes a quarter of the time of pooling them as floats.
+    Sums integers, which takes a quarter of the time of float pooling.
     """
     rows, columns = masks.shape[-2] // size[0], masks.shape[-1] // size[1]
     of_rows = reduce(torch.add, [masks[..., row::rows, :] for row in range(rows)]).to(torch.int16)
@@ -54,7 +54,7 @@ def _cell_means(masks: Tensor, size: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """The parts of the loss, before the schedule weighs them."""
+    """Terms of the loss, before weighting by the schedule."""
 
     classification: Tensor
     """[C]"""
@@ -67,9 +67,9 @@ class LossTerms:
 
 
 def schedule_weights(schedule: Schedule, epoch: int, epochs: int, share: float = 0.5) -> tuple[float, float]:
-    """The weights of classification and segmentation in epoch `epoch` of `epochs`, counted from 0.
+    """Weights of the classification and segmentation terms in epoch `epoch` of `epochs`, counted from 0.
 
-    "classification-first" is equations 1 and 2 read literally: segmentation grows with n / N.
+    "classification-first" is equations 1 and 2 of the paper, read literally: the segmentation weight grows with n / N.
     """
     grown = epoch / epochs
     if schedule == "constant":
@@ -78,7 +78,7 @@ def schedule_weights(schedule: Schedule, epoch: int, epochs: int, share: float =
 
 
 class Loss:
-    """The loss of one recipe for a list of classes."""
+    """Loss function of a recipe for a number of classes."""
 
     def __init__(self, recipe: LossRecipe, classes: int, device: torch.device):
         self.recipe = recipe
@@ -86,7 +86,7 @@ class Loss:
         self.mask_weights = _weights(recipe.mask_weights, classes, device)  # [C]
 
     def terms(self, logits: Tensor, targets: Targets) -> LossTerms:
-        """Each part of the loss of float32 logits [B, C, h, w]."""
+        """All terms for float32 logits [B, C, h, w]."""
         nothing = logits.new_zeros(())
         return LossTerms(
             classification=self._classification(logits, targets),
@@ -96,13 +96,13 @@ class Loss:
         )
 
     def total(self, terms: LossTerms, epoch: int, epochs: int) -> Tensor:
-        """The scheduled sum in epoch `epoch` of `epochs`; the extra terms go with segmentation."""
+        """Weighted sum in epoch `epoch` of `epochs`; the extra terms have the segmentation weight."""
         classify, segment = self._weights(epoch, epochs)
         extra = self.recipe.dice * terms.dice + self.recipe.union * terms.union
         return classify * terms.classification.mean() + segment * (terms.segmentation.mean() + extra)
 
     def per_class(self, terms: LossTerms, epoch: int, epochs: int) -> Tensor:
-        """The scheduled loss of each class, [C], without the terms that belong to none."""
+        """Weighted loss of each class, [C], without the terms that have no class."""
         classify, segment = self._weights(epoch, epochs)
         return classify * terms.classification + segment * terms.segmentation
 
@@ -115,10 +115,10 @@ class Loss:
         ).mean(dim=0)
 
     def _segmentation(self, logits: Tensor, targets: Targets) -> Tensor:
-        """Cross-entropy over the pixels of the full size, computed at the pooled size.
+        """Cross-entropy over the full-size pixels, computed exactly at the mask size.
 
-        Enlarging to the nearest repeats a logit over its cell, and cross-entropy is linear in the truth, so the mean
-        over the cell's pixels is the cross-entropy against the share of them that are defect: exact.
+        Nearest-neighbour upsampling repeats a logit over its cell and cross-entropy is linear in the truth, so the
+        mean over a cell's pixels equals the cross-entropy against their share of defect pixels.
         """
         weights, mean = self._mask_weights(targets)
         losses = functional.binary_cross_entropy_with_logits(
@@ -127,16 +127,16 @@ class Loss:
         return (losses / mean * targets.outlined).mean(dim=0)
 
     def _mask_weights(self, targets: Targets) -> tuple[Tensor, Tensor]:
-        """The weight of defect cells, [1 or B, C, 1, 1], with what the pair's loss is divided by, [1 or B, C].
+        """Positive weight of defect cells, [1 or B, C, 1, 1], and the divisor of each pair's loss, [1 or B, C].
 
-        With area weights a defect that covers the share s of its image weighs the root of (1 - s) / s, so that a
-        blowhole of 150 pixels is a thirtieth of its mask's loss instead of a thousandth; the weighted mean keeps a
-        small defect's loss on the scale of a large one's.
+        With area weights, the positive weight of a defect that covers the share s of its image is
+        sqrt((1 - s) / s): a blowhole of 150 pixels contributes a thirtieth of its mask's loss instead of a thousandth.
+        The divisor, the mean weight, keeps the losses of small and large defects on one scale.
         """
         weights = self.mask_weights.view(1, -1, 1, 1)
         if not self.recipe.area_weights:
             return weights, torch.ones_like(weights[..., 0, 0])
-        # an image that is all defect would have the weight 0, and its loss be divided by 0
+        # an image that is all defect would have weight 0 and divisor 0
         share = targets.fractions.mean(dim=(2, 3), keepdim=True).clamp(max=1 - 1e-6)  # [B, C, 1, 1]
         root = ((1 - share) / share.clamp(min=1e-6)).sqrt().clamp(max=LARGEST_AREA_WEIGHT)
         weights = torch.where(share > 0, root, weights)
@@ -151,7 +151,7 @@ def _dice(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def _union(logits: Tensor, targets: Targets) -> Tensor:
-    """Cross-entropy plus Dice of the largest channel against the union of all classes: found, whatever its name."""
+    """Cross-entropy plus Dice of the largest channel against the union of all classes: defect or not."""
     largest = logits.amax(dim=1)  # [B, h, w]
     complete = targets.outlined.amin(dim=1)  # [B]
     entropy = functional.binary_cross_entropy_with_logits(largest, targets.any_fraction, reduction="none").mean((1, 2))
@@ -161,7 +161,7 @@ def _union(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def _soft_overlap(probabilities: Tensor, fractions: Tensor) -> Tensor:
-    """Soft Dice over the last two dimensions; one cell is added to both sides, so that empty on empty is 1."""
+    """Soft Dice over the last two dimensions, with smoothing 1, so that two empty masks give 1."""
     both = (probabilities * fractions).sum(dim=(-2, -1))
     return (2 * both + 1) / (probabilities.sum(dim=(-2, -1)) + fractions.sum(dim=(-2, -1)) + 1)
 

@@ -19,7 +19,7 @@ def test_gradients_are_numbers_at_every_width(width: int) -> None:
 
 def test_a_width_that_bfloat16_does_not_suit_is_said() -> None:
     assert choose_compute("cpu", "auto", 24).dtype == torch.float32
-    assert "steps of 16" in choose_compute("cpu", "auto", 24).reason
+    assert "multiple of 16" in choose_compute("cpu", "auto", 24).reason
 
 
 def test_a_precision_that_is_asked_for_is_kept() -> None:

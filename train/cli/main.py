@@ -51,11 +51,14 @@ def train(
         return
     if data is None or out is None:
         raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
-    from train.cli.training import train_in_folder
+    from train.recipe import load_recipe
 
     named = {"run.epochs": epochs, "seed": seed, "network.model": model, "network.pretrained": pretrained}
     given = [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
-    train_in_folder(data, recipe, [*(overrides or []), *given], out, split, init, dry, tensorboard, device, threads)
+    settings = load_recipe(recipe, [*(overrides or []), *given])
+    from train.cli.training import train_in_folder  # after the recipe's own errors: this loads torch
+
+    train_in_folder(data, settings, out, split, init, dry, tensorboard, device, threads)
 
 
 def main(arguments: list[str] | None = None) -> Any:

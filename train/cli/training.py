@@ -1,6 +1,6 @@
 """Body of the command `train`: prepares a run, trains it, tests it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,13 +15,12 @@ from train.device import choose_compute
 from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
 from train.loop.run import Run
-from train.recipe import Recipe, load_recipe
+from train.recipe import Recipe
 
 
 def train_in_folder(
     data: Path,
-    recipe: str,
-    overrides: Sequence[str],
+    recipe: Recipe,
     out: Path,
     split: str | None,
     init: Path | None,
@@ -33,10 +32,9 @@ def train_in_folder(
     """Train as the options of the command `train` say. Raises TrainError."""
     use_threads(threads)
     keep_freed_memory()
-    settings = load_recipe(recipe, overrides)
     dataset = read_dataset(data)
-    chosen = named_split(split or settings.split, dataset, settings.seed)
-    with _prepared(settings, dataset, chosen, out, local_device(device)) as run:
+    chosen = named_split(split or recipe.split, dataset, recipe.seed)
+    with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
         if dry:
             run.console.print("\n".join(dry_run(run)), highlight=False)
             return

@@ -1,18 +1,20 @@
-"""What each epoch of a run gave, kept in its checkpoint."""
+"""History of a run: one row per epoch, kept in its checkpoint and written as TensorBoard events."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from train.errors import TrainError
 from train.recipe import RunRecipe
 
 
 class History:
     """One row per epoch, of plain values.
 
-    loss, images, seconds: of the training; waited_s: how long its steps waited for their batches; val_losses: per
-    class; measures: of the validation part, by name; crop_probabilities: per class, of the guided crops in use, or
-    None.
+    loss, images, seconds: of the training part; waited_s: time that steps waited for their batches; learning_rate: at
+    the end of the epoch; val_losses: per class; measures: validation metrics by name; crop_probabilities: per class,
+    of the guided crops in use, or None.
     """
 
     def __init__(self, recipe: RunRecipe):
@@ -21,16 +23,16 @@ class History:
 
     @property
     def done(self) -> int:
-        """Epochs trained."""
+        """Number of complete epochs."""
         return len(self.rows)
 
     def finished(self) -> bool:
-        """Whether all epochs are done, or none was better for as many as the recipe has patience."""
+        """Whether all epochs are complete, or early stopping applies."""
         patience = self.recipe.patience
         return self.done >= self.recipe.epochs or bool(patience and self.done - self._best_epoch() > patience)
 
     def best(self) -> float:
-        """The best value so far of the measure that chooses."""
+        """Best value so far of the metric that selects the checkpoint; minus infinity before the first epoch."""
         return max(self._values(), default=-np.inf)
 
     def _best_epoch(self) -> int:
@@ -40,3 +42,33 @@ class History:
 
     def _values(self) -> list[float]:
         return [row["measures"][self.recipe.best] for row in self.rows]
+
+
+class TensorboardLog:
+    """Writes the rows of a history as scalars under OUT/tensorboard.
+
+    done: complete epochs of a resumed run; events after them are purged. Raises TrainError if tensorboard is not
+    installed.
+    """
+
+    def __init__(self, out: Path, done: int):
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise TrainError("--tensorboard: tensorboard is not installed; pip install tensorboard") from None
+        self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=done)
+
+    def write(self, epoch: int, row: dict[str, Any], classes: tuple[str, ...]) -> None:
+        """Write one row; `epoch` counts from 0."""
+        self._writer.add_scalar("loss/train", row["loss"], epoch)
+        self._writer.add_scalar("learning_rate", row["learning_rate"], epoch)
+        self._writer.add_scalar("images_per_second", row["images"] / row["seconds"], epoch)
+        for name, value in row["measures"].items():
+            self._writer.add_scalar(f"val/{name}", value, epoch)
+        for name, loss in zip(classes, row["val_losses"], strict=True):
+            self._writer.add_scalar(f"val_loss/{name}", loss, epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._writer.close()

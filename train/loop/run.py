@@ -1,22 +1,22 @@
-"""A whole training run in one folder: data, epochs, checkpoints, the test at the end."""
+"""Training run in a folder: data, epochs, checkpoints, final test."""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bundle import Threshold
+from bundle import Threshold, write_whole
 from train.augment.drawn_defects import check_drawable
-from train.data.dataset import Dataset
+from train.data.dataset import Dataset, Sample
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet, load_images
 from train.data.splits import Side, Split, save_split, sides_of
 from train.device import Compute
-from train.errors import CheckpointError
+from train.errors import CheckpointError, SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, predictions
 from train.evaluate.predict import predict_with
@@ -24,10 +24,9 @@ from train.evaluate.prediction_files import FILE, named_predictions, save_predic
 from train.evaluate.tables import metrics_table, percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
-from train.loop.history import History
+from train.loop.history import History, TensorboardLog
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
-from train.loop.tensorboard_log import Scalars
 from train.loop.trainer import Trainer
 from train.loop.training_data import TrainingData
 from train.models.build import make_network
@@ -37,11 +36,14 @@ from train.recipe import Recipe, first_difference
 from train.report.run_report import PartEvaluation, write_report
 
 BEST = "best.pt"
-"""The checkpoint of the best epoch, in the folder of a run."""
+"""File name of the best epoch's checkpoint."""
 
 
 class Run:
-    """One run in one folder: `last.pt` after each epoch, `best.pt` after the best, `metrics.json` at the end."""
+    """One run in one folder: `last.pt` after each epoch, `best.pt` after the best, `metrics.json` at the end.
+
+    Raises SplitError if a part of the split has no image, RecipeError if the recipe does not fit the classes.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Run:
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
         self.compute, self.console, self.group = compute, console, group or DistributedGroup()
         self.samples = sides_of(split, dataset)
+        _check_parts(self.samples, dataset.name)
         epoch_generator(recipe.seed, _START)
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
@@ -66,29 +69,35 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Where the run goes on from."""
+        """Checkpoint from which the run resumes."""
         return self.out / "last.pt"
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the best epoch."""
+        """Checkpoint of the best epoch."""
         return self.out / BEST
 
     def resume(self) -> None:
-        """Take up the run in the folder, if there is one. Raises CheckpointError if it is of something else."""
+        """Resume the run in the folder, if there is one; the recipe may have more epochs than before.
+
+        Raises CheckpointError if the folder holds another run.
+        """
         if not self.last.exists():
             return
         stored = load_checkpoint(self.last)
-        self._check_same(stored.meta)
+        before, epochs = stored.meta.recipe.run.epochs, self.recipe.run.epochs
+        self._check_same(stored.meta, _with_epochs(stored.meta.recipe, max(before, epochs)))
         if stored.training is None:
-            raise CheckpointError(f"{self.last}: holds no state to go on from; name another --out")
+            raise CheckpointError(f"{self.last}: found no optimiser state, which resuming needs; name another --out")
         self.trainer.restore(stored.training["trainer"])
         self.history.rows = stored.training["history"]
         self.init = stored.meta.init
-        self.console.print(f"goes on after epoch {self.history.done} of {self.recipe.run.epochs} in {self.out}")
+        self.console.print(f"resumes after epoch {self.history.done} of {epochs} in {self.out}")
+        if epochs > before:
+            self.console.print(f"extended from {before} epochs: learning rate and loss schedule follow the new length")
 
     def train(self, show: Callable[..., EpochProgress] = EpochProgress, tensorboard: bool = False) -> None:
-        """Train the epochs that are left. An interruption loses at most the epoch under way."""
+        """Train the remaining epochs. An interruption loses at most the current epoch."""
         self.out.mkdir(parents=True, exist_ok=True)
         if self.group.is_leader:
             save_split(self.split, self.out / "split.json")
@@ -98,54 +107,43 @@ class Run:
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
         training = TrainingData(train, self.recipe, self.compute.device, self.dataset.classes)
         val_set = DeviceSet(val, self.compute.device)
-        scalars = Scalars(self.out, self.history.done) if tensorboard and self.group.is_leader else None
+        log = TensorboardLog(self.out, self.history.done) if tensorboard and self.group.is_leader else None
         with (
             show(self.recipe.run.epochs, self.history.done, self.console) as progress,
-            closing(scalars) if scalars is not None else nullcontext(),
+            closing(log) if log is not None else nullcontext(),
         ):
             while not self.history.finished():
-                data = training.of(self.history.done, self.history.rows)
-                progress.start(self.history.done, len(data))
-                began = time.monotonic()
-                loss = self.trainer.train_epoch(data, self.history.done, progress.step)
-                row = {
-                    "loss": loss,
-                    "images": len(data),
-                    "seconds": time.monotonic() - began,
-                    "waited_s": self.trainer.waited_s,
-                    "crop_probabilities": training.probabilities,
-                }
+                row = self._trained(training, progress)
                 progress.end(self._validate(row, val, val_set))
-                if scalars is not None:
-                    scalars.write(self.history.done - 1, self.history.rows[-1], self.dataset.classes)
+                if log is not None:
+                    log.write(self.history.done - 1, self.history.rows[-1], self.dataset.classes)
         if self.history.done < self.recipe.run.epochs:
             self.console.print(f"stopped early: {self.recipe.run.patience} epochs without a better one")
 
     def start_from(self, path: Path) -> None:
-        """Start from the weights of another checkpoint, unless the folder holds a run that goes on."""
+        """Start from the weights of another checkpoint; has no effect on a resumed run."""
         if self.history.done == 0:
-            told = start_from(self.trainer.network, self.dataset.classes, load_checkpoint(path))
+            message = start_from(self.trainer.network, self.dataset.classes, load_checkpoint(path))
             self.init = file_sha256(path)
-            self.console.print(told)
+            self.console.print(message)
 
     def test(self) -> Metrics:
-        """Measure the best checkpoint on the test part; print the table, write `metrics.json`, `predictions.json` and
-        `report.html`."""
+        """Evaluate the best checkpoint on the test part; prints and writes metrics, predictions and report."""
         best = load_checkpoint(self.best)
-        findings = self.findings(best, "test")
-        measured = best.meta.metrics | {"test": findings.metrics.model_dump(mode="json")}
+        found = self.evaluate_part(best, "test")
+        measured = best.meta.metrics | {"test": found.metrics.model_dump(mode="json")}
         meta = best.meta.model_copy(update={"metrics": measured})
         save_checkpoint(Checkpoint(meta, best.weights), self.best)
-        save_predictions(findings.judged, self.out / FILE)
-        (self.out / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        save_predictions(found.predictions, self.out / FILE)
+        write_whole(self.out / "metrics.json", json.dumps(measured, indent=1) + "\n")
         report = self.out / "report.html"
-        report.write_text(write_report(meta, self.history.rows, findings), encoding="utf-8")
+        write_whole(report, write_report(meta, self.history.rows, found))
         title = f"test part, epoch {best.meta.epoch} (best {self.recipe.run.best})"
-        self.console.print(metrics_table(findings.metrics, title), f"report: {report}")
-        return findings.metrics
+        self.console.print(metrics_table(found.metrics, title), f"report: {report}")
+        return found.metrics
 
-    def findings(self, checkpoint: Checkpoint, side: Side) -> PartEvaluation:
-        """What a checkpoint says of one side of the split, with its own thresholds."""
+    def evaluate_part(self, checkpoint: Checkpoint, side: Side) -> PartEvaluation:
+        """Evaluate a checkpoint on one part of the split, with its own thresholds."""
         images = self.load(side)
         outputs = predict_with(checkpoint, images, self.compute)
         rows = predictions(outputs, images, checkpoint.meta.thresholds)
@@ -153,11 +151,27 @@ class Run:
         return PartEvaluation(images, outputs, found, found.metrics())
 
     def load(self, side: Side) -> ImageSet:
-        """The images of one side of the split."""
+        """Load the images of one part of the split."""
         return load_images(self.samples[side], self.recipe.input, len(self.dataset.classes))
 
+    def _trained(self, training: TrainingData, progress: EpochProgress) -> dict[str, Any]:
+        """Train one epoch; its row of the history, without the validation."""
+        epoch = self.history.done
+        data = training.of(epoch, self.history.rows)
+        progress.start(epoch, len(data))
+        began = time.monotonic()
+        loss = self.trainer.train_epoch(data, epoch, progress.step)
+        return {
+            "loss": loss,
+            "images": len(data),
+            "seconds": time.monotonic() - began,
+            "waited_s": self.trainer.waited_s,
+            "learning_rate": self.trainer.learning_rate,
+            "crop_probabilities": training.probabilities,
+        }
+
     def _validate(self, row: dict[str, Any], images: ImageSet, on_device: DeviceSet) -> str:
-        """Validate, store, and say in one line how the epoch went."""
+        """Validate in the leading process, share the history; returns the epoch's line for the terminal."""
         line = self._validated(row, images, on_device) if self.group.is_leader else ""
         self.history.rows = self.group.broadcast(self.history.rows)
         return line
@@ -198,21 +212,35 @@ class Run:
             init=self.init,
         )
 
-    def _check_same(self, stored: Meta) -> None:
+    def _check_same(self, stored: Meta, recipe: Recipe) -> None:
         for what, found, expected, difference in (
-            ("recipe", stored.recipe, self.recipe, first_difference(stored.recipe, self.recipe)),
+            ("recipe", recipe, self.recipe, first_difference(recipe, self.recipe)),
             ("split", stored.split, self.split, ""),
             ("classes", stored.classes, self.dataset.classes, ""),
         ):
             if found != expected:
                 raise CheckpointError(
                     f"{self.out}: holds a run with another {what}{difference}; "
-                    "name another --out, or the same recipe, seed and split to go on with it"
+                    "name another --out, or resume it with the same recipe, seed and split"
                 )
 
 
+def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:
+    empty = [side for side, found in samples.items() if not found]
+    if empty:
+        counts = ", ".join(f"{side} {len(found)}" for side, found in samples.items())
+        raise SplitError(
+            f"split: found no image of {name} in the {' and '.join(empty)} part ({counts}), expected at least one "
+            "in each; add images, or name another split with --split"
+        )
+
+
+def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    return recipe.model_copy(update={"run": recipe.run.model_copy(update={"epochs": epochs})})
+
+
 _FOLLOWED = {"mean_iou_positives", "mean_iou_pooled", "union.iou_pooled", "union.average_precision", "accuracy_pairs"}
-"""Measures kept for every epoch, besides the one that chooses."""
+"""Metrics kept for every epoch, besides the one that selects the best."""
 
 _START = 2**32 - 1
-"""Stands for an epoch in the random stream of the first weights."""
+"""Epoch number that seeds the initial weights."""

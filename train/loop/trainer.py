@@ -1,4 +1,4 @@
-"""The network in training: one epoch, one validation, a state that can be put away and taken up again."""
+"""Training of a network: epochs, validation, state for resuming."""
 
 import math
 import time
@@ -26,12 +26,12 @@ from train.models.network import NormalisedNetwork
 from train.recipe import OptimiserRecipe, Recipe
 
 _SHOWN_EVERY = 8
-"""Steps between two readings of the loss for the progress bar."""
+"""Steps between two transfers of the loss to the progress bar."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What one pass over the validation part gave."""
+    """Result of one validation pass."""
 
     outputs: Outputs
     losses: tuple[float, ...]
@@ -39,10 +39,11 @@ class Validation:
 
 
 class Trainer:
-    """A network, its optimiser and its averages under one recipe.
+    """A network with its optimiser and its moving average of the weights.
 
-    Every random draw of an epoch follows from the seed and the epoch's number alone, so a run that goes on from the
-    end of any epoch gives the very weights of one that was never interrupted.
+    The random numbers of an epoch depend only on the seed and the epoch's number, so a run that resumes after any
+    epoch gives the same weights as one that was never interrupted. Raises RecipeError for a batch that the processes
+    cannot share evenly.
     """
 
     def __init__(
@@ -68,20 +69,31 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
         self.average = _average(self.network, recipe.run.average)
         self._forward = _wrapped(self.network, recipe, self.group)
+        self.learning_rate = recipe.optimiser.learning_rate
         self.waited_s = 0.0
-        """How long the steps of the last epoch waited for their batches."""
+        """Time that the steps of the last epoch waited for their batches, in seconds."""
 
     @property
     def kept(self) -> NormalisedNetwork:
-        """The network that is validated and stored: the average where there is one."""
+        """The network that is validated and stored: the moving average if there is one."""
         return cast(NormalisedNetwork, self.average.module) if self.average is not None else self.network
 
     def train_epoch(self, data: DeviceSet, epoch: int, on_step: Callable[[int, float], None]) -> float:
-        """Train epoch `epoch`, counted from 0; returns the mean loss. `on_step` gets images and mean loss so far."""
+        """Train epoch `epoch`, counted from 0; returns the mean loss.
+
+        on_step: called with the number of images of each step and the mean loss so far.
+        Raises TrainError for a loss that is not finite, or a batch smaller than the number of its parts.
+        """
         generator = epoch_generator(self.recipe.seed, epoch)
         self._train_mode()
         run = self.recipe.run
         order = data.shuffled(run.batch, generator, run.draw == "balanced", run.epoch_images)
+        if order and len(order[0]) < self.parts:
+            raise TrainError(
+                f"run.accumulate: found a batch of {len(order[0])} images for {self.parts} parts "
+                f"({self.group.size} processes x run.accumulate {self.recipe.run.accumulate}), expected at least one "
+                "image in each; use more training images, fewer processes, or --set run.accumulate=1"
+            )
         batches = (self._parts(data, index, draw(len(index), self.recipe.augment, generator)) for index in order)
         total, shown = torch.zeros((), device=self.compute.device), 0.0
         with closing(ahead(batches) if data.busy else batches) as coming:
@@ -89,18 +101,18 @@ class Trainer:
                 self._set_learning_rate(epoch + number / len(order))
                 total += self._step(parts, epoch)
                 if number % _SHOWN_EVERY == 0:
-                    shown = float(total) / (number + 1)  # makes the host wait for the device
+                    shown = float(total) / (number + 1)  # synchronises with the device
                 on_step(len(order[number]), shown)
         mean = self.group.mean(float(total) / len(order))
         if not math.isfinite(mean):
             raise TrainError(
-                f"epoch {epoch + 1}: found a loss that is {mean}, expected a number; "
-                "lower optimiser.learning_rate or set optimiser.clip_norm, and start anew in another --out"
+                f"epoch {epoch + 1}: found a loss that is {mean}, expected a finite number; "
+                "lower optimiser.learning_rate or set optimiser.clip_norm, and train in another --out"
             )
         return mean
 
     def validate(self, data: DeviceSet, epoch: int) -> Validation:
-        """Outputs and losses on `data` with the weights that are kept."""
+        """Outputs and per-class losses on `data`, with the weights of `kept`."""
         losses: list[Tensor] = []
 
         def add_losses(batch: Batch, logits: Tensor) -> None:
@@ -110,7 +122,7 @@ class Trainer:
         return Validation(outputs, tuple((torch.stack(losses).sum(dim=0) / len(data)).tolist()))
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on, besides the recipe and the data."""
+        """State that the next epoch depends on, besides the recipe and the data."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -119,7 +131,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore a state of `state()`."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
@@ -127,7 +139,7 @@ class Trainer:
             self.average.load_state_dict(state["average"])
 
     def _parts(self, data: DeviceSet, index: Tensor, drawn: Tensor) -> list[Batch]:
-        """This process's share of the batch `index`, augmented, in the parts that it computes one after another."""
+        """This process's shard of the batch `index`, augmented, split for gradient accumulation."""
         share = self.group.shard(torch.arange(len(index)))
         return [
             augment(data.batch(index[rows]), self.recipe.augment, drawn[rows])
@@ -135,7 +147,7 @@ class Trainer:
         ]
 
     def _awaited(self, coming: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
-        """The same, with the time that the host waits for them."""
+        """The same batches; adds up the waiting time in `waited_s`."""
         self.waited_s = 0.0
         while True:
             began = time.monotonic()
@@ -146,7 +158,7 @@ class Trainer:
             yield parts
 
     def _step(self, parts: list[Batch], epoch: int) -> Tensor:
-        """One step of the optimiser; returns its mean loss."""
+        """One optimiser step; returns its mean loss."""
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.compute.device)
         for number, batch in enumerate(parts, start=1):
@@ -168,7 +180,7 @@ class Trainer:
         return self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))
 
     def _no_sync(self) -> Any:
-        """Between micro-batches the processes do not exchange gradients."""
+        """Skip the gradient all-reduce between micro-batches."""
         return self._forward.no_sync() if isinstance(self._forward, DistributedDataParallel) else nullcontext()
 
     def _clip(self) -> None:
@@ -184,8 +196,9 @@ class Trainer:
                     module.eval()
 
     def _set_learning_rate(self, epoch: float) -> None:
+        self.learning_rate = learning_rate(self.recipe.optimiser, epoch, self.recipe.run.epochs)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.recipe.optimiser, epoch, self.recipe.run.epochs)
+            group["lr"] = self.learning_rate
 
 
 def _optimiser(network: NormalisedNetwork, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
@@ -205,7 +218,7 @@ def _average(network: NormalisedNetwork, decay: float) -> AveragedModel | None:
 
 
 def _wrapped(network: NormalisedNetwork, recipe: Recipe, group: DistributedGroup) -> Any:
-    """The network as it is called in training: shared between processes, compiled."""
+    """The network as called in training: data-parallel, compiled."""
     called: Any = network
     if group.size > 1:
         called = DistributedDataParallel(network)

@@ -1,4 +1,4 @@
-"""The network that a recipe names, with its normalisation in front."""
+"""Factory: the network of a recipe, with its normalisation in front."""
 
 from torch import nn
 
@@ -10,7 +10,7 @@ from train.recipe import NetworkRecipe
 
 
 def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> NormalisedNetwork:
-    """A fresh network with `classes` mask channels for frames of `in_channels`."""
+    """Build an untrained network with `classes` mask channels for frames of `in_channels` channels."""
     body = _body(recipe, in_channels, classes)
     return NormalisedNetwork(body, recipe.mean, recipe.deviation, by_image=recipe.normalise == "image")
 

@@ -13,14 +13,14 @@ DILATIONS = (1, 2, 4, 8, 16, 32, 64, 32, 16, 8, 4, 2, 1)
 """One per layer, in the order of the paper."""
 
 SKIPS = {9: 6, 10: 5, 11: 4, 12: 3, 13: 2}
-"""Layer -> the earlier layer of the previous layer's dilation, whose output joins its input (counted from 1)."""
+"""Layer -> earlier layer whose output joins its input, counted from 1; the layer before has the same dilation."""
 
 
 class ContextAggregation(nn.Module):
     """Average pooling, thirteen dilated 3x3 layers, then a 1x1 convolution to one mask channel per class.
 
     With skip "concat" layer 9 reads cat(L6, L8) of twice the width, and so on (`SKIPS`); with "add" it reads L6 + L8.
-    The head starts at the probability `prior` for every pixel.
+    The initial bias of the head gives every pixel the probability `prior`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ContextAggregation(nn.Module):
         nn.init.constant_(cast(Tensor, self.head.bias), math.log(prior / (1 - prior)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits at the pooled size of normalised images."""
+        """Logits [B, classes, h, w] at the pooled size of normalised images [B, channels, H, W]."""
         x = self.pool(x)  # [B, channels, h, w]
         outputs = [x]
         for number, layer in enumerate(self.layers, start=1):

@@ -1,8 +1,8 @@
-"""A Context Aggregation Network between a strided stem and a head at half the input size.
+"""Context Aggregation Network with a strided stem and a head at half the input size.
 
-Average pooling by 4 leaves a grey level or two of a thin crack. Here two strided convolutions see every pixel, the
-thirteen dilated layers work at a quarter of the input size as before, and what the first convolution saw joins their
-output again at half the input size.
+Average pooling by 4 leaves one or two grey levels of contrast of a thin crack. Here, two strided convolutions replace
+the pooling, the thirteen dilated layers work at a quarter of the input size, and a skip connection from the first
+convolution joins their output at half the input size.
 """
 
 import math
@@ -16,7 +16,7 @@ from train.models.can import ContextAggregation, Skip
 
 
 class FineContext(nn.Module):
-    """Strided stem, dilated layers, refined head. The head starts at the probability `prior` for every pixel."""
+    """Strided stem, dilated layers, refined head. The head's initial bias gives every pixel the probability `prior`."""
 
     def __init__(self, in_channels: int, classes: int, width: int = 32, skip: Skip = "concat", prior: float = 0.5):
         super().__init__()

@@ -1,11 +1,10 @@
-"""Checkpoints: one file with the weights and everything they were made from."""
+"""Checkpoint files: weights with their metadata, optionally with the state to resume training."""
 
 import hashlib
-import os
+import io
 import pickle
 import platform
 import zipfile
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from bundle import FrozenModel, InputSpec, Threshold, first_problem
+from bundle import FrozenModel, InputSpec, Threshold, first_problem, write_whole
 from train.data.splits import Split
 from train.errors import CheckpointError
 from train.models.build import make_network
@@ -23,7 +22,7 @@ from train.models.network import NormalisedNetwork
 from train.recipe import Recipe
 
 FORMAT: Literal[1] = 1
-"""Version of the layout that this software writes and reads."""
+"""Version of the file layout."""
 
 _MARK = "edge-inspect checkpoint"
 
@@ -41,14 +40,14 @@ class Meta(FrozenModel):
     epoch: int
     """Epochs trained, 1 after the first."""
     metrics: dict[str, Any] = Field(default_factory=dict)
-    """Measures of the validation part ("val") and, at the end of a run, of the test part ("test"); where the thresholds
-    were chosen anew, of the images that they were chosen on alone ("held_out")."""
+    """Metrics of the validation part ("val") and, after a whole run, of the test part ("test"). With thresholds from
+    other runs: only those of the images that they were chosen on ("held_out")."""
     data: str = ""
     """Name of the data set."""
     citation: str = ""
     software: dict[str, str] = Field(default_factory=dict)
     init: str = ""
-    """The sha256 of the checkpoint that the weights started from, where there was one."""
+    """The sha256 of the checkpoint that fine-tuning started from, or empty."""
 
     @property
     def input(self) -> InputSpec:
@@ -62,13 +61,13 @@ class Checkpoint:
 
     meta: Meta
     weights: dict[str, Tensor]
-    """State of the `NormalisedNetwork`; buffers included."""
+    """State dict of the `NormalisedNetwork`, with buffers."""
     training: dict[str, Any] | None = None
-    """Optimiser, averages and history, where the run can go on from here; tensors and plain values."""
+    """Optimiser, averages and history, if training can resume from here; tensors and plain values."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint whole or not at all. Raises CheckpointError if the disk does not take it."""
+    """Write a checkpoint in one step. Raises CheckpointError if it cannot be written, and keeps the old file."""
     content = {
         "mark": _MARK,
         "format": FORMAT,
@@ -76,21 +75,19 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "weights": checkpoint.weights,
         "training": checkpoint.training,
     }
-    part = path.with_suffix(".part")
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     try:
-        torch.save(content, part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
-        with suppress(OSError):
-            part.unlink()
-        reason = str(error).splitlines()[0]
+        write_whole(path, buffer.getvalue())
+    except OSError as error:
+        reason = error.strerror
         raise CheckpointError(f"{path}: cannot be written ({reason}); check the folder and the disk's space") from None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU; nothing in it is executed.
+    """Read a checkpoint onto the CPU; unpickles tensors and plain values only.
 
-    Raises CheckpointError for a file that is missing, damaged, no checkpoint of ours, or of another format.
+    Raises CheckpointError for a file that is missing, damaged, not a checkpoint of `train`, or of another format.
     """
     _check_whole(path)
     try:
@@ -106,12 +103,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _check_whole(path: Path) -> None:
-    """Hold every member of the file against its CRC-32, which torch.load does not."""
+    """Verify the CRC-32 of every member of the zip file, which torch.load does not."""
     if not path.is_file():
-        return  # torch.load says what is wrong
+        return  # torch.load raises
     if not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint: found a truncated file or none of `train`; copy it again"
+            f"{path}: cannot be read as a checkpoint: found a truncated file or another format; copy it again"
         )
     try:
         with zipfile.ZipFile(path) as members:
@@ -119,11 +116,11 @@ def _check_whole(path: Path) -> None:
     except (zipfile.BadZipFile, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error}); copy it again") from None
     if damaged is not None:
-        raise CheckpointError(f"{path}: found another content of {damaged} than was written; copy it again")
+        raise CheckpointError(f"{path}: found a wrong checksum of {damaged}; copy it again")
 
 
 def build_network(checkpoint: Checkpoint) -> NormalisedNetwork:
-    """The checkpoint's network in evaluation mode. Raises CheckpointError if the weights are not of it."""
+    """The checkpoint's network in evaluation mode. Raises CheckpointError if the weights do not fit it."""
     meta = checkpoint.meta
     settings = meta.recipe.network.model_copy(update={"pretrained": False})
     network = make_network(settings, meta.input.channels, len(meta.classes))
@@ -144,7 +141,7 @@ def file_sha256(path: Path) -> str:
 
 
 def software() -> dict[str, str]:
-    """Versions of what trains."""
+    """Versions of the software that trains, by name."""
     try:
         own = version("edge-inspect")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Fine-tuning: start from the weights of another checkpoint, with the same, more or other classes."""
+"""Fine-tuning: initial weights from another checkpoint, with the same or other classes."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from train.models.checkpoint import Checkpoint
 from train.models.network import NormalisedNetwork
 
 _HEADS = ("body.head.", "segmentation_head.")
-"""Where in a weight's name the last layer shows, which has one row per class: the CAN's, the peers'."""
+"""Parts of the names of the last layer's weights, which have one row per class: CAN, peers."""
 
 
 def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: Checkpoint) -> str:
-    """Copy the checkpoint's weights into `network`, whose mask channels are `classes`; returns what was done.
+    """Copy the checkpoint's weights into `network`, whose mask channels are `classes`; returns a message.
 
-    The last layer is copied row by row for the classes of the same name; a new class starts fresh. Raises
-    CheckpointError if any other weight is of another shape, so that nothing is left out in silence.
+    Rows of the last layer are copied by class name; new classes keep their initial weights. Raises CheckpointError if
+    any other weight has another shape.
     """
     own = network.state_dict()
     if own.keys() != checkpoint.weights.keys():
@@ -27,9 +27,9 @@ def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: C
     there = checkpoint.meta.classes
     rows = [(to, there.index(name)) for to, name in enumerate(classes) if name in there]
     network.load_state_dict({key: _started(key, own[key], checkpoint.weights[key], rows) for key in own})
-    fresh = [name for name in classes if name not in there]
-    told = f"; fresh: {', '.join(fresh)}" if fresh else ""
-    return f"starts from epoch {checkpoint.meta.epoch} of {checkpoint.meta.recipe.name}{told}"
+    new = [name for name in classes if name not in there]
+    note = f"; new classes: {', '.join(new)}" if new else ""
+    return f"starts from epoch {checkpoint.meta.epoch} of {checkpoint.meta.recipe.name}{note}"
 
 
 def _started(key: str, own: Tensor, given: Tensor, rows: Sequence[tuple[int, int]]) -> Tensor:

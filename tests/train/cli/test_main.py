@@ -43,7 +43,7 @@ def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_pa
     assert "epoch 1/1: loss" in first
     assert "escapes" in first
     assert run_main(*arguments) == 0
-    assert "goes on after epoch 1 of 1" in capsys.readouterr().out
+    assert "resumes after epoch 1 of 1" in capsys.readouterr().out
     assert run_main(*arguments, "--seed", 5) == 2
     assert "holds a run with another recipe (seed: 0 there, 5 here)" in capsys.readouterr().err
 

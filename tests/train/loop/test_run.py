@@ -9,7 +9,7 @@ from rich.console import Console
 from train.data.readers import read_dataset
 from train.data.splits import make_split
 from train.device import choose_compute
-from train.errors import CheckpointError, ThresholdError, TrainError
+from train.errors import CheckpointError, SplitError, ThresholdError, TrainError
 from train.loop.lr_schedule import learning_rate
 from train.loop.progress import EpochProgress
 from train.loop.run import Run
@@ -118,7 +118,7 @@ def test_folder_of_another_recipe_is_refused(tiles: Path, tmp_path: Path, quick_
 
 def test_a_loss_that_is_no_number_ends_the_run_and_says_so(tiles: Path, tmp_path: Path, quick_recipe) -> None:
     run = make_run(tiles, quick_recipe(optimiser={"learning_rate": 1e30}), tmp_path)
-    with pytest.raises(TrainError, match=r"epoch \d: found a loss that is nan, expected a number; lower optimiser"):
+    with pytest.raises(TrainError, match=r"epoch \d: found a loss that is nan, expected a finite number; lower"):
         run.train()
 
 
@@ -134,3 +134,52 @@ def test_learning_rate_warms_up_and_falls_to_nothing(quick_recipe) -> None:
     rates = [learning_rate(recipe, epoch, epochs=10) for epoch in (0, 1, 2, 6, 10)]
     assert rates == sorted(rates[:3]) + sorted(rates[3:], reverse=True)
     assert rates[2:] == pytest.approx([1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("side", ["train", "val", "test"])
+def test_a_part_without_images_is_refused_before_anything_else(
+    tiles: Path, tmp_path: Path, quick_recipe, side: str
+) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", 0)
+    others = {"train": "val", "val": "train", "test": "train"}
+    moved = {image: others[side] if found == side else found for image, found in split.images.items()}
+    with pytest.raises(SplitError, match=rf"found no image of .* in the {side} part \(.*{side} 0"):
+        Run(
+            quick_recipe(), dataset, split.model_copy(update={"images": moved}), tmp_path, CPU,
+            Console(file=io.StringIO()),
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_smaller_than_its_parts_is_refused(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    recipe = quick_recipe(run={"epochs": 1, "batch": 8, "accumulate": 4, "precision": "float32"})
+    run = make_run(tiles, recipe, tmp_path)
+    run.samples["train"] = run.samples["train"][:3]
+    with pytest.raises(TrainError, match=r"run\.accumulate: found a batch of 3 images for 4 parts"):
+        run.train()
+
+
+def test_a_finished_run_is_extended_with_more_epochs(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    make_run(tiles, quick_recipe(run={"epochs": 1, "batch": 8, "precision": "float32"}), tmp_path).train()
+    longer = make_run(tiles, quick_recipe(run={"epochs": 3, "batch": 8, "precision": "float32"}), tmp_path)
+    longer.resume()
+    longer.train()
+    assert load_checkpoint(longer.last).meta.epoch == 3
+    assert load_checkpoint(longer.last).meta.recipe.run.epochs == 3
+
+
+def test_fewer_epochs_than_before_are_refused(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    make_run(tiles, quick_recipe(run={"epochs": 2, "batch": 8, "precision": "float32"}), tmp_path).train()
+    shorter = make_run(tiles, quick_recipe(run={"epochs": 1, "batch": 8, "precision": "float32"}), tmp_path)
+    with pytest.raises(CheckpointError, match=r"another recipe \(run\.epochs: 2 there, 1 here\)"):
+        shorter.resume()
+
+
+def test_more_epochs_do_not_hide_another_recipe(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    make_run(tiles, quick_recipe(run={"epochs": 1, "batch": 8, "precision": "float32"}), tmp_path).train()
+    other = make_run(
+        tiles, quick_recipe(run={"epochs": 2, "batch": 8, "precision": "float32"}, loss={"dice": 1.0}), tmp_path
+    )
+    with pytest.raises(CheckpointError, match=r"another recipe \(loss\.dice: 0\.0 there, 1\.0 here\)"):
+        other.resume()

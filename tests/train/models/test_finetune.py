@@ -27,7 +27,7 @@ def test_known_classes_keep_their_rows_and_new_ones_are_fresh(quick_recipe) -> N
     assert torch.equal(head[1], before[1])
     assert torch.equal(head[2], source[0])
     assert torch.equal(network.state_dict()["body.layers.3.0.weight"], given.weights["body.layers.3.0.weight"])
-    assert told == "starts from epoch 4 of quick; fresh: stain"
+    assert told == "starts from epoch 4 of quick; new classes: stain"
 
 
 def test_fewer_and_more_classes_fit(quick_recipe) -> None:
