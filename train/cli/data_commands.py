@@ -28,7 +28,8 @@ def write_split(
 
     dataset = read_dataset(data)
     if folds is None:
-        files, remarks = {out: make_split(dataset, kind, seed)}, ()
+        files = {out: make_split(dataset, kind, seed)}
+        remarks: tuple[str, ...] = ()
     else:
         made = make_folds(dataset, kind, seed, folds)
         files = {out / f"fold-{number}.json": split for number, split in enumerate(made.splits, start=1)}
