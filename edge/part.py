@@ -85,6 +85,10 @@ class Part:
     """Verdict sent to the PLC; differs from the outcome's in shadow mode only, where it is OK for every part."""
     bundle_id: str = ""
     """Id of the bundle in use at the trigger, or of the one that inspected the part."""
+    recipe: int = 0
+    """The PLC's number of that bundle, 0 where it has none."""
+    wanted_recipe: int = 0
+    """Recipe by which the trigger wants the part judged, 0 for whichever is in use."""
     when_settled: Callable[["Part"], None] = field(default=lambda part: None, repr=False)
     """Called by the thread that settles the part, before waiting threads wake up."""
     _settled: OneShotEvent = field(default_factory=OneShotEvent, repr=False)

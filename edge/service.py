@@ -77,7 +77,7 @@ def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL
     except Exception as error:  # the outermost loop: a failed reload must not stop the running line
         log.error("reload refused, the station continues unchanged: %s", _text(error))
         return line
-    runtime.use(inspector)
+    runtime.use(inspector, reloaded.recipe)
     changed = {key for key in Line.model_fields if getattr(wanted, key) != getattr(line, key)}
     if needs_restart := changed - RELOADED:
         log.warning("reload: %s changed too, which takes effect at the next start", ", ".join(sorted(needs_restart)))

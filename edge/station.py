@@ -58,7 +58,7 @@ class Equipment:
     open_camera: Callable[[str, Clock], Camera] = open_camera
     open_engine: Callable[[str, Bundle, int | None, int, bool], Engine] = open_probed
     open_output: Callable[[str], Output] = open_output
-    open_link: Callable[[str, Hello, Clock], Link] = open_link
+    open_link: Callable[[str, Hello, Clock, bool], Link] = open_link
     open_page: OpenPage = Feed
     free_bytes: Callable[[Path], int] = free_bytes
     """Free bytes of the disk of a folder."""
@@ -91,7 +91,7 @@ def open_station(
             opened.callback(cameras[settings.name].close)
         alarms = Alarms()
         rejects = _open_rejects(line, records, alarms, clock, equipment, opened)
-        link = equipment.open_link(line.plc, introduction(inspector.bundle), clock)
+        link = equipment.open_link(line.plc, introduction(inspector.bundle), clock, line.shadow)
         opened.callback(link.close)
         _log_choices(line, inspector)
         runtime = Runtime(inspector, cameras, records, link, line, clock, alarms, rejects)

@@ -150,6 +150,7 @@ Box = Annotated[tuple[int, int, int, int], Wire("HHHH", "x, y, width, height", _
 Text16 = Annotated[str, text(16)]
 Text32 = Annotated[str, text(32)]
 Sha256 = Annotated[str, digest(32)]
+ShortId = Annotated[str, digest(4)]
 
 
 class Layout:

@@ -48,13 +48,14 @@ class Link(Protocol):
         """Give the port back; call it from the polling thread, or after that thread has ended."""
 
 
-def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.monotonic) -> Link:
+def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.monotonic, shadow: bool = False) -> Link:
     """Open the line at `address`.
 
     `serial:///dev/ttyTHS1?baud=115200` is the framed line, 8N1. `modbus-rtu:///dev/ttyUSB0?baud=115200&parity=E&unit=1`
     serves the registers to a PLC that polls; with `&role=client` the PLC serves them and this end polls, with `&belt=1`
-    the belt block too. These are the defaults. Raises a LinkError where the address or the port cannot be used now; a
-    port that fails later is an event.
+    the belt block too. These are the defaults. `shadow` tells the PLC of shadow mode.
+
+    Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
     """
     parts = parse_address(address, SCHEMES)
     baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
@@ -62,7 +63,7 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     kind = _kind(address, parts)
     parity = "N" if kind is LinkKind.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
     belt = bool(whole_number(address, parts.options, "belt", 0, range(2)))
-    end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt)
+    end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt, shadow)
     # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
     stop_bits = 2 if parts.scheme == "modbus-rtu" and parity == "N" else 1
     return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S, parity, stop_bits), end, clock)

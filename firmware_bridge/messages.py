@@ -18,6 +18,7 @@ from firmware_bridge.layout import (
     Layout,
     Score,
     Sha256,
+    ShortId,
     Text16,
     Text32,
     bits,
@@ -30,8 +31,14 @@ PROTOCOL_VERSION = 3
 """Goes up when an old peer would misread a new message; peers of different versions refuse each other."""
 
 
-AGE_UNKNOWN = 0xFFFF
-"""In a Trigger: its sender cannot tell how long ago the part came."""
+AGE_LIMIT_MS = 0xFFFF
+"""A Trigger of this age is this old or older; no picture of its part can be taken any more."""
+
+AGE_UNKNOWN = 1
+"""Flag of a Trigger: the sender cannot tell how long ago the part came, and `age_ms` means nothing."""
+
+SHADOW = 1
+"""Flag of a Result or a Heartbeat of the station: shadow mode, every part is told OK whatever was found."""
 
 
 class Verdict(IntEnum):
@@ -53,9 +60,8 @@ class Role(IntEnum):
 
 
 class State(IntEnum):
-    """What a heartbeat says about its sender."""
+    """What a heartbeat says about its sender; OFFLINE after it has sent Offline."""
 
-    STARTING = 0
     RUNNING = 1
     OFFLINE = 2
 
@@ -118,7 +124,7 @@ KINDS: dict[int, type[Message]] = {}
 
 @dataclass(frozen=True)
 class Hello(Message, kind=1, reliable=False):
-    """Who is speaking; sent first, and again whenever the peer seems not to know us.
+    """Introduction of a session; sent first, and again whenever the peer seems not to know it.
 
     Its layout is the same in every version of the protocol, so that each can tell the other its own.
     """
@@ -137,36 +143,43 @@ class Ack(Message, kind=2, reliable=False):
 
 @dataclass(frozen=True)
 class Heartbeat(Message, kind=3, reliable=False):
-    """The sender lives; `count` goes up with each one."""
+    """The sender lives; `count` goes up by one with each Heartbeat."""
 
     state: Annotated[State, choice(State)]
     count: U16
+    flags: Annotated[int, bits("B", {"SHADOW": SHADOW})] = 0
 
 
 @dataclass(frozen=True)
 class Trigger(Message, kind=4, reliable=True):
-    """A part is in front of the camera; the encoder count is that of the trigger edge.
+    """A part is in front of the camera; `encoder` is the count at the trigger edge.
 
-    `age_ms` is the time from that edge to the sending of just this frame, so that a repetition is not taken for the
-    trigger of the part that has come in the meantime; 65535 where the sender does not know it.
+    `age_ms` is the time from that edge to the sending of just this frame, 65535 for that long or longer. `recipe` is
+    the one by which the part is to be judged, 0 for whichever is in force; another one in force makes the part FAULT.
     """
 
     part_id: U32
     encoder: U32
     age_ms: U16 = 0
+    recipe: U16 = 0
+    flags: Annotated[int, bits("B", {"AGE_UNKNOWN": AGE_UNKNOWN})] = 0
+
+    @property
+    def age_s(self) -> float | None:
+        """For how long the part has been there; None where the sender does not know."""
+        return None if self.flags & AGE_UNKNOWN else self.age_ms / 1e3
 
     def aged(self, elapsed_s: float) -> "Trigger":
         """See Message."""
-        if self.age_ms == AGE_UNKNOWN:
-            return self
-        return replace(self, age_ms=min(AGE_UNKNOWN - 1, self.age_ms + round(elapsed_s * 1e3)))
+        return replace(self, age_ms=min(AGE_LIMIT_MS, self.age_ms + round(elapsed_s * 1e3)))
 
 
 @dataclass(frozen=True)
 class Result(Message, kind=5, reliable=True):
     """The one verdict on the part that `part_id` and `encoder` name, both as its trigger had them.
 
-    `class_index` counts from 1 (0 = none); `box` is (x, y, width, height) of the worst defect in frame pixels.
+    `class_index` counts from 1 (0 = none); `box` is (x, y, width, height) of the worst defect in frame pixels. `recipe`
+    and `bundle` (first 4 bytes of the bundle id) are those by which the part was judged, 0 where it was not.
     """
 
     part_id: U32
@@ -177,11 +190,14 @@ class Result(Message, kind=5, reliable=True):
     area_px: U32 = 0
     box: Box = (0, 0, 0, 0)
     latency_us: U32 = 0
+    recipe: U16 = 0
+    bundle: ShortId = ""
+    flags: Annotated[int, bits("B", {"SHADOW": SHADOW})] = 0
 
 
 @dataclass(frozen=True)
 class Fault(Message, kind=6, reliable=True):
-    """Something failed at the sender; `part_id` is 0 where no part is concerned."""
+    """Something has just failed at the sender; `part_id` is 0 where no part is concerned."""
 
     code: Annotated[FaultCode, choice(FaultCode)]
     part_id: U32 = 0
@@ -190,7 +206,7 @@ class Fault(Message, kind=6, reliable=True):
 
 @dataclass(frozen=True)
 class Changeover(Message, kind=7, reliable=True):
-    """From the PLC: change to this recipe. From the edge: it is in force, with this bundle."""
+    """From the PLC: change to this recipe (0 = say which is in force). From the edge: this one is in force."""
 
     recipe: U16
     bundle_id: Sha256 = ""
@@ -229,14 +245,14 @@ class Counters(Message, kind=9, reliable=True):
 
 @dataclass(frozen=True)
 class Offline(Message, kind=10, reliable=True):
-    """The sender leaves the line on purpose; no result will come until its next Hello."""
+    """The sender leaves the line on purpose; neither result nor trigger comes until its next session."""
 
     reason: Text32
 
 
 @dataclass(frozen=True)
 class BeltPosition(Message, kind=11, reliable=False):
-    """From the PLC, every now and then: where the belt is; the next one replaces it.
+    """From the PLC, periodically: where the belt is; the next one replaces it.
 
     `arrived` counts the parts that a sensor has seen arrive in the reject bin since the start, and wraps; a line
     without such a sensor leaves it at 0.
@@ -248,7 +264,7 @@ class BeltPosition(Message, kind=11, reliable=False):
 
 @dataclass(frozen=True)
 class ActiveAlarms(Message, kind=12, reliable=False):
-    """From the edge, every second and with each change: what somebody has to look after; the next one replaces it."""
+    """From either end, every second and with each change: the faults in force; the next one replaces it."""
 
     active: Annotated[int, bits("H", {code.name: code.bit for code in FaultCode})] = 0
 

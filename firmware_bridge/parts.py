@@ -57,7 +57,7 @@ class Report:
 
 @dataclass
 class Ledger:
-    """Every part is bad until an OK for just this part id and encoder count comes before its deadline."""
+    """Parts of a line, each bad until an OK for its part id, encoder count and recipe comes before its deadline."""
 
     deadline_s: float
     records: dict[int, PartRecord] = field(default_factory=dict)  # by part id, in the order of the triggers
@@ -86,7 +86,9 @@ class Ledger:
             self.late += record.result is None
             return None
         record.result, record.answered_s = result, now
-        self._decide(record, PartFate.PASSED if result.verdict is Verdict.OK else PartFate.REJECTED)
+        as_asked = record.trigger.recipe in (0, result.recipe)
+        passes = result.verdict is Verdict.OK and as_asked
+        self._decide(record, PartFate.PASSED if passes else PartFate.REJECTED)
         return record
 
     def watch(self, now: float) -> list[PartRecord]:

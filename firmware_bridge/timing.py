@@ -5,13 +5,13 @@ from dataclasses import dataclass
 BITS_PER_BYTE = 10
 """8N1: start, eight data bits, stop."""
 
-RESULT_AND_ACK_BYTES = 43 + 14
+RESULT_AND_ACK_BYTES = 50 + 14
 """A Result on the wire and the Ack of a Trigger, which share one direction; a test holds both numbers."""
 
 MODBUS_BITS_PER_BYTE = 11
 """8E1, or 8N2: the standard asks for eleven bits without parity, too."""
 
-MODBUS_CYCLE_BYTES = 150
+MODBUS_CYCLE_BYTES = 170
 """A cycle of the longer kind, rounded up: read the control block, write result and status block, with the replies."""
 
 

@@ -23,21 +23,28 @@ class LinkKind(Enum):
 
 
 def endpoint(
-    way: LinkKind, hello: Hello, number: int, now: float, baud: int, unit: int = UNIT, belt: bool = False
+    way: LinkKind,
+    hello: Hello,
+    number: int,
+    now: float,
+    baud: int,
+    unit: int = UNIT,
+    belt: bool = False,
+    shadow: bool = False,
 ) -> Endpoint:
     """Make the end of the line that `hello` introduces.
 
     `number` is the session number; Modbus has none. `belt`: whether a PLC that serves the registers has the belt block
-    as well. pymodbus is needed only for the Modbus ways.
+    as well. `shadow`: whether this station says that it is in shadow mode. pymodbus is needed only for Modbus.
     """
     if way is LinkKind.FRAMED:
-        return Session(hello, number, now, Timing.for_baud(baud))
+        return Session(hello, number, now, Timing.for_baud(baud), shadow)
     from firmware_bridge.modbus.rtu import RtuClient, RtuServer
 
     timing = Timing.for_modbus(baud)
     is_station = hello.role is Role.EDGE
     handshake: Handshake = (
-        StationHandshake(hello, timing, now, belt or way is LinkKind.MODBUS_SERVER)
+        StationHandshake(hello, timing, now, belt or way is LinkKind.MODBUS_SERVER, shadow)
         if is_station
         else PlcHandshake(timing, now)
     )

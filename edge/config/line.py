@@ -90,6 +90,11 @@ class Line(LineTable):
         return self.deadline_ms / 1e3
 
     @property
+    def recipe(self) -> int:
+        """The PLC's number of the bundle in use, 0 where `recipes` has none for it."""
+        return next((number for number, folder in self.recipes.items() if folder == self.bundle), 0)
+
+    @property
     def grab_timeout_s(self) -> float:
         """`grab_timeout_ms` in seconds."""
         return self.grab_timeout_ms / 1e3

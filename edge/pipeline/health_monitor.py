@@ -6,19 +6,21 @@ from edge.alarms import Alarms, Area
 from edge.cameras.camera import Camera
 from edge.records.writer import Records
 from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, PortLost, Refused
-from firmware_bridge.messages import Fault
+from firmware_bridge.messages import ActiveAlarms, Fault, Settings
 
 PLC = "PLC"
 """Name of the alarm for a PLC that does not respond."""
 REPORTED = "PLC reports a fault"
 """Name of the alarm for a Fault message from the PLC."""
+DEADLINE = "deadline of the PLC"
+"""Name of the alarm for a PLC that rejects a part before the station's deadline."""
 
 
 class HealthMonitor:
     """Raises and clears the alarms; used by the line thread only."""
 
-    def __init__(self, alarms: Alarms, cameras: Mapping[str, Camera], records: Records) -> None:
-        self._alarms, self._cameras, self._records = alarms, cameras, records
+    def __init__(self, alarms: Alarms, cameras: Mapping[str, Camera], records: Records, deadline_s: float) -> None:
+        self._alarms, self._cameras, self._records, self._deadline_s = alarms, cameras, records, deadline_s
 
     def check(self) -> None:
         """Check cameras and records."""
@@ -43,6 +45,20 @@ class HealthMonitor:
         elif isinstance(event, Fault):
             text = f"found {event.code.name} {event.text!r}; remove the cause, then restart or reset its inspection"
             self._alarms.raise_(REPORTED, text, Area[event.code.name], event.part_id)
+        elif isinstance(event, ActiveAlarms):
+            self._hear_alarms(event)
+        elif isinstance(event, Settings):
+            text = f"found {event.deadline_ms} ms there and {self._deadline_s * 1e3:.0f} ms here, expected fewer here; "
+            text += "set deadline_ms of line.toml below the reject controller's"
+            self._set(DEADLINE, event.deadline_ms / 1e3 <= self._deadline_s, text, Area.LINK)
+
+    def _hear_alarms(self, told: ActiveAlarms) -> None:
+        """Raise the faults of the PLC of which no Fault arrived; end the alarm with the last of them."""
+        if not told.active:
+            self._alarms.clear(REPORTED)
+        elif all(alarm.name != REPORTED for alarm in self._alarms.active):
+            text = f"found {', '.join(told.names)}; look after it, then restart or reset the PLC's inspection"
+            self._alarms.raise_(REPORTED, text, Area[told.names[0]] if told.names else Area.OTHER)
 
     def _set(self, name: str, wrong: bool, text: str, area: Area) -> None:
         if wrong:

@@ -4,6 +4,7 @@ import queue
 from collections import deque
 from collections.abc import Callable
 
+from bundle import Verdict
 from edge.cameras.camera import Clock
 from edge.part import Outcome, Part
 from edge.pipeline.inspector import Inspector
@@ -18,10 +19,14 @@ class InferenceLoop:
     `run` is the body of a thread, the only one that uses the engine; `inbox` takes parts, and None closes it.
     """
 
-    def __init__(self, inspector: Inspector, clock: Clock, changed: Callable[[Inspector, int], None]) -> None:
+    def __init__(
+        self, inspector: Inspector, clock: Clock, changed: Callable[[Inspector, int], None], recipe: int = 0
+    ) -> None:
         """`changed` is called with the new inspector and its recipe number after a changeover."""
         self.inspector = inspector
         """The inspector in use."""
+        self.recipe = recipe
+        """Recipe number of its bundle, 0 where it has none."""
         self.inbox: queue.SimpleQueue[Part | tuple[Inspector, int] | None] = queue.SimpleQueue()
         self._clock, self._changed = clock, changed
         self._under_way: deque[UnderWay] = deque()
@@ -51,6 +56,11 @@ class InferenceLoop:
             self._finish()
         if part.settled:
             return
+        if part.wanted_recipe not in (0, self.recipe):
+            found = f"found recipe {self.recipe} in use, expected {part.wanted_recipe} as the trigger says"
+            part.settle_as(Verdict.FAULT, found)
+            return
+        part.recipe = self.recipe
         try:
             self._under_way.append((part, self.inspector.begin(part)))
         except Exception as error:  # the outermost loop: any error is a FAULT of this part
@@ -75,6 +85,6 @@ class InferenceLoop:
             self._finish()
 
     def _change_over(self, inspector: Inspector, recipe: int) -> None:
-        before, self.inspector = self.inspector, inspector
+        before, self.inspector, self.recipe = self.inspector, inspector, recipe
         before.engine.close()
         self._changed(inspector, recipe)

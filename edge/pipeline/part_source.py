@@ -61,13 +61,14 @@ class PartSource:
         """Inbox of each loop; the free-run loop has none to read and ends by `stopping`."""
         return [grabber.parts for grabber in self._grabbers] or [queue.SimpleQueue()]
 
-    def triggered(self, part_id: int, encoder: int, age_s: float | None) -> None:
+    def triggered(self, part_id: int, encoder: int, age_s: float | None, recipe: int = 0) -> None:
         """Make a part of a trigger from the PLC and expose the cameras.
 
         age_s: age of the trigger; None if it is unknown.
+        recipe: by which the part is to be judged, 0 for the one in use.
         """
         views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
-        part = self._begin(part_id, encoder, self._clock() - (age_s or 0.0), views)
+        part = self._begin(part_id, encoder, self._clock() - (age_s or 0.0), views, recipe)
         if not self._grabbers:
             found = f"found a trigger from the PLC, expected none with trigger = {self._line.trigger!r}"
             part.settle_as(Verdict.FAULT, f"{found}; change line.toml")
@@ -97,7 +98,9 @@ class PartSource:
         """Settle a part without a frame as FAULT."""
         part.settle_error(error)
 
-    def _begin(self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...]) -> Part:
+    def _begin(
+        self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...], recipe: int = 0
+    ) -> Part:
         """Make the next part, already settled if it cannot be inspected. part_id: None uses the part's number."""
         with self._numbering:
             self.triggers += 1
@@ -105,6 +108,7 @@ class PartSource:
         deadline = triggered + self._line.deadline_s
         part = Part(number, number % 2**32 if part_id is None else part_id, encoder, triggered, deadline, views)
         part.bundle_id, part.time = self._inference.inspector.bundle.id, self._records.now()
+        part.recipe, part.wanted_recipe = self._inference.recipe, recipe
         part.when_settled = self._reporter.record
         self._rejects.triggered(part)
         if self.stopping.is_set():

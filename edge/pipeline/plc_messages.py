@@ -1,19 +1,22 @@
 """Messages to the PLC, built from parts and alarms."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bundle import Box
 from edge.alarms import Alarm
 from edge.part import Part
-from firmware_bridge.messages import ActiveAlarms, Fault, FaultCode, Result, Verdict
+from firmware_bridge.messages import SHADOW, ActiveAlarms, Fault, FaultCode, Result, Verdict
 
 TEXT = 32
 """Length of a message's text in characters."""
+SHORT_ID = 8
+"""Hexadecimal digits of a bundle's id in a Result."""
 U16 = 0xFFFF
 U32 = 0xFFFF_FFFF
 
 
-def to_result(part: Part, now: float) -> Result:
+def to_result(part: Part, now: float, shadow: bool = False) -> Result:
     """Build the `Result` of a settled part; `now` is in seconds of the station's clock.
 
     Its verdict is `Part.told`. Values beyond the range of a field are clipped to it.
@@ -22,18 +25,24 @@ def to_result(part: Part, now: float) -> Result:
         raise ValueError(f"part {part.number} has no verdict yet")
     latency_us = min(U32, max(0, round((now - part.triggered) * 1e6)))
     verdict = Verdict[part.told.name]
-    if not part.outcome.defects:
-        return Result(part.part_id, part.encoder, verdict, latency_us=latency_us)
-    worst = part.outcome.defects[0]
-    return Result(
+    plain = Result(
         part.part_id,
         part.encoder,
         verdict,
+        latency_us=latency_us,
+        recipe=part.recipe,
+        bundle=part.bundle_id[:SHORT_ID],
+        flags=SHADOW if shadow else 0,
+    )
+    if not part.outcome.defects:
+        return plain
+    worst = part.outcome.defects[0]
+    return replace(
+        plain,
         class_index=1 + worst.class_index,
         score=min(1.0, worst.score),
         area_px=min(U32, round(worst.area_px)),
         box=_clipped(worst.box),
-        latency_us=latency_us,
     )
 
 

@@ -110,7 +110,7 @@ class Reporter:
     def _send(self, part: Part) -> None:
         with self._in_flight_lock:
             self._in_flight.append(part)
-        self._link.send(to_result(part, self._clock()))
+        self._link.send(to_result(part, self._clock(), self._line.shadow))
         part.stamps["sent"] = self._clock()
 
     def _call(self, watcher: Callable[[Part], None], part: Part) -> None:

@@ -26,7 +26,17 @@ from edge.pipeline.reporter import ReportCounts, Reporter
 from edge.records.writer import Records
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
 from firmware_bridge.link import Link
-from firmware_bridge.messages import AGE_UNKNOWN, BeltPosition, Changeover, Fault, FaultCode, Message, Trigger
+from firmware_bridge.messages import (
+    BeltPosition,
+    Changeover,
+    Counters,
+    Fault,
+    FaultCode,
+    Message,
+    Offline,
+    Settings,
+    Trigger,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +70,11 @@ class Runtime:
         """Exception that ended a thread: a programming error, never a problem of one part."""
         self.clock = clock
         self._link = link
-        self._inference = InferenceLoop(inspector, clock, self._changed_over)
+        self._inference = InferenceLoop(inspector, clock, self._changed_over, line.recipe)
         self._rejects = rejects or Rejects(records, self.alarms, clock)
         self._reporter = Reporter(records, link, line, clock, self.alarms, self._rejects)
         self._source = PartSource(cameras, records, line, clock, self._rejects, self._inference, self._reporter)
-        self._health = HealthMonitor(self.alarms, cameras, records)
+        self._health = HealthMonitor(self.alarms, cameras, records, line.deadline_s)
         self.alarms.listeners.append(self._send_fault)
         self._alarms_sent, self._alarms_at = to_alarms(()), clock()
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -142,10 +152,22 @@ class Runtime:
         log.error("changeover to recipe %d refused, the bundle in use stays: %s", recipe, reason)
         self._source.changing = False
         self._link.send(Fault(FaultCode.BUNDLE, text=f"recipe {recipe} refused"))
+        self._send_recipe()
+
+    def _request_recipe(self, recipe: int) -> None:
+        """Queue a changeover; 0 and the recipe in use are answered at once."""
+        if recipe == 0 or (recipe == self._inference.recipe and not self._source.changing):
+            self._send_recipe()
+        else:
+            self._source.changing = True
+            self.changeovers.put(recipe)
+
+    def _send_recipe(self) -> None:
+        self._link.send(Changeover(self._inference.recipe, self.bundle.id))
 
     def _changed_over(self, inspector: Inspector, recipe: int) -> None:
         self._source.changing = False
-        self._link.send(Changeover(recipe, inspector.bundle.id))
+        self._send_recipe()
 
     def close_inspector(self) -> None:
         """Close the engine in use; call it after `stop`."""
@@ -200,20 +222,22 @@ class Runtime:
     def _handle(self, event: Event) -> None:
         self._health.handle(event)
         if isinstance(event, Trigger):
-            age_s = None if event.age_ms == AGE_UNKNOWN else event.age_ms / 1e3
-            self._source.triggered(event.part_id, event.encoder, age_s)
+            self._source.triggered(event.part_id, event.encoder, event.age_s, event.recipe)
         elif isinstance(event, BeltPosition):
             self._rejects.belt_at(event.encoder, event.arrived)
         elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
             self._rejects.connected(isinstance(event, (HelloReceived, PeerBack)), isinstance(event, HelloReceived))
             log.info("line: %s", event)
+            if isinstance(event, HelloReceived) and self._inference.recipe:
+                self._send_recipe()
         elif isinstance(event, Fault):
             if event.code is FaultCode.OUTPUT:
                 self._rejects.unconfirmed(event.part_id)
         elif isinstance(event, Changeover):
-            self._source.changing = True
-            self.changeovers.put(event.recipe)
+            self._request_recipe(event.recipe)
         elif isinstance(event, (Acknowledged, Undelivered)):
             self._reporter.delivered(event.message, isinstance(event, Acknowledged))
-        elif not isinstance(event, Message):
+        elif isinstance(event, Counters):
+            log.debug("line: %s", event)
+        elif not isinstance(event, Message) or isinstance(event, (Offline, Settings)):
             log.info("line: %s", event)

@@ -20,8 +20,8 @@ static uint32_t encoder_mask(const struct ei_hal *hal)
 
 static struct ei_timing timing_for(uint32_t baud)
 {
-    /* A full window of Results with the Acks of as many Triggers, 57 bytes of 10 bits each, and 20 ms to spare. */
-    uint32_t retry = 20 + (uint32_t)EI_WINDOW * 57 * 10 * 1000 / baud;
+    /* A full window of Results with the Acks of as many Triggers, 64 bytes of 10 bits each, and 20 ms to spare. */
+    uint32_t retry = 20 + (uint32_t)EI_WINDOW * 64 * 10 * 1000 / baud;
     struct ei_timing timing = {250, retry > 250 ? 4 * retry : 1000, retry, retry > 125 ? 8 * retry : 1000};
     return timing;
 }
@@ -83,7 +83,9 @@ bool ei_controller_start(struct ei_controller *controller, const struct ei_hal *
 /* A new session of the inspection is on line until it says otherwise. */
 static bool said_offline(const struct ei_controller *controller)
 {
-    return controller->offline_session != 0 && controller->offline_session == controller->session.peer.number;
+    const struct ei_peer *peer = &controller->session.peer;
+    return (controller->offline_session != 0 && controller->offline_session == peer->number) ||
+           peer->heartbeat.state == EI_STATE_OFFLINE;
 }
 
 /* Whether the line may run: the station answers, and nothing is wrong here. */
@@ -150,7 +152,8 @@ static void on_result(struct ei_controller *controller, const struct ei_result *
         controller->foreign++;
         count_streak(&controller->foreign_streak);
     } else if (part->verdict == EI_VERDICT_NONE) {
-        part->verdict = result->verdict;
+        bool as_asked = part->recipe == 0 || part->recipe == result->recipe;
+        part->verdict = as_asked ? result->verdict : EI_VERDICT_FAULT;
         controller->late_streak = controller->foreign_streak = 0;
     }
 }
@@ -161,6 +164,7 @@ static void take_settings(struct ei_controller *controller, const struct ei_sett
     uint32_t before = controller->settings.eject_distance;
     bool new_distance = settings->eject_distance != before || (controller->trouble & EI_TROUBLE_SETTINGS) != 0;
     controller->settings = *settings;
+    controller->settings_session = 0;
     if (controller->belt.mask == encoder_mask(controller->session.hal)) {
         controller->trouble &= (uint8_t)~EI_TROUBLE_SETTINGS;
     }
@@ -193,7 +197,7 @@ static void enqueue(struct ei_controller *controller, uint32_t id, uint32_t now)
         set_trouble(controller, EI_TROUBLE_QUEUE, EI_FAULT_CODE_BELT, id, "more parts than the queue holds", now);
         return;
     }
-    struct ei_part part = {id, controller->belt.position, now, EI_VERDICT_NONE, false};
+    struct ei_part part = {id, controller->belt.position, now, controller->recipe, EI_VERDICT_NONE, false};
     *part_at(controller, controller->count++) = part;
 }
 
@@ -206,7 +210,7 @@ static void trigger(struct ei_controller *controller, uint32_t now)
     }
     enqueue(controller, id, now);
     uint8_t payload[EI_TRIGGER_SIZE];
-    struct ei_trigger message = {id, controller->belt.position, 0};
+    struct ei_trigger message = {id, controller->belt.position, 0, controller->recipe, 0};
     ei_pack_trigger(&message, payload);
     ei_session_send(&controller->session, EI_KIND_TRIGGER, payload, sizeof payload, now);
 }
@@ -321,6 +325,20 @@ static void report_counters(struct ei_controller *controller, uint32_t now)
     ei_session_send(&controller->session, EI_KIND_COUNTERS, payload, sizeof payload, now);
 }
 
+/* Tells each session of the station which settings are in force, so that both can compare their deadlines. */
+static void report_settings(struct ei_controller *controller, uint32_t now)
+{
+    uint16_t peer = controller->session.peer.number;
+    if (!ei_session_is_open(&controller->session) || controller->settings_session == peer ||
+        (controller->trouble & EI_TROUBLE_SETTINGS) != 0) {
+        return;
+    }
+    uint8_t payload[EI_SETTINGS_SIZE];
+    controller->settings_session = peer;
+    ei_pack_settings(&controller->settings, payload);
+    ei_session_send(&controller->session, EI_KIND_SETTINGS, payload, sizeof payload, now);
+}
+
 static void report_belt(struct ei_controller *controller, uint32_t now)
 {
     if (!ei_session_is_open(&controller->session)) {
@@ -361,7 +379,8 @@ static void set_outputs(const struct ei_controller *controller)
     bits |= is_lost(controller) || ei_ejector_open(&controller->ejector) ? EI_OUTPUT_EJECT : 0;
     bits |= run && (controller->trouble & EI_TROUBLE_SETTINGS) == 0 ? EI_OUTPUT_RUN : 0;
     bits |= healthy ? EI_OUTPUT_HEALTHY : 0;
-    bits |= healthy && controller->alarms != 0 ? EI_OUTPUT_ALARM : 0;
+    bool shadow = (controller->session.peer.heartbeat.flags & EI_SHADOW) != 0;
+    bits |= healthy && (controller->alarms != 0 || shadow) ? EI_OUTPUT_ALARM : 0;
     hal->outputs(hal->board, bits);
 }
 
@@ -382,6 +401,7 @@ void ei_controller_poll(struct ei_controller *controller, uint8_t inputs)
     take_inputs(controller, inputs, now);
     watch_deadlines(controller, now);
     watch_ejector(controller, now);
+    report_settings(controller, now);
     report_counters(controller, now);
     report_belt(controller, now);
     report_alarms(controller, now);
@@ -392,6 +412,7 @@ void ei_controller_changeover(struct ei_controller *controller, uint16_t recipe)
 {
     uint8_t payload[EI_CHANGEOVER_SIZE];
     struct ei_changeover message = {recipe, {0}};
+    controller->recipe = recipe;
     const struct ei_hal *hal = controller->session.hal;
     ei_pack_changeover(&message, payload);
     ei_session_send(&controller->session, EI_KIND_CHANGEOVER, payload, sizeof payload, hal->time_ms(hal->board));

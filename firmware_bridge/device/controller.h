@@ -35,6 +35,7 @@ enum {
 
 struct ei_part {
     uint32_t id, encoder, triggered_ms;
+    uint16_t recipe; /* by which it is to be judged, 0 for any */
     uint8_t verdict; /* EI_VERDICT_NONE until the result comes */
     bool overdue;
 };
@@ -52,7 +53,9 @@ struct ei_controller {
     uint8_t trouble; /* EI_TROUBLE_ bits */
     struct ei_belt belt;
     struct ei_ejector ejector;
-    uint16_t offline_session; /* the session of the inspection that said it goes off line, or 0 */
+    uint16_t recipe;           /* wanted, 0 for any */
+    uint16_t offline_session;  /* the session of the inspection that said it goes off line, or 0 */
+    uint16_t settings_session; /* the session that has been told the settings in force, or 0 */
     uint8_t late_streak, foreign_streak;
     uint32_t counters_at, foreign;
     uint32_t belt_at, belt_ms;
@@ -75,7 +78,7 @@ void ei_controller_poll(struct ei_controller *controller, uint8_t inputs);
 /* Whether the inspection answers in time what it was asked, and every part between sensor and ejector is known. */
 bool ei_controller_healthy(const struct ei_controller *controller);
 
-/* Asks the inspection to change to a recipe. */
+/* Asks the inspection to change to a recipe; parts from now on pass only if they are judged by it. */
 void ei_controller_changeover(struct ei_controller *controller, uint16_t recipe);
 
 #endif

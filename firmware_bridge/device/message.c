@@ -62,6 +62,7 @@ void ei_pack_heartbeat(const struct ei_heartbeat *message, uint8_t *out)
 {
     out[0] = message->state;
     ei_put_u16(out + 1, message->count);
+    out[3] = message->flags;
 }
 
 bool ei_unpack_heartbeat(const uint8_t *in, size_t size, struct ei_heartbeat *message)
@@ -70,10 +71,11 @@ bool ei_unpack_heartbeat(const uint8_t *in, size_t size, struct ei_heartbeat *me
         return false;
     }
     message->state = in[0];
-    if (!(message->state == 0 || message->state == 1 || message->state == 2)) {
+    if (!(message->state == 1 || message->state == 2)) {
         return false;
     }
     message->count = ei_get_u16(in + 1);
+    message->flags = in[3];
     return true;
 }
 
@@ -82,6 +84,8 @@ void ei_pack_trigger(const struct ei_trigger *message, uint8_t *out)
     ei_put_u32(out + 0, message->part_id);
     ei_put_u32(out + 4, message->encoder);
     ei_put_u16(out + 8, message->age_ms);
+    ei_put_u16(out + 10, message->recipe);
+    out[12] = message->flags;
 }
 
 bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *message)
@@ -92,6 +96,8 @@ bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *messag
     message->part_id = ei_get_u32(in + 0);
     message->encoder = ei_get_u32(in + 4);
     message->age_ms = ei_get_u16(in + 8);
+    message->recipe = ei_get_u16(in + 10);
+    message->flags = in[12];
     return true;
 }
 
@@ -109,6 +115,9 @@ void ei_pack_result(const struct ei_result *message, uint8_t *out)
     ei_put_u16(out + 21, message->box[2]);
     ei_put_u16(out + 23, message->box[3]);
     ei_put_u32(out + 25, message->latency_us);
+    ei_put_u16(out + 29, message->recipe);
+    memcpy(out + 31, message->bundle, 4);
+    out[35] = message->flags;
 }
 
 bool ei_unpack_result(const uint8_t *in, size_t size, struct ei_result *message)
@@ -133,6 +142,9 @@ bool ei_unpack_result(const uint8_t *in, size_t size, struct ei_result *message)
     message->box[2] = ei_get_u16(in + 21);
     message->box[3] = ei_get_u16(in + 23);
     message->latency_us = ei_get_u32(in + 25);
+    message->recipe = ei_get_u16(in + 29);
+    memcpy(message->bundle, in + 31, 4);
+    message->flags = in[35];
     return true;
 }
 

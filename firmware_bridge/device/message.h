@@ -12,15 +12,17 @@ enum {
     EI_PROTOCOL_VERSION = 3,
     EI_MAX_BODY = 128,
     EI_MAX_RELIABLE = 37,
-    EI_AGE_UNKNOWN = 65535,
+    EI_AGE_LIMIT_MS = 65535,
+    EI_AGE_UNKNOWN = 1,
+    EI_SHADOW = 1,
 };
 
 enum {
     EI_HEADER_SIZE = 7,
     EI_HELLO_SIZE = 66,
-    EI_HEARTBEAT_SIZE = 3,
-    EI_TRIGGER_SIZE = 10,
-    EI_RESULT_SIZE = 29,
+    EI_HEARTBEAT_SIZE = 4,
+    EI_TRIGGER_SIZE = 13,
+    EI_RESULT_SIZE = 36,
     EI_FAULT_SIZE = 37,
     EI_CHANGEOVER_SIZE = 34,
     EI_SETTINGS_SIZE = 21,
@@ -60,7 +62,6 @@ enum {
 };
 
 enum {
-    EI_STATE_STARTING = 0,
     EI_STATE_RUNNING = 1,
     EI_STATE_OFFLINE = 2,
 };
@@ -104,6 +105,7 @@ bool ei_unpack_hello(const uint8_t *in, size_t size, struct ei_hello *message);
 struct ei_heartbeat {
     uint8_t state;
     uint16_t count;
+    uint8_t flags;
 };
 void ei_pack_heartbeat(const struct ei_heartbeat *message, uint8_t *out);
 bool ei_unpack_heartbeat(const uint8_t *in, size_t size, struct ei_heartbeat *message);
@@ -112,6 +114,8 @@ struct ei_trigger {
     uint32_t part_id;
     uint32_t encoder;
     uint16_t age_ms;
+    uint16_t recipe;
+    uint8_t flags;
 };
 void ei_pack_trigger(const struct ei_trigger *message, uint8_t *out);
 bool ei_unpack_trigger(const uint8_t *in, size_t size, struct ei_trigger *message);
@@ -125,6 +129,9 @@ struct ei_result {
     uint32_t area_px;
     uint16_t box[4];
     uint32_t latency_us;
+    uint16_t recipe;
+    uint8_t bundle[4];
+    uint8_t flags;
 };
 void ei_pack_result(const struct ei_result *message, uint8_t *out);
 bool ei_unpack_result(const uint8_t *in, size_t size, struct ei_result *message);

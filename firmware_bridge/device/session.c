@@ -72,7 +72,7 @@ static void age_trigger(struct ei_pending *one, uint32_t elapsed_ms)
 {
     struct ei_trigger trigger;
     if (ei_unpack_trigger(one->payload, one->size, &trigger)) {
-        trigger.age_ms = elapsed_ms < EI_AGE_UNKNOWN ? (uint16_t)elapsed_ms : EI_AGE_UNKNOWN - 1;
+        trigger.age_ms = elapsed_ms < EI_AGE_LIMIT_MS ? (uint16_t)elapsed_ms : EI_AGE_LIMIT_MS;
         ei_pack_trigger(&trigger, one->payload);
     }
 }
@@ -246,9 +246,11 @@ static void on_frame(struct ei_session *session, const struct ei_header *header,
     if (header->kind == EI_KIND_ACK) {
         acknowledged(session, header->sequence);
         transmit(session, now);
+    } else if (header->kind == EI_KIND_HEARTBEAT) {
+        ei_unpack_heartbeat(payload, size, &session->peer.heartbeat);
     } else if (header->kind == EI_KIND_ACTIVE_ALARMS) {
         session->on_message(session->user, header->kind, payload, size);
-    } else if (header->kind != EI_KIND_HEARTBEAT && header->kind != EI_KIND_BELT_POSITION) {
+    } else if (header->kind != EI_KIND_BELT_POSITION) {
         put(session, EI_KIND_ACK, payload, 0, header->sequence, now);
         if (first_time(&session->peer, header->sequence)) {
             session->on_message(session->user, header->kind, payload, size);
@@ -297,7 +299,7 @@ static void beat(struct ei_session *session, uint32_t now)
         return;
     }
     uint8_t payload[EI_HEARTBEAT_SIZE];
-    struct ei_heartbeat heartbeat = {EI_STATE_RUNNING, ++session->beats};
+    struct ei_heartbeat heartbeat = {EI_STATE_RUNNING, ++session->beats, 0};
     ei_pack_heartbeat(&heartbeat, payload);
     session->beat_at = now + session->timing.heartbeat_ms;
     put(session, EI_KIND_HEARTBEAT, payload, sizeof payload, 0, now);

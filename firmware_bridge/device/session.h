@@ -34,6 +34,7 @@ struct ei_peer {
     bool heard, hears_us, lost;
     uint32_t heard_at;    /* the last frame of any kind */
     uint32_t answered_at; /* the last one addressed to us */
+    struct ei_heartbeat heartbeat; /* the last one, all 0 before it */
     bool any_seen;
     uint16_t newest;
     uint64_t seen; /* bit n: `newest - n` has been seen */

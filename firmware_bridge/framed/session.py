@@ -19,6 +19,7 @@ from firmware_bridge.framed.delivery import Delivery
 from firmware_bridge.framed.frames import FrameDecoder, encode_frame
 from firmware_bridge.messages import (
     PROTOCOL_VERSION,
+    SHADOW,
     Ack,
     ActiveAlarms,
     BeltPosition,
@@ -63,12 +64,16 @@ class Session:
     in seconds of any monotonic clock and must not run backwards.
     """
 
-    def __init__(self, hello: Hello, number: int, now: float, timing: Timing | None = None) -> None:
-        """Begin: the first bytes to be written are a Hello."""
+    def __init__(
+        self, hello: Hello, number: int, now: float, timing: Timing | None = None, shadow: bool = False
+    ) -> None:
+        """Begin: the first bytes to be written are a Hello. `shadow` goes into each Heartbeat."""
         if not 1 <= number <= 0xFFFF:
             raise ValueError(f"session number is {number}; it takes 1 to 65535")
         self.hello, self.number, self.timing = hello, number, timing or Timing()
-        self.state = State.RUNNING
+        self.state, self._flags = State.RUNNING, SHADOW if shadow else 0
+        self.peer_heartbeat: Heartbeat | None = None
+        """The last one of the peer's session."""
         self.peer_hello: Hello | None = None
         self.tally = LinkTally()
         self.decoder = FrameDecoder()
@@ -169,6 +174,8 @@ class Session:
             self._transmit(now)
         elif message.RELIABLE:
             events += self._on_reliable(header.sequence, message, now)
+        elif isinstance(message, Heartbeat):
+            self.peer_heartbeat = message
         elif isinstance(message, (ActiveAlarms, BeltPosition)):
             events.append(message)
         return events
@@ -213,7 +220,7 @@ class Session:
     def _adopt(self, number: int, hello: Hello, now: float) -> list[Event]:
         """Take up a new session of the peer; what was meant for the former one is given up."""
         former, self._peer = self._peer, _Peer(number, answered_at=now, lost=self._peer.lost)
-        self.peer_hello = hello
+        self.peer_hello, self.peer_heartbeat = hello, None
         if former.number == NOBODY:
             return [HelloReceived(hello, restarted=False)]
         self._retired, self._retired_until = former.number, now + self.timing.silence_s
@@ -255,7 +262,7 @@ class Session:
             return self._greet(now)
         self._beat_at = now + self.timing.heartbeat_s
         self._beats = following(self._beats)
-        return self._put(Heartbeat(self.state, self._beats), now)
+        return self._put(Heartbeat(self.state, self._beats, self._flags), now)
 
     def _put(self, message: Message, now: float, sequence: int = 0) -> None:
         # Who is not heard any more is told so: addressed to nobody, our Hello makes the peer introduce itself again.

@@ -6,10 +6,12 @@ from enum import IntEnum
 from firmware_bridge.framed.frames import MAX_BODY
 from firmware_bridge.layout import Layout, Wire
 from firmware_bridge.messages import (
+    AGE_LIMIT_MS,
     AGE_UNKNOWN,
     HEADER,
     KINDS,
     PROTOCOL_VERSION,
+    SHADOW,
     FaultCode,
     OnSilence,
     Role,
@@ -43,7 +45,9 @@ def header_text() -> str:
         ("PROTOCOL_VERSION", PROTOCOL_VERSION),
         ("MAX_BODY", MAX_BODY),
         ("MAX_RELIABLE", longest),
+        ("AGE_LIMIT_MS", AGE_LIMIT_MS),
         ("AGE_UNKNOWN", AGE_UNKNOWN),
+        ("SHADOW", SHADOW),
     ]
     sizes = [(f"{name.upper()}_SIZE", layout.size) for name, layout in _LAYOUTS.items()]
     kinds = [(f"KIND_{_snake(kind.__name__).upper()}", number) for number, kind in sorted(KINDS.items())]

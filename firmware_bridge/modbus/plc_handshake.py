@@ -6,7 +6,7 @@ from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, Undelivered
 from firmware_bridge.messages import ActiveAlarms, BeltPosition, Changeover, Hello, Message, Role, Trigger
 from firmware_bridge.modbus.handshake import ENABLED, READY, Pulse
-from firmware_bridge.modbus.register_map import ALARMS, BELT, CONTROL, RESULT, STATUS, Block, read_result
+from firmware_bridge.modbus.register_map import ALARMS, BELT, CONTROL, MAP_VERSION, RESULT, STATUS, Block, read_result
 from firmware_bridge.sequence import following
 from firmware_bridge.timing import Timing
 
@@ -24,8 +24,9 @@ class PlcHandshake:
         self._pulse, self._timing = Pulse(timing, now), timing
         self._enable = False
         self._open = False
-        self._triggers: deque[tuple[float, Trigger]] = deque()
-        self._trigger = Trigger(0, 0)
+        self._now = now
+        self._triggers: deque[tuple[float, Trigger]] = deque()  # with the time at which each came
+        self._trigger, self._trigger_at, self._echoed = Trigger(0, 0), now, True
         self._sequence = self._ack = self._recipe = 0
         self._belt, self._alarms = BeltPosition(0), ActiveAlarms()
         self.malformed = 0
@@ -39,20 +40,25 @@ class PlcHandshake:
         """See Handshake."""
         if block is BELT:
             return block.pack({"belt_encoder": self._belt.encoder, "arrived": self._belt.arrived})
+        # The age runs until the station has taken the trigger, so that a write that comes late says so.
+        trigger = self._trigger if self._echoed else self._trigger.aged(self._now - self._trigger_at)
         return block.pack(
             {
                 "plc_heartbeat": self._pulse.count,
-                "enable": self._enable,
-                "part_id": self._trigger.part_id,
-                "encoder": self._trigger.encoder,
+                "enable": MAP_VERSION if self._enable else 0,
+                "part_id": trigger.part_id,
+                "encoder": trigger.encoder,
                 "recipe": self._recipe,
                 "ack_sequence": self._ack,
+                "age_ms": trigger.age_ms,
+                "trigger_flags": trigger.flags,
                 "trigger_sequence": self._sequence,
             }
         )
 
     def take(self, values: dict[str, dict[str, int]], now: float) -> list[Event]:
         """See Handshake."""
+        self._now = now
         status = values["status"]
         self._pulse.hear(status["edge_heartbeat"], now)
         if self._open and status["state"] != ENABLED:
@@ -60,7 +66,8 @@ class PlcHandshake:
         if not self._open:
             return self._rise(status["state"])
         events = self._taken(values) + self._heard(values)
-        if self._triggers and status["trigger_echo"] == self._sequence:
+        self._echoed = status["trigger_echo"] == self._sequence
+        if self._triggers and self._echoed:
             self._announce()
         return events
 
@@ -70,7 +77,7 @@ class PlcHandshake:
     def _rise(self, state: int) -> list[Event]:
         """Go through the steps to being open, or back where the station wants that."""
         if self._enable and state == ENABLED:
-            self._open = True
+            self._open, self._echoed = True, True
             return [HelloReceived(Hello(Role.EDGE, "modbus"), restarted=False)]
         self._enable = state == READY
         return []
@@ -92,8 +99,9 @@ class PlcHandshake:
         return [alarms] if changed else []
 
     def _announce(self) -> None:
-        _, self._trigger = self._triggers.popleft()
-        self._sequence = following(self._sequence)
+        self._trigger_at, self._trigger = self._triggers.popleft()
+        self._recipe = self._trigger.recipe or self._recipe
+        self._sequence, self._echoed = following(self._sequence), False
 
     def send(self, message: Message, now: float) -> list[Event]:
         """See Handshake."""
@@ -106,7 +114,7 @@ class PlcHandshake:
         elif len(self._triggers) >= _TRIGGERS_WAITING or not self._open:
             return [Undelivered(message, "the station takes no trigger")]
         else:
-            self._triggers.append((now + self._timing.deliver_s, message))
+            self._triggers.append((now, message))
         return []
 
     def _close(self, reason: str) -> list[Event]:
@@ -117,16 +125,17 @@ class PlcHandshake:
 
     def tick(self, now: float) -> list[Event]:
         """See Handshake."""
+        self._now = now
         events: list[Event] = []
         if self._pulse.tick(now):
             events = [PeerLost(self._pulse.silent_s(now)), *self._close("the station is silent")]
         elif self._pulse.lost and not self._is_silent(now) and self._open:
             self._pulse.lost = False
             events = [PeerBack()]
-        while self._triggers and self._triggers[0][0] <= now:
+        while self._triggers and self._triggers[0][0] + self._timing.deliver_s <= now:
             events.append(Undelivered(self._triggers.popleft()[1], "the station did not take the trigger in time"))
         return events
 
     def next_tick(self) -> float:
         """See Handshake."""
-        return min([self._pulse.next_tick(), *(at for at, _ in (*self._triggers,)[:1])])
+        return min([self._pulse.next_tick(), *(at + self._timing.deliver_s for at, _ in (*self._triggers,)[:1])])

@@ -13,6 +13,9 @@ from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.layout import SCORE_STEPS
 from firmware_bridge.messages import ActiveAlarms, FaultCode, Result, Verdict
 
+MAP_VERSION = 3
+"""Goes up when an old PLC program would misread a new map; the PLC writes its own to `enable`."""
+
 
 @dataclass(frozen=True)
 class Register:
@@ -73,12 +76,14 @@ CONTROL = Block(
     "PLC",
     (
         Register("plc_heartbeat", 1, "changes at least every 250 ms"),
-        Register("enable", 1, "0 until `state` is 1, then 1"),
+        Register("enable", 1, f"0 until `state` is 1, then {MAP_VERSION}, the version of this map"),
         Register("part_id", 2, "of the part that `trigger_sequence` announces"),
         Register("encoder", 2, "belt position at the trigger"),
-        Register("recipe", 1, "wanted recipe; 0 = as it is"),
+        Register("recipe", 1, "wanted recipe, by which the announced part is to be judged; 0 = whichever is in force"),
         Register("command", 1, "bit 0: clear `fault` and `overrun`"),
         Register("ack_sequence", 1, "`result_sequence` of the last result that was taken"),
+        Register("age_ms", 1, "time from the trigger edge to this write; 65535 = that long or longer"),
+        Register("trigger_flags", 1, "bit 0: the age of the trigger is unknown, `age_ms` means nothing"),
         Register("trigger_sequence", 1, "goes up by one with each part, once `trigger_echo` is equal to it"),
     ),
 )
@@ -110,6 +115,9 @@ RESULT = Block(
         Register("box_width", 1, "width"),
         Register("box_height", 1, "height"),
         Register("latency_us", 2, "from the trigger to the result, in microseconds"),
+        Register("recipe", 1, "by which the part was judged; 0 = none, or the line has no recipes"),
+        Register("bundle", 2, "first 32 bits of the id of the bundle by which the part was judged; 0 = none"),
+        Register("flags", 1, "bit 0: shadow mode, the verdict is OK whatever was found"),
     ),
 )
 STATUS = Block(
@@ -118,20 +126,21 @@ STATUS = Block(
     "station",
     (
         Register("edge_heartbeat", 1, "changes at least every 250 ms while the inspection works"),
-        Register("state", 1, "0: set `enable` to 0; 1: set `enable` to 1; 2: at work"),
+        Register("state", 1, f"0: set `enable` to 0; 1: set `enable` to {MAP_VERSION}; 2: at work"),
         Register(
             "status",
             1,
             "bit 0 online, 1 ready for a trigger, 2 busy, 3 toggles with each result, 4 result valid, 5 pass, "
-            "6 reject, 7 fault, 8 overrun",
+            "6 reject, 7 fault, 8 overrun, 9 shadow mode",
         ),
         Register("trigger_echo", 1, "`trigger_sequence` of the last trigger that was taken"),
         Register("waiting", 1, "results behind the one that is shown, at most 7"),
         Register("fault", 1, f"0 none, {_FAULTS}"),
-        Register("recipe_active", 1, "recipe in force, as far as the station knows"),
-        Register("bundle", 2, "first 32 bits of the bundle id"),
+        Register("recipe_active", 1, "recipe in force; 0 = the bundle in force has no number"),
+        Register("bundle_active", 2, "first 32 bits of the id of the bundle in force"),
         Register("triggers", 2, "triggers taken since the start"),
         Register("overruns", 1, "results lost because more than 8 waited"),
+        Register("map_version", 1, f"{MAP_VERSION}"),
         Register("result_sequence", 1, "changes when a new result stands in the result block; written last"),
     ),
 )
@@ -156,6 +165,9 @@ def result_values(result: Result) -> dict[str, int]:
         "score": round(result.score * SCORE_STEPS),
         "area_px": result.area_px,
         "latency_us": result.latency_us,
+        "recipe": result.recipe,
+        "bundle": int(result.bundle or "0", 16),
+        "flags": result.flags,
         **dict(zip(names, result.box, strict=True)),
     }
 
@@ -168,10 +180,13 @@ def read_result(values: dict[str, int]) -> Result:
     if values["verdict"] ^ values["verdict_inverted"] != 0xFFFF:
         raise MessageMalformed(f"verdict {values['verdict']} with complement {values['verdict_inverted']}")
     plain: dict[str, Any] = {
-        name: values[name] for name in ("part_id", "encoder", "class_index", "area_px", "latency_us")
+        name: values[name] for name in ("part_id", "encoder", "class_index", "area_px", "latency_us", "recipe", "flags")
     }
+    bundle = f"{values['bundle']:08x}" if values["bundle"] else ""
     box = (values["box_x"], values["box_y"], values["box_width"], values["box_height"])
     try:
-        return Result(verdict=Verdict(values["verdict"]), score=values["score"] / SCORE_STEPS, box=box, **plain)
+        return Result(
+            verdict=Verdict(values["verdict"]), score=values["score"] / SCORE_STEPS, box=box, bundle=bundle, **plain
+        )
     except ValueError as error:
         raise MessageMalformed(f"result block: {error}") from error

@@ -2,13 +2,14 @@
 
 from collections import deque
 
-from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Undelivered
+from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Refused, Undelivered
 from firmware_bridge.messages import (
     AGE_UNKNOWN,
     ActiveAlarms,
     BeltPosition,
     Changeover,
     Fault,
+    FaultCode,
     Hello,
     Message,
     Offline,
@@ -18,7 +19,7 @@ from firmware_bridge.messages import (
     Verdict,
 )
 from firmware_bridge.modbus.handshake import DISABLED, ENABLED, READY, Pulse
-from firmware_bridge.modbus.register_map import ALARMS, BELT, CONTROL, RESULT, STATUS, Block, result_values
+from firmware_bridge.modbus.register_map import ALARMS, BELT, CONTROL, MAP_VERSION, RESULT, STATUS, Block, result_values
 from firmware_bridge.sequence import following
 from firmware_bridge.timing import Timing
 
@@ -33,7 +34,7 @@ class StationHandshake:
 
     mine: tuple[Block, ...] = (RESULT, ALARMS, STATUS)
 
-    def __init__(self, hello: Hello, timing: Timing, now: float, belt: bool = True) -> None:
+    def __init__(self, hello: Hello, timing: Timing, now: float, belt: bool = True, shadow: bool = False) -> None:
         """Begin in state 0: the PLC must show that it has noticed. `belt`: whether the PLC has the belt block."""
         self.theirs: tuple[Block, ...] = (CONTROL, BELT) if belt else (CONTROL,)
         self._belt, self._belt_beat = BeltPosition(0), 0
@@ -41,7 +42,8 @@ class StationHandshake:
         self._state, self._met = DISABLED, False
         self._results: deque[Result] = deque()  # the first one is shown
         self._shown_at = now
-        self._values = {"bundle": int(hello.bundle_id[:8] or "0", 16)}
+        self._values = {"bundle_active": int(hello.bundle_id[:8] or "0", 16), "map_version": MAP_VERSION}
+        self._shadow, self._refused = shadow, MAP_VERSION
         self._sequence = self._trigger_echo = self._recipe = 0
         self._overrun = self._offline = False
         self._alarms = 0
@@ -86,6 +88,7 @@ class StationHandshake:
             shown is not None and shown.verdict is not Verdict.OK,
             bool(self._values.get("fault")),
             self._overrun,
+            self._shadow,
         )
         return sum(1 << place for place, bit in enumerate(bits) if bit)
 
@@ -100,27 +103,41 @@ class StationHandshake:
             self._state = DISABLED if self._offline else READY
             self._trigger_echo = control["trigger_sequence"]
             return events
+        if control["enable"] != MAP_VERSION:
+            return self._refuse(control["enable"])
         if self._state == READY:
             return self._enable(control)
         return self._at_work(control, now) + self._read_belt(values) if self.is_open else []
 
+    def _refuse(self, version: int) -> list[Event]:
+        """Take nothing from a PLC whose program was written for another register map."""
+        events: list[Event] = self._disable("the PLC uses another register map") if self.is_open else []
+        first_time, self._refused = version != self._refused, version
+        reason = f"the PLC writes {version} to enable, expected {MAP_VERSION}, the version of the register map here; "
+        reason += "bring its program up to MODBUS.md"
+        return [*events, Refused(Hello(Role.PLC, "modbus"), reason)] if first_time else events
+
     def _enable(self, control: dict[str, int]) -> list[Event]:
-        self._state, self._sequence = ENABLED, control["ack_sequence"]
+        self._state, self._sequence, self._refused = ENABLED, control["ack_sequence"], MAP_VERSION
+        if self._values.get("fault") == FaultCode.LINK:
+            self._values["fault"] = 0  # of the time before the two had met
         events: list[Event] = [HelloReceived(Hello(Role.PLC, "modbus"), restarted=self._met)]
         events += [PeerBack()] if self._pulse.lost else []
         self._met, self._pulse.lost = True, False
         return events
 
     def _at_work(self, control: dict[str, int], now: float) -> list[Event]:
+        """Take what is new; the recipe before the trigger that comes with it."""
         events: list[Event] = []
+        if control["recipe"] != self._recipe:
+            self._recipe = control["recipe"]
+            events += [Changeover(self._recipe)] if self._recipe else []
         if control["trigger_sequence"] != self._trigger_echo:
             self._trigger_echo = control["trigger_sequence"]
             self._triggers += 1
             self._open_parts[control["part_id"], control["encoder"]] = None
-            events.append(Trigger(control["part_id"], control["encoder"], AGE_UNKNOWN))
-        if control["recipe"] != self._recipe:
-            self._recipe = control["recipe"]
-            events.append(Changeover(self._recipe))
+            announced = {name: control[name] for name in ("part_id", "encoder", "age_ms", "recipe")}
+            events.append(Trigger(**announced, flags=control["trigger_flags"] & AGE_UNKNOWN))
         if self._results and control["ack_sequence"] == self._sequence:
             events.append(Acknowledged(self._results.popleft()))
             self._show(now)
@@ -145,6 +162,7 @@ class StationHandshake:
             self._values["fault"] = message.code
         elif isinstance(message, Changeover):
             self._values["recipe_active"] = message.recipe
+            self._values["bundle_active"] = int(message.bundle_id[:8] or "0", 16)
         elif isinstance(message, ActiveAlarms):
             self._alarms = message.active
         elif isinstance(message, Offline):

@@ -196,7 +196,7 @@ class RunningLine:
         self.outputs.append(address)
         return self.output
 
-    def _open_link(self, address: str, hello: Hello, clock: Clock) -> HandPlc:
+    def _open_link(self, address: str, hello: Hello, clock: Clock, shadow: bool) -> HandPlc:
         self.links.append((address, hello))
         return self.plc
 

@@ -82,7 +82,7 @@ def test_each_area_has_its_code_on_the_wire(area: Area) -> None:
 
 def test_a_lost_camera_and_a_full_disk_are_alarms_while_they_last(alarms: Alarms, tmp_path: Path) -> None:
     camera, records = open_synthetic("synthetic://", lambda: 0.0), Records(tmp_path / "r.sqlite")
-    monitor = HealthMonitor(alarms, {"top": camera}, records)
+    monitor = HealthMonitor(alarms, {"top": camera}, records, deadline_s=0.2)
     camera.health.connected, records.refusal = False, "disk full"
     monitor.check()
     names = [(alarm.name, alarm.area) for alarm in alarms.active]
@@ -100,7 +100,7 @@ def test_a_silent_plc_is_an_alarm_until_it_answers(
     alarms: Alarms, tmp_path: Path, lost: PeerLost | PortLost, back: PeerBack | HelloReceived
 ) -> None:
     records = Records(tmp_path / "r.sqlite")
-    monitor = HealthMonitor(alarms, {}, records)
+    monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
     monitor.handle(lost)
     names = [alarm.name for alarm in alarms.active]
     monitor.handle(back)
@@ -112,7 +112,7 @@ def test_a_silent_plc_is_an_alarm_until_it_answers(
 
 def test_the_plc_s_own_fault_is_an_alarm_until_it_starts_anew(alarms: Alarms, tmp_path: Path) -> None:
     records = Records(tmp_path / "r.sqlite")
-    monitor = HealthMonitor(alarms, {}, records)
+    monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
     monitor.handle(Fault(FaultCode.OUTPUT, 7, "eject not confirmed"))
     (alarm,) = alarms.active
     monitor.handle(HelloReceived(Hello(Role.PLC), restarted=True))

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from firmware_bridge.errors import FieldOutOfRange, MessageMalformed
 from firmware_bridge.messages import (
+    AGE_UNKNOWN,
     HEADER,
     KINDS,
+    SHADOW,
     Ack,
     ActiveAlarms,
     BeltPosition,
@@ -38,11 +40,11 @@ EXAMPLES: list[Message] = [
     Hello(Role.PLC, "line 3", "1.2.0", "0123456789abcdef" * 4),
     Ack(),
     Heartbeat(State.RUNNING, 65535),
-    Trigger(4294967295, 1000),
-    Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125),
+    Trigger(4294967295, 1000, 65535, 7, AGE_UNKNOWN),
+    Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125, 3, "12345678", SHADOW),
     Fault(FaultCode.CAMERA, 7, "no frame within 100 ms"),
     Changeover(3, "ab" * 32),
-    Settings(5000, 250, 100, 300, OnSilence.STOP_LINE),
+    Settings(5000, 250, 100, 300, OnSilence.STOP_LINE, 400, 2000),
     Counters(10, 8, 2, 1, 0, 0, 4),
     Offline("stopped by the operator"),
     BeltPosition(4294967295, 65535),
@@ -83,6 +85,8 @@ def test_a_wrong_length_is_malformed(message: Message, change: int) -> None:
         ("box", (0, 0, 0)),
         ("box", (0, 0, 0, 65536)),
         ("latency_us", 2**32),
+        ("recipe", 65536),
+        ("bundle", "1234"),
     ],
 )
 def test_a_value_out_of_range_is_refused_where_it_is_made(field: str, value: Any) -> None:

@@ -48,3 +48,11 @@ def test_a_second_answer_changes_nothing(ledger: Ledger) -> None:
     ledger.answered(Result(7, 7000, Verdict.OK), 0.2)
     report = ledger.report()
     assert (report.passed, report.rejected, report.repeated) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(("wanted", "judged_by", "passes"), [(0, 0, True), (0, 3, True), (3, 3, True), (3, 2, False)])
+def test_a_part_passes_only_by_the_recipe_that_its_trigger_wanted(wanted: int, judged_by: int, passes: bool) -> None:
+    ledger = Ledger(deadline_s=1.0)
+    ledger.triggered(Trigger(1, 10, recipe=wanted), 0.0)
+    ledger.answered(Result(1, 10, Verdict.OK, recipe=judged_by), 0.1)
+    assert ledger.report().passed == passes

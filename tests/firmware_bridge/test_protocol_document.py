@@ -61,8 +61,8 @@ def test_the_sizes_in_the_text_are_true() -> None:
 
 
 def test_the_times_in_the_text_are_true() -> None:
-    assert Timing.for_baud(115_200).retry_s == pytest.approx(0.060, abs=0.001)
-    assert Timing.for_baud(9_600).retry_s == pytest.approx(0.5, abs=0.01)
+    assert Timing.for_baud(115_200).retry_s == pytest.approx(0.064, abs=0.001)
+    assert Timing.for_baud(9_600).retry_s == pytest.approx(0.55, abs=0.01)
     assert (Timing().heartbeat_s, Timing().silence_s, Timing().deliver_s, Timing().window) == (0.25, 1.0, 1.0, 8)
 
 

@@ -23,15 +23,20 @@ from edge.part import Part, View
 from edge.pipeline.inspector import Inspector, ViewGeometry
 from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
-from firmware_bridge.events import Undelivered
+from firmware_bridge.events import HelloReceived, Undelivered
 from firmware_bridge.messages import (
+    AGE_LIMIT_MS,
     AGE_UNKNOWN,
+    SHADOW,
     ActiveAlarms,
     BeltPosition,
     Changeover,
     Fault,
     FaultCode,
+    Hello,
     Result,
+    Role,
+    Settings,
     Trigger,
 )
 from firmware_bridge.messages import Verdict as WireVerdict
@@ -49,7 +54,7 @@ def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
     bundle = load_bundle(make_bundle())
     with ExitStack() as stack:
 
-        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **keys: float | int | str) -> Runtime:
+        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **keys: object) -> Runtime:
             records = Records(tmp_path / "records.sqlite")
             stack.callback(records.close)
             inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
@@ -110,7 +115,7 @@ def test_a_camera_is_told_how_old_a_trigger_is(station: Run) -> None:
     plc, camera = HandPlc(), AgeCamera([GOOD])
     station(plc, camera)
     plc.tell(Trigger(1, 10, age_ms=62))
-    plc.tell(Trigger(2, 20, age_ms=AGE_UNKNOWN))
+    plc.tell(Trigger(2, 20, age_ms=7, flags=AGE_UNKNOWN))
     plc.wait_for(2)
 
     assert camera.ages_s == [0.062, None]
@@ -412,7 +417,97 @@ def test_a_refused_changeover_leaves_the_bundle_in_use(station: Run) -> None:
     plc.trigger(1)
 
     assert verdicts(plc.wait_for(1)) == ["OK"]
-    assert plc.others == [Fault(FaultCode.BUNDLE, text="recipe 7 refused")]
+    assert plc.others == [
+        Fault(FaultCode.BUNDLE, text="recipe 7 refused"),
+        Changeover(0, runtime.bundle.id),
+    ]
+
+
+def test_a_changeover_to_the_recipe_in_use_is_answered_at_once(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
+    for asked in (3, 0):
+        plc.tell(Changeover(asked))
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["OK"]
+    assert plc.others == [Changeover(3, runtime.bundle.id)] * 2
+
+
+def test_the_plc_hears_at_its_hello_which_recipe_is_in_use(station: Run, tmp_path: Path) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
+    plc.tell(HelloReceived(Hello(Role.PLC), restarted=False))
+    assert plc.wait_for_other(1) == [Changeover(3, runtime.bundle.id)]
+
+
+def test_a_result_says_by_what_its_part_was_judged(
+    station: Run, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    plc, other = HandPlc(), load_bundle(make_bundle("other"))
+    runtime = station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
+    before = runtime.bundle.id
+    plc.trigger(1)
+    plc.wait_for(1)
+    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic), 5)
+    plc.wait_for_other(1)
+    plc.trigger(2)
+
+    judged_by = [(result.recipe, result.bundle) for result in plc.wait_for(2)]
+    assert judged_by == [(3, before[:8]), (5, other.id[:8])]
+
+
+@pytest.mark.parametrize(("wanted", "verdict"), [(0, "OK"), (3, "OK"), (5, "FAULT")])
+def test_a_trigger_for_another_recipe_than_the_one_in_use_is_a_fault(
+    station: Run, tmp_path: Path, wanted: int, verdict: str
+) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
+    plc.tell(Trigger(1, 10, recipe=wanted))
+
+    assert verdicts(plc.wait_for(1)) == [verdict]
+
+
+def test_a_trigger_whose_age_is_beyond_the_wire_is_too_old(station: Run) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([GOOD]), deadline_ms=5000)
+    plc.tell(Trigger(1, 10, age_ms=AGE_LIMIT_MS))
+
+    assert verdicts(plc.wait_for(1)) == ["TIMEOUT"]
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_each_result_says_whether_the_station_is_in_shadow_mode(station: Run, shadow: bool) -> None:
+    plc = HandPlc()
+    station(plc, ListCamera([BRIGHT]), shadow=shadow)
+    plc.trigger(1)
+    (result,) = plc.wait_for(1)
+
+    assert (result.verdict.name, result.flags) == (("OK", SHADOW) if shadow else ("NG", 0))
+
+
+def test_a_fault_of_the_plc_is_over_when_it_says_so(station: Run) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]))
+    plc.tell(Fault(FaultCode.BELT, text="encoder: the belt runs back"))
+    plc.tell(ActiveAlarms(FaultCode.BELT.bit))
+    plc.drain()
+    assert [alarm.name for alarm in runtime.alarms.active] == ["PLC reports a fault"]
+    plc.tell(ActiveAlarms())
+    plc.drain()
+    assert [alarm.name for alarm in runtime.alarms.active] == []
+    plc.tell(ActiveAlarms(FaultCode.BELT.bit))  # its Fault was lost
+    plc.drain()
+    assert ["BELT" in alarm.text for alarm in runtime.alarms.active] == [True]
+
+
+@pytest.mark.parametrize(("theirs", "alarms"), [(300, 0), (200, 1), (100, 1)])
+def test_a_plc_that_waits_no_longer_than_the_station_takes_is_an_alarm(station: Run, theirs: int, alarms: int) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([GOOD]), deadline_ms=200)
+    plc.tell(Settings(1000, 100, 0, theirs))
+    plc.drain()
+    assert [alarm.name for alarm in runtime.alarms.active] == ["deadline of the PLC"] * alarms
 
 
 def test_a_watcher_that_fails_does_not_stop_the_line(station: Run) -> None:

@@ -31,6 +31,7 @@ from firmware_bridge.messages import (
     Result,
     Role,
     Settings,
+    State,
     Trigger,
     Verdict,
     decode,
@@ -73,7 +74,7 @@ def test_a_repeated_trigger_says_how_old_it_is(line: RejectLine) -> None:
     line.connected = True
     line.pass_ms(100)
     *_, repeated = (event for event in line.events if isinstance(event, Trigger))
-    assert repeated.age_ms == pytest.approx(60, abs=2)  # the retry time at 115200 baud
+    assert repeated.age_ms == pytest.approx(64, abs=2)  # the retry time at 115200 baud
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.OK])
@@ -354,3 +355,65 @@ def test_it_compiles_for_a_cortex_m_and_fits_in_what_the_readme_says(device_fold
     assert len(sizes) == len(wanted) == 2
     for measured, claimed in zip(sizes, wanted, strict=True):
         assert measured == pytest.approx(claimed, rel=0.05)  # compilers differ
+
+
+# Recipes, settings, shadow mode
+
+
+def test_a_part_passes_only_by_the_recipe_that_was_asked_for(line: RejectLine) -> None:
+    line.bench.changeover(5)
+    for judged_by in (0, 3, 5):
+        part = line.part()
+        assert part.recipe == 5
+        line.edge.send(Result(part.part_id, part.encoder, Verdict.OK, recipe=judged_by), line.now_ms / 1000)
+        line.pass_ms(20)
+    line.pass_ms(120)
+    assert [decided.passed for decided in line.bench.decided()] == [False, False, True]
+
+
+def test_a_changeover_that_is_lost_lets_no_part_pass_by_the_recipe_before(line: RejectLine) -> None:
+    line.connected = False
+    line.bench.changeover(5)
+    line.pass_ms(1)
+    line.connected = True
+    part = line.part()  # overtakes the changeover, which is repeated only after the retry time
+    assert not any(isinstance(event, Changeover) for event in line.events)
+    assert part.recipe == 5
+
+
+def test_each_session_of_the_station_is_told_the_settings_in_force(line: RejectLine) -> None:
+    assert [event for event in line.events if isinstance(event, Settings)] == [SETTINGS]
+    changed = replace(SETTINGS, deadline_ms=70)
+    line.edge.send(changed, line.now_ms / 1000)
+    line.pass_ms(10)
+    assert [event for event in line.events if isinstance(event, Settings)] == [SETTINGS, changed]
+    line.events.clear()
+    line.edge = Session(Hello(Role.EDGE), 6, line.now_ms / 1000)
+    line.pass_ms(100)
+    assert [event for event in line.events if isinstance(event, Settings)] == [changed]
+
+
+def test_shadow_mode_lights_the_alarm_lamp(line: RejectLine) -> None:
+    line.edge = Session(Hello(Role.EDGE), 6, line.now_ms / 1000, shadow=True)
+    line.pass_ms(400)
+    assert line.outputs == RUN | HEALTHY | ALARM
+
+
+def test_a_heartbeat_that_says_offline_is_as_good_as_the_message(line: RejectLine) -> None:
+    line.edge.state = State.OFFLINE
+    line.pass_ms(400)
+    assert line.outputs & HEALTHY == 0
+
+
+def test_the_belt_is_told_again_after_a_month_without_a_station(line: RejectLine) -> None:
+    line.connected = False
+    line.pass_ms(2_000)
+    for _ in range(30):
+        line.now_ms += 24 * 3_600_000
+        line.pass_ms(2)
+    line.connected = True
+    line.edge = Session(Hello(Role.EDGE), 6, line.now_ms / 1000)
+    line.events.clear()
+    line.pass_ms(1_500)
+    assert sum(isinstance(event, BeltPosition) for event in line.events) > 10
+    assert sum(isinstance(event, ActiveAlarms) for event in line.events) >= 1

@@ -17,7 +17,9 @@ from firmware_bridge.framed.delivery import QUEUE_LIMIT
 from firmware_bridge.framed.frames import FrameDecoder, encode_frame
 from firmware_bridge.framed.session import OPEN_PARTS_LIMIT, Session
 from firmware_bridge.messages import (
+    AGE_LIMIT_MS,
     AGE_UNKNOWN,
+    SHADOW,
     Ack,
     Header,
     Hello,
@@ -119,7 +121,7 @@ def test_a_lost_result_is_repeated(pair: Pair) -> None:
     assert pair.at_edge == [Acknowledged(OK)]
 
 
-@pytest.mark.parametrize(("said", "heard"), [(0, 60), (5, 65), (65_530, 65_534), (AGE_UNKNOWN, AGE_UNKNOWN)])
+@pytest.mark.parametrize(("said", "heard"), [(0, 60), (5, 65), (65_530, AGE_LIMIT_MS), (AGE_LIMIT_MS, AGE_LIMIT_MS)])
 def test_a_repeated_trigger_says_how_old_it_is(pair: Pair, said: int, heard: int) -> None:
     pair.lost = frozenset({"to_edge"})
     pair.plc.send(Trigger(1, 1000, said), pair.now)
@@ -129,6 +131,22 @@ def test_a_repeated_trigger_says_how_old_it_is(pair: Pair, said: int, heard: int
 
     assert pair.at_edge == [Trigger(1, 1000, heard)]
     assert pair.at_plc == [Acknowledged(Trigger(1, 1000, said))]
+
+
+def test_the_age_of_a_trigger_is_unknown_by_its_own_flag_only(pair: Pair) -> None:
+    pair.plc.send(Trigger(1, 1000, flags=AGE_UNKNOWN), pair.now)
+    pair.plc.send(Trigger(2, 2000, AGE_LIMIT_MS), pair.now)
+    pair.exchange()
+    assert [event.age_s for event in pair.at_edge if isinstance(event, Trigger)] == [None, AGE_LIMIT_MS / 1000]
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_each_heartbeat_says_whether_the_station_is_in_shadow_mode(shadow: bool) -> None:
+    pair = Pair(edge=Session(Hello(Role.EDGE), 101, 0.0, TIMING, shadow))
+    pair.exchange()
+    pair.pass_time(0.3)
+    assert pair.plc.peer_heartbeat is not None
+    assert bool(pair.plc.peer_heartbeat.flags & SHADOW) is shadow
 
 
 def test_a_lost_acknowledgement_gives_no_second_result(pair: Pair) -> None:

@@ -10,10 +10,10 @@ from firmware_bridge.events import (
     HelloReceived,
     PeerBack,
     PeerLost,
+    Refused,
     Undelivered,
 )
 from firmware_bridge.messages import (
-    AGE_UNKNOWN,
     Changeover,
     Fault,
     FaultCode,
@@ -26,7 +26,7 @@ from firmware_bridge.messages import (
     Verdict,
 )
 from firmware_bridge.modbus.plc_handshake import PlcHandshake
-from firmware_bridge.modbus.register_map import CONTROL, RESULT, STATUS
+from firmware_bridge.modbus.register_map import CONTROL, MAP_VERSION, RESULT, STATUS
 from firmware_bridge.modbus.station_handshake import BUFFER, StationHandshake
 from firmware_bridge.timing import Timing
 
@@ -90,7 +90,7 @@ def test_both_sides_come_to_work() -> None:
 def test_a_trigger_becomes_a_result_becomes_an_acknowledgement(pair: Pair) -> None:
     pair.plc.send(Trigger(7, 7000), pair.now)
     pair.cycle(2)
-    assert pair.at_station == [Trigger(7, 7000, AGE_UNKNOWN)]
+    assert [(event.part_id, event.encoder) for event in pair.at_station if isinstance(event, Trigger)] == [(7, 7000)]
     pair.station.send(RESULT_OF_7, pair.now)
     pair.cycle(3)
     assert pair.at_plc == [RESULT_OF_7]
@@ -212,7 +212,7 @@ def test_a_damaged_result_is_read_again(pair: Pair) -> None:
 
 def test_nothing_is_taken_from_a_plc_that_has_not_enabled() -> None:
     station = StationHandshake(Hello(), TIMING, 0.0)
-    at_once = CONTROL.unpack([0] * CONTROL.count) | {"enable": 1, "trigger_sequence": 5, "part_id": 9}
+    at_once = CONTROL.unpack([0] * CONTROL.count) | {"enable": MAP_VERSION, "trigger_sequence": 5, "part_id": 9}
     assert station.take({"control": at_once}, 0.0) == []
     assert isinstance(station.send(RESULT_OF_7, 0.0)[0], Undelivered)
 
@@ -229,10 +229,10 @@ def test_recipes_faults_and_the_bundle_have_registers(pair: Pair) -> None:
     pair.plc.send(Changeover(12), pair.now)
     pair.cycle(2)
     assert pair.at_station == [Changeover(12)]
-    pair.station.send(Changeover(12), pair.now)
+    pair.station.send(Changeover(12, "12345678" + "0" * 56), pair.now)
     pair.station.send(Fault(FaultCode.DISK), pair.now)
     status = pair.shown()["status"]
-    assert (status["recipe_active"], status["fault"], status["bundle"]) == (12, FaultCode.DISK, 0x12345678)
+    assert (status["recipe_active"], status["fault"], status["bundle_active"]) == (12, FaultCode.DISK, 0x12345678)
     assert pair.status_bit(7) == 1
 
 
@@ -248,3 +248,76 @@ def test_a_trigger_that_cannot_be_announced_is_undelivered(pair: Pair) -> None:
     pair.station_sees = False
     pair.cycle(120)
     assert [event.message for event in pair.at_plc if isinstance(event, Undelivered)] == [Trigger(2, 2)]
+
+
+def control(**values: int) -> dict[str, dict[str, int]]:
+    """Make what a PLC writes."""
+    blank = CONTROL.unpack([0] * CONTROL.count)
+    return {"control": blank | {"enable": MAP_VERSION} | values}
+
+
+@pytest.fixture
+def station() -> StationHandshake:
+    """A station at work."""
+    made = StationHandshake(Hello(), TIMING, 0.0)
+    made.take(control(enable=0), 0.0)
+    made.take(control(), 0.0)
+    assert made.is_open
+    return made
+
+
+def test_the_recipe_of_a_write_comes_before_its_trigger(station: StationHandshake) -> None:
+    events = station.take(control(recipe=12, part_id=7, encoder=70, trigger_sequence=1), 0.1)
+    assert events == [Changeover(12), Trigger(7, 70, recipe=12)]
+
+
+def test_no_wanted_recipe_is_no_changeover(station: StationHandshake) -> None:
+    station.take(control(recipe=12), 0.1)
+    assert station.take(control(recipe=0), 0.2) == []
+    assert station.take(control(recipe=12), 0.3) == [Changeover(12)]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "flags", "age_s"), [(0, 0, 0.0), (700, 0, 0.7), (65535, 0, 65.535), (65535, 1, None), (0, 1, None)]
+)
+def test_the_age_of_a_trigger_has_registers(
+    station: StationHandshake, age_ms: int, flags: int, age_s: float | None
+) -> None:
+    (trigger,) = station.take(control(part_id=7, trigger_sequence=1, age_ms=age_ms, trigger_flags=flags), 0.1)
+    assert isinstance(trigger, Trigger)
+    assert trigger.age_s == age_s
+
+
+def test_a_trigger_that_is_taken_late_says_its_age(pair: Pair) -> None:
+    pair.plc.send(Trigger(1, 1), pair.now)
+    pair.station_sees = False
+    pair.cycle(30)
+    pair.station_sees = True
+    pair.cycle(1)
+    (trigger,) = (event for event in pair.at_station if isinstance(event, Trigger))
+    assert trigger.age_ms == pytest.approx(300, abs=15)
+
+
+@pytest.mark.parametrize("enable", [1, 2, MAP_VERSION + 1])
+def test_a_plc_with_another_register_map_is_refused_once(enable: int) -> None:
+    station = StationHandshake(Hello(), TIMING, 0.0)
+    station.take(control(enable=0), 0.0)
+    events = station.take(control(enable=enable), 0.1) + station.take(control(enable=enable, trigger_sequence=1), 0.2)
+    assert [type(event) for event in events] == [Refused]
+    assert f"writes {enable} to enable, expected {MAP_VERSION}" in events[0].reason
+    assert not station.is_open
+
+
+def test_shadow_mode_has_a_bit() -> None:
+    for shadow in (False, True):
+        station = StationHandshake(Hello(), TIMING, 0.0, shadow=shadow)
+        status = STATUS.unpack(station.image(STATUS))["status"]
+        assert bool(status >> 9 & 1) is shadow
+
+
+def test_a_fault_of_the_time_before_the_plc_was_there_is_not_held() -> None:
+    station = StationHandshake(Hello(), TIMING, 0.0)
+    station.send(Fault(FaultCode.LINK), 0.0)
+    station.take(control(enable=0), 0.1)
+    station.take(control(), 0.2)
+    assert STATUS.unpack(station.image(STATUS))["fault"] == 0

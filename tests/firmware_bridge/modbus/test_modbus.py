@@ -19,6 +19,7 @@ from firmware_bridge.errors import MessageMalformed
 from firmware_bridge.events import Event, Refused
 from firmware_bridge.generate import __main__ as generate
 from firmware_bridge.messages import (
+    SHADOW,
     ActiveAlarms,
     BeltPosition,
     FaultCode,
@@ -32,6 +33,7 @@ from firmware_bridge.modbus.register_map import (
     BELT,
     BLOCKS,
     CONTROL,
+    MAP_VERSION,
     RESULT,
     STATUS,
     read_result,
@@ -45,7 +47,10 @@ from firmware_bridge.timing import MODBUS_CYCLE_BYTES, Timing
 from firmware_bridge.wiring import LinkKind, endpoint
 
 TIMING = Timing.for_modbus(115_200)
-RESULT_OF_7 = Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125)
+RESULT_OF_7 = Result(7, 7000, Verdict.NG, 2, 0.9871, 431, (120, 40, 33, 18), 8125, 3, "00ff00ff", SHADOW)
+
+
+END = ALARMS.address + ALARMS.count
 
 
 # The map
@@ -127,14 +132,14 @@ def test_all_registers_can_be_read_in_one_request() -> None:
     assert len(reply.registers) == count
 
 
-@pytest.mark.parametrize(("address", "count"), [(13, 1), (0, 14), (99, 2), (130, 1), (65535, 1), (128, 125)])
+@pytest.mark.parametrize(("address", "count"), [(15, 1), (0, 16), (99, 2), (END, 1), (65535, 1), (128, 125)])
 def test_reading_outside_of_the_map_is_exception_2(address: int, count: int) -> None:
     reply = Client().ask(ReadHoldingRegistersRequest(address=address, count=count))
     assert reply is not None
     assert reply.exception_code == 2
 
 
-@pytest.mark.parametrize("address", [100, 128, 129, 12])
+@pytest.mark.parametrize("address", [100, 128, END - 1, 14])
 def test_writing_what_is_not_the_plcs_is_exception_2(address: int) -> None:
     reply = Client().ask(WriteMultipleRegistersRequest(address=address, registers=[1, 2]))
     assert reply is not None
@@ -162,7 +167,7 @@ def belts(*written: tuple[int, int, int]) -> list[BeltPosition]:
     station = StationHandshake(Hello(), TIMING, 0.0)
     heard = []
     for enable, (beat, encoder, arrived) in enumerate([(0, 0, 0), (1, 0, 0), *written]):
-        control = CONTROL.unpack([0] * CONTROL.count) | {"enable": min(1, enable), "plc_heartbeat": beat}
+        control = CONTROL.unpack([0] * CONTROL.count) | {"enable": MAP_VERSION * min(1, enable), "plc_heartbeat": beat}
         heard += station.take({"control": control, "belt": {"belt_encoder": encoder, "arrived": arrived}}, 0.1 * enable)
     return [event for event in heard if isinstance(event, BeltPosition)]
 
