@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from bundle import BundleError, FrameError, load_bundle, os_problem
+from edge.config.line import DEFAULT_ENGINE
 from edge.errors import LineConfigError, StationError
 from firmware_bridge.errors import LinkError
 
@@ -71,7 +72,7 @@ def demo(
 @app.command()
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    engine: Annotated[str, typer.Option(help="What runs the network.")] = "onnxruntime",
+    engine: Annotated[str, typer.Option(help="What runs the network.")] = DEFAULT_ENGINE,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: it chooses)")] = None,
     parts: Annotated[int, typer.Option(min=10, help="Parts in each round of each way to run.")] = 50,
     fitted: Annotated[

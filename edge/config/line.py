@@ -12,6 +12,7 @@ from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings
 from edge.errors import LineConfigError
 
+DEFAULT_ENGINE = "onnxruntime"
 ENTRIES_IN_MEMORY = 20_000
 """Default of the key of this name. An entry takes about 1 kB; a part has two or three: row, delivery, pictures."""
 
@@ -34,7 +35,7 @@ class Line(LineTable):
     entries_in_memory: int = Field(default=ENTRIES_IN_MEMORY, ge=100, le=10_000_000)
     """Capacity of the queue of rows and row updates that wait for the disk: two or three entries of about 1 kB per
     part. When the queue is full, every part becomes FAULT and is not recorded."""
-    engine: str = "onnxruntime"
+    engine: str = DEFAULT_ENGINE
     """Inference engine: "onnxruntime" (CPU), "tensorrt" or "tensorrt_rtx". There is no fall-back to another engine."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
     """CPU threads of the engine; chosen by the engine by default."""

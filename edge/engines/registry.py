@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 
 from bundle import Bundle
+from edge.config.line import DEFAULT_ENGINE as DEFAULT_ENGINE
 from edge.engines.engine import Engine
 from edge.engines.reopening import ReopeningEngine
 from edge.errors import EngineError, EngineMissing
@@ -35,8 +36,6 @@ ENGINES = {
     "tensorrt_rtx": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_rtx_engine", reopens=True, probed=False),
 }
 """A new engine is one file and one line here; tests/edge/engines/test_contract.py runs on every name."""
-
-DEFAULT_ENGINE = "onnxruntime"
 
 
 def open_engine(

@@ -3,6 +3,7 @@
 from datetime import datetime, timezone
 
 from edge.alarms import Area
+from tests.conftest import grey_frame
 from tests.edge.running_line import Run
 
 OLD = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
@@ -53,11 +54,11 @@ def test_a_station_that_is_well_says_so_and_names_what_it_runs(run: Run) -> None
 def test_the_page_begins_behind_the_rows_that_are_on_record(run: Run) -> None:
     with run() as line:
         line.verdicts(1, 2)
-    with run(page={}) as line:
+    with run([grey_frame(255)], page={}, shadow=True) as line:
         begun = line.pages[0].welcome()
         line.verdicts(3)
         line.runtime.stop()
         (told,), _ = line.pages[0].outbox.take()  # type: ignore[attr-defined]
 
     assert (begun.next_number, begun.records) == (3, str(line.line.records))
-    assert (told.number, told.part_id) == (3, 3)
+    assert (told.number, told.part_id, told.verdict, told.told) == (3, 3, "NG", "OK")
