@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle
+from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle, write_whole
 from edge.engines.registry import DEFAULT_ENGINE, ENGINES
 from edge.errors import StationError
 from export.benchmark.command import add_engine_command
@@ -20,7 +20,7 @@ from export.int8.activation_ranges import Method
 from train.errors import TrainError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
-console = Console(width=None if sys.stdout.isatty() else 140)
+console = Console(width=None if sys.stdout.isatty() else 140, markup=False)
 add_engine_command(app, console)
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the new bundle.")]
@@ -87,9 +87,9 @@ def evaluate(
     _warn(labelled.warning)
     result = run_evaluation(loaded, labelled, threads, engine)
     if json is not None:
-        json.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(json, result.model_dump_json(indent=1) + "\n")
     if protocol is not None:
-        protocol.write_text(protocol_page(result, _now()), encoding="utf-8")
+        write_whole(protocol, protocol_page(result, _now()))
     what = f"{result.metrics.images} images of {result.dataset}, part {labelled.part}"
     console.print(metrics_table(result.metrics, f"{result.bundle} ({result.bundle_id[:12]}) on {what}"))
 
@@ -156,7 +156,7 @@ def compare(
     _warn(labelled.warning)
     comparison = compare_bundles(bundles, labelled, threads, engine)
     if json is not None:
-        json.write_text(comparison.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(json, comparison.model_dump_json(indent=1) + "\n")
     console.print(*comparison_tables(comparison))
 
 
@@ -171,8 +171,15 @@ def thresholds(
     part: Annotated[Part, typer.Option(help="Part of --data that they are chosen on.")] = "val",
     threads: ThreadsOption = None,
     engine: EngineOption = DEFAULT_ENGINE,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write thresholds even if they reject every good image."),
+    ] = False,
 ) -> None:
-    """Make a bundle with other thresholds: the goal is kept on these images, with the fewest other mistakes."""
+    """Copy a bundle with score thresholds that meet a goal on labelled images.
+
+    Of the thresholds that meet it, those with the fewest mistakes of the other kind are chosen.
+    """
     from export.bundles.set_thresholds import retuned
     from export.evaluate.operating_point import goal_of
 
@@ -181,7 +188,7 @@ def thresholds(
     loaded = load_bundle(bundle)
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
-    tuned = retuned(loaded, out.name, labelled, goal, threads, engine)
+    tuned = retuned(loaded, out.name, labelled, goal, threads, engine, force)
     sealed = write_bundle(out, tuned.draft.manifest, tuned.draft.files)
     console.print(tuned.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
 

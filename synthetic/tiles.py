@@ -58,11 +58,6 @@ def draw_part(seed: int, index: int, defective_share: float = 0.3) -> Tile:
     return draw_tile(seed, index, choose_kind(seed, index, defective_share))
 
 
-def draw_kinds(seed: int, count: int, defective_share: float = 0.3) -> list[str | None]:
-    """Draw the kinds of parts 0 to `count` - 1."""
-    return [choose_kind(seed, index, defective_share) for index in range(count)]
-
-
 def choose_kind(seed: int, index: int, defective_share: float = 0.3) -> str | None:
     """Draw the kind of part number `index`.
 

@@ -14,7 +14,7 @@ from bundle.golden import encode
 from edge.engines.engine import Engine
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
 from export.bundles.golden_frames import TOLERANCES, answered, draw_golden, draw_inputs
-from export.errors import ComparisonError
+from export.errors import ComparisonError, LabelsError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.compare_outputs import compare_outputs
 from export.graph.cleanup import to_bytes
@@ -25,6 +25,7 @@ from train.data.splits import Split, sides_of
 
 if TYPE_CHECKING:
     from export.graph.from_checkpoint import Source
+    from train.models.checkpoint import Meta
 
 DRAWN = 24
 """Frames drawn for the comparison where no real ones are given."""
@@ -60,8 +61,10 @@ def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
 def assemble(source: "Source", name: str, frames: Frames, precision: Around = "fp32") -> Draft:
     """Make a bundle of a checkpoint, compared with torch, which computes in float32, on `frames`.
 
-    Raises GraphError if the network cannot be written, ComparisonError if onnxruntime says something else than torch.
+    Raises LabelsError for a network that was never measured on a defect, GraphError if it cannot be written,
+    ComparisonError if the outputs of onnxruntime and torch differ.
     """
+    check_seen_defects(source.meta)
     model = halved(source.to_onnx()) if precision == "fp16" else source.to_onnx()
     manifest = Manifest(
         name=name,
@@ -79,6 +82,20 @@ def assemble(source: "Source", name: str, frames: Frames, precision: Around = "f
     compared = {"frames": frames.description} | _compare_with_torch(source, engine, frames)
     manifest = with_comparisons(manifest, {"onnxruntime with torch": compared})
     return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer)))
+
+
+def check_seen_defects(meta: "Meta") -> None:
+    """Raise LabelsError unless the network was measured on images with defects, by the checkpoint's own metrics.
+
+    A network that was trained on good images alone passes every part.
+    """
+    parts = [part for part in meta.metrics.values() if isinstance(part, dict)]
+    classes = [one for part in parts for one in part.get("classes", ()) if isinstance(one, dict)]
+    if not any(one.get("positives") for one in classes):
+        raise LabelsError(
+            f"checkpoint: found no image with a defect in its metrics ({', '.join(meta.metrics) or 'none'}), expected "
+            "some of each class; train with labelled defects in the training and validation parts"
+        )
 
 
 def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> Engine:

@@ -1,4 +1,4 @@
-"""A bundle with other thresholds, and otherwise the same."""
+"""A copy of a bundle with other score thresholds."""
 
 from typing import NamedTuple
 
@@ -15,21 +15,31 @@ from export.evaluate.batched_inference import Bar, run
 from export.evaluate.labelled_images import Labelled
 from export.evaluate.operating_point import Goal, choose_thresholds
 from train.data.image_set import load_images
-from train.evaluate.metrics import Metrics
+from train.evaluate.metrics import Metrics, Rate
 from train.evaluate.outputs import evaluate
 
 
 class Retuned(NamedTuple):
-    """The new bundle, with a table of what changed."""
+    """The new bundle with a table of thresholds and mistakes before and after."""
 
     draft: Draft
     table: Table
 
 
 def retuned(
-    bundle: Bundle, name: str, labelled: Labelled, goal: Goal, threads: int | None = None, engine: str = DEFAULT_ENGINE
+    bundle: Bundle,
+    name: str,
+    labelled: Labelled,
+    goal: Goal,
+    threads: int | None = None,
+    engine: str = DEFAULT_ENGINE,
+    force: bool = False,
 ) -> Retuned:
-    """Choose thresholds that fulfil the goal on these images. Raises ThresholdsError if none do."""
+    """Choose thresholds that meet the goal on these images.
+
+    Raises ThresholdsError if none do; unless `force`, also if the choice rejects every good image or passes every
+    defective one.
+    """
     manifest = bundle.manifest
     opened = open_engine(engine, bundle, threads)
     images = load_images(labelled.samples, manifest.input, len(manifest.classes))
@@ -41,16 +51,30 @@ def retuned(
     reached = after.escapes if goal.what == "escapes" else after.false_rejects
     if reached.value is None or reached.value > goal.share:
         raise ThresholdsError(f"thresholds: found {reached.count} {goal.what} of {reached.total} at best; allow more")
+    if not force and (objection := _objection(after)):
+        raise ThresholdsError(f"thresholds: {objection}; allow more mistakes, add images, or say --force")
     told = {
         "source": bundle.id,
         "goal": f"at most {goal.share:.4g} {goal.what}",
         "chosen_on": f"{len(images)} images of {labelled.dataset}, part {labelled.part}",
         "escapes": [before.escapes.count, after.escapes.count],
+        "escapes_interval_95": [after.escapes.low, after.escapes.high],
         "false_rejects": [before.false_rejects.count, after.false_rejects.count],
+        "false_rejects_interval_95": [after.false_rejects.low, after.false_rejects.high],
     }
     changed = with_comparisons(manifest.model_copy(update={"name": name, "thresholds": chosen}), {"thresholds": told})
     files = {MODEL: bundle.model.read_bytes()} | encode(bundle.golden)
     return Retuned(Draft(changed, files), _table(manifest.thresholds, chosen, before, after))
+
+
+def _objection(after: Metrics) -> str | None:
+    """Why thresholds are of no use at a line, or None."""
+    good, defective = after.false_rejects, after.escapes
+    if good.count == good.total:
+        return f"found {good.count} of {good.total} good images rejected, expected some to be accepted"
+    if defective.count == defective.total:
+        return f"found {defective.count} of {defective.total} defective images accepted, expected some to be rejected"
+    return None
 
 
 def _table(old: dict[str, Threshold], new: dict[str, Threshold], before: Metrics, after: Metrics) -> Table:
@@ -59,5 +83,10 @@ def _table(old: dict[str, Threshold], new: dict[str, Threshold], before: Metrics
         table.add_row(f"score threshold of {name}", f"{old[name].score:.4f}", f"{new[name].score:.4f}")
     for what in ("escapes", "false_rejects"):
         counts = [getattr(metrics, what) for metrics in (before, after)]
-        table.add_row(what.replace("_", " "), *(f"{count.count} of {count.total}" for count in counts))
+        table.add_row(what.replace("_", " "), *map(_with_interval, counts))
     return table
+
+
+def _with_interval(rate: Rate) -> str:
+    """Count and total with the 95 % interval of the share (Clopper and Pearson), which takes images as independent."""
+    return f"{rate.count} of {rate.total} ({100 * rate.low:.1f} to {100 * rate.high:.1f} %)"

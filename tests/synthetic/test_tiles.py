@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from synthetic.tiles import CLASSES, choose_kind, draw_kinds, draw_part, draw_tile
+from synthetic.tiles import CLASSES, choose_kind, draw_part, draw_tile
 
 ROOT = Path(__file__).resolve().parents[2]
 SOFT_RIM_PX = 8  # half of the widest rim that is drawn, Uneven's 12 px, and the slope of its edge
@@ -73,15 +73,20 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
         draw_tile(0, 0, "Rust")
 
 
+def kinds_of(count: int, share: float = 0.3) -> list[str | None]:
+    """Kinds of the first parts of a production."""
+    return [choose_kind(9, index, share) for index in range(count)]
+
+
 def test_a_production_holds_its_share_with_every_class_in_it() -> None:
-    kinds = draw_kinds(9, 100, 0.3)
+    kinds = kinds_of(100)
     assert [kinds.count(name) for name in CLASSES] == [6] * len(CLASSES)
     assert kinds[:50] != kinds[50:]
 
 
 @pytest.mark.parametrize(("share", "defective"), [(0.0, 0), (0.01, 1), (0.5, 50), (1.0, 100)])
 def test_a_share_is_kept_over_two_decks(share: float, defective: int) -> None:
-    assert sum(kind is not None for kind in draw_kinds(9, 100, share)) == defective
+    assert sum(kind is not None for kind in kinds_of(100, share)) == defective
 
 
 def test_a_share_outside_zero_to_one_is_refused() -> None:
@@ -90,7 +95,7 @@ def test_a_share_outside_zero_to_one_is_refused() -> None:
 
 
 def test_a_part_asked_for_alone_is_the_one_of_the_production() -> None:
-    kinds = draw_kinds(9, 60, 0.3)
+    kinds = kinds_of(60)
     assert [draw_part(9, index).kind for index in (0, 17, 59)] == [kinds[index] for index in (0, 17, 59)]
 
 
@@ -112,7 +117,7 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tool_writes_the_layout_of_the_magnetic_tile_set(data_set: Path) -> None:
-    kinds = draw_kinds(9, 12)
+    kinds = kinds_of(12)
     expected = {
         f"MT_{kind or 'Free'}/Imgs/exp{exposure + 1}_num_{1000 * (part + 1) + exposure}.{ending}"
         for part, kind in enumerate(kinds)

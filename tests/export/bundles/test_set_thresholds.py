@@ -9,7 +9,7 @@ from export.cli import main
 from export.errors import ThresholdsError
 from export.evaluate.operating_point import Goal, choose_thresholds, goal_of
 from tests.export.conftest import write_square
-from tests.export.networks import spec_of
+from tests.export.networks import CLASSES, spec_of
 from train.evaluate.outputs import Outputs
 
 SPEC = spec_of()
@@ -114,3 +114,35 @@ def test_a_new_bundle_with_the_same_network_comes_out(levels_bundle, squares, tm
     assert told["escapes"] == [1, 1]
     assert told["false_rejects"] == [0, 0]
     open_engine("onnxruntime", new, threads=1)
+
+
+def run_thresholds(bundle, data, out, *more):
+    """The exit status or message of the command."""
+    options = ["--data", str(data), "--part", "all", "--threads", "1", *more]
+    with pytest.raises(SystemExit) as stop:
+        main(["thresholds", str(bundle), "--out", str(out), *options])
+    return stop.value.code
+
+
+def test_intervals_stand_beside_the_counts(levels_bundle, squares, tmp_path, capsys):
+    assert run_thresholds(levels_bundle, squares, tmp_path / "tuned", "--max-escapes", "0") == 0
+    assert "0 of 40 (0.0 to 8.8 %)" in capsys.readouterr().out  # 1 - 0.025 ** (1 / 40), Clopper and Pearson
+    told = load_bundle(tmp_path / "tuned").manifest.made_from.comparison["thresholds"]
+    assert told["escapes_interval_95"] == pytest.approx([0, 0.0881], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("goal", "drawn", "problem"),
+    [
+        ("--max-escapes", None, "16 of 16 good images rejected"),
+        ("--max-false-rejects", "Crack", "40 of 40 defective images accepted"),
+    ],
+)
+def test_thresholds_that_tell_nothing_apart_need_force(levels_bundle, tmp_path, goal, drawn, problem):
+    for number in range(56):
+        write_square(tmp_path / "same", 1000 * (number + 1), CLASSES[number % 5] if number < 40 else "Free", drawn)
+    said = run_thresholds(levels_bundle, tmp_path / "same", tmp_path / "refused", goal, "0")
+    assert problem in said
+    assert "--force" in said
+    assert not (tmp_path / "refused").exists()
+    assert run_thresholds(levels_bundle, tmp_path / "same", tmp_path / "forced", goal, "0", "--force") == 0

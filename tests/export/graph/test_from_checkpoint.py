@@ -1,6 +1,7 @@
 """From a checkpoint to a bundle. These tests need torch."""
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from bundle import BundleError, InputSpec, Threshold, load_bundle  # noqa: E402
 from edge.engines.registry import open_engine  # noqa: E402
 from export.bundles.assemble import assemble, drawn_frames  # noqa: E402
 from export.cli import app  # noqa: E402
-from export.errors import ComparisonError, GraphError  # noqa: E402
+from export.errors import ComparisonError, GraphError, LabelsError  # noqa: E402
 from export.graph.cleanup import to_bytes  # noqa: E402
 from export.graph.from_checkpoint import read_source  # noqa: E402
 from export.graph.signature import check_graph  # noqa: E402
@@ -24,6 +25,9 @@ from train.models.checkpoint import Checkpoint, Meta, save_checkpoint  # noqa: E
 from train.recipe import NetworkRecipe, Recipe  # noqa: E402
 
 CLASSES = ("dent", "scratch", "stain")
+
+
+METRICS = {"val": {"images": 9, "mean_recall": 0.5, "classes": [{"name": name, "positives": 2} for name in CLASSES]}}
 
 
 def write_checkpoint(path, channels=1, height=64, width=48, **network_values):
@@ -48,7 +52,7 @@ def write_checkpoint(path, channels=1, height=64, width=48, **network_values):
         split=Split(kind="by-part", seed=1, images={"ab": "train", "cd": "test"}),
         thresholds={name: Threshold(score=0.25 * (1 + place)) for place, name in enumerate(CLASSES)},
         epoch=5,
-        metrics={"val": {"mean_recall": 0.5}},
+        metrics=METRICS,
         data="drawn",
         citation="Nobody, 2026",
         software={"torch": "another"},
@@ -105,6 +109,17 @@ def test_nothing_of_this_machine_is_in_the_graph(model):
     content = to_bytes(model)
     assert b"site-packages" not in content
     assert b".py" not in content
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{}, {"val": {"images": 15, "classes": [{"name": name, "positives": 0} for name in CLASSES]}}, {"val": {}}],
+    ids=["none", "good-images-alone", "empty"],
+)
+def test_a_network_that_was_never_measured_on_a_defect_gets_no_bundle(source, metrics):
+    blind = replace(source, meta=source.meta.model_copy(update={"metrics": metrics}))
+    with pytest.raises(LabelsError, match="found no image with a defect"):
+        assemble(blind, "blind", drawn_frames(source.input))
 
 
 def test_a_second_export_gives_the_same_bytes(source, model):
@@ -171,7 +186,7 @@ def test_the_manifest_says_where_the_bundle_comes_from(bundle, source):
     assert made_from.recipe["network"]["width"] == 8
     assert made_from.checkpoint_sha256 == source.sha256
     assert made_from.split["images"] == {"ab": "train", "cd": "test"}
-    assert made_from.metrics == {"val": {"mean_recall": 0.5}}
+    assert made_from.metrics == METRICS
     assert made_from.citation == "Nobody, 2026"
     assert {"onnx", "onnxruntime", "torch", "torch (training)"} <= set(made_from.software)
 
