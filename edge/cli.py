@@ -27,6 +27,7 @@ class ExportTable(Enum):
     PARTS = "parts"
     VIEWS = "views"
     DEFECTS = "defects"
+    ALARMS = "alarms"
 
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "demo-tiles"

@@ -90,6 +90,7 @@ def open_station(
             cameras[settings.name] = equipment.open_camera(settings.address, clock)
             opened.callback(cameras[settings.name].close)
         alarms = Alarms()
+        alarms.listeners.append(records.note_alarm)
         rejects = _open_rejects(line, records, alarms, clock, equipment, opened)
         link = equipment.open_link(line.plc, introduction(inspector.bundle), clock, line.shadow)
         opened.callback(link.close)

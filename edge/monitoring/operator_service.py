@@ -16,7 +16,7 @@ from edge.monitoring.challenge import Challenge, due_since
 from edge.monitoring.operator_requests import abandon_open, acknowledgements_asked, challenges_asked, last_passed
 from edge.part import Part
 from edge.records.database import connect_existing
-from edge.records.writer import Records
+from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 from edge.wall_clock import SteadyClock
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ POLL_S = 0.5
 """Polling interval of the requests."""
 OVERDUE, FAILED = "challenge overdue", "challenge failed"
 """Names of the alarms; the next passed challenge clears both."""
-ACKNOWLEDGED = (ESCAPED, UNCONFIRMED, FAILED)
+ACKNOWLEDGED = (ESCAPED, UNCONFIRMED, FAILED, ROWS_REFUSED, REPLACED)
 """Alarms about a past event, cleared by an acknowledgement."""
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from edge.alarms import Alarms, Area
 from edge.cameras.camera import Camera
-from edge.records.writer import Records
+from edge.records.database import advice
+from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, PortLost, Refused
 from firmware_bridge.messages import ActiveAlarms, Fault, Settings
 
@@ -21,6 +22,7 @@ class HealthMonitor:
 
     def __init__(self, alarms: Alarms, cameras: Mapping[str, Camera], records: Records, deadline_s: float) -> None:
         self._alarms, self._cameras, self._records, self._deadline_s = alarms, cameras, records, deadline_s
+        self._rows_refused, self._replacements = 0, 0
 
     def check(self) -> None:
         """Check cameras and records."""
@@ -28,7 +30,20 @@ class HealthMonitor:
             lost = f"found it lost ({camera.health.last_error}), expected its frames; check cable, power and network"
             self._set(f"camera {name}", not camera.health.connected, lost, Area.CAMERA)
         trouble = self._records.trouble
-        self._set("records", bool(trouble), f"{self._records.path}: {trouble}; free some space", Area.DISK)
+        self._set("records", bool(trouble), f"{self._records.path}: {trouble}; {advice(trouble)}", Area.DISK)
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        """Raise what an operator has to acknowledge: it does not end by itself."""
+        records = self._records
+        if records.rows_refused > self._rows_refused:
+            self._rows_refused = records.rows_refused
+            found = f"found {self._rows_refused} rows that cannot be written, their parts are FAULT"
+            self._alarms.raise_(ROWS_REFUSED, f"{found}; see {records.refused_rows}, then acknowledge", Area.DISK)
+        if records.replacements > self._replacements:
+            self._replacements = records.replacements
+            found = f"{records.path}: it was deleted or replaced while the station was writing it, rows may be lost"
+            self._alarms.raise_(REPLACED, f"{found}; look for the old file, then acknowledge", Area.DISK)
 
     def handle(self, event: Event) -> None:
         """Evaluate an event of the link."""

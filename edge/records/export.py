@@ -15,7 +15,7 @@ CHUNK = 10_000
 """Rows in memory at a time."""
 FORMULA = "=+-@\t\r"
 """First characters of a cell that spreadsheets evaluate."""
-FROM_OUTSIDE = ("class", "camera", "fault", "source", "picture")
+FROM_OUTSIDE = ("class", "camera", "fault", "source", "picture", "name", "cause")
 """Columns with texts of bundles, line files and devices."""
 _SINCE_VERSION_2 = ", ejection, challenge"
 
@@ -36,6 +36,7 @@ TABLES = {
         ORDER BY parts.number""",
     "views": "SELECT * FROM views ORDER BY part, rowid",
     "defects": "SELECT * FROM defects ORDER BY part, rowid",
+    "alarms": "SELECT * FROM alarms ORDER BY number",
 }
 """Query by table; a part has camera, box and picture of its strongest defect, otherwise any picture."""
 
@@ -62,6 +63,8 @@ def export(records: Path, out: Path, table: str = "parts") -> int:
 
     try:
         with reading(records) as connection:
+            if table == "alarms" and version_of(connection) < 3:
+                raise RecordsError(f"records {records}: found version {version_of(connection)}, which has no alarms")
             since_2 = _SINCE_VERSION_2 if version_of(connection) >= 2 else ""
             connection.execute(f"CREATE TEMP VIEW exported AS {TABLES[table].format(since_version_2=since_2)}")
             columns = [

@@ -1,5 +1,6 @@
 """SQL statements for a part: one row of `parts`, one of `views` per frame, one of `defects` per defect."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from edge.part import Part, View
@@ -25,6 +26,15 @@ def statements_of(part: Part) -> list[Statement]:
     for view in part.views:
         statements += _view_rows(part.number, view, with_defects=bool(outcome.defects))
     return statements
+
+
+def removal_of(statements: Sequence[Statement]) -> list[Statement]:
+    """Return what removes the rows that these statements insert for one part; nothing for an update."""
+    if not statements or statements[0][0] != _INTO_PARTS:
+        return []
+    number = statements[0][1][0]
+    keys = {"parts": "number", "views": "part", "defects": "part"}
+    return [(f"DELETE FROM {table} WHERE {key} = ?", (number,)) for table, key in keys.items()]
 
 
 def _view_rows(part: int, view: View, with_defects: bool) -> list[Statement]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import Verdict
-from edge.records.database import last_number, reading
+from edge.records.database import last_number, reading, version_of
 
 SPANS = (
     ("trigger to frame", None, "frame_us"),
@@ -30,12 +30,12 @@ CHUNK = 10_000
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "worst": 100}
 
 
-def report(path: Path) -> tuple[Table, Table]:
-    """Tabulate all verdicts, and the latency of the latest `LATEST` parts; raises RecordsError."""
+def report(path: Path) -> tuple[Table, ...]:
+    """Tabulate all verdicts, the latency of the latest `LATEST` parts, and the alarms; raises RecordsError."""
     with reading(path) as connection:
         first = last_number(connection) - LATEST + 1
     title = f"Latency of the latest {LATEST} parts" if first > 1 else None
-    return verdict_table(path), latency_table(path, first, title)
+    return verdict_table(path), latency_table(path, first, title), *alarm_table(path)
 
 
 def closing_report(path: Path, first: int) -> tuple[Table, Table]:
@@ -56,6 +56,19 @@ def verdict_table(path: Path, first: int | None = None, title: str | None = None
         for verdict, name, link, count in connection.execute(query, values):
             table.add_row(Verdict(verdict).name, Text(name or ""), link, str(count))
     return table
+
+
+def alarm_table(path: Path) -> tuple[Table, ...]:
+    """Tabulate how often each alarm was raised and how long it lasted; nothing without alarms."""
+    query = """
+        SELECT name, count(*), sum(julianday(ended) - julianday(began)) * 24 * 60, count(*) - count(ended), max(began)
+        FROM alarms GROUP BY name ORDER BY 3 DESC, 2 DESC"""
+    table = Table("alarm", "raised", "minutes", "without an end", "last raised, UTC")
+    with reading(path) as connection:
+        rows = connection.execute(query).fetchall() if version_of(connection) >= 3 else []  # one per name
+    for name, raised, minutes, endless, last in rows:
+        table.add_row(Text(name), str(raised), f"{minutes or 0:.1f}", str(endless), last[:16].replace("T", " "))
+    return (table,) if rows else ()
 
 
 def latency_table(path: Path, first: int = 1, title: str | None = None) -> Table:

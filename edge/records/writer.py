@@ -12,16 +12,19 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Literal
 
 from bundle import Verdict
+from edge.alarms import Alarm
 from edge.config.line import ENTRIES_IN_MEMORY
+from edge.errors import RecordsError
 from edge.part import OneShotEvent, Outcome, Part
-from edge.records.database import connect, last_number
+from edge.records.database import advice, last_number
+from edge.records.record_file import FileReplacedError, RecordFile, RowError
 from edge.records.rows import Statement, statements_of
 from edge.wall_clock import SteadyClock
 
@@ -29,6 +32,9 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 0.25
 """Longest time between two attempts to write a refused row; each new row is an attempt too."""
+
+ROWS_REFUSED, REPLACED = "rows refused", "records replaced"
+"""Names of the alarms about rows in the side file, and about a database that was deleted or replaced."""
 
 
 class WriteStatus(Enum):
@@ -50,6 +56,8 @@ class PendingWrite:
     """One transaction on its way to the disk: a part's row, or a later update of one."""
 
     statements: list[Statement]
+    number: int
+    """Row of the part or challenge."""
     part: Part | None = None
     """Part of the row until its status is known, then None: its frames are large. None for an update."""
     fault: Outcome | None = None
@@ -97,8 +105,13 @@ class Records:
         self._utc = utc or SteadyClock()
         self._without_disk = {"fault": WriteStatus.REFUSED, "memory": WriteStatus.IN_MEMORY}[without_disk]
         self._entries_in_memory, self._full = entries_in_memory, False
-        self._connection = connect(path)
-        self._last_number, self._numbering = last_number(self._connection), threading.Lock()
+        self.rows_refused = 0
+        """Rows and updates that cannot be written and stand in the side file `refused_rows`."""
+        self.replacements = 0
+        """Times that the database was found deleted or replaced, and was opened again."""
+        self._file = RecordFile(path)
+        self._numbers_refused: set[int] = set()
+        self._last_number, self._numbering = last_number(self._file.connection), threading.Lock()
         self._pending: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._backlog: deque[PendingWrite] = deque()
         self._thread = threading.Thread(target=self._write_all, name="records")
@@ -122,6 +135,11 @@ class Records:
         return self._pending.qsize() + len(self._backlog)
 
     @property
+    def refused_rows(self) -> Path:
+        """Side file of the rows that cannot be written, with their reasons."""
+        return self._file.refused_rows
+
+    @property
     def last_number(self) -> int:
         """Row of the latest trigger."""
         return self._last_number
@@ -143,7 +161,7 @@ class Records:
         """
         part.time = part.time or self.now()
         fault = Outcome(Verdict.FAULT, fault=f"{self.path}: {self.refusal or 'the disk refuses rows'}")
-        row = PendingWrite(statements_of(part), part, fault)
+        row = PendingWrite(statements_of(part), part.number, part, fault)
         self._queue(row)
         return row
 
@@ -167,27 +185,41 @@ class Records:
         """Queue the delivery of the result to the PLC ('acknowledged' or 'undelivered')."""
         statement = "UPDATE parts SET link = ?, sent_us = ?, acknowledged_us = ? WHERE number = ?"
         times = part.since_trigger_us("sent"), part.since_trigger_us("acknowledged")
-        self._update(statement, link, *times, part.number)
+        self._update(part.number, statement, link, *times, part.number)
 
     def note_picture(self, part_number: int, camera: str, picture: str) -> None:
         """Queue the path of a view's stored picture."""
-        self._update("UPDATE views SET picture = ? WHERE part = ? AND camera = ?", picture, part_number, camera)
+        statement = "UPDATE views SET picture = ? WHERE part = ? AND camera = ?"
+        self._update(part_number, statement, picture, part_number, camera)
 
     def note_ejection(self, part_number: int, ejection: str) -> None:
         """Queue what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed')."""
-        self._update("UPDATE parts SET ejection = ? WHERE number = ?", ejection, part_number)
+        self._update(part_number, "UPDATE parts SET ejection = ? WHERE number = ?", ejection, part_number)
 
     def note_challenged(self, part_number: int, challenge: int) -> None:
         """Queue that a part belongs to this challenge."""
-        self._update("UPDATE parts SET challenge = ? WHERE number = ?", challenge, part_number)
+        self._update(part_number, "UPDATE parts SET challenge = ? WHERE number = ?", challenge, part_number)
 
     def note_challenge(self, challenge: int, result: str, found: str, ended: str) -> None:
         """Queue the result of a challenge."""
         statement = "UPDATE challenges SET result = ?, found = ?, ended = ? WHERE number = ?"
-        self._update(statement, result, found, ended, challenge)
+        self._update(0, statement, result, found, ended, challenge)
 
-    def _update(self, statement: str, *values: object) -> None:
-        self._queue(PendingWrite([(statement, values)]))
+    def note_alarm(self, alarm: Alarm, raised: bool) -> None:
+        """Queue the beginning or the end of an alarm; a listener of `Alarms`."""
+        began = alarm.since.isoformat(timespec="milliseconds")
+        if raised:  # again for another part: it has its row already
+            statement = (
+                "INSERT INTO alarms (name, area, cause, part_id, began) SELECT ?, ?, ?, ?, ? "
+                "WHERE NOT EXISTS (SELECT 1 FROM alarms WHERE began = ? AND name = ?)"
+            )
+            values = alarm.name, alarm.area.value, alarm.text, alarm.part_id, began, began, alarm.name
+            self._update(0, statement, *values)
+        else:
+            self._update(0, "UPDATE alarms SET ended = ? WHERE began = ? AND name = ?", self.now(), began, alarm.name)
+
+    def _update(self, number: int, statement: str, *values: object) -> None:
+        self._queue(PendingWrite([(statement, values)], number))
 
     def close(self) -> int:
         """Write all that waits and close; returns the number of entries that the disk still refused.
@@ -196,7 +228,7 @@ class Records:
         """
         self._pending.put(None)
         self._thread.join()
-        self._connection.close()
+        self._file.close()
         return len(self._backlog)
 
     def _write_all(self) -> None:
@@ -219,26 +251,56 @@ class Records:
         return pending is not None
 
     def _write(self, pending: PendingWrite) -> bool:
+        """Write one entry, or its line of the side file; false if the disk refuses it."""
         try:
-            with self._connection:
-                self._connection.execute("BEGIN")
-                for statement, values in pending.statements:
-                    self._connection.execute(statement, values)
-        except sqlite3.Error as error:
+            if pending.number in self._numbers_refused:
+                raise RowError(f"row {pending.number} itself could not be written")
+            self._file.write(pending.statements)
+        except FileReplacedError as error:
+            self.replacements += 1
+            pending.conclude(self._without_disk)
+            log.error("records %s: %s; rows before this one may be lost, the file is opened again", self.path, error)
+            return self._write(pending)
+        except RowError as error:
+            return self._set_aside(pending, str(error))
+        except (sqlite3.Error, RecordsError) as error:
             self._refused(pending, error)
             return False
         if pending.conclude(WriteStatus.WRITTEN) is WriteStatus.LATE:
             self.late += 1
+        self._accepted()
+        return True
+
+    def _accepted(self) -> None:
         if self.refusal:
             log.warning("records %s: the disk takes rows again, %d entries were waiting", self.path, self.waiting)
             self.refusal = ""
         if self._full and self.waiting <= self._entries_in_memory // 2:
             log.warning("records %s: memory has room again, %d entries have been lost so far", self.path, self.lost)
             self._full = False
+
+    def _set_aside(self, pending: PendingWrite, reason: str) -> bool:
+        """Put what no disk would take into the side file; its part is FAULT. False if that is refused as well."""
+        if pending.fault is not None:
+            pending.fault = replace(pending.fault, fault=f"{self.path}: this row cannot be written ({reason})")
+        try:
+            with self._numbering:  # a foreign row may have a higher number
+                self._last_number = max(self._last_number, last_number(self._file.connection))
+            pending.conclude(WriteStatus.REFUSED)
+            self._file.set_aside(pending.number, self.now(), reason, pending.statements)
+        except (OSError, sqlite3.Error) as error:
+            self._refused(pending, error)
+            return False
+        self.rows_refused += 1
+        if pending.number:
+            self._numbers_refused.add(pending.number)
+        log.error("records %s: row %d cannot be written (%s): see %s",
+                  self.path, pending.number, reason, self.refused_rows)  # fmt: skip
+        self._accepted()
         return True
 
-    def _refused(self, pending: PendingWrite, error: sqlite3.Error) -> None:
+    def _refused(self, pending: PendingWrite, error: Exception) -> None:
         before, self.refusal = self.refusal, str(error)
         if not before:
-            log.error("records %s: %s; free some space", self.path, self.trouble)
+            log.error("records %s: %s; %s", self.path, self.trouble, advice(error))
         pending.conclude(self._without_disk)

@@ -4,12 +4,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from edge.alarms import Alarm, Alarms, Area
 from edge.cameras.synthetic import open_synthetic
 from edge.pipeline.health_monitor import PLC, REPORTED, HealthMonitor
 from edge.pipeline.plc_messages import to_fault
-from edge.records.writer import Records
+from edge.records.database import reading
+from edge.records.summary import alarm_table
+from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 from firmware_bridge.events import HelloReceived, PeerBack, PeerLost, PortLost
 from firmware_bridge.messages import Fault, FaultCode, Hello, Role
 
@@ -92,6 +95,57 @@ def test_a_lost_camera_and_a_full_disk_are_alarms_while_they_last(alarms: Alarms
 
     assert names == [("camera top", Area.CAMERA), ("records", Area.DISK)]
     assert alarms.active == ()
+
+
+def test_a_refused_row_and_a_replaced_file_are_alarms_until_they_are_acknowledged(
+    alarms: Alarms, tmp_path: Path
+) -> None:
+    records = Records(tmp_path / "r.sqlite")
+    monitor = HealthMonitor(alarms, {}, records, 0.5)
+    monitor.check()
+    quiet = alarms.active
+    records.rows_refused, records.replacements = 1, 1
+    monitor.check()
+    names = [(alarm.name, alarm.area) for alarm in alarms.active]
+    alarms.clear(ROWS_REFUSED)
+    alarms.clear(REPLACED)
+    monitor.check()
+    cleared = alarms.active
+    records.rows_refused = 2
+    monitor.check()
+    records.close()
+
+    assert (quiet, cleared) == ((), ())
+    assert names == [(ROWS_REFUSED, Area.DISK), (REPLACED, Area.DISK)]
+    assert "found 2 rows" in alarms.active[0].text
+
+
+def test_an_alarm_is_a_row_with_its_beginning_and_end(tmp_path: Path) -> None:
+    now = NOON
+    alarms, records = Alarms(lambda: now), Records(tmp_path / "r.sqlite", lambda: now)
+    alarms.listeners.append(records.note_alarm)
+    alarms.raise_("rejects in a row", "found 5 up to part 7", part_id=7)
+    alarms.raise_("rejects in a row", "found 5 up to part 12", part_id=12)
+    alarms.raise_("camera top", "lost", Area.CAMERA)
+    now += timedelta(minutes=90)
+    alarms.clear("rejects in a row")
+    alarms.raise_("rejects in a row", "found 5 up to part 30", part_id=30)
+    records.close()
+
+    with reading(records.path) as connection:
+        rows = connection.execute("SELECT name, area, part_id, began, ended FROM alarms ORDER BY number").fetchall()
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(*alarm_table(records.path))
+    began, ended = ("2026-05-04T12:00:00.000+00:00", "2026-05-04T13:30:00.000+00:00")
+    assert rows == [
+        ("rejects in a row", "other", 7, began, ended),
+        ("camera top", "camera", 0, began, None),
+        ("rejects in a row", "other", 30, ended, None),
+    ]
+    assert [cell.strip() for cell in captured.get().splitlines()[3].split("│")[1:5]] == [
+        "rejects in a row", "2", "90.0", "1",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("lost", [PeerLost(1.0), PortLost("gone")])

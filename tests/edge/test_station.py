@@ -138,7 +138,7 @@ def test_a_reject_that_arrives_in_the_bin_is_confirmed_and_one_that_the_plc_miss
         line.plc.tell(Fault(FaultCode.CAMERA, part_id=1, text="another fault"))
         line.plc.drain()
 
-    assert line.rows("SELECT part_id, ejection FROM parts") == [(1, "confirmed"), (2, "unconfirmed")]
+    assert line.rows("SELECT part_id, ejection FROM parts ORDER BY number") == [(1, "confirmed"), (2, "unconfirmed")]
 
 
 def test_a_challenge_for_a_class_that_the_bundle_does_not_know_is_refused(make_bundle: Make, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_a_row_does_not_wait_for_the_parts_before_it(station: Run, tmp_path: Pat
     station(plc, DamagedCamera([GOOD], damaged={2}), engine=NumpyEngine(manifest_of(tmp_path), gate=gate))
     plc.trigger(1, 2)
     last_moment = monotonic() + 10.0
-    while not rows(tmp_path, "SELECT part_id FROM parts"):
+    while not rows(tmp_path, "SELECT part_id FROM parts ORDER BY number"):
         assert monotonic() < last_moment
     results = list(plc.results)
     gate.set()
@@ -174,7 +174,7 @@ def test_after_the_stop_everything_is_in_the_records(station: Run, tmp_path: Pat
     runtime.stop()
     runtime._source._records.close()
 
-    assert rows(tmp_path, "SELECT part_id, verdict, class, link FROM parts") == [
+    assert rows(tmp_path, "SELECT part_id, verdict, class, link FROM parts ORDER BY number") == [
         (1, 1, None, "acknowledged"),
         (2, 2, "Bright", "acknowledged"),
     ]
@@ -276,7 +276,7 @@ def test_a_result_that_was_not_delivered_is_on_record(station: Run, tmp_path: Pa
     runtime.stop()
     runtime._source._records.close()
 
-    assert rows(tmp_path, "SELECT verdict, link FROM parts") == [(1, "undelivered")]
+    assert rows(tmp_path, "SELECT verdict, link FROM parts ORDER BY number") == [(1, "undelivered")]
     assert runtime.tally.undelivered == 1
 
 
@@ -289,7 +289,7 @@ def test_rows_go_on_counting_after_a_restart(station: Run, tmp_path: Path) -> No
         runtime.stop()
         runtime._source._records.close()
 
-    assert rows(tmp_path, "SELECT number, part_id FROM parts") == [(1, 1), (2, 2)]
+    assert rows(tmp_path, "SELECT number, part_id FROM parts ORDER BY number") == [(1, 1), (2, 2)]
 
 
 def test_a_part_is_as_bad_as_its_worst_view(station: Run, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_in_shadow_mode_everything_passes_and_the_verdict_is_on_record(station: 
     assert verdicts(plc.wait_for(3)) == ["OK", "OK", "OK"]
     runtime.stop()
     runtime._source._records.close()
-    assert rows(tmp_path, "SELECT verdict, told FROM parts") == [(1, 1), (2, 1), (5, 1)]
+    assert rows(tmp_path, "SELECT verdict, told FROM parts ORDER BY number") == [(1, 1), (2, 1), (5, 1)]
 
 
 def test_rejects_in_a_row_raise_an_alarm(station: Run) -> None:
@@ -562,7 +562,7 @@ def test_without_triggers_every_frame_is_a_part_and_so_is_every_lost_one(
 
     assert [result.part_id for result in results] == [1, 2, 3, 4, 5, 6, 7]
     assert verdicts(results) == ["OK", "NG", "FAULT", "FAULT", "OK", "FAULT", "OK"]
-    assert [number for (number,) in rows(tmp_path, "SELECT number FROM parts")] == [1, 2, 3, 4, 5, 6, 7]
+    assert [number for (number,) in rows(tmp_path, "SELECT number FROM parts ORDER BY number")] == [1, 2, 3, 4, 5, 6, 7]
     assert rows(tmp_path, "SELECT fault FROM parts WHERE number = 3") == [("camera film: frame 3 was lost on its way",)]
 
 
@@ -575,7 +575,7 @@ def test_of_a_web_only_the_rejects_may_be_reported_and_all_are_on_record(station
     runtime._source._records.close()
 
     assert [(result.part_id, result.verdict.name) for result in results] == [(2, "NG"), (4, "NG")]
-    query = "SELECT verdict, link, sent_us IS NULL FROM parts"
+    query = "SELECT verdict, link, sent_us IS NULL FROM parts ORDER BY number"
     assert rows(tmp_path, query) == [(1, "open", 1), (2, "acknowledged", 0), (1, "open", 1), (2, "acknowledged", 0)]
 
 

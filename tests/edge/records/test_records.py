@@ -50,11 +50,11 @@ def rows(records: Records, query: str) -> list[tuple[object, ...]]:
 
 def fill_disk(records: Records) -> None:
     """Let SQLite refuse to grow the file, with the very error of a full disk (SQLITE_FULL)."""
-    records._connection.execute("PRAGMA max_page_count = 1")
+    records._file.connection.execute("PRAGMA max_page_count = 1")
 
 
 def free_disk(records: Records) -> None:
-    records._connection.execute("PRAGMA max_page_count = 1000000")
+    records._file.connection.execute("PRAGMA max_page_count = 1000000")
 
 
 def keep_until_refused(records: Records) -> Part:
