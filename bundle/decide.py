@@ -131,7 +131,7 @@ def _defects(
         if scores[index] >= threshold.score - margin:
             score = float(scores[index])
             cells = _blobs(masks[index], threshold, geometry)
-            defects += [Defect(index, name, score, area, _in_frame(box, masks, geometry)) for area, box in cells]
+            defects += [Defect(index, name, score, area, frame_box(box, masks, geometry)) for area, box in cells]
     return tuple(sorted(defects, key=lambda defect: (-defect.score, -defect.area_px)))
 
 
@@ -153,7 +153,7 @@ def _blobs(mask: NDArray[np.uint8], threshold: Threshold, geometry: Geometry) ->
     return blobs
 
 
-def _in_frame(box: Box, masks: NDArray[np.uint8], geometry: Geometry) -> Box:
+def frame_box(box: Box, masks: NDArray[np.uint8], geometry: Geometry) -> Box:
     """From mask cells to frame pixels, rounded outwards so that the box holds every cell."""
     rows, columns = masks.shape[1:]
     x, y, width, height = box

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from bundle import BundleError, FrameError, load_bundle, os_problem
-from edge.config.line import DEFAULT_ENGINE
+from bundle import BundleError, FrameError, Verdict, load_bundle, os_problem
+from edge.engines.registry import DEFAULT_ENGINE, ENGINES
 from edge.errors import LineConfigError, StationError
 from firmware_bridge.errors import LinkError
 
@@ -30,6 +30,8 @@ class ExportTable(Enum):
     ALARMS = "alarms"
 
 
+EngineOption = Annotated[str, typer.Option(help=f"Engine of the network: {', '.join(ENGINES)}.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: its choice)")]
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "demo-tiles"
 
 
@@ -55,6 +57,39 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
 
 
 @app.command()
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Image files, or folders of image files.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    threads: ThreadsOption = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one row per defect to this file.")] = None,
+    drawn: Annotated[
+        Path | None, typer.Option("--pictures", help="Folder for the pictures with outlined defects.")
+    ] = None,
+    mm_per_px: Annotated[
+        float | None, typer.Option(min=1e-6, help="Millimetres on the part per pixel, for areas in mm2.")
+    ] = None,
+) -> None:
+    """Judge image files without a line: one verdict per file.
+
+    Exit status 0 if every file is OK, 1 if a file is NG or cannot be read. An unreadable file is a FAULT and does not
+    stop the others.
+    """
+    from edge.bundle_inspector import BundleInspector
+    from edge.commands.inspect_files import find_files, inspect_files
+
+    files = find_files(pictures)
+    with BundleInspector.open(bundle, engine, threads=threads, mm_per_px=mm_per_px) as inspector:
+        rejected = 0
+        for found in inspect_files(inspector, files, csv, drawn):
+            rejected += found.verdict is not Verdict.OK
+            console.print(str(found), soft_wrap=True, markup=False, highlight=False)
+    console.print(f"{len(files)} files, {rejected} not OK")
+    if rejected:
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     parts: Annotated[int, typer.Option(min=1, help="Parts on the virtual line.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other parts.")] = 2026,
@@ -73,8 +108,8 @@ def demo(
 @app.command()
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    engine: Annotated[str, typer.Option(help="What runs the network.")] = DEFAULT_ENGINE,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: it chooses)")] = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    threads: ThreadsOption = None,
     parts: Annotated[int, typer.Option(min=10, help="Parts in each round of each way to run.")] = 50,
     fitted: Annotated[
         bool, typer.Option("--fitted", help="Frames have the input's size and need no resizing.")

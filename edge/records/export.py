@@ -99,12 +99,19 @@ def _write_csv(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> Non
             writer.writerows(_without_formulas(row, texts) for row in chunk)
 
 
+def escape_formula(text: str) -> str:
+    """Prefix a text that a spreadsheet would run as a formula with an apostrophe.
+
+    See CWE-1236, https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{text}" if text and text[0] in FORMULA else text
+
+
 def _without_formulas(row: Sequence[Any], texts: list[int]) -> Sequence[Any]:
-    """See CWE-1236, https://owasp.org/www-community/attacks/CSV_Injection."""
     cells = [index for index in texts if row[index] and row[index][0] in FORMULA]
     if not cells:
         return row
-    return [f"'{cell}" if index in cells else cell for index, cell in enumerate(row)]
+    return [escape_formula(cell) if index in cells else cell for index, cell in enumerate(row)]
 
 
 def _write_parquet(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:

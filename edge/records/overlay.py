@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import Defect, Image, Manifest, Threshold, cropped
+from bundle.outlines import colour_of, draw_outlines, enlarged, outlines_of
 from edge.part import View
 
 CELL_PX = 220
@@ -21,8 +22,6 @@ PAGE_PX = 800
 """Longer side of a picture on the operator's page."""
 JPEG_QUALITY = 82
 """In percent."""
-PALETTE = ((230, 75, 60), (60, 160, 240), (250, 200, 40), (90, 210, 110), (200, 110, 230))
-"""RGB, one per class in channel order, repeated for more classes."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +89,13 @@ def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple
     image = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     found = {defect.class_index for defect in picture.defects}
     for channel in sorted(found):
-        level = (picture.masks[channel] >= thresholds[channel].level).astype(np.uint8)
-        enlarged = cv2.resize(level, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(image, contours, -1, PALETTE[channel % len(PALETTE)], thick, cv2.LINE_AA)
+        mask = enlarged(picture.masks[channel] >= thresholds[channel].level, size[1], size[0])
+        draw_outlines(image, outlines_of(mask), colour_of(channel), thick)
     scale_x, scale_y = size[0] / picture.pixels.shape[1], size[1] / picture.pixels.shape[0]
     for defect in picture.defects:
         x, y, width, height = defect.box
         corners = (int(x * scale_x), int(y * scale_y)), (int((x + width) * scale_x), int((y + height) * scale_y))
-        cv2.rectangle(image, *corners, PALETTE[defect.class_index % len(PALETTE)], thick)
+        cv2.rectangle(image, *corners, colour_of(defect.class_index), thick)
     return image
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import Image, Threshold, encode_png
-
-_COLOURS = np.array([(230, 60, 60), (60, 160, 230), (240, 190, 40), (80, 190, 90), (200, 90, 210)], np.uint8)  # RGB
+from bundle.outlines import colour_of, draw_outlines, enlarged, outlines_of
 
 
 def side_by_side(frame: Image, masks: Sequence[NDArray[np.uint8]], thresholds: Sequence[Threshold]) -> bytes:
@@ -23,8 +22,6 @@ def side_by_side(frame: Image, masks: Sequence[NDArray[np.uint8]], thresholds: S
 def _outlined(bare: NDArray[np.generic], masks: NDArray[np.uint8], thresholds: Sequence[Threshold]) -> Image:
     drawn = np.array(bare, np.uint8, order="C")
     for index, (mask, threshold) in enumerate(zip(masks, thresholds, strict=True)):
-        cells = (mask >= threshold.level).astype(np.uint8)
-        large = cv2.resize(cells, drawn.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, outlines, -1, _COLOURS[index % len(_COLOURS)].tolist(), 1)
+        found = enlarged(mask >= threshold.level, *drawn.shape[:2])
+        draw_outlines(drawn, outlines_of(found), colour_of(index))
     return drawn

@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from bundle import Bundle, Image, Manifest
+from bundle.outlines import enlarged
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.bundles.assemble import open_draft
 from export.errors import CalibrationError, LabelsError
@@ -21,7 +22,6 @@ from train.data.dataset import Masks
 from train.data.image_set import ImageSet, load_images, outlined, pack
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs, evaluate
-from train.evaluate.prediction import enlarged
 
 HELD_OUT = 4
 """Without labels, every fourth picture judges and the others calibrate."""

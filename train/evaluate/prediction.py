@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle import Geometry, Threshold, decide
+from bundle.outlines import enlarged
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,6 @@ def compare(
         any_intersection=int(np.count_nonzero(any_truth & any_predicted)),
         any_union=int(np.count_nonzero(any_truth | any_predicted)),
     )
-
-
-def enlarged(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    """Enlarge a mask, bool [h, w], to the nearest: bool [height, width]."""
-    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
 
 
 def _area(masks: NDArray[np.bool_]) -> NDArray[np.int64]:

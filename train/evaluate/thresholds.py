@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import Geometry, Threshold, decide
+from bundle.outlines import enlarged
 from train.data.image_set import ImageSet
 from train.errors import ThresholdError
 from train.evaluate.outputs import Outputs
-from train.evaluate.prediction import enlarged
 from train.recipe import ThresholdRecipe
 
 Scores = NDArray[np.float32]

@@ -4,17 +4,16 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
 from bundle import Threshold, encode_png
+from bundle.outlines import draw_outlines, enlarged, outlines_of
 from train.data.dataset import Image, Masks
 from train.data.image_set import ImageSet
 from train.evaluate.outputs import Outputs
-from train.evaluate.prediction import enlarged
 
 TRUE, PREDICTED = (0, 170, 0), (230, 0, 0)
 """Colours of the outlines, RGB."""
@@ -79,14 +78,9 @@ def outlined_part(
     picture = np.ascontiguousarray(np.broadcast_to(image, (3, height, width)).transpose(1, 2, 0))
     for index, threshold in enumerate(thresholds):
         if found[index]:
-            _outline(picture, enlarged(masks[index] >= threshold.level, height, width), PREDICTED)
-        _outline(picture, truth[index], TRUE)
+            draw_outlines(picture, outlines_of(enlarged(masks[index] >= threshold.level, height, width)), PREDICTED)
+        draw_outlines(picture, outlines_of(truth[index]), TRUE)
     return encode_png(picture)
-
-
-def _outline(picture: Image, mask: Masks, colour: tuple[int, int, int]) -> None:
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, colour, 1)
 
 
 def _png(figure: Figure) -> bytes:

@@ -1,0 +1,166 @@
+"""Python interface: judge images with a bundle on an engine, without a line."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import Bundle, Decision, Geometry, Image, Verdict, load_bundle, read_image
+from bundle.outlines import Contour, cells_of, colour_of, draw_outlines, enlarged, outlines_of
+from edge.engines.engine import Engine, Pending
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
+
+LINE_SHARE = 320
+"""Longer side of a picture with lines of one pixel; lines grow in proportion."""
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedDefect:
+    """One defect in the frame."""
+
+    class_name: str
+    class_index: int
+    score: float
+    """Probability of the class over the whole frame, 0 to 1."""
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels of the frame."""
+    area_px: float
+    """In pixels of the frame; 0 if the class was found by its score alone."""
+    area_mm2: float | None
+    """None without a scale."""
+    mask: NDArray[np.bool_]
+    """bool [H, W], the shape of the frame."""
+
+    @cached_property
+    def outlines(self) -> list[Contour]:
+        """Outer contours of the mask, int32 [K, 2] each: x and y in pixels of the frame."""
+        return outlines_of(self.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """The result of one image."""
+
+    image: Image
+    """The inspected image, not a copy."""
+    verdict: Verdict
+    """OK, NG, or UNSURE with an `unsure_margin`."""
+    defects: tuple[LocatedDefect, ...]
+    """The strongest class and largest defect first."""
+    scores: dict[str, float]
+    """Probability of each class, 0 to 1."""
+
+    def draw(self) -> Image:
+        """Return a copy of the image, uint8 [H, W, 3] RGB, with outline, box, class and score of each defect."""
+        grey = self.image.ndim == 2
+        picture = np.array(cv2.cvtColor(self.image, cv2.COLOR_GRAY2RGB) if grey else self.image, np.uint8, order="C")
+        thick = max(1, max(picture.shape[:2]) // LINE_SHARE)
+        for defect in self.defects:
+            colour = colour_of(defect.class_index)
+            draw_outlines(picture, defect.outlines, colour, thick)
+            x, y, width, height = defect.box
+            cv2.rectangle(picture, (x, y), (x + width, y + height), colour, thick)
+            text, size = f"{defect.class_name} {defect.score:.2f}", 0.4 * thick
+            (_, rise), _ = cv2.getTextSize(text, FONT, size, thick)
+            cv2.putText(picture, text, (x, max(y - 2 * thick, rise)), FONT, size, colour, thick, cv2.LINE_AA)
+        return picture
+
+
+class BundleInspector:
+    """A bundle on an open engine. Used by one thread; a context manager."""
+
+    def __init__(self, bundle: Bundle, engine: Engine, unsure_margin: float = 0.0, mm_per_px: float | None = None):
+        self.bundle = bundle
+        self.engine = engine
+        self._unsure_margin = unsure_margin
+        self._mm_per_px = mm_per_px
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        engine: str = DEFAULT_ENGINE,
+        *,
+        threads: int | None = None,
+        unsure_margin: float = 0.0,
+        mm_per_px: float | None = None,
+    ) -> "BundleInspector":
+        """Load a bundle and open it on an engine; both are verified with the bundle's golden frames.
+
+        engine: a name of `edge.engines.registry.ENGINES`. threads: CPU threads; None leaves the choice to the engine.
+        unsure_margin: a class with a score this far below its threshold makes the verdict UNSURE. mm_per_px:
+        millimetres on the part per pixel of the image, for areas in mm2.
+        Raises BundleError or EngineError.
+        """
+        bundle = load_bundle(folder)
+        return cls(bundle, open_engine(engine, bundle, threads), unsure_margin, mm_per_px)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the defect classes, in channel order."""
+        return tuple(self.bundle.manifest.classes)
+
+    def inspect(self, image: Image | Path | str) -> Inspection:
+        """Inspect one image: an array, uint8 [H, W] grey or [H, W, 3] RGB, or the path of an image file.
+
+        The image may have any size; it is resized to the network's input. Raises FrameError or EngineError.
+        """
+        (inspection,) = self.inspect_all([image])
+        return inspection
+
+    def inspect_all(self, images: Iterable[Image | Path | str]) -> Iterator[Inspection]:
+        """Inspect images in order, with as many running at a time as the engine supports; see `inspect`."""
+        running: deque[tuple[Image, Pending]] = deque()
+        for image in images:
+            frame = read_image(Path(image)) if isinstance(image, (str, Path)) else image
+            running.append((frame, self.engine.begin([frame])))
+            if len(running) == self.engine.slots:
+                yield self._finished(*running.popleft())
+        while running:
+            yield self._finished(*running.popleft())
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+    def __enter__(self) -> "BundleInspector":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _finished(self, frame: Image, pending: Pending) -> Inspection:
+        scores, masks = (output[0] for output in pending())
+        decision = self.bundle.decide(scores, masks, frame.shape, self._unsure_margin)
+        by_class = {name: float(score) for name, score in zip(self.classes, scores, strict=True)}
+        return Inspection(frame, decision.verdict, tuple(self._located(decision, masks, frame)), by_class)
+
+    def _located(self, decision: Decision, masks: Image, frame: Image) -> Iterator[LocatedDefect]:
+        manifest = self.bundle.manifest
+        geometry = Geometry.of(manifest.input, *frame.shape[:2])
+        rows = slice(geometry.y, geometry.y + geometry.height)
+        columns = slice(geometry.x, geometry.x + geometry.width)
+        per_input_px = self.bundle.input_pixel_area(frame.shape)
+        cells = cells_of(decision.defects, masks, list(manifest.thresholds.values()), geometry)
+        for defect, found in zip(decision.defects, cells, strict=True):
+            mask = np.zeros(frame.shape[:2], np.bool_)
+            mask[rows, columns] = enlarged(found, geometry.height, geometry.width)
+            area_px = defect.area_px * per_input_px
+            yield LocatedDefect(
+                class_name=defect.class_name,
+                class_index=defect.class_index,
+                score=defect.score,
+                box=defect.box,
+                area_px=area_px,
+                area_mm2=None if self._mm_per_px is None else area_px * self._mm_per_px**2,
+                mask=mask,
+            )

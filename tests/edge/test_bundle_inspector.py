@@ -1,0 +1,179 @@
+"""The Python interface: verdict, defects with masks in frame pixels, and the picture with outlines."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge
+from bundle import Crop, FrameError, Golden, InputSpec, Threshold, Verdict, encode_png, write_bundle
+from bundle.golden import encode
+from edge import BundleInspector
+from edge.errors import EngineError
+from synthetic.tiles import draw_part
+from tests.conftest import CLASSES, HEIGHT, WIDTH, grey_frame, tiny_manifest, tiny_model, tiny_outputs
+
+ROOT = Path(__file__).resolve().parents[2]
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def inspector(make_bundle: Make) -> Iterator[BundleInspector]:
+    with BundleInspector.open(make_bundle(), threads=1, mm_per_px=0.5) as opened:
+        yield opened
+
+
+def test_a_good_image_is_ok(inspector: BundleInspector) -> None:
+    result = inspector.inspect(grey_frame())
+
+    assert result.verdict is Verdict.OK
+    assert result.defects == ()
+    assert result.scores["Bright"] == pytest.approx(128 / 255)
+
+
+def test_a_defect_has_class_score_box_area_and_mask(inspector: BundleInspector) -> None:
+    result = inspector.inspect(grey_frame(spot=255))
+
+    assert result.verdict is Verdict.NG
+    (defect,) = result.defects
+    assert (defect.class_name, defect.box) == ("Bright", (2, 4, 4, 4))
+    assert defect.score == pytest.approx(1.0)
+    assert (defect.area_px, defect.area_mm2) == (16.0, 4.0)
+    wanted = np.zeros((HEIGHT, WIDTH), bool)
+    wanted[4:8, 2:6] = True
+    assert np.array_equal(defect.mask, wanted)
+    (outline,) = defect.outlines
+    assert outline.min(axis=0).tolist() == [2, 4]
+    assert outline.max(axis=0).tolist() == [5, 7]
+
+
+def test_areas_are_in_pixels_of_a_larger_frame(inspector: BundleInspector) -> None:
+    (defect,) = inspector.inspect(np.kron(grey_frame(spot=255), np.ones((3, 3), np.uint8))).defects
+
+    assert defect.area_px == np.count_nonzero(defect.mask) == 144
+    assert defect.box == (6, 12, 12, 12)
+
+
+def around(frame: np.ndarray) -> np.ndarray:
+    """A larger frame with the tiny one at row 7, column 5."""
+    larger = np.full((40, 30), 128, np.uint8)
+    larger[7 : 7 + HEIGHT, 5 : 5 + WIDTH] = frame
+    return larger
+
+
+def test_masks_and_boxes_lie_in_the_frame_around_the_crop(tmp_path: Path) -> None:
+    spec = InputSpec(height=HEIGHT, width=WIDTH, channels=1, crop=Crop(x=5, y=7, width=WIDTH, height=HEIGHT))
+    tiny = grey_frame(), grey_frame(spot=255)
+    golden = Golden((around(tiny[0]), around(tiny[1])), *tiny_outputs(np.stack(tiny)[:, np.newaxis]))
+    files = {"model.onnx": tiny_model(), **encode(golden)}
+    write_bundle(tmp_path / "cropped", tiny_manifest(input=spec), files)
+    with BundleInspector.open(tmp_path / "cropped", threads=1) as inspector:
+        (defect,) = inspector.inspect(around(tiny[1])).defects
+
+    assert defect.area_mm2 is None
+    assert defect.box == (7, 11, 4, 4)
+    assert np.array_equal(np.argwhere(defect.mask).min(axis=0), [11, 7])
+    assert np.count_nonzero(defect.mask) == 16
+
+
+def test_each_defect_has_the_mask_of_its_own_blob(inspector: BundleInspector) -> None:
+    frame = grey_frame(spot=255)
+    frame[12:16, 8:12] = 255
+    first, second = inspector.inspect(frame).defects
+
+    assert {first.box, second.box} == {(2, 4, 4, 4), (8, 12, 4, 4)}
+    for defect in (first, second):
+        x, y, width, height = defect.box
+        assert np.argwhere(defect.mask).min(axis=0).tolist() == [y, x]
+        assert np.count_nonzero(defect.mask) == width * height
+
+
+def test_a_class_found_by_its_score_alone_has_one_cell(make_bundle: Make) -> None:
+    thresholds = {name: Threshold(score=0.4, level=255) for name in CLASSES}
+    with BundleInspector.open(make_bundle(thresholds=thresholds), threads=1) as inspector:
+        result = inspector.inspect(grey_frame(spot=140))
+
+    assert [defect.area_px for defect in result.defects] == [0, 0]
+    assert [np.count_nonzero(defect.mask) for defect in result.defects] == [4, 4]
+
+
+def test_the_picture_has_outlines_and_the_image_is_unchanged(inspector: BundleInspector) -> None:
+    frame = np.kron(grey_frame(spot=255), np.ones((20, 20), np.uint8))
+    before = frame.copy()
+    picture = inspector.inspect(frame).draw()
+
+    assert (picture.shape, picture.dtype) == ((*frame.shape, 3), np.uint8)
+    assert np.array_equal(frame, before)
+    assert np.any(picture[80:160, 40:120, 0] != picture[80:160, 40:120, 1])
+    assert np.array_equal(picture[300:, 200:, 0], frame[300:, 200:])
+
+
+def test_many_images_come_back_in_order(inspector: BundleInspector) -> None:
+    frames = [grey_frame(spot=255 if number % 3 == 0 else None) for number in range(7)]
+
+    results = list(inspector.inspect_all(frames))
+
+    assert [result.verdict is Verdict.NG for result in results] == [number % 3 == 0 for number in range(7)]
+    assert all(result.image is frame for result, frame in zip(results, frames, strict=True))
+
+
+def test_a_file_is_read_and_a_wrong_one_refused(inspector: BundleInspector, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "spot.png").write_bytes(encode_png(grey_frame(spot=255)))
+
+    assert inspector.inspect(str(tmp_path / "spot.png")).verdict is Verdict.NG
+    with pytest.raises(FrameError, match=r"bad\.png"):
+        inspector.inspect(tmp_path / "bad.png")
+    with pytest.raises(FrameError, match="expected uint8"):
+        inspector.inspect(np.zeros((4, 4)))
+
+
+def test_an_unsure_margin_gives_unsure(make_bundle: Make) -> None:
+    with BundleInspector.open(make_bundle(), threads=1, unsure_margin=0.2) as inspector:
+        assert inspector.inspect(grey_frame(spot=200)).verdict is Verdict.UNSURE
+
+
+def test_an_unknown_engine_is_refused(make_bundle: Make) -> None:
+    with pytest.raises(EngineError, match="found 'abacus', expected one of 'onnxruntime'"):
+        BundleInspector.open(make_bundle(), engine="abacus")
+
+
+def test_importing_the_package_loads_no_engine() -> None:
+    script = (
+        "import sys, edge, bundle; print(sorted({'onnxruntime', 'torch', 'tensorrt', 'fastapi'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert ended.stdout.strip() == "[]"
+
+
+def test_every_public_name_exists_and_no_other() -> None:
+    assert all(getattr(edge, name).__name__ == name for name in edge.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = edge.Nonsense
+
+
+def test_the_code_of_the_document_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every Python block of docs/python.md, one after the other, as a reader would type them."""
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    (tmp_path / "pictures").mkdir()
+    for number in range(1, 9):
+        (tmp_path / "pictures" / f"{number}.png").write_bytes(encode_png(draw_part(7, number, 0.9).image))
+    (tmp_path / "part.png").write_bytes((tmp_path / "pictures" / "1.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    names["inspector"].close()  # type: ignore[attr-defined]
+
+    said = capsys.readouterr().out
+    assert (tmp_path / "part-defects.png").is_file()
+    assert said.count(" NG ") >= 4
+    assert "no-such-bundle" in said
+    assert "no-such-part.png" in said
