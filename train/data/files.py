@@ -1,6 +1,6 @@
 """Files of a data set's folder: found with all sub-folders, and each accounted for."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from bundle import OTHER_SUFFIXES, SUFFIXES
@@ -8,58 +8,68 @@ from train.data.dataset import UnusedFile
 from train.data.names import shown
 from train.errors import DataError
 
+Refuse = Callable[[DataError], None]
+"""Takes what is wrong with a file: raises it, or notes it so that the reader goes on to the next."""
 
-def pictures(folder: Path) -> dict[str, Path]:
+
+def raise_error(error: DataError) -> None:
+    """Refuse the whole data set."""
+    raise error
+
+
+def pictures(folder: Path, refuse: Refuse = raise_error) -> dict[str, Path]:
     """Image files by their path under `folder` without suffix, sub-folders included, in the order of their names.
 
-    Raises DataError where two share one, for a picture that is not read, and for a name that is not printable UTF-8.
+    Refuses where two share one, a picture that is not read, and a name that is not printable UTF-8.
     """
     found: dict[str, Path] = {}
-    for path in files(folder):
+    for path in files(folder, refuse):
+        key = path.relative_to(folder).with_suffix("").as_posix()
         if path.suffix.lower() in OTHER_SUFFIXES:
-            raise DataError(
-                f"{path}: found a picture of a kind that is not read, expected {', '.join(sorted(SUFFIXES))}; "
-                "convert it to PNG, or move it out of the data set"
-            )
-        if path.suffix.lower() in SUFFIXES:
-            key = path.relative_to(folder).with_suffix("").as_posix()
-            if key in found:
-                raise DataError(f"{path}: found beside {found[key].name}, expected names that differ; rename one")
+            expected = f"expected {', '.join(sorted(SUFFIXES))}; convert it to PNG, or move it out of the data set"
+            refuse(DataError(f"{path}: found a picture of a kind that is not read, {expected}"))
+        elif path.suffix.lower() in SUFFIXES and key in found:
+            refuse(DataError(f"{path}: found beside {found[key].name}, expected names that differ; rename one"))
+        elif path.suffix.lower() in SUFFIXES:
             found[key] = path
     return found
 
 
-def files(folder: Path) -> Iterator[Path]:
+def files(folder: Path, refuse: Refuse = raise_error) -> Iterator[Path]:
     """Every file below a folder but the hidden ones, by name.
 
-    Raises DataError for a name that is not printable UTF-8, and for a link to a folder.
+    Refuses a name that is not printable UTF-8, and a link to a folder.
     """
     for path in sorted(folder.rglob("*")):
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if not path.name.isprintable():
-            raise DataError(f"{folder}: found the name {shown(path.name)}, expected printable UTF-8; rename the file")
-        if path.is_symlink() and path.is_dir():
-            raise DataError(f"{path}: found a link to a folder, which is not followed; put the files in its place")
-        if not path.is_dir():
+            refuse(DataError(f"{folder}: found the name {shown(path.name)}, expected printable UTF-8; rename the file"))
+        elif path.is_symlink() and path.is_dir():
+            refuse(DataError(f"{path}: found a link to a folder, which is not followed; put the files in its place"))
+        elif not path.is_dir():
             yield path
 
 
-def unused_files(directory: Path, used: Collection[Path], apart: Iterable[str] = ()) -> tuple[UnusedFile, ...]:
+def unused_files(
+    directory: Path, used: Collection[Path], refuse: Refuse, apart: Iterable[str] = ()
+) -> tuple[UnusedFile, ...]:
     """The files below `directory` that are not in `used`; those in the folders `apart` may be pictures.
 
-    Raises DataError for another picture among them.
+    Refuses another picture among them, unless `pictures` has refused it already.
     """
     found: list[UnusedFile] = []
-    for path in files(directory):
+    for path in files(directory, lambda error: None):
         if path in used:
             continue
         if path.relative_to(directory).parts[0] in apart:
             found.append(UnusedFile(path, "in a folder without labels"))
         elif path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES:
-            raise DataError(
-                f"{path}: found a picture where the layout of the data set has no place for one; "
-                "move it to its images or masks, or out of the data set"
+            refuse(
+                DataError(
+                    f"{path}: found a picture where the layout of the data set has no place for one; "
+                    "move it to its images or masks, or out of the data set"
+                )
             )
         else:
             found.append(UnusedFile(path, "no picture"))

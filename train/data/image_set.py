@@ -58,10 +58,17 @@ def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, worker
 
 def truth_masks(sample: Sample, frame: Image, spec: InputSpec) -> Masks:
     """The truth masks of `sample`, whose image is `frame`, at the network's input size: bool [C, H, W]."""
-    masks = sample.load_masks(*frame.shape[:2])
-    if spec.crop is not None:
-        crop = spec.crop
-        masks = masks[:, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    return at_input(cropped_masks(sample.load_masks(*frame.shape[:2]), spec), spec)
+
+
+def cropped_masks(masks: Masks, spec: InputSpec) -> Masks:
+    """The part of masks, bool [C, H, W], that the network sees."""
+    crop = spec.crop
+    return masks if crop is None else masks[:, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+
+
+def at_input(masks: Masks, spec: InputSpec) -> Masks:
+    """Cropped masks at the network's input size."""
     return np.stack([resize_truth(mask.astype(np.uint8), spec.height, spec.width) for mask in masks]).astype(np.bool_)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from train.data.dataset import Dataset, MaskFile, Sample
-from train.data.files import read_text, unused_files
+from train.data.files import Refuse, raise_error, read_text, unused_files
 from train.errors import DataError
 
 MAGNETIC_TILE_CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -25,7 +25,7 @@ def is_magnetic_tile(directory: Path) -> bool:
     return any(directory.glob("MT_*"))
 
 
-def read_magnetic_tile(directory: Path) -> Dataset:
+def read_magnetic_tile(directory: Path, refuse: Refuse = raise_error) -> Dataset:
     """Read `MT_<class>/Imgs/*.jpg` with a mask `*.png` beside each.
 
     The folder is the class. An image whose mask is empty keeps its class label but has no outline: it counts in the
@@ -38,14 +38,14 @@ def read_magnetic_tile(directory: Path) -> Dataset:
         raise DataError(f"{directory}: found no image, expected MT_<class>/Imgs/*.jpg")
     numbers = sorted(_number(path) for path, _ in images)
     parts = dict(zip(numbers, _part_names(numbers), strict=True))
-    samples = (_tile(path, name, parts[_number(path)]) for path, name in images)
+    samples = [_tile(path, name, parts[_number(path)]) for path, name in images if _has_mask(path, refuse)]
     own = directory / "CITATION.txt"
     if own.is_file():
         name, citation = directory.resolve().name, read_text(own).strip()
     else:
         name, citation = "magnetic-tile", _CITATION
     used = {own, *(path for path, _ in images), *(path.with_suffix(".png") for path, _ in images)}
-    return Dataset(name, MAGNETIC_TILE_CLASSES, tuple(samples), citation, unused_files(directory, used))
+    return Dataset(name, MAGNETIC_TILE_CLASSES, tuple(samples), citation, unused_files(directory, used, refuse))
 
 
 def _class_of(folder: Path) -> str:
@@ -60,10 +60,15 @@ def _images(folder: Path) -> Iterator[Path]:
     return (path for path in sorted((folder / "Imgs").glob("*")) if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
-def _tile(path: Path, name: str, part: str) -> Sample:
+def _has_mask(path: Path, refuse: Refuse) -> bool:
     mask = path.with_suffix(".png")
     if not mask.is_file():
-        raise DataError(f"{path}: found no mask beside it, expected {mask.name}; add the mask or remove the image")
+        refuse(DataError(f"{path}: found no mask beside it, expected {mask.name}; add the mask or remove the image"))
+    return mask.is_file()
+
+
+def _tile(path: Path, name: str, part: str) -> Sample:
+    mask = path.with_suffix(".png")
     outlines = tuple(MaskFile(mask) if name == known else None for known in MAGNETIC_TILE_CLASSES)
     return Sample(path, part, outlines)
 

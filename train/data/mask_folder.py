@@ -10,10 +10,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bundle import SUFFIXES, first_problem
+from bundle import OTHER_SUFFIXES, SUFFIXES, first_problem
 from bundle.toml_text import TomlError, parse_toml
-from train.data.dataset import Dataset, MaskFile, MaskRule, Sample
-from train.data.files import pictures, read_text, unused_files
+from train.data.dataset import Dataset, MaskFile, MaskRule, Sample, UnusedFile
+from train.data.files import Refuse, pictures, raise_error, read_text, unused_files
 from train.data.names import check_class_names
 from train.errors import DataError
 
@@ -46,30 +46,32 @@ def is_folder(directory: Path) -> bool:
     return (directory / IMAGES).is_dir()
 
 
-def read_folder(directory: Path, pattern_s: float = PATTERN_S) -> Dataset:
+def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float = PATTERN_S) -> Dataset:
     """Read `images/`, `masks/<class>/` (both with sub-folders) and `dataset.toml`; an image without any mask is good.
 
-    Raises DataError for a mask without image, a class that is not listed or cannot be a folder, a name that the pattern
-    does not fit, or a picture elsewhere. An empty mask is refused when it is loaded: it may mean "none of this class"
-    or "not outlined".
+    Raises DataError for a class that is not listed or cannot be a folder. Refuses a mask without image, a name that the
+    pattern does not fit, and a picture elsewhere. An empty mask is refused when it is loaded: it may
+    mean "none of this class" or "not outlined".
     """
     settings = _settings(directory / SETTINGS)
     classes = settings.classes or tuple(sorted(path.name for path in _folders(directory / MASKS)))
     if not classes:
         raise DataError(f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class")
     check_class_names(classes, str(directory / SETTINGS if settings.classes else directory / MASKS))
-    images = pictures(directory / IMAGES)
+    images = pictures(directory / IMAGES, refuse)
     if not images:
         raise DataError(f"{directory / IMAGES}: found no image, expected {', '.join(sorted(SUFFIXES))}")
-    masks = {name: pictures(directory / MASKS / name) for name in classes}
-    _check_masks(directory, classes, images, masks)
-    parts = dict(zip(images, _parts(images, settings.part, directory, pattern_s), strict=True))
+    masks = {name: pictures(directory / MASKS / name, refuse) for name in classes}
+    _check_class_folders(directory, classes)
+    _check_masks(images, masks, refuse)
+    parts = _parts(images, settings.part, directory, pattern_s, refuse)
     samples = tuple(
-        Sample(path, parts[key], tuple(_outline(masks[name].get(key), settings) for name in classes), settings.bits)
-        for key, path in images.items()
+        Sample(images[key], part, tuple(_outline(masks[name].get(key), settings) for name in classes), settings.bits)
+        for key, part in parts.items()
     )
-    used = {directory / SETTINGS, *images.values(), *(path for named in masks.values() for path in named.values())}
-    return Dataset(directory.resolve().name, classes, samples, settings.citation, unused_files(directory, used))
+    folders = directory / IMAGES, *(directory / MASKS / name for name in classes)
+    used = {directory / SETTINGS, *(path for folder in folders for path in folder.rglob("*"))}
+    return Dataset(directory.resolve().name, classes, samples, settings.citation, _unused(directory, used, refuse))
 
 
 def _settings(path: Path) -> FolderSettings:
@@ -99,27 +101,44 @@ def _folders(directory: Path) -> list[Path]:
     return [path for path in directory.glob("*") if path.is_dir() and not path.name.startswith(".")]
 
 
-def _check_masks(
-    directory: Path, classes: tuple[str, ...], images: Mapping[str, Path], masks: Mapping[str, Mapping[str, Path]]
-) -> None:
+def _check_class_folders(directory: Path, classes: tuple[str, ...]) -> None:
     for folder in _folders(directory / MASKS):
         if folder.name not in classes:
             raise DataError(f"{folder}: found an unknown class folder, expected one of {', '.join(classes)}; rename it")
-    for name in classes:
-        for key, path in masks[name].items():
+
+
+def _check_masks(images: Mapping[str, Path], masks: Mapping[str, Mapping[str, Path]], refuse: Refuse) -> None:
+    for named in masks.values():
+        for key, path in named.items():
             if key not in images:
-                raise DataError(f"{path}: found a mask without its image images/{key}.*; add the image or remove it")
+                refuse(
+                    DataError(
+                        f"{path}: found a mask without its image images/{key}.*; add the image or remove the mask"
+                    )
+                )
 
 
-def _parts(images: Mapping[str, Path], pattern: str | None, directory: Path, most_s: float) -> Sequence[str]:
-    """The part of each image. Raises DataError where the pattern does not fit a name, or takes too long."""
+def _unused(directory: Path, used: set[Path], refuse: Refuse) -> tuple[UnusedFile, ...]:
+    """Everything else; files without a picture's suffix among the images and masks as well."""
+    others = (path for path in sorted(used) if path.is_file() and path.suffix.lower() not in SUFFIXES | OTHER_SUFFIXES)
+    notes = tuple(UnusedFile(path, "no picture") for path in others if path.name != SETTINGS)
+    return notes + unused_files(directory, used, refuse)
+
+
+def _parts(
+    images: Mapping[str, Path], pattern: str | None, directory: Path, most_s: float, refuse: Refuse
+) -> dict[str, str]:
+    """The part of each image, by its key. Raises DataError where the pattern takes too long."""
     if pattern is None:
-        return list(images)
-    found = _first_groups(pattern, list(images), directory / SETTINGS, most_s)
-    for path, part in zip(images.values(), found, strict=True):
+        return {key: key for key in images}
+    parts: dict[str, str] = {}
+    for key, part in zip(images, _first_groups(pattern, list(images), directory / SETTINGS, most_s), strict=True):
         if part is None:
-            raise DataError(f"{path}: found the name {path.stem}, expected one with {pattern}, which says the part")
-    return [str(part) for part in found]
+            expected = f"expected one with {pattern}, which says the part"
+            refuse(DataError(f"{images[key]}: found the name {images[key].stem}, {expected}"))
+        else:
+            parts[key] = part
+    return parts
 
 
 _MATCH = """

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from train.data.dataset import Dataset, Masks, Sample
-from train.data.files import pictures, read_text, unused_files
+from train.data.files import Refuse, pictures, raise_error, read_text, unused_files
 from train.errors import DataError
 
 CLASSES = ("1", "2", "3", "4")
@@ -56,10 +56,10 @@ def is_severstal(directory: Path) -> bool:
     return (directory / TABLE).is_file()
 
 
-def read_severstal(directory: Path) -> Dataset:
+def read_severstal(directory: Path, refuse: Refuse = raise_error) -> Dataset:
     """Read `train.csv` and `train_images/`; an image may have several classes, one without a row is good."""
     images = directory / IMAGES
-    found = pictures(images)
+    found = pictures(images, refuse)
     paths = {path.relative_to(images).as_posix(): path for path in found.values()}
     if not paths:
         raise DataError(f"{images}: found no image, expected the training images beside {TABLE}")
@@ -68,7 +68,7 @@ def read_severstal(directory: Path) -> Dataset:
         Sample(path, key, tuple(outlines.get((name, known)) for known in CLASSES))
         for key, (name, path) in zip(found, paths.items(), strict=True)
     )
-    unused = unused_files(directory, {directory / TABLE, *paths.values()}, apart=["test_images"])
+    unused = unused_files(directory, {directory / TABLE, *images.rglob("*")}, refuse, apart=["test_images"])
     return Dataset("severstal", CLASSES, tuple(samples), _CITATION, unused)
 
 

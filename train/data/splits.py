@@ -1,4 +1,4 @@
-"""Which image trains, which chooses, which judges: random or by part."""
+"""Splits into training, validation and test part: random, or by part."""
 
 import json
 from collections import Counter

@@ -16,8 +16,8 @@ HEADER = "ImageId,ClassId,EncodedPixels\n"
 def write(folder: Path, rows: str, images: tuple[str, ...] = ("a.jpg", "b.jpg", "c.jpg"), width: int = WIDTH) -> Path:
     """Write a data set in the competition's layout."""
     (folder / "train_images").mkdir()
-    for name in images:
-        cv2.imwrite(str(folder / "train_images" / name), np.full((HEIGHT, width), 90, np.uint8))
+    for number, name in enumerate(images):
+        cv2.imwrite(str(folder / "train_images" / name), np.full((HEIGHT, width), 90 + number, np.uint8))
     (folder / "train.csv").write_text(HEADER + rows)
     return folder
 

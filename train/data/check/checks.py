@@ -1,0 +1,220 @@
+"""Findings on a data set: problems that prevent training, and warnings about figures worth little."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bundle import InputSpec
+from train.data.check.image_facts import ImageFacts, facts_or_error
+from train.data.dataset import Dataset
+from train.data.duplicates import near_duplicates
+from train.data.readers import read_dataset
+from train.data.splits import SIDES, Kind, Split, make_split, sides_of
+from train.errors import DataError, SplitError
+
+LEAST_DEFECT_PX = 4.0
+"""Size of a defect (root of its area) in the network's input below which it is easily missed."""
+FEWEST_PARTS = 8
+"""Parts of a class below which its figures rest on one or two in the test part."""
+_EXPOSURE_LEVELS = 40.0
+"""Difference of a picture's mean from the median of all that is said."""
+_SATURATED, _DARK = 0.5, 16
+_ASPECT = 1.1
+"""Change of a picture's aspect by the network's input that is said."""
+_ROUND_TO_PX = 32
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a user must know of his data."""
+
+    text: str
+    is_problem: bool
+    """Whether the data cannot be trained on like this; else it is a warning."""
+    paths: tuple[Path, ...] = ()
+
+
+@dataclass
+class DataReport:
+    """Everything that the checks found."""
+
+    dataset: Dataset
+    facts: list[ImageFacts]
+    findings: list[Finding] = field(default_factory=list)
+    split: Split | None = None
+
+    @property
+    def problems(self) -> list[Finding]:
+        """What has to be put right."""
+        return [finding for finding in self.findings if finding.is_problem]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What has to be known."""
+        return [finding for finding in self.findings if not finding.is_problem]
+
+
+def check_folder(directory: Path, spec: InputSpec, kind: Kind, seed: int) -> DataReport:
+    """Check a data set as a whole, its split included; goes on after each problem.
+
+    Raises DataError where there is no data set of a known layout, or its settings or classes cannot be read.
+    """
+    refused: list[DataError] = []
+    dataset = read_dataset(directory, refused.append)
+    report = check_images(dataset, spec, with_detail=True)
+    report.findings[:0] = [Finding(str(error), True) for error in refused]
+    report.findings += _near(report.facts)
+    try:
+        report.split = make_split(dataset, kind, seed)
+    except SplitError as error:
+        report.findings.append(Finding(str(error), True))
+    report.findings += _unused(dataset)
+    return report
+
+
+def check_images(dataset: Dataset, spec: InputSpec, with_detail: bool = False, workers: int = 4) -> DataReport:
+    """Decode every picture and mask, and hold them against each other and against the network's input."""
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(partial(facts_or_error, spec=spec, with_detail=with_detail), dataset.samples))
+    facts = [one for one in found if isinstance(one, ImageFacts)]
+    report = DataReport(dataset, facts)
+    report.findings = [Finding(str(one), True) for one in found if isinstance(one, DataError)]
+    for look in (_labels, _sizes, _depths, _colours, _exposures):
+        report.findings += look(report)
+    report.findings += _vanished(report, spec)
+    return report
+
+
+def _labels(report: DataReport) -> Iterator[Finding]:
+    dataset = report.dataset
+    if all(sample.good for sample in dataset.samples):
+        yield Finding(f"{dataset.name}: found no image with a defect, expected some of each class; add them", True)
+        return
+    if not any(sample.good for sample in dataset.samples):
+        yield Finding(f"{dataset.name}: no good part: false rejects cannot be measured; add good parts", False)
+    for index, name in enumerate(dataset.classes):
+        parts = {sample.part for sample in dataset.samples if sample.labels[index]}
+        if not parts:
+            yield Finding(f"class {name} has no image: it is not learnt and never found; remove it or add some", False)
+        elif len(parts) < FEWEST_PARTS:
+            yield Finding(
+                f"class {name} has {len(parts)} parts, expected at least {FEWEST_PARTS}: its figures rest on one or "
+                "two parts; add parts, or use folds (train split --folds)",
+                False,
+            )
+
+
+def _sizes(report: DataReport) -> Iterator[Finding]:
+    yield from _mixed(report.facts, lambda one: f"{one.width}x{one.height}", "sizes")
+
+
+def _depths(report: DataReport) -> Iterator[Finding]:
+    yield from _mixed(report.facts, lambda one: f"{one.bits} bits", "bit depths")
+
+
+def _colours(report: DataReport) -> Iterator[Finding]:
+    yield from _mixed(report.facts, lambda one: "colour" if one.is_colour else "grey", "kinds of pictures")
+
+
+def _mixed(facts: Sequence[ImageFacts], key: Callable[[ImageFacts], str], what: str) -> Iterator[Finding]:
+    kinds = Counter(key(one) for one in facts)
+    if len(kinds) > 1:
+        rare, _ = kinds.most_common()[-1]
+        paths = tuple(one.sample.path for one in facts if key(one) == rare)
+        listed = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5))
+        yield Finding(f"several {what}: {listed}, such as {paths[0]}; one camera gives one", False, paths[:4])
+
+
+def _exposures(report: DataReport) -> Iterator[Finding]:
+    usual = median([one.mean for one in report.facts] or [0])
+    for one in report.facts:
+        if one.saturated > _SATURATED:
+            text = f"{one.sample.path}: {one.saturated:.0%} of the pixels are saturated"
+        elif one.mean < _DARK:
+            text = f"{one.sample.path}: mean {one.mean:.0f} of 255, nearly black"
+        elif abs(one.mean - usual) > _EXPOSURE_LEVELS:
+            text = f"{one.sample.path}: mean {one.mean:.0f} of 255, the others {usual:.0f}"
+        else:
+            continue
+        yield Finding(f"{text}; check lamp and exposure", False, (one.sample.path,))
+
+
+def _vanished(report: DataReport, spec: InputSpec) -> Iterator[Finding]:
+    sizes = defaultdict(list)
+    for one in report.facts:
+        for defect in one.defects:
+            sizes[defect.class_index].append((defect, one))
+    for index, found in sorted(sizes.items()):
+        smallest, one = min(found, key=lambda pair: pair[0].input_px)
+        gone = sum(defect.vanished for defect, _ in found)
+        if not gone and smallest.input_px >= LEAST_DEFECT_PX:
+            continue
+        name, factor = report.dataset.classes[index], LEAST_DEFECT_PX / smallest.input_px
+        height, width = (min(_rounded(side * factor), most) for side, most in zip(*_sides(one, spec), strict=True))
+        lost = f"{gone} of {len(found)} masks have no pixel left" if gone else "no mask is lost yet"
+        yield Finding(
+            f"class {name}: the smallest defect is {smallest.input_px:.1f} pixels at the network's input of "
+            f"{spec.width}x{spec.height}, expected {LEAST_DEFECT_PX:.0f}; {lost} ({one.sample.path}); enlarge it: "
+            f"--set input.height={height} --set input.width={width}",
+            2 * gone >= len(found),
+            (one.sample.path,),
+        )
+    yield from _distorted(report, spec)
+
+
+def _sides(one: ImageFacts, spec: InputSpec) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width of the network's input, with those of the picture, beyond which there is no more to see."""
+    seen = (spec.crop.height, spec.crop.width) if spec.crop else (one.height, one.width)
+    return (spec.height, spec.width), (_rounded(seen[0]), _rounded(seen[1]))
+
+
+def _rounded(side: float) -> int:
+    return int(-(-side // _ROUND_TO_PX) * _ROUND_TO_PX)
+
+
+def _distorted(report: DataReport, spec: InputSpec) -> Iterator[Finding]:
+    if spec.crop is None and report.facts:
+        one = report.facts[0]
+        change = one.width / one.height * spec.height / spec.width
+        if max(change, 1 / change) > _ASPECT:
+            yield Finding(
+                f"pictures of {one.width}x{one.height} are squeezed into {spec.width}x{spec.height}; choose an input "
+                "of their aspect, or a crop",
+                False,
+            )
+
+
+def _near(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
+    details = [one.detail for one in facts if one.detail is not None]
+    for first, second, likeness in near_duplicates(details):
+        one, other = facts[first].sample, facts[second].sample
+        if one.part != other.part:
+            yield Finding(
+                f"{other.path}: nearly the same picture as {one.path} of another part (correlation {likeness:.2f}); "
+                "name one part for both, or remove one",
+                False,
+                (one.path, other.path),
+            )
+
+
+def _unused(dataset: Dataset) -> Iterator[Finding]:
+    reasons: dict[str, list[Path]] = defaultdict(list)
+    for one in dataset.unused:
+        reasons[one.reason].append(one.path)
+    for reason, paths in reasons.items():
+        shown = ", ".join(str(path) for path in paths[:3])
+        yield Finding(f"{len(paths)} files not taken ({reason}): {shown}{', ...' if len(paths) > 3 else ''}", False)
+
+
+def side_counts(split: Split, dataset: Dataset) -> Iterable[tuple[str, ...]]:
+    """One row per side: its name, images, parts, good images, then images and parts of each class."""
+    for side, samples in zip(SIDES, sides_of(split, dataset).values(), strict=True):
+        row = [side, str(len(samples)), str(len({one.part for one in samples})), str(sum(one.good for one in samples))]
+        for index in range(len(dataset.classes)):
+            having = [one for one in samples if one.labels[index]]
+            row.append(f"{len(having)} ({len({one.part for one in having})})")
+        yield tuple(row)
