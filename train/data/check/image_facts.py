@@ -70,7 +70,7 @@ def _facts(sample: Sample, spec: InputSpec, with_detail: bool) -> ImageFacts:
     same_size = stored.orientation in (2, 3, 4) or (stored.orientation != 1 and height == width)
     if same_size and not sample.good:
         raise DataError(
-            f"{sample.path}: found a picture that its EXIF mark turns ({stored.orientation}) without changing its size, "
+            f"{sample.path}: found a picture that its EXIF mark turns ({stored.orientation}) in its own size, "
             "expected one whose mask shows how it was drawn; save the picture upright and check its masks"
         )
     masks = cropped_masks(sample.load_masks(height, width), spec)
