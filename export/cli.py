@@ -180,8 +180,7 @@ def thresholds(
 
     Of the thresholds that meet it, those with the fewest mistakes of the other kind are chosen.
     """
-    from export.bundles.set_thresholds import retuned
-    from export.evaluate.operating_point import goal_of
+    from export.bundles.set_thresholds import goal_of, retuned
 
     _check_new(out)
     goal = goal_of(max_escapes, max_false_rejects)

@@ -13,10 +13,10 @@ from export.bundles.assemble import Draft, with_comparisons
 from export.errors import ThresholdsError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.labelled_images import Labelled
-from export.evaluate.operating_point import Goal, choose_thresholds
 from train.data.image_set import load_images
 from train.evaluate.metrics import Metrics, Rate
 from train.evaluate.outputs import evaluate
+from train.evaluate.thresholds import Goal, shift_thresholds
 
 
 class Retuned(NamedTuple):
@@ -24,6 +24,15 @@ class Retuned(NamedTuple):
 
     draft: Draft
     table: Table
+
+
+def goal_of(max_escapes: float | None, max_false_rejects: float | None) -> Goal:
+    """The one goal that was asked for. Raises ThresholdsError for none or both."""
+    if max_escapes is not None and max_false_rejects is None:
+        return Goal("escapes", max_escapes)
+    if max_false_rejects is not None and max_escapes is None:
+        return Goal("false rejects", max_false_rejects)
+    raise ThresholdsError("thresholds: found none or both of --max-escapes and --max-false-rejects, expected one")
 
 
 def retuned(
@@ -37,8 +46,8 @@ def retuned(
 ) -> Retuned:
     """Choose thresholds that meet the goal on these images.
 
-    Raises ThresholdsError if none do; unless `force`, also if the choice rejects every good image or passes every
-    defective one.
+    Raises ThresholdError or ThresholdsError if none do; unless `force`, also if the choice rejects every good image or
+    passes every defective one.
     """
     manifest = bundle.manifest
     opened = open_engine(engine, bundle, threads)
@@ -46,7 +55,7 @@ def retuned(
     with Bar("scoring", len(images)) as bar:
         outputs = run(opened.infer, images.images, bar.step)
     defective = np.asarray(images.labels.any(axis=1))
-    chosen = choose_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal)
+    chosen = shift_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal)
     before, after = (evaluate(outputs, images, limits, manifest.classes) for limits in (manifest.thresholds, chosen))
     reached = after.escapes if goal.what == "escapes" else after.false_rejects
     if reached.value is None or reached.value > goal.share:

@@ -1,11 +1,13 @@
-"""Thresholds per class, chosen on the validation part and nowhere else."""
+"""Choice of the thresholds of each class: by a recipe in training, for a stated error rate in an existing bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Geometry, Threshold, decide
+from bundle import Geometry, InputSpec, Threshold, decide
 from bundle.outlines import enlarged
 from train.data.image_set import ImageSet
 from train.errors import ThresholdError
@@ -15,22 +17,33 @@ from train.recipe import ThresholdRecipe
 Scores = NDArray[np.float32]
 
 _MIDDLE, _LOW = 0.5, 0.25
-"""Where in the gap between good parts and a class its threshold lies: by "f1", and "against-good"."""
+"""Position of the threshold in the gap between two scores: by "f1", and by "against-good"."""
+
+_EDGE = 1e-7
+"""Scores are float32: closer than this to 0 or 1, log-odds are meaningless."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Largest allowed rate of one kind of error."""
+
+    what: Literal["escapes", "false rejects"]
+    share: float
+    """Of the defective images (escapes) or the good ones (false rejects), 0 to 1."""
 
 
 def choose_thresholds(
     outputs: Outputs, images: ImageSet, classes: Sequence[str], recipe: ThresholdRecipe
 ) -> dict[str, Threshold]:
-    """One threshold per class: the mask level by its overlap, then the score.
+    """One threshold per class by a recipe: the mask level by IoU, then the score by `recipe.choose`.
 
-    "f1": the best F1 of the class over all images, in the middle of its gap: names classes best.
-    "against-good": the best F1 of the class over its own and the good images, low in its gap: a defect of another
-    class that is also found here costs nothing, for the part is rejected anyway, and an escape costs more than a
-    false reject.
-    "max-escapes": the highest score that misses at most `limit` of the class's images.
-    "max-false-rejects": the lowest scores that reject at most `limit` of the good images, all classes together.
+    "f1": best F1 of the class over all images, middle of the gap; best for class names.
+    "against-good": best F1 of the class over its own and the good images, low in the gap. A defect of another class
+    found under this name costs nothing, since the part is rejected anyway; an escape costs more than a false reject.
+    "max-escapes": the highest score that misses at most the share `limit` of the class's images.
+    "max-false-rejects": the lowest scores that reject at most the share `limit` of the good images, over all classes.
     "fixed": the recipe's score.
-    Where F1 chooses, it chooses the smallest area too, from the recipe's; of areas that do as well, the least.
+    With "f1" and "against-good" the smallest area is chosen as well, from the recipe's candidates; ties: the least.
     """
     indices = range(len(classes))
     levels = [_level(outputs.masks[:, index], images, index, recipe.levels) for index in indices]
@@ -44,10 +57,28 @@ def choose_thresholds(
     }
 
 
+def shift_thresholds(
+    outputs: Outputs, defective: NDArray[np.bool_], thresholds: Mapping[str, Threshold], spec: InputSpec, goal: Goal
+) -> dict[str, Threshold]:
+    """Shift all score thresholds by the same log-odds, so that these images meet the goal.
+
+    One number is chosen, so a few dozen images suffice, and the balance between the classes remains. Of all shifts that
+    meet the goal: the one with the fewest errors of the other kind, in the middle of its interval.
+
+    defective: bool [N], the truth.
+    Raises ThresholdError if there are too few images, or if no score threshold meets the goal.
+    """
+    margins = _margins(outputs, thresholds, spec)
+    sides = np.sort(margins[defective]), np.sort(-margins[~defective])
+    if goal.what == "escapes":
+        return _shifted(thresholds, _shift(sides[0], -sides[1], goal, "defective"))
+    return _shifted(thresholds, -_shift(sides[1], -sides[0], goal, "good"))
+
+
 def check_positives(
     labels: NDArray[np.bool_], classes: Sequence[str], recipe: ThresholdRecipe, part: str = "validation part"
 ) -> None:
-    """Raise ThresholdError if a class has no image in `part`, so that its threshold has no ground."""
+    """Raise ThresholdError if a class has no image in `part`, which choosing its threshold needs."""
     missing = [name for name, count in zip(classes, labels.sum(axis=0), strict=True) if count == 0]
     if missing and recipe.choose != "fixed":
         raise ThresholdError(
@@ -57,19 +88,23 @@ def check_positives(
 
 
 def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = _MIDDLE) -> tuple[float, float]:
-    """The threshold (found where score >= threshold) of the best F1 over these scores, with that F1.
+    """The threshold (found if score >= threshold) of the best F1 over these scores, and that F1.
 
-    A range of thresholds gives it: the gap between two neighbouring scores, the widest where several do as well. The
-    threshold lies at `position` of that gap, 0 at its lower and 1 at its upper end.
+    All thresholds in a gap between two neighbouring scores give the same F1; of several best gaps the widest is taken.
+    position: of the threshold in its gap, 0 at the lower and 1 at the upper end.
     """
     order = np.argsort(scores)[::-1]
     ranked, hits = scores[order].astype(np.float64), np.cumsum(labels[order])
     below = np.append(ranked[1:], 0.0)
     gap = ranked - below
-    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + labels.sum())  # if everything down to this rank is found
-    f1 = np.where(gap > 0, np.round(f1, 12), -1.0)  # between equal scores lies no threshold
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + labels.sum())  # if all down to this rank are found
+    f1 = np.where(gap > 0, np.round(f1, 12), -1.0)  # no threshold lies between equal scores
     best = int(np.lexsort((gap, f1))[-1])
     return float(np.float32(below[best] + position * gap[best])), float(f1[best])
+
+
+def _size(images: ImageSet) -> tuple[int, int]:
+    return images.images.shape[2], images.images.shape[3]
 
 
 def _by_f1(
@@ -79,7 +114,7 @@ def _by_f1(
     labels = images.labels
     good = ~labels.any(axis=1)
     areas = recipe.areas_px or (recipe.min_area_px,)
-    largest = largest_areas(outputs, images, levels) if any(areas) else np.zeros_like(outputs.scores)
+    largest = largest_areas(outputs, _size(images), levels) if any(areas) else np.zeros_like(outputs.scores)
     chosen = []
     for index, label in enumerate(labels.T):
         rows = label | good if recipe.choose == "against-good" else np.ones_like(good)
@@ -94,12 +129,12 @@ def _by_f1(
     return chosen
 
 
-def largest_areas(outputs: Outputs, images: ImageSet, levels: Sequence[int]) -> Scores:
-    """The area of each class's largest blob in each image at the class's mask level, [N, C] in input pixels.
+def largest_areas(outputs: Outputs, size: tuple[int, int], levels: Sequence[int]) -> Scores:
+    """Area of each class's largest blob in each image at the class's mask level, [N, C], by `bundle.decide`.
 
-    They are counted by the decision itself.
+    size: height and width of the network's input, in whose pixels areas are measured.
     """
-    height, width = images.images.shape[2:]
+    height, width = size
     geometry = Geometry(height, width, 0, 0, width, height)
     any_blob = {str(index): Threshold(score=0, level=level, min_area_px=1) for index, level in enumerate(levels)}
     areas = np.zeros_like(outputs.scores)
@@ -107,6 +142,54 @@ def largest_areas(outputs: Outputs, images: ImageSet, levels: Sequence[int]) -> 
         for defect in decide(scores, masks, any_blob, geometry).defects:
             row[defect.class_index] = max(row[defect.class_index], defect.area_px)
     return areas
+
+
+def _shift(own: NDArray[np.float64], others: NDArray[np.float64], goal: Goal, kind: str) -> float:
+    """The largest bound that all but the allowed number of `own` reach, halfway down to the next of `others`."""
+    allowed = int(goal.share * len(own) + 1e-9)
+    if allowed >= len(own):
+        raise ThresholdError(
+            f"thresholds: found {len(own)} {kind} images, expected more than the {allowed} that may go wrong; "
+            "add images or allow fewer"
+        )
+    bound = own[allowed]
+    if bound == -np.inf:
+        raise ThresholdError(
+            f"thresholds: found {int(np.isneginf(own).sum())} of {len(own)} {kind} images without a blob of the "
+            f"smallest area, expected at most {allowed}; no score threshold finds them: train again or allow more"
+        )
+    below = others[others < bound]
+    if bound == np.inf:
+        return float(below.max()) + 1 if len(below) else 0.0
+    return float((bound + max(below.max(), bound - 2)) / 2) if len(below) else float(bound - 1)
+
+
+def _margins(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: InputSpec) -> NDArray[np.float64]:
+    """Largest distance of a class's score from its threshold, in log-odds: float64 [N].
+
+    Minus infinity if no class has a blob of its smallest area.
+    """
+    limits, smallest, levels = (
+        [getattr(limit, key) for limit in thresholds.values()] for key in ("score", "min_area_px", "level")
+    )
+    areas = largest_areas(outputs, (spec.height, spec.width), levels) if any(smallest) else np.zeros((1, len(levels)))
+    eligible = areas >= smallest
+    above = _log_odds(outputs.scores.astype(np.float64)) - _log_odds(np.array(limits))
+    margins: NDArray[np.float64] = np.where(eligible, above, -np.inf).max(axis=1)
+    return margins
+
+
+def _shifted(thresholds: Mapping[str, Threshold], shift: float) -> dict[str, Threshold]:
+    scores = 1 / (1 + np.exp(-_log_odds(np.array([limit.score for limit in thresholds.values()])) - shift))
+    return {
+        name: limit.model_copy(update={"score": float(score)})
+        for (name, limit), score in zip(thresholds.items(), scores, strict=True)
+    }
+
+
+def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    inside = np.clip(p, _EDGE, 1 - _EDGE)
+    return np.log(inside / (1 - inside))
 
 
 def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> list[float]:
@@ -126,7 +209,7 @@ def _at_most_missed(positives: Scores, limit: float) -> float:
 def _at_most_rejected(good: Scores, limit: float) -> list[float]:
     """The lowest thresholds, one per column of good images' scores [N, C], that reject at most the share `limit`.
 
-    Every class is allowed as many false alarms as any other, as many as the limit on all of them together allows.
+    All classes are allowed the same number of false alarms, the largest for which the limit holds over all classes.
     """
     ranked = -np.sort(-good, axis=0)  # descending
     thresholds = np.nextafter(ranked[0], np.float32(1))

@@ -5,12 +5,14 @@ import pytest
 
 from bundle import Threshold, load_bundle
 from edge.engines.registry import open_engine
+from export.bundles.set_thresholds import goal_of
 from export.cli import main
 from export.errors import ThresholdsError
-from export.evaluate.operating_point import Goal, choose_thresholds, goal_of
 from tests.export.conftest import write_square
 from tests.export.networks import CLASSES, spec_of
+from train.errors import ThresholdError
 from train.evaluate.outputs import Outputs
+from train.evaluate.thresholds import Goal, shift_thresholds
 
 SPEC = spec_of()
 TWO = {"dent": Threshold(score=0.5), "scratch": Threshold(score=0.8)}
@@ -34,13 +36,13 @@ DEFECTIVE = np.array([True, True, True, False, False, False])
 
 def test_no_escape_at_the_fewest_false_rejects():
     assert mistakes(SCORES, DEFECTIVE, TWO) == (2, 0)
-    chosen = choose_thresholds(outputs_of(SCORES), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.0))
+    chosen = shift_thresholds(outputs_of(SCORES), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.0))
     assert mistakes(SCORES, DEFECTIVE, chosen) == (0, 0)
     assert 0.3 < chosen["dent"].score < 0.4
 
 
 def test_classes_keep_their_balance():
-    chosen = choose_thresholds(outputs_of(SCORES), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.0))
+    chosen = shift_thresholds(outputs_of(SCORES), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.0))
     odds = [chosen[name].score / (1 - chosen[name].score) for name in TWO]
     assert odds[1] / odds[0] == pytest.approx(4)  # as 0.8 / 0.2 to 0.5 / 0.5
     assert chosen["dent"].level == TWO["dent"].level
@@ -48,8 +50,8 @@ def test_classes_keep_their_balance():
 
 def test_an_escape_that_is_allowed_spares_good_parts():
     scores = [[0.9, 0.1], [0.8, 0.1], [0.02, 0.01], [0.5, 0.1], [0.2, 0.1], [0.05, 0.05]]
-    strict = choose_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.0))
-    lenient = choose_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.34))
+    strict = shift_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.0))
+    lenient = shift_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, Goal("escapes", 0.34))
     assert mistakes(scores, DEFECTIVE, strict) == (0, 3)
     assert mistakes(scores, DEFECTIVE, lenient) == (1, 0)
 
@@ -57,7 +59,7 @@ def test_an_escape_that_is_allowed_spares_good_parts():
 def test_no_false_reject_at_the_fewest_escapes():
     scores = [[0.9, 0.1], [0.7, 0.2], [0.1, 0.3], [0.6, 0.1], [0.2, 0.1], [0.05, 0.05]]
     assert mistakes(scores, DEFECTIVE, TWO) == (1, 1)
-    chosen = choose_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, Goal("false rejects", 0.0))
+    chosen = shift_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, Goal("false rejects", 0.0))
     assert mistakes(scores, DEFECTIVE, chosen) == (1, 0)
     assert 0.6 < chosen["dent"].score < 0.7
 
@@ -68,7 +70,7 @@ def test_the_goal_is_kept_on_random_scores_and_nothing_beats_it(what, share):
     rng = np.random.default_rng(round(100 * share))
     defective = rng.random(80) < 0.4
     scores = np.clip(rng.normal(0.35 + 0.3 * defective[:, None], 0.2, (80, 2)), 0.001, 0.999).astype(np.float32)
-    chosen = choose_thresholds(outputs_of(scores), defective, TWO, SPEC, Goal(what, share))
+    chosen = shift_thresholds(outputs_of(scores), defective, TWO, SPEC, Goal(what, share))
     escapes, false_rejects = mistakes(scores, defective, chosen)
     kept, other = (escapes, false_rejects) if what == "escapes" else (false_rejects, escapes)
     allowed = share * (defective.sum() if what == "escapes" else (~defective).sum())
@@ -83,13 +85,13 @@ def test_the_goal_is_kept_on_random_scores_and_nothing_beats_it(what, share):
 
 def test_a_defect_without_a_blob_cannot_be_found_by_any_score():
     sized = {name: limit.model_copy(update={"min_area_px": 50.0}) for name, limit in TWO.items()}
-    with pytest.raises(ThresholdsError, match="3 of 3 defective images without a blob"):
-        choose_thresholds(outputs_of(SCORES, masks=0), DEFECTIVE, sized, SPEC, Goal("escapes", 0.0))
+    with pytest.raises(ThresholdError, match="3 of 3 defective images without a blob"):
+        shift_thresholds(outputs_of(SCORES, masks=0), DEFECTIVE, sized, SPEC, Goal("escapes", 0.0))
 
 
 def test_images_of_one_kind_alone_cannot_tell():
-    with pytest.raises(ThresholdsError, match="found 0 defective images"):
-        choose_thresholds(outputs_of(SCORES), np.zeros(6, bool), TWO, SPEC, Goal("escapes", 0.0))
+    with pytest.raises(ThresholdError, match="found 0 defective images"):
+        shift_thresholds(outputs_of(SCORES), np.zeros(6, bool), TWO, SPEC, Goal("escapes", 0.0))
 
 
 @pytest.mark.parametrize("shares", [(None, None), (0.1, 0.1)])

@@ -126,9 +126,9 @@ def test_with_an_area_specks_are_passed_and_spots_found() -> None:
 
 
 def test_largest_area_is_the_decisions() -> None:
-    outputs, images = specks_and_spots()
-    assert largest_areas(outputs, images, [128])[:, 0].tolist() == [32, 32, 4, 4]
-    assert largest_areas(outputs, images, [200])[:, 0].tolist() == [0, 0, 4, 4]
+    outputs, _ = specks_and_spots()
+    assert largest_areas(outputs, (8, 8), [128])[:, 0].tolist() == [32, 32, 4, 4]
+    assert largest_areas(outputs, (8, 8), [200])[:, 0].tolist() == [0, 0, 4, 4]
 
 
 def test_fixed_threshold_is_the_recipes() -> None:
