@@ -3,17 +3,21 @@
 import threading
 from functools import partial
 from typing import Literal
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from edge.address import read_options, shown
+from edge.address import credentials_of, kind_of, read_options, shown
 from edge.cameras.camera import Clock
 from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.live import CLOSE_S, LiveCamera
 from edge.cameras.registry import CameraKind
 from edge.errors import CameraError
+
+USER_INFO = ":%!$&'()*+,;=~-._"
+"""Characters of credentials that stay as they are: RFC 3986, section 3.2.1, percent-encoded ones included."""
 
 
 class RtspOptions(DeviceOptions):
@@ -78,8 +82,11 @@ class RtspDevice(Device):
 
 
 def stream_of(address: str) -> str:
-    """Return the stream's address: without the options, with `%3F` decoded to the camera's own `?`."""
-    return address.partition("?")[0].replace("%3F", "?").replace("%3f", "?")
+    """Return the stream's address: without the options, with `%3F` decoded, and credentials percent-encoded."""
+    kind, credentials = kind_of(address), credentials_of(address)
+    place = address[len(kind) + 3 + (len(credentials) + 1 if credentials else 0) :].partition("?")[0]
+    user = f"{quote(credentials, safe=USER_INFO)}@" if credentials else ""
+    return f"{kind}://{user}{place.replace('%3F', '?').replace('%3f', '?')}"
 
 
 def open_rtsp(address: str, clock: Clock) -> LiveCamera:

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
+from edge.address import shown
 from edge.cameras.registry import open_camera
 from edge.commands.doctor_checks import (
     check_clock,
@@ -160,7 +161,7 @@ def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | No
     if bundle is not None:
         bundle.prepare(frame.pixels)
     height, width = frame.pixels.shape[:2]
-    return f"{settings.address}, {width}x{height} {'grey' if frame.pixels.ndim == 2 else 'RGB'}"
+    return f"{shown(settings.address)}, {width}x{height} {'grey' if frame.pixels.ndim == 2 else 'RGB'}"
 
 
 def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callable[[], float] = time.monotonic) -> str:
