@@ -86,9 +86,9 @@ class Part:
     bundle_id: str = ""
     """Id of the bundle in use at the trigger, or of the one that inspected the part."""
     recipe: int = 0
-    """The PLC's number of that bundle, 0 where it has none."""
+    """Recipe number of that bundle; 0 if it has none."""
     wanted_recipe: int = 0
-    """Recipe by which the trigger wants the part judged, 0 for whichever is in use."""
+    """Recipe number required by the trigger; 0 accepts the one in use."""
     when_settled: Callable[["Part"], None] = field(default=lambda part: None, repr=False)
     """Called by the thread that settles the part, before waiting threads wake up."""
     _settled: OneShotEvent = field(default_factory=OneShotEvent, repr=False)

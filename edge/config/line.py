@@ -92,7 +92,7 @@ class Line(LineTable):
 
     @property
     def recipe(self) -> int:
-        """The PLC's number of the bundle in use, 0 where `recipes` has none for it."""
+        """Recipe number of `bundle`; 0 if `recipes` does not contain it."""
         return next((number for number, folder in self.recipes.items() if folder == self.bundle), 0)
 
     @property

@@ -48,12 +48,6 @@ class Ejector:
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
-    @property
-    def waiting(self) -> int:
-        """Number of parts between camera and ejector."""
-        with self._lock:
-            return self._track.waiting
-
     def expect(self, part: Part) -> None:
         """Add a triggered part."""
         with self._lock:

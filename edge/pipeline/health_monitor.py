@@ -61,19 +61,19 @@ class HealthMonitor:
             text = f"found {event.code.name} {event.text!r}; remove the cause, then restart or reset its inspection"
             self._alarms.raise_(REPORTED, text, Area[event.code.name], event.part_id)
         elif isinstance(event, ActiveAlarms):
-            self._hear_alarms(event)
+            self._handle_alarms(event)
         elif isinstance(event, Settings):
             text = f"found {event.deadline_ms} ms there and {self._deadline_s * 1e3:.0f} ms here, expected fewer here; "
             text += "set deadline_ms of line.toml below the reject controller's"
             self._set(DEADLINE, event.deadline_ms / 1e3 <= self._deadline_s, text, Area.LINK)
 
-    def _hear_alarms(self, told: ActiveAlarms) -> None:
-        """Raise the faults of the PLC of which no Fault arrived; end the alarm with the last of them."""
-        if not told.active:
+    def _handle_alarms(self, reported: ActiveAlarms) -> None:
+        """Raise the alarm for faults of the PLC whose Fault message was lost; clear it when no fault is active."""
+        if not reported.active:
             self._alarms.clear(REPORTED)
         elif all(alarm.name != REPORTED for alarm in self._alarms.active):
-            text = f"found {', '.join(told.names)}; look after it, then restart or reset the PLC's inspection"
-            self._alarms.raise_(REPORTED, text, Area[told.names[0]] if told.names else Area.OTHER)
+            text = f"found {', '.join(reported.names)}; remove the cause, then restart or reset its inspection"
+            self._alarms.raise_(REPORTED, text, Area[reported.names[0]] if reported.names else Area.OTHER)
 
     def _set(self, name: str, wrong: bool, text: str, area: Area) -> None:
         if wrong:

@@ -26,7 +26,7 @@ class InferenceLoop:
         self.inspector = inspector
         """The inspector in use."""
         self.recipe = recipe
-        """Recipe number of its bundle, 0 where it has none."""
+        """Recipe number of its bundle; 0 if it has none."""
         self.inbox: queue.SimpleQueue[Part | tuple[Inspector, int] | None] = queue.SimpleQueue()
         self._clock, self._changed = clock, changed
         self._under_way: deque[UnderWay] = deque()
@@ -57,7 +57,7 @@ class InferenceLoop:
         if part.settled:
             return
         if part.wanted_recipe not in (0, self.recipe):
-            found = f"found recipe {self.recipe} in use, expected {part.wanted_recipe} as the trigger says"
+            found = f"found recipe {self.recipe} in use, expected {part.wanted_recipe} as in the trigger"
             part.settle_as(Verdict.FAULT, found)
             return
         part.recipe = self.recipe

@@ -65,7 +65,7 @@ class PartSource:
         """Make a part of a trigger from the PLC and expose the cameras.
 
         age_s: age of the trigger; None if it is unknown.
-        recipe: by which the part is to be judged, 0 for the one in use.
+        recipe: number required by the trigger; 0 accepts the one in use.
         """
         views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
         part = self._begin(part_id, encoder, self._clock() - (age_s or 0.0), views, recipe)
