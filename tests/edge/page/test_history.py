@@ -24,6 +24,13 @@ def test_counts_begin_where_they_are_asked_to() -> None:
     assert history.since(NOON - timedelta(days=1), NOON).parts == 4
 
 
+def test_the_first_minute_of_a_shift_counts_and_the_one_before_does_not() -> None:
+    history = History()
+    history.add([part(1, ago_s=30 * 60 + 16), part(2, "NG", ago_s=30 * 60 + 15), part(3, "NG", ago_s=30 * 60 - 45)])
+
+    assert history.since(NOON.replace(minute=0, second=0), NOON).verdicts == {"NG": 2}
+
+
 def test_parts_that_a_wrong_clock_dated_later_do_not_count() -> None:
     history = History()
     history.add([part(1), part(2, "NG", ago_s=-400 * 86_400), part(3)])
