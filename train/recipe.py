@@ -1,4 +1,4 @@
-"""A training recipe: one frozen, validated model, TOML on disk, overridden from the command line."""
+"""Training recipe: a frozen, validated model, read from TOML with overrides from the command line."""
 
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -23,23 +23,23 @@ FINE_MASK_PX = 2
 
 
 class NetworkRecipe(FrozenModel):
-    """Which network, and the normalisation in front of it."""
+    """Network and input normalisation."""
 
     model: Model = "can"
     """The paper's CAN, a CAN with a strided stem and a finer head, or a peer network."""
     width: int = Field(default=64, ge=1)
     pooling: int = Field(default=2, ge=1)
-    """Of "can" alone: pixels per side that are averaged before the first layer."""
+    """Average pooling in front of "can": pixels per side."""
     skip: Literal["concat", "add"] = "concat"
     normalise: Literal["fixed", "image"] = "fixed"
-    """By the numbers below, or each image by its own mean and deviation."""
+    """By `mean` and `deviation`, or by the mean and deviation of each image."""
     mean: tuple[float, ...] = (0.5,)
     """For values 0 to 1, one number per input channel."""
     deviation: tuple[float, ...] = (0.25,)
     prior: float = Field(default=0.5, gt=0, lt=1)
-    """Probability of a defect that a fresh CAN gives each pixel."""
+    """Defect probability of each pixel of an untrained CAN."""
     pretrained: bool = True
-    """Start a peer's encoder from ImageNet weights; the CAN has none."""
+    """Initialise a peer's encoder with ImageNet weights; no effect on the CAN."""
 
     @property
     def cell_px(self) -> int:
@@ -57,17 +57,17 @@ class LossRecipe(FrozenModel):
 
     schedule: Schedule = "classification-first"
     share: float = Field(default=0.5, ge=0, le=1)
-    """Of classification in the whole, where the schedule is constant."""
+    """Weight of the classification term in a constant schedule."""
     class_weights: tuple[float, ...] = ()
     mask_weights: tuple[float, ...] = ()
     area_weights: bool = False
-    """Weigh the pixels of each defect by its own size in the place of `mask_weights`; see train/losses.py."""
+    """Weight the pixels of each defect by its size instead of `mask_weights`; see train/losses.py."""
     dice: float = Field(default=0.0, ge=0)
     union: float = Field(default=0.0, ge=0)
 
 
 class OptimiserRecipe(FrozenModel):
-    """Adam and its learning-rate curve; with weight decay it is AdamW."""
+    """AdamW optimiser and learning-rate schedule."""
 
     learning_rate: float = Field(default=5e-4, gt=0)
     beta1: float = Field(default=0.99, ge=0, lt=1)
@@ -76,13 +76,13 @@ class OptimiserRecipe(FrozenModel):
     curve: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=0.0, ge=0)
-    """Largest norm of the gradient; 0 does not clip."""
+    """Gradient clipping: largest norm; 0 is off."""
     freeze_batchnorm: bool = False
-    """Keep the running means and deviations as they are, for fine-tuning on few images."""
+    """Freeze the running statistics of batch normalisation, for fine-tuning on few images."""
 
 
 class AugmentRecipe(FrozenModel):
-    """What is drawn anew for each image of each batch."""
+    """Random augmentation of each image of each batch."""
 
     flip_horizontal: bool = False
     flip_vertical: bool = False
@@ -90,9 +90,9 @@ class AugmentRecipe(FrozenModel):
     scale: float = Field(default=0.0, ge=0, lt=1)
     """Largest relative change of size."""
     shift: float = Field(default=0.0, ge=0, lt=1)
-    """Largest shift along each axis, as a share of the side; what comes in repeats the edge."""
+    """Largest shift along each axis, as a share of the side; edge pixels are repeated."""
     elastic: float = Field(default=0.0, ge=0, le=0.1)
-    """Largest bend, as a share of each side; smooth over a fifth of it."""
+    """Elastic deformation: largest displacement as a share of each side."""
     brightness: float = Field(default=0.0, ge=0, le=1)
     """Largest change of the mean, as a share of full scale."""
     contrast: float = Field(default=0.0, ge=0, lt=1)
@@ -100,81 +100,81 @@ class AugmentRecipe(FrozenModel):
 
 
 class CropsRecipe(FrozenModel):
-    """Guided crops: artificial training images, made anew every few epochs. All of them lie in the training part."""
+    """Guided crops: artificial training images, renewed every few epochs; sources are of the training part only."""
 
     images: int = Field(default=0, ge=0)
-    """Images of a set; 0 makes none."""
+    """Number of artificial images; 0 is off."""
     every: int = Field(default=15, ge=1)
-    """Epochs between sets; the first set comes after as many."""
+    """Epochs between two sets, and before the first one."""
     at_once: bool = False
-    """Make a set before the first epoch as well, of all classes alike, as no loss is known yet."""
+    """Also generate a set before the first epoch, with uniform class probabilities."""
     guide: Literal["loss", "uniform"] = "loss"
-    """Draw classes in proportion to their validation loss, or all alike."""
+    """Class probabilities proportional to the validation loss, or uniform."""
     drawn: float = Field(default=0.0, ge=0, le=1)
-    """Share of the images whose defects are drawn instead of cut out; see synthetic/artists.py for which classes."""
+    """Share of the images with synthetic defects instead of pasted ones; classes: synthetic/artists.py."""
     blob_brightness: float = Field(default=0.1, ge=0, le=1)
     blob_contrast: float = Field(default=0.2, ge=0, lt=1)
     brightness: float = Field(default=0.1, ge=0, le=1)
     contrast: float = Field(default=0.2, ge=0, lt=1)
     shift: bool = True
     rotate_degrees: float = Field(default=0.0, ge=0, le=180)
-    """Largest turn of a blob that touches no edge."""
+    """Largest rotation of a blob that touches no edge."""
     blob_scale: float = Field(default=0.0, ge=0, lt=1)
-    """Largest relative change of a blob's size."""
+    """Largest relative change of a blob's scale."""
     elastic: float = Field(default=0.0, ge=0, le=0.5)
-    """Largest bend of a blob, as a share of the distance over which it is smooth."""
+    """Elastic deformation of a blob: largest displacement as a share of the control points' spacing."""
     blend: Literal["none", "feather", "poisson"] = "none"
     keep_edges: bool = False
-    """A defect that touches an edge of its image is pasted at that edge."""
+    """Paste a defect that touches an edge of its image at the same edge."""
     match_brightness: bool = False
     """Scale a blob's brightness by that of the base around it."""
     match_texture: bool = False
-    """Of several places, take the one whose brightness is most like the blob's own surroundings."""
+    """Of several positions, take the one with the brightness most similar to the blob's surroundings."""
 
 
 class RunRecipe(FrozenModel):
-    """Length, batches, precision, and what counts as best."""
+    """Length of a run, batches, precision, selection of the best epoch."""
 
     epochs: int = Field(default=100, ge=1)
     batch: int = Field(default=16, ge=1)
-    """Images per step of the optimiser, over all devices."""
+    """Batch size of an optimiser step, over all devices."""
     epoch_images: int | None = Field(default=None, ge=1)
-    """Images of an epoch, drawn anew for each; all of them where it is not set. For large sets, and slow networks."""
+    """Images per epoch, a random subset for large data sets; None takes all."""
     accumulate: int = Field(default=1, ge=1)
-    """Parts in which a device computes its share of a batch, one after another."""
+    """Gradient accumulation: micro-batches per optimiser step on each device."""
     draw: Literal["each", "balanced"] = "each"
-    """Every image once an epoch, or as many with the rare classes more often."""
+    """Every image once per epoch, or oversampling of rare classes."""
     precision: Precision = "auto"
     average: float = Field(default=0.0, ge=0, lt=1)
-    """Decay per step of the exponential moving average of the weights, which is then what is kept; 0 is off."""
+    """Decay per step of the exponential moving average of the weights; the average is stored. 0 is off."""
     best: str = "mean_iou_positives"
-    """The measure on the validation part whose best epoch is kept."""
+    """Validation metric that selects the best epoch."""
     patience: int = Field(default=0, ge=0)
-    """Stop after so many epochs without a better one; 0 never stops early."""
+    """Early stopping: epochs without improvement; 0 is off."""
     compile: bool = False
-    """Run the network through torch.compile."""
+    """Compile the network with torch.compile."""
 
 
 class ThresholdRecipe(FrozenModel):
-    """How the thresholds are chosen on the validation part."""
+    """Choice of the thresholds on the validation part."""
 
     choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
     limit: float = Field(default=0.0, ge=0, le=1)
-    """The largest share of escapes, or of false rejects, where that is the choice."""
+    """Largest share of escapes or false rejects, for "max-escapes" and "max-false-rejects"."""
     score: float = Field(default=0.5, ge=0, le=1)
-    """The score threshold where it is fixed, or where a class is not told apart."""
+    """Score threshold for "fixed", and for classes below `least_f1`."""
     least_f1: float = Field(default=0.0, ge=0, le=1)
-    """A class whose best F1 is below this is not told apart on the validation part: its best threshold would reject
-    nearly everything, so it gets `score` instead."""
+    """A class whose best F1 is below this gets the threshold `score`, since its best threshold would reject nearly all
+    image."""
     levels: tuple[int, ...] = (128,)
-    """Mask levels to choose from, by the IoU pooled over the class's validation images."""
+    """Candidate mask levels; chosen by the pooled IoU of the class's validation images."""
     min_area_px: float = Field(default=0.0, ge=0)
     areas_px: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    """Smallest areas to choose from in the place of `min_area_px`, where F1 chooses."""
+    """Candidate smallest areas instead of `min_area_px`, for "f1" and "against-good"."""
 
 
 class Recipe(FrozenModel):
-    """Everything that decides what is trained, but for the data."""
+    """All settings of a training run except the data."""
 
     name: str
     seed: int = 0
@@ -215,7 +215,7 @@ class Recipe(FrozenModel):
 
 
 def first_difference(there: Recipe, here: Recipe) -> str:
-    """The first value in which two recipes differ, in brackets; nothing if they are the same."""
+    """First difference of two recipes, in brackets; empty if they are equal."""
     found, expected = _flat(there.model_dump()), _flat(here.model_dump())
     differing = [key for key in expected if found[key] != expected[key]]
     return f" ({differing[0]}: {found[differing[0]]!r} there, {expected[differing[0]]!r} here)" if differing else ""
@@ -237,7 +237,7 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
-    """Another recipe of one, as `load_recipe` takes overrides. Raises RecipeError for an unknown key or value."""
+    """A recipe with overrides as in `load_recipe`. Raises RecipeError for an unknown key or value."""
     return _overridden(recipe.model_dump(), recipe.name, overrides)
 
 

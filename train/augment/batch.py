@@ -1,4 +1,4 @@
-"""What is drawn anew for each image of each batch: flips, moves, bends, light. The masks follow."""
+"""Random augmentation of a batch (flip, affine, elastic, photometric); masks share the geometry."""
 
 import math
 
@@ -10,23 +10,23 @@ from train.data.device_set import Batch
 from train.recipe import AugmentRecipe
 
 BENDS = (7, 5)
-"""Points down and across at which a bend is drawn; between them it is smooth."""
+"""Grid of control points of the elastic deformation, down and across."""
 
 _NUMBERS = 8
-"""Drawn for each image, besides its bend."""
+"""Random numbers per image, besides those of the elastic deformation."""
 
 
 def draw(count: int, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
-    """The random numbers that `augment` needs, [count, numbers] from 0 to 1.
+    """Random numbers for `augment`, [count, numbers] from 0 to 1.
 
-    They are drawn on the host for the whole batch, so that the same come out on every device and however it is shared.
+    Drawn on the host for the whole batch, so they do not depend on the device or the number of processes.
     """
     bends = 2 * BENDS[0] * BENDS[1] if recipe.elastic else 0
     return torch.rand((count, _NUMBERS + bends), generator=generator)
 
 
 def augment(batch: Batch, recipe: AugmentRecipe, drawn: Tensor) -> Batch:
-    """Flip, move and jitter each image by its row of `drawn`; the masks follow. Frames come back as float."""
+    """Augment each image by its row of `drawn`; masks share the geometry. Returns float frames, 0 to 255."""
     frames, bits = batch.frames, batch.bits
     numbers = drawn.to(frames.device, non_blocking=True)  # [B, numbers]
     flips = numbers[:, :2, None, None, None] < 0.5
@@ -41,7 +41,7 @@ def augment(batch: Batch, recipe: AugmentRecipe, drawn: Tensor) -> Batch:
 
 
 def _moved(frames: Tensor, bits: Tensor, recipe: AugmentRecipe, signed: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn, scale, shift and bend: images linearly, masks to the nearest, both with their edges repeated."""
+    """Affine and elastic transform: bilinear for images, nearest for masks, edges repeated."""
     if not (recipe.rotate_degrees or recipe.scale or recipe.shift or recipe.elastic):
         return frames, bits
     height, width = frames.shape[2:]
@@ -63,13 +63,13 @@ def _moved(frames: Tensor, bits: Tensor, recipe: AugmentRecipe, signed: Tensor) 
 
 
 def _bend(signed: Tensor, most: float, size: tuple[int, int]) -> Tensor:
-    """Smooth displacements [B, H, W, 2] through random ones of up to `most` at the points of `BENDS`."""
+    """Displacement field [B, H, W, 2], bicubic between random control points of up to `most`."""
     field = functional.interpolate(most * signed.view(-1, 2, *BENDS), size, mode="bicubic", align_corners=True)
     return field.permute(0, 2, 3, 1)
 
 
 def _centres(length: int, device: torch.device) -> Tensor:
-    """The centres of `length` pixels on an axis that runs from -1 to 1."""
+    """Centres of `length` pixels on an axis from -1 to 1."""
     return (2 * torch.arange(length, device=device) + 1) / length - 1
 
 

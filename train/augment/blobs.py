@@ -1,4 +1,4 @@
-"""One defect cut out of its image: a connected piece of the mask with the pixels under it."""
+"""Defect blobs: connected components of a mask, cut out with their pixels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from train.data.dataset import Image, Masks
 
 RING_PX = 5
-"""Width of the ring that counts as a blob's surroundings."""
+"""Width of the ring around a blob in which its surroundings are measured."""
 
 
 Numbers = NDArray[np.int32]
@@ -18,7 +18,7 @@ Numbers = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Blob:
-    """A defect in its bounding box, with what is needed to fit it into another image."""
+    """A defect in its bounding box, with its surroundings for blending into another image."""
 
     context: Image
     """[channels, h + 2 RING_PX, w + 2 RING_PX]: its pixels with their surroundings, edge pixels repeated outside."""
@@ -36,7 +36,7 @@ class Blob:
 
 
 def find_blobs(image: Image, mask: Masks) -> list[Blob]:
-    """The 8-connected pieces of `mask`, bool [H, W], in `image`, uint8 [channels, H, W]; they hold no view of it."""
+    """Cut out the 8-connected components of `mask`, bool [H, W], from `image`, uint8 [channels, H, W]; copies."""
     count, numbered, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     pieces, wide = np.asarray(numbered, dtype=np.int32), with_margin(image)
     return [_cut(image, wide, pieces, number, np.asarray(stats[number])) for number in range(1, count)]

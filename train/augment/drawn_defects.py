@@ -1,7 +1,7 @@
-"""Defects drawn onto a good image, where too few real ones can be cut out.
+"""Synthetic defects drawn onto images of good parts, for classes with few real ones.
 
-An artist's defect is a reflectance relative to a surface, so a photograph of a good part will do as that surface.
-Sizes are those of Magnetic Tile, whose parts are about 400 pixels high, and shrink or grow with the image.
+An artist draws a reflectance relative to a surface; here the surface is the photograph of a good part. Sizes are
+those of Magnetic Tile, whose parts are about 400 pixels high, scaled with the image.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from train.errors import RecipeError
 from train.recipe import Recipe
 
 _HEIGHT_PX = 400
-"""At which height the artist draws."""
+"""Image height at which the artist draws."""
 _OPACITY = (0.4, 1.0)
 _SHADE_PX = (4, 20)
-"""Across and along the marks of grinding: what is finer counts as grain."""
+"""Blur across and along the grinding marks; finer structure is grain."""
 _DARK = 0.45
-"""Of the median brightness; what is darker is not the part, but what lies beside it."""
+"""Share of the median brightness below which a pixel is background."""
 _GRAIN = 0.6
-"""Largest relative brightness of a mark that a defect's own texture repeats."""
+"""Largest relative brightness of the grain under a defect."""
 
 
 def check_drawable(recipe: Recipe, classes: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def check_drawable(recipe: Recipe, classes: Sequence[str]) -> None:
 
 
 def draw_defect(image: Image, artists: Sequence[Artist], generator: Generator) -> Masks:
-    """Let one artist draw a defect into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
+    """Draw a random artist's defect into `image`, uint8 [channels, H, W], in place; returns the mask, bool [H, W]."""
     grey: Plane = image.mean(axis=0, dtype=np.float32) + 1  # never 0
     height, width = grey.shape
     large = _resized(grey, (_HEIGHT_PX, round(width * _HEIGHT_PX / height)))
@@ -59,7 +59,7 @@ def _resized(plane: Plane, shape: tuple[int, ...]) -> Plane:
 
 
 def _surface(grey: Plane) -> Surface:
-    """What a photograph of a good part shows of its surface, in grey levels."""
+    """Estimate shade, grain and part mask from a photograph of a good part, in grey levels."""
     shade = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigmaX=_SHADE_PX[0], sigmaY=_SHADE_PX[1]), dtype=np.float32)
     lit = (shade > _DARK * np.median(shade)).astype(np.float32)
     part = np.asarray(cv2.GaussianBlur(lit, (0, 0), 1), dtype=np.float32)

@@ -27,30 +27,30 @@ MOST_DEFECTS = 3
 
 @dataclass(frozen=True)
 class DefectLibrary:
-    """What crops are cut from: the training part, searched once."""
+    """Index of the training part: good images, and images with outlined defects by class."""
 
     images: ImageSet
     bases: NDArray[np.int64]
     """Indices of the good images."""
     sources: tuple[tuple[int, ...], ...]
-    """Per class, the indices of the images that have an outlined defect of it."""
+    """Per class, indices of the images with an outlined defect of it."""
     cooccurrence: NDArray[np.float64]
     """[C, C]: of the images that have class c, how many have class d; the diagonal counts them all."""
     artists: tuple[tuple[Artist, ...], ...]
-    """Per class, who can draw its defects; nobody where it is empty."""
+    """Per class, the artists that can draw its defects."""
     _blobs: dict[tuple[int, int], list[Blob]] = field(default_factory=dict)
 
     def blobs(self, index: int, kind: int) -> list[Blob]:
-        """The blobs of a class in an image, cut out when they are first asked for."""
+        """Blobs of a class in an image; cut out at the first call, then cached."""
         if (index, kind) not in self._blobs:
             self._blobs[index, kind] = find_blobs(self.images.images[index], self.images.masks(index)[kind])
         return self._blobs[index, kind]
 
 
 def index_defects(training: ImageSet, classes: Sequence[str] = ()) -> DefectLibrary:
-    """Search the training part. Raises DataError if it has no good image or no outlined defect.
+    """Index the training part. Raises DataError if it has no good image or no outlined defect.
 
-    classes: the classes' names, by which artists are found for those of Magnetic Tile.
+    classes: class names, by which artists are found.
     """
     drawn = training.labels & training.outlined
     bases = np.flatnonzero(~training.labels.any(axis=1))
@@ -66,9 +66,9 @@ def index_defects(training: ImageSet, classes: Sequence[str] = ()) -> DefectLibr
 
 
 def class_probabilities(losses: Sequence[float], stock: DefectLibrary) -> NDArray[np.float64]:
-    """How likely each class is to lead an artificial image: proportional to its loss on the validation part.
+    """Probability of each class as the first defect of an image, proportional to its validation loss.
 
-    Our reading of "the higher the loss, the higher the probability". A class without a source cannot be drawn.
+    Interpretation of the paper's "the higher the loss, the higher the probability". Classes without a source get 0.
     """
     there = np.array([bool(indices) for indices in stock.sources])
     weights = np.where(there, np.maximum(np.asarray(losses, dtype=np.float64), 0), 0.0)
@@ -79,9 +79,9 @@ def class_probabilities(losses: Sequence[float], stock: DefectLibrary) -> NDArra
 
 @dataclass(frozen=True)
 class Crops:
-    """A set of artificial images, each made when it is asked for.
+    """A set of artificial images, generated on demand.
 
-    Each has its own random stream, so it depends on `seed` and its number alone, whichever others are made.
+    Each image has its own random stream and depends only on `seed` and its number.
     """
 
     stock: DefectLibrary
@@ -93,7 +93,7 @@ class Crops:
         return self.recipe.images
 
     def make(self, numbers: Iterable[int]) -> ImageSet:
-        """The images of these numbers, at least one."""
+        """Generate the images of these numbers, at least one."""
         made = [self._one(number) for number in numbers]
         images, bits = np.stack([image for image, _ in made]), np.stack([bits for _, bits in made])
         labels = np.stack([present(one, len(self.probabilities)) for one in bits])
@@ -105,7 +105,7 @@ class Crops:
 
 
 def choose_classes(stock: DefectLibrary, probabilities: NDArray[np.float64], generator: Generator) -> list[int]:
-    """Step 1: the class drawn, then up to two more that occur with it in training images (its own included)."""
+    """Step 1: a class by its probability, then up to two that co-occur with it (possibly the same class)."""
     first = int(generator.choice(len(probabilities), p=probabilities))
     partners = stock.cooccurrence[first] / stock.cooccurrence[first].sum()
     more = generator.choice(len(partners), size=int(generator.integers(MOST_DEFECTS)), p=partners)
@@ -121,7 +121,7 @@ def _make_one(
     wraps = _may_wrap(image, axis=1), _may_wrap(image, axis=2)
     priority = {kind: generator.random() for kind in classes}
     drawn = recipe.drawn > 0 and generator.random() < recipe.drawn
-    for kind in sorted(classes, key=lambda kind: priority[kind]):  # the last one lies in front
+    for kind in sorted(classes, key=lambda kind: priority[kind]):  # later ones cover earlier ones
         for where in _defects(image, stock, kind, recipe, generator, drawn):
             bits *= ~where
             bits[kind // 8] |= where * np.uint8(1 << kind % 8)
@@ -131,7 +131,7 @@ def _make_one(
 def _defects(
     image: Image, stock: DefectLibrary, kind: int, recipe: CropsRecipe, generator: Generator, drawn: bool
 ) -> Iterator[Masks]:
-    """Put defects of a class into `image`, in place: one that is drawn, or some that are cut out; yields where."""
+    """Put defects of a class into `image`, in place: a drawn one or pasted blobs; yields their masks."""
     if drawn and stock.artists[kind]:
         yield draw_defect(image, stock.artists[kind], generator)
         return
@@ -140,7 +140,7 @@ def _defects(
 
 
 def _take_blobs(stock: DefectLibrary, kind: int, generator: Generator) -> list[Blob]:
-    """Steps 2 and 3: some of the blobs of one training image that has the class; at least one."""
+    """Steps 2 and 3: at least one of the blobs of a random training image with the class."""
     blobs = stock.blobs(int(generator.choice(stock.sources[kind])), kind)
     count = int(generator.integers(1, len(blobs) + 1))
     return [blobs[number] for number in generator.permutation(len(blobs))[:count]]
@@ -149,7 +149,7 @@ def _take_blobs(stock: DefectLibrary, kind: int, generator: Generator) -> list[B
 def _change_whole(
     image: Image, bits: Bits, wraps: tuple[bool, bool], recipe: CropsRecipe, generator: Generator
 ) -> tuple[Image, Bits]:
-    """Step 5: flips, shifts where the base shows no border, colour jitter."""
+    """Step 5: flips, cyclic shifts if the base shows no border, colour jitter."""
     for axis in (1, 2):
         if generator.random() < 0.5:
             image, bits = np.flip(image, axis), np.flip(bits, axis)
@@ -160,10 +160,10 @@ def _change_whole(
 
 
 def _may_wrap(image: Image, axis: int) -> bool:
-    """Whether neither side along `axis` shows a border, so that a shift brings no border into the middle.
+    """Whether a cyclic shift along `axis` is safe, because neither side shows a border.
 
-    A side shows one if its outermost hundredth differs in brightness from the band inside it by more than the factor
-    1/0.6: read off Magnetic Tile, whose background strips are near black.
+    A side shows a border if the brightness of its outermost hundredth differs from the band inside by more than the
+    factor 1/0.6; measured on Magnetic Tile, whose background strips are nearly black.
     """
     rows = np.moveaxis(image, axis, 0)
     return not (_border(rows) or _border(rows[::-1]))

@@ -1,4 +1,4 @@
-"""Step 4 of the guided crops: change a blob, find it a place, put it into the base."""
+"""Step 4 of the guided crops: warp a blob, choose its position, blend it into the base image."""
 
 from dataclasses import replace
 
@@ -13,18 +13,18 @@ from train.data.dataset import Image, Masks
 from train.recipe import CropsRecipe
 
 TRIES = 8
-"""Places compared where the base's texture decides."""
+"""Candidate positions compared with `match_texture`."""
 
 FEATHER_PX = 2
-"""Width of a feathered seam. It lies around the blob: inside, it would wash out a crack two pixels wide."""
+"""Width of the feathered seam. It lies outside the blob, since inside it would blur a crack two pixels wide."""
 
 _RIM_PX = 4
-"""Width of the rim that is cloned with a blob. seamlessClone takes off three pixels of it (its source erodes the mask
-so); with none left, it loses the step on one side of the defect, and half the defect's contrast with it."""
+"""Width of the rim that is cloned with a blob. seamlessClone erodes its mask by three pixels; without a remaining rim,
+the edge on one side of the defect and half of its contrast are lost."""
 
 
 def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -> Masks:
-    """Paste a blob into `image`, uint8 [channels, H, W], in place; returns where, bool [H, W]."""
+    """Paste a blob into `image`, uint8 [channels, H, W], in place; returns its mask, bool [H, W]."""
     blob = warped(blob, recipe, (image.shape[1], image.shape[2]), generator)
     top, left = _place(image, blob, recipe, generator)
     blob = _matched(image, blob, top, left, recipe, generator)
@@ -42,7 +42,7 @@ def paste(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -
 
 
 def _place(image: Image, blob: Blob, recipe: CropsRecipe, generator: Generator) -> tuple[int, int]:
-    """A random place; of several, the one whose surroundings are most like the blob's own, if texture decides."""
+    """A random position; with `match_texture` the best of several by the brightness of the surroundings."""
     tries = TRIES if recipe.match_texture else 1
     places = [_random_place(image, blob, recipe, generator) for _ in range(tries)]
     if tries == 1:
@@ -61,7 +61,7 @@ def _random_place(image: Image, blob: Blob, recipe: CropsRecipe, generator: Gene
 
 
 def _matched(image: Image, blob: Blob, top: int, left: int, recipe: CropsRecipe, generator: Generator) -> Blob:
-    """The blob jittered, and brightened or darkened as the base is around its place."""
+    """The blob with jitter; with `match_brightness` scaled to the brightness around its position."""
     context = jittered(blob.context, recipe.blob_brightness, recipe.blob_contrast, generator)
     if recipe.match_brightness:
         context = as_bytes(context * ((ring_mean(image, blob.mask, top, left) + 1) / (blob.surroundings + 1)))
@@ -69,7 +69,7 @@ def _matched(image: Image, blob: Blob, top: int, left: int, recipe: CropsRecipe,
 
 
 def _feather(image: Image, blob: Blob, top: int, left: int) -> None:
-    """Put the blob over the base, with a rim of its surroundings that fades into it."""
+    """Alpha-blend the blob into the base, with a rim of its surroundings."""
     away = cv2.distanceTransform(1 - padded_mask(blob.mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     opacity = np.clip(1 - away / (FEATHER_PX + 1), 0, 1)
     rows, columns = blob.context.shape[1:]
@@ -82,9 +82,9 @@ def _feather(image: Image, blob: Blob, top: int, left: int) -> None:
 
 
 def _clone(image: Image, blob: Blob, top: int, left: int) -> None:
-    """Put the blob's gradients into the base's light (Perez, Gangnet, Blake: Poisson image editing, 2003).
+    """Blend the blob by Poisson image editing (Perez, Gangnet, Blake, 2003).
 
-    A rim of the blob's surroundings goes along, for the step from them to the defect is the defect.
+    A rim of the surroundings is cloned as well, since the edge between them and the defect carries its contrast.
     """
     wide = with_margin(image)
     rows, columns = blob.context.shape[1:]
@@ -98,5 +98,5 @@ def _clone(image: Image, blob: Blob, top: int, left: int) -> None:
 
 
 def _in_colour(image: Image) -> Image:
-    """[channels, h, w] as [h, w, 3], as seamlessClone wants it."""
+    """[channels, h, w] as [h, w, 3], as seamlessClone expects."""
     return np.ascontiguousarray(np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0))

@@ -1,4 +1,4 @@
-"""Brightness and contrast of some pixels, changed at random."""
+"""Random brightness and contrast of uint8 pixels."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from train.data.dataset import Image
 
 
 def jittered(pixels: Image, brightness: float, contrast: float, generator: Generator) -> Image:
-    """Change the spread around the mean by up to `contrast`, and the mean by up to `brightness` of full scale.
+    """Jitter the contrast by up to the factor 1 +- `contrast`, the mean by up to `brightness` of full scale.
 
-    Each of the 256 levels is changed once, then looked up.
+    Applied as a lookup table of 256 levels.
     """
     spread, moved = 1 + contrast * generator.uniform(-1, 1), 255 * brightness * generator.uniform(-1, 1)
     if spread == 1 and moved == 0:

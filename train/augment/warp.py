@@ -1,4 +1,4 @@
-"""Change a blob's shape before it is pasted: turn, size and a smooth bend, in one resampling."""
+"""Geometric augmentation of a blob before pasting: rotation, scale, elastic deformation in one resampling."""
 
 from dataclasses import replace
 
@@ -12,16 +12,17 @@ from train.data.dataset import Image
 from train.recipe import CropsRecipe
 
 _SMOOTH_PX = (10, 40)
-"""A bend is smooth over a distance drawn from this range."""
+"""Range of the spacing of the elastic deformation's control points."""
 
 Map = NDArray[np.float32]
 """[2, h, w]: the column and the row of the blob's context that each pixel of the new one is read from."""
 
 
 def warped(blob: Blob, recipe: CropsRecipe, room: tuple[int, int], generator: Generator) -> Blob:
-    """A blob of another shape, for an image of `room` rows and columns.
+    """The blob warped, for an image of `room` rows and columns.
 
-    One that touches an edge of its image is not turned. One that would not fit, or of which nothing is left, stays.
+    Blobs that touch an edge of their image are not rotated. Returns the blob unchanged if the result would not fit or
+    would be empty.
     """
     most = 0.0 if any(blob.edges) else recipe.rotate_degrees
     if not (most or recipe.blob_scale or recipe.elastic):
@@ -49,7 +50,7 @@ def _resampled(plane: Image, read: Map, interpolation: int) -> Image:
 
 
 def _turned(blob: Blob, angle: float, size: float, spare_px: int) -> Map:
-    """The map of a blob's box, turned about its centre and sized, with spare pixels where it touches no edge."""
+    """Sampling map of a blob's box, rotated about its centre and scaled, padded on sides that touch no edge."""
     cosine, sine = np.cos(angle), np.sin(angle)
     height, width = blob.mask.shape
     across, down = (size * length for length in (
@@ -64,7 +65,7 @@ def _turned(blob: Blob, angle: float, size: float, spare_px: int) -> Map:
 
 
 def _keep_inside(read: Map, blob: Blob) -> None:
-    """Read nothing from beyond an edge of the blob's image that it touches, so that it still touches it."""
+    """Clamp the map at image edges that the blob touches, so that it still touches them."""
     height, width = blob.mask.shape
     at_top, at_bottom, at_left, at_right = blob.edges
     for axis, length, first, last in ((0, width, at_left, at_right), (1, height, at_top, at_bottom)):
@@ -73,7 +74,7 @@ def _keep_inside(read: Map, blob: Blob) -> None:
 
 
 def _bend(shape: tuple[int, ...], smooth_px: float, most_px: float, generator: Generator) -> Map:
-    """Smooth displacements through random ones of up to `most_px`, one every `smooth_px` pixels."""
+    """Displacement field, bicubic between random control points of up to `most_px`, every `smooth_px` pixels."""
     height, width = shape
     points = [int(length / smooth_px) + 2 for length in shape]
     drawn = generator.uniform(-most_px, most_px, (*points, 2)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How fast training is on this machine: one step, one set of guided crops, the share of a run that is spent waiting."""
+"""Benchmark of training on this machine: step, guided crops, waiting for batches."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from train.recipe import Recipe
 
 CLASSES = 5
 STEPS = 4
-"""Steps that are timed, after one that sets up memory and kernels."""
+"""Timed steps, after one warm-up step."""
 PAPER_IMAGES = 1008
 """Training images of the full Magnetic Tile data set, 75 % of 1,344."""
 
 
 def drawn_images(recipe: Recipe, count: int, seed: int = 0) -> ImageSet:
-    """Noise with a bright block in two of three images; only size and number matter for the time."""
+    """Noise images, two of three with a bright block as defect."""
     generator = np.random.default_rng(seed)
     spec = recipe.input
     images = generator.integers(90, 160, (count, spec.channels, spec.height, spec.width), dtype=np.uint8)
@@ -63,7 +63,7 @@ def bench(recipe: Recipe, compute: Compute) -> dict[str, float]:
 def _bench_crops(
     trainer: Trainer, images: ImageSet, one_batch: DeviceSet, step_s: float, epochs_s: float
 ) -> dict[str, float]:
-    """A new set of crops: alone in one thread, and made while the network computes on it."""
+    """Time a new set of crops: alone in one thread, and overlapped with training."""
     stock = index_defects(images)
     crops = Crops(stock, trainer.recipe.crops, class_probabilities([1.0] * CLASSES, stock), seed=(0,))
     alone_s = _timed(lambda: crops.make(range(len(crops))), trainer.compute)
@@ -77,7 +77,7 @@ def _bench_crops(
 
 
 def _waits_s(trainer: Trainer, one_batch: DeviceSet, data: DeviceSet) -> float:
-    """How long a step waits for its batch; the first of an epoch, which has nothing to wait behind, is left out."""
+    """Waiting time per step, without the first step of the epoch."""
     trainer.train_epoch(one_batch, 0, _unheard)
     first = trainer.waited_s
     trainer.train_epoch(data, 0, _unheard)
@@ -85,7 +85,7 @@ def _waits_s(trainer: Trainer, one_batch: DeviceSet, data: DeviceSet) -> float:
 
 
 def _touch_batches(trainer: Trainer, data: DeviceSet) -> None:
-    """All that a step does before the network: pick, augment, bring the truth to the pooled size."""
+    """Data preparation of a step: selection, augmentation, targets."""
     generator = torch.Generator().manual_seed(0)
     recipe = trainer.recipe
     size = recipe.input.height // recipe.network.mask_px, recipe.input.width // recipe.network.mask_px
@@ -107,4 +107,4 @@ def _wait(compute: Compute) -> None:
 
 
 def _unheard(images: int, loss: float) -> None:
-    """Progress that nobody looks at."""
+    """Progress callback that does nothing."""

@@ -1,4 +1,4 @@
-"""One batch through everything, to know before a long run that it works, what it needs and how long it takes."""
+"""Dry run: one batch through every stage, with memory and estimated time."""
 
 import resource
 import sys
@@ -17,19 +17,19 @@ from train.loop.run import Run
 from train.models.network import weight_count
 
 _VALIDATED = 16
-"""Validation images that are timed."""
+"""Timed validation images."""
 _CROPS = 8
-"""Artificial images that are timed."""
+"""Timed guided crops."""
 
 
 def dry_run(run: Run) -> list[str]:
-    """Train two batches, validate some images, make some crops; returns what was found, in lines."""
+    """Train two batches, validate some images, generate some crops; returns lines of text."""
     recipe, classes = run.recipe, len(run.dataset.classes)
     batch = recipe.run.batch
     train = load_images(run.samples["train"][:batch], recipe.input, classes)
     val = load_images(run.samples["val"][:_VALIDATED], recipe.input, classes)
     on_device = DeviceSet(train, run.compute.device)
-    run.trainer.train_epoch(on_device, 0, lambda images, loss: None)  # the first step sets up memory and kernels
+    run.trainer.train_epoch(on_device, 0, lambda images, loss: None)  # warm-up
     step_s = _timed(lambda: run.trainer.train_epoch(on_device, 0, lambda images, loss: None))
     validation_s = _timed(lambda: run.trainer.validate(DeviceSet(val, run.compute.device), 0)) / max(len(val), 1)
     images = len(run.samples["train"]) + recipe.crops.images
@@ -63,7 +63,7 @@ def _crops_s(run: Run) -> float:
     images = load_images([*defective, *good], run.recipe.input, classes)
     stock = index_defects(images, run.dataset.classes)
     crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
-    crops.make(range(_CROPS))  # finds the blobs
+    crops.make(range(_CROPS))  # fills the cache of blobs
     return _timed(lambda: crops.make(range(_CROPS))) / _CROPS
 
 

@@ -1,7 +1,7 @@
-"""Thresholds chosen on what several runs said of images that none of them was trained on.
+"""Thresholds from held-out predictions of several runs, such as cross-validation folds.
 
-One run's validation part holds few parts of a rare class, so its thresholds rest on chance. The test parts of k folds
-hold them all, each image judged by a network that never saw its part.
+The validation part of one run has few parts of a rare class, so its thresholds are uncertain. The test parts of k folds
+cover all parts, each predicted by a network that was not trained on it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,18 +20,18 @@ from train.models.checkpoint import Checkpoint, Meta
 from train.recipe import Recipe
 
 HELD_OUT = "held_out"
-"""Under which a checkpoint keeps the measures of the images that its thresholds were chosen on."""
+"""Key of a checkpoint's metrics on the images that its thresholds were chosen on."""
 
 
 def with_held_out_thresholds(
     checkpoint: Checkpoint, runs: Mapping[str, Checkpoint], dataset: Dataset, recipe: Recipe, compute: Compute
 ) -> Checkpoint:
-    """The checkpoint with thresholds that are chosen on the test parts of `runs`, but for its own test part.
+    """The checkpoint with thresholds chosen on the test parts of `runs`, without the images of its own test part.
 
-    recipe: the checkpoint's, whose table of thresholds may differ.
-    The measures of those images at these thresholds take the place of those it had, under `HELD_OUT`. They flatter, for
-    the thresholds were chosen on them. Raises DataError where a run has other classes or another input than the
-    checkpoint, or judged an image that another one judged.
+    recipe: the checkpoint's, with its table of thresholds possibly changed.
+    Metrics of these images replace those of the checkpoint, under `HELD_OUT`; they are optimistic, since the
+    thresholds were chosen on them. Raises DataError if a run has other classes or another input than the checkpoint,
+    or if two runs have a test image in common.
     """
     meta = checkpoint.meta
     own = {image for image, side in meta.split.images.items() if side == "test"}

@@ -1,4 +1,4 @@
-"""What a network says of a set of images, in the form that a bundle's engine gives it."""
+"""Outputs of a network for a set of images, in the format of a bundle's engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from train.evaluate.prediction import Prediction, compare
 
 @dataclass(frozen=True)
 class Outputs:
-    """Scores and masks of a set, image by image in its order."""
+    """Scores and masks of a set of images, in its order."""
 
     scores: NDArray[np.float32]
     """[N, C] probabilities."""
@@ -23,7 +23,7 @@ class Outputs:
 
 
 def predictions(outputs: Outputs, images: ImageSet, thresholds: Mapping[str, Threshold]) -> list[Prediction]:
-    """One row per image."""
+    """Predictions of all images by these thresholds, one per image."""
     return [
         compare(scores, masks, images.masks(index), images.labels[index], thresholds)
         for index, (scores, masks) in enumerate(zip(outputs.scores, outputs.masks, strict=True))
@@ -33,5 +33,5 @@ def predictions(outputs: Outputs, images: ImageSet, thresholds: Mapping[str, Thr
 def evaluate(
     outputs: Outputs, images: ImageSet, thresholds: Mapping[str, Threshold], classes: Sequence[str]
 ) -> Metrics:
-    """All measures of these outputs."""
+    """Metrics of these outputs by these thresholds."""
     return measure(predictions(outputs, images, thresholds), classes)

@@ -1,6 +1,6 @@
-"""Predictions gathered by part: which parts escape, which good ones are rejected, how sure the shares are.
+"""Predictions grouped by part: escapes, false rejects, and their rates with bootstrap intervals over parts.
 
-Exposures of one part are not independent, so an interval that counts images is too narrow. Here whole parts are drawn.
+Exposures of one part are not independent, so intervals over images are too narrow; here whole parts are resampled.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class PartRow:
-    """What was said of the images of one part that have the same classes."""
+    """Predictions of the images of one part that have the same classes."""
 
     part: str
     truth: str
@@ -33,7 +33,7 @@ class PartRow:
     wrong: int
     """Defective images passed, or good ones rejected."""
     taken_for: str
-    """What its images were called most often, of a good part those that were rejected; good where nothing was found."""
+    """Most frequent class of its images; of a good part, of the rejected ones. `good` if nothing was found."""
     largest_score: float
     """Of any class, mean over the images."""
     overlap: float
@@ -41,7 +41,7 @@ class PartRow:
 
     @property
     def good(self) -> bool:
-        """Whether it has no defect."""
+        """Whether the part has no defect."""
         return self.truth == GOOD
 
 
@@ -63,12 +63,12 @@ def part_rows(judged: Predictions, dataset: Dataset) -> list[PartRow]:
 
 
 def part_table(rows: Iterable[PartRow]) -> Grid:
-    """The parts of which an image was judged wrongly, under `COLUMNS`."""
+    """Parts with at least one wrong image, under `COLUMNS`."""
     return Grid(COLUMNS, tuple(_cells(row) for row in rows if row.wrong))
 
 
 def share_text(rows: Sequence[PartRow]) -> str:
-    """The share of wrong images over these parts with its interval, in words."""
+    """Share of wrong images over these parts with its interval, as text."""
     wrong, images = sum(row.wrong for row in rows), sum(row.images for row in rows)
     low, high = share_interval(rows)
     share = f"{wrong} of {images} images of {len(rows)} parts"
@@ -78,7 +78,7 @@ def share_text(rows: Sequence[PartRow]) -> str:
 def share_interval(rows: Iterable[PartRow]) -> tuple[float, float]:
     """The 95 % interval of the share of wrong images over these parts, by the percentile bootstrap (Efron, 1979).
 
-    Whole parts are drawn with replacement, always the same ones for the same rows. Raises DataError without a row.
+    Resamples whole parts, with a fixed seed. Raises DataError without a row.
     """
     counts = np.array([(row.wrong, row.images) for row in rows])
     if not len(counts):

@@ -1,4 +1,4 @@
-"""Several runs as one: their predictions pooled, and how far each measure spreads over them."""
+"""Pooled metrics of several runs, with the spread of each metric between runs."""
 
 from collections.abc import Mapping
 from statistics import fmean, stdev
@@ -16,13 +16,13 @@ MEASURES = (
     "union.iou_pooled", "union.iou_positives", "accuracy_pairs", "mean_recall", "mean_average_precision",
     "mean_iou_pooled", "mean_iou_positives", "mean_iou_pairs", "mean_iou_pairs_predicting_nothing",
 )  # fmt: skip
-"""What is followed over the runs, besides the measures of each class."""
+"""Metrics whose spread is shown, besides those of each class."""
 
 _OF_A_CLASS = ("recall", "precision", "average_precision", "iou_pooled", "iou_positives")
 
 
 class RunSpread(FrozenModel):
-    """One measure over the runs that have it."""
+    """Spread of one metric over the runs."""
 
     values: tuple[float | None, ...]
     """In the order of the runs."""
@@ -32,15 +32,15 @@ class RunSpread(FrozenModel):
 
 
 class Pool(FrozenModel):
-    """Several runs as one."""
+    """Pooled metrics of several runs."""
 
     images: int
-    """Different images in all runs."""
+    """Number of distinct images over all runs."""
     pooled: Metrics | None
-    """Of all rows together; None where runs judged the same image, which would then count twice. Average precisions
-    mix the scores of different networks: those of `spread` do not."""
+    """Over all predictions; None if an image is in several runs. Its average precisions mix the scores of different
+    networks, unlike those of `spread`."""
     recall: dict[str, Rate]
-    """Per class of `pooled`, with its interval, which takes images as independent; exposures of one part are not."""
+    """Per class of `pooled`; the interval assumes independent images, which exposures of one part are not."""
     spread: dict[str, RunSpread]
     runs: dict[str, Metrics]
 

@@ -1,4 +1,4 @@
-"""One row of the evaluation: what the decision said of one image, beside the truth."""
+"""Prediction of one image compared with its ground truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from bundle.outlines import enlarged
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image: scores, what the decision found, and the pixels that agree, all per class in channel order.
+    """One image: scores, decision and pixel counts, per class in channel order.
 
-    Areas are counted at the network's input size.
+    Pixels are counted at the network's input size.
     """
 
     labels: NDArray[np.bool_]
-    """[C] the truth."""
+    """[C] ground truth."""
     outlined: NDArray[np.bool_]
-    """[C] False where the image has the class but an empty mask: such a pair says nothing about pixels."""
+    """[C] False if the image has the class but an empty mask; such pairs are left out of pixel metrics."""
     scores: NDArray[np.float32]
     """[C] probabilities."""
     found: NDArray[np.bool_]
-    """[C] what the decision declares."""
+    """[C] classes found by the decision."""
     intersection: NDArray[np.int64]
     """[C] pixels both true and predicted."""
     union: NDArray[np.int64]
@@ -32,9 +32,9 @@ class Prediction:
     truth_area: NDArray[np.int64]
     """[C] pixels true."""
     any_intersection: int
-    """Pixels both true and predicted, whatever the class's name."""
+    """Pixels both true and predicted, of any class."""
     any_union: int
-    """Pixels true or predicted, whatever the class's name."""
+    """Pixels true or predicted, of any class."""
     name: str = ""
     """File name of the image, where it is known."""
     image: str = ""
@@ -48,11 +48,11 @@ def compare(
     labels: NDArray[np.bool_],
     thresholds: Mapping[str, Threshold],
 ) -> Prediction:
-    """Set the outputs of a network, or of a bundle's engine, beside the truth.
+    """Compare the outputs of a network or engine for one image with the ground truth.
 
     scores float32 [C]; masks uint8 [C, h, w]; truth bool [C, H, W] at the network's input size; labels bool [C].
-    A pixel is predicted where the mask, enlarged to the nearest, reaches the class's level, in those classes that
-    `bundle.decide` declares.
+    A pixel is predicted if the mask, upsampled to the nearest, reaches the class's level and `bundle.decide` finds the
+    class.
     """
     height, width = truth.shape[1:]
     geometry = Geometry(height, width, 0, 0, width, height)

@@ -1,4 +1,4 @@
-"""The predictions of a run as a file, one row per image, so that several runs can be pooled without their networks."""
+"""Predictions of a run as a JSON file, from which several runs are pooled without their networks."""
 
 import json
 from collections.abc import Iterable
@@ -8,41 +8,42 @@ from typing import Any
 
 import numpy as np
 
+from bundle import write_whole
 from train.data.dataset import Sample
 from train.errors import DataError
 from train.evaluate.metrics import Metrics, measure
 from train.evaluate.prediction import Prediction
 
 FILE = "predictions.json"
-"""Of the test part, in the folder of a run."""
+"""File name of the test part's predictions in the folder of a run."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network and its thresholds said of some images."""
+    """Predictions of a set of images."""
 
     classes: tuple[str, ...]
     """In channel order."""
     images: tuple[Prediction, ...]
 
     def metrics(self) -> Metrics:
-        """All measures of them. Raises DataError if there is no image."""
+        """Metrics of these predictions. Raises DataError if there is no image."""
         return measure(self.images, self.classes)
 
 
 def named_predictions(classes: tuple[str, ...], samples: Iterable[Sample], rows: Iterable[Prediction]) -> Predictions:
-    """Each row under the name and the sha256 of its image."""
+    """Predictions with the file name and sha256 of their images."""
     pairs = zip(samples, rows, strict=True)
     return Predictions(classes, tuple(replace(row, name=one.path.name, image=one.sha256) for one, row in pairs))
 
 
 def save_predictions(made: Predictions, path: Path) -> None:
-    """Write them as JSON, the fields of an image under the names of `Prediction`."""
-    path.write_text(json.dumps(asdict(made), indent=1, default=_plain) + "\n", encoding="utf-8")
+    """Write predictions as JSON, with the field names of `Prediction`."""
+    write_whole(path, json.dumps(asdict(made), indent=1, default=_plain) + "\n")
 
 
 def load_predictions(path: Path) -> Predictions:
-    """Read what `save_predictions` wrote. Raises DataError for a file that is missing or holds something else."""
+    """Read a file of `save_predictions`. Raises DataError for a missing file or other content."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = tuple(Prediction(**{key: _restored(value) for key, value in row.items()}) for row in content["images"])

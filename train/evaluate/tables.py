@@ -1,4 +1,4 @@
-"""Metrics as tables and sentences, for the terminal and the report."""
+"""Metrics as tables and text, for the terminal and the report."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from train.evaluate.metrics import Metrics, Rate, rate
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text."""
+    """A table of text cells."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -39,7 +39,7 @@ def class_rows(metrics: Metrics) -> list[tuple[str, ...]]:
 
 
 def metrics_table(metrics: Metrics, title: str) -> Table:
-    """The rows of all classes with the measures over all of them below, for the terminal."""
+    """Metrics per class with the overall metrics below, for the terminal."""
     table = Table(title=title, title_justify="left")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "class" else "right")
@@ -62,12 +62,12 @@ def text_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
 
 
 def percent(value: float | None) -> str:
-    """A share in percent, or a dash where there is none."""
+    """A share in percent, or a dash for None."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def sentences(metrics: Metrics) -> list[str]:
-    """The measures over all classes, in words."""
+    """Overall metrics as sentences."""
     nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
     share = metrics.false_rejects_at_no_escape
     at_no_escape = "-" if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
@@ -80,5 +80,5 @@ def sentences(metrics: Metrics) -> list[str]:
 
 
 def rate_text(rate: Rate) -> str:
-    """A share with its counts and its interval."""
+    """A rate with its counts and interval, as text."""
     return f"{rate.count} of {rate.total} ({percent(rate.value)} %, 95 %: {percent(rate.low)} to {percent(rate.high)})"

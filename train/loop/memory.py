@@ -1,18 +1,18 @@
-"""Memory that is freed stays with the process, for the next step of training takes as much again.
+"""Keep freed memory in the process; each training step allocates it again.
 
-By default glibc hands blocks of some megabytes back to the system when they are freed. Every step of training on a
-processor then pays for the same pages once more: a fifth of its time (`tools/bench-train --threads 1`).
+By default glibc returns freed blocks of some megabytes to the system, so every training step on a CPU pays for the
+page faults again: a fifth of its time (`tools/bench-train --threads 1`).
 """
 
 import ctypes
 import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-"""The names of mallopt's parameters in glibc's malloc.h."""
+"""Parameters of mallopt in glibc's malloc.h."""
 
 
 def keep_freed_memory() -> bool:
-    """Tell the allocator so; False where it is not glibc's, and nothing changes."""
+    """Configure glibc's allocator; returns False for another allocator, which is left unchanged."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

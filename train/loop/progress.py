@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar over the epoch under way, one line per epoch done."""
+"""Progress on the terminal: a bar for the current epoch, one line per complete epoch."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 
 class EpochProgress:
-    """Shows images per second and the time left; on no terminal, only the line per epoch."""
+    """Shows throughput and remaining time; without a terminal, only the line per epoch."""
 
     def __init__(self, epochs: int, done: int, console: Console, clock: Callable[[], float] = time.monotonic):
         self._epochs, self._first = epochs, done
@@ -31,18 +31,18 @@ class EpochProgress:
         self._bar.stop()
 
     def start(self, epoch: int, images: int) -> None:
-        """Epoch `epoch`, counted from 0, begins; it has this many images."""
+        """Start epoch `epoch`, counted from 0, of `images` images."""
         self._epoch, self._images, self._seen, self._epoch_began = epoch, images, 0, self._clock()
         self._bar.reset(self._task, total=images, description=f"epoch {epoch + 1}/{self._epochs}")
 
     def step(self, images: int, loss: float) -> None:
-        """One batch is done."""
+        """Advance by one batch."""
         self._seen += images
         note = f"{self._speed():.1f} images/s, {self._left()} left, loss {loss:.4f}"
         self._bar.update(self._task, advance=images, note=note)
 
     def end(self, line: str) -> None:
-        """The epoch is done; `line` says how it went."""
+        """End the epoch and print `line`."""
         self._seen = self._images
         speed = f"{self._clock() - self._epoch_began:.0f} s, {self._left()} left"
         self._bar.console.print(f"epoch {self._epoch + 1}/{self._epochs}: {line} ({speed})", highlight=False)

@@ -1,4 +1,4 @@
-"""The training data of each epoch: the training part, and behind it the guided crops of the moment."""
+"""Training data of each epoch: the training part followed by the current guided crops."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from train.data.image_set import ImageSet
 from train.recipe import Recipe
 
 _STREAM = 1
-"""Tells the random streams of the crops from other uses of the seed."""
+"""Distinguishes the random stream of the crops from other uses of the seed."""
 
 
 class WithCrops(DeviceSet):
-    """A set with crops behind its own images, each made when a batch first holds it.
+    """A set followed by guided crops, each generated when a batch first needs it.
 
-    So a new set costs no time of its own: its crops are made while the network computes on the batches before theirs.
+    Generation overlaps with the network's computation on the preceding batches.
     """
 
     def __init__(self, own: DeviceSet, crops: Crops):
@@ -43,7 +43,7 @@ class WithCrops(DeviceSet):
     def shuffled(
         self, size: int, generator: torch.Generator, balanced: bool = False, most: int | None = None
     ) -> list[Tensor]:
-        """See DeviceSet. Balanced, all crops are made at once, for their classes decide."""
+        """See DeviceSet. Balanced sampling needs the classes of all crops, so it generates all of them."""
         if balanced:
             self._make(self._missing)
         return super().shuffled(size, generator, balanced, most)
@@ -65,19 +65,19 @@ class WithCrops(DeviceSet):
 
 
 class TrainingData:
-    """Has a new set of crops every few epochs, made from what the run has logged: a resumed run has the same."""
+    """Renews the crops every few epochs, from the history of the run, so that a resumed run has the same crops."""
 
     def __init__(self, training: ImageSet, recipe: Recipe, device: torch.device, classes: Sequence[str] = ()):
         """classes: see `index_defects`."""
         self.recipe = recipe
         self.probabilities: list[float] | None = None
-        """Of the classes in the crops in use; None while there are none."""
+        """Class probabilities of the current crops; None without crops."""
         self._own = self._current = DeviceSet(training, device)
-        self._made: int | None = None  # after how many epochs the set in use was made
+        self._made: int | None = None  # epochs before the current crops
         self._stock = index_defects(training, classes) if recipe.crops.images else None
 
     def of(self, epoch: int, history: Sequence[Mapping[str, Any]]) -> DeviceSet:
-        """The data of epoch `epoch`, counted from 0; `history` has a row with `val_losses` per epoch before it."""
+        """Data of epoch `epoch`, counted from 0; `history` has one row with `val_losses` per earlier epoch."""
         crops = self.recipe.crops
         made = epoch // crops.every * crops.every
         if made != self._made and (made or crops.at_once):
