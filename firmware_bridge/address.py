@@ -2,6 +2,7 @@
 
 serial:///dev/ttyTHS1?baud=115200
 modbus-rtu:///dev/ttyUSB0?baud=19200&role=server&unit=1
+modbus-tcp://0.0.0.0:502?allow=192.168.1.10&role=server&unit=1
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,13 @@ from firmware_bridge.errors import AddressInvalid
 
 @dataclass(frozen=True)
 class Address:
-    """The parts of an address: kind of link, path of the device, options as text."""
+    """The parts of an address: kind of link, path of the device or host and port, options as text."""
 
     scheme: str
     path: str
     options: dict[str, str]
+    host: str = ""
+    port: int = 0
 
 
 def parse_address(address: str, schemes: Mapping[str, tuple[str, ...]]) -> Address:
@@ -29,7 +32,8 @@ def parse_address(address: str, schemes: Mapping[str, tuple[str, ...]]) -> Addre
     if parts.scheme not in schemes:
         known = ", ".join(f"{scheme}://" for scheme in schemes)
         raise AddressInvalid(f"{address!r}: found {parts.scheme or 'no scheme'!r}, expected one of {known}")
-    if parts.netloc or not parts.path.startswith("/"):
+    host, port = _host_and_port(address) if parts.scheme.endswith("-tcp") else ("", 0)
+    if not host and (parts.netloc or not parts.path.startswith("/")):
         raise AddressInvalid(
             f"{address!r}: expected the full path of a device after three slashes, as in {parts.scheme}:///dev/ttyTHS1"
         )
@@ -38,7 +42,19 @@ def parse_address(address: str, schemes: Mapping[str, tuple[str, ...]]) -> Addre
     for name, _ in pairs:
         if name not in allowed or len(options) != len(pairs):
             raise AddressInvalid(f"{address!r}: option {name!r}, expected each of {', '.join(allowed)} at most once")
-    return Address(parts.scheme, parts.path, options)
+    return Address(parts.scheme, parts.path, options, host, port)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    parts = urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is no number of 16 bits
+        host, port = None, None
+    if not host or port is None or parts.path.strip("/"):
+        example = f"{parts.scheme}://0.0.0.0:502"
+        raise AddressInvalid(f"{address!r}: expected host and port after two slashes, as in {example}")
+    return host, port
 
 
 def whole_number(address: str, options: dict[str, str], name: str, default: int, allowed: range) -> int:

@@ -1,6 +1,7 @@
 """What a link tells its user, besides the peer's own messages."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from firmware_bridge.messages import Hello, Message
@@ -31,7 +32,10 @@ class HelloReceived:
 
 @dataclass(frozen=True)
 class Refused:
-    """Somebody answers who cannot be our peer; nothing of it is accepted."""
+    """The device at the other end cannot be the peer of this one; nothing of it is accepted.
+
+    Only while the line is not open; a stranger beside the true peer is a LineDisturbed.
+    """
 
     hello: Hello
     reason: str
@@ -61,7 +65,41 @@ class PortBack:
     """The port is open again; the peer still has to introduce itself."""
 
 
+class LineTrouble(Enum):
+    """What disturbs a wire without stopping it."""
+
+    ECHO = "echo"
+    STRANGER = "stranger"
+    TWO_PEERS = "two peers"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class LineDisturbed:
+    """A disturbance of the wire has begun; `reason` says what to do."""
+
+    trouble: LineTrouble
+    reason: str
+
+
+@dataclass(frozen=True)
+class LineCleared:
+    """The disturbance has not come back for some seconds."""
+
+    trouble: LineTrouble
+
+
 Event: TypeAlias = (
-    Message | Acknowledged | Undelivered | HelloReceived | Refused | PeerLost | PeerBack | PortLost | PortBack
+    Message
+    | Acknowledged
+    | Undelivered
+    | HelloReceived
+    | Refused
+    | PeerLost
+    | PeerBack
+    | PortLost
+    | PortBack
+    | LineDisturbed
+    | LineCleared
 )
 """A `Message` stands for itself: that message has arrived."""

@@ -8,17 +8,22 @@ from typing import Protocol
 
 from firmware_bridge.address import Address, one_of, parse_address, whole_number
 from firmware_bridge.endpoint import Endpoint
-from firmware_bridge.errors import LinkClosed, LinkError
+from firmware_bridge.errors import AddressInvalid, LinkClosed, LinkError
 from firmware_bridge.events import Event, PortBack, PortLost
 from firmware_bridge.messages import Hello, Message, Offline
 from firmware_bridge.port import BAUD_DEFAULT, BAUD_RANGE, Port, SerialPort
+from firmware_bridge.tcp_port import TcpClientPort, TcpServerPort, is_loopback
 from firmware_bridge.wiring import UNIT, LinkKind, endpoint
 
 WRITE_TIMEOUT_S = 0.2
 REOPEN_S = (0.1, 2.0)
 """Shortest and longest pause before the port is tried again; it doubles from one to the other."""
 
-SCHEMES = {"serial": ("baud",), "modbus-rtu": ("baud", "parity", "unit", "role", "belt")}
+SCHEMES = {
+    "serial": ("baud",),
+    "modbus-rtu": ("baud", "parity", "unit", "role", "belt"),
+    "modbus-tcp": ("unit", "role", "belt", "allow"),
+}
 
 
 class Link(Protocol):
@@ -53,7 +58,9 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
 
     `serial:///dev/ttyTHS1?baud=115200` is the framed line, 8N1. `modbus-rtu:///dev/ttyUSB0?baud=115200&parity=E&unit=1`
     serves the registers to a PLC that polls; with `&role=client` the PLC serves them and this end polls, with `&belt=1`
-    the belt block too. These are the defaults. `shadow` tells the PLC of shadow mode.
+    the belt block too. These are the defaults. `modbus-tcp://0.0.0.0:502?allow=192.168.1.10` is the same over a
+    network; a server takes one master at a time, of the hosts that `allow` lists, comma-separated. `shadow` tells the
+    PLC of shadow mode.
 
     Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
     """
@@ -64,6 +71,8 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     parity = "N" if kind is LinkKind.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
     belt = bool(whole_number(address, parts.options, "belt", 0, range(2)))
     end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt, shadow)
+    if kind.is_tcp:
+        return SerialLink(_tcp_port(address, parts, kind), end, clock)
     # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
     stop_bits = 2 if parts.scheme == "modbus-rtu" and parity == "N" else 1
     return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S, parity, stop_bits), end, clock)
@@ -73,7 +82,16 @@ def _kind(address: str, parts: Address) -> LinkKind:
     if parts.scheme == "serial":
         return LinkKind.FRAMED
     role = one_of(address, parts.options, "role", ("server", "client"))
-    return LinkKind.MODBUS_SERVER if role == "server" else LinkKind.MODBUS_CLIENT
+    return LinkKind(f"{parts.scheme} {role}")
+
+
+def _tcp_port(address: str, parts: Address, kind: LinkKind) -> Callable[[], Port]:
+    if kind is LinkKind.MODBUS_TCP_CLIENT:
+        return lambda: TcpClientPort(parts.host, parts.port)
+    allowed = frozenset(filter(None, parts.options.get("allow", "").split(",")))
+    if not allowed and not is_loopback(parts.host):
+        raise AddressInvalid(f"{address!r}: expected the PLC's address as allow=, found none; every host could write")
+    return lambda: TcpServerPort(parts.host, parts.port, allowed)
 
 
 def new_session_number() -> int:

@@ -2,7 +2,9 @@
 
 import errno
 import select
-from typing import Protocol
+import termios
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from firmware_bridge.errors import LinkError, PortFailed, PortInUse, PortMissing, PortNotPermitted
 
@@ -30,13 +32,21 @@ class SerialPort:
     driver gives bytes up at once; many adapters otherwise hold them for 16 ms.
     """
 
-    def __init__(self, path: str, baud: int, write_timeout_s: float, parity: str = "N", stop_bits: int = 1) -> None:
-        """Open `path` and drop what its driver still holds from earlier."""
+    def __init__(
+        self,
+        path: str,
+        baud: int,
+        write_timeout_s: float,
+        parity: str = "N",
+        stop_bits: int = 1,
+        driver: Callable[..., Any] | None = None,
+    ) -> None:
+        """Open `path` and drop what its driver still holds from earlier; `driver` is pyserial's class."""
         import serial
 
         self._write_timeout_error = serial.SerialTimeoutException
         try:
-            self._port = serial.Serial(
+            self._port = (driver or serial.Serial)(
                 path,
                 baud,
                 parity=parity,
@@ -45,23 +55,29 @@ class SerialPort:
                 write_timeout=write_timeout_s,
                 exclusive=True,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise explain(path, baud, error) from error
-        self.low_latency = self._ask_for_low_latency()
-        self._port.reset_input_buffer()
+        try:
+            self.low_latency = self._ask_for_low_latency()
+            self._port.reset_input_buffer()
+        except (OSError, termios.error) as error:  # unplugged between the opening and here
+            self._port.close()
+            raise explain(path, baud, error) from error
 
     def _ask_for_low_latency(self) -> bool:
         try:
             self._port.set_low_latency_mode(True)
-        except (OSError, ValueError, NotImplementedError, AttributeError):
+        except (OSError, ValueError, NotImplementedError, AttributeError, termios.error):
             return False
         return True
 
     def read(self, timeout_s: float) -> bytes:
         """See Port."""
-        descriptor = self._port.fileno()
-        readable, _, _ = select.select([descriptor], [], [], timeout_s)
-        return bytes(self._port.read(4096)) if readable else b""
+        try:
+            readable, _, _ = select.select([self._port.fileno()], [], [], timeout_s)
+            return bytes(self._port.read(4096)) if readable else b""
+        except termios.error as error:
+            raise OSError(*error.args) from error
 
     def write(self, data: bytes) -> None:
         """See Port."""
@@ -69,6 +85,8 @@ class SerialPort:
             self._port.write(data)
         except self._write_timeout_error as error:
             raise TimeoutError(str(error)) from error
+        except termios.error as error:
+            raise OSError(*error.args) from error
 
     def close(self) -> None:
         """See Port."""
@@ -77,7 +95,7 @@ class SerialPort:
 
 def explain(path: str, baud: int, error: Exception) -> LinkError:
     """Give the error of ours that says what the technician can do about `error`."""
-    number = getattr(error, "errno", None)
+    number = error.args[0] if isinstance(error, termios.error) and error.args else getattr(error, "errno", None)
     if number == errno.ENOENT:
         return PortMissing(f"{path}: no such port; plug the adapter in, or name one of those that `ls /dev/tty*` shows")
     if number in (errno.EAGAIN, errno.EBUSY):

@@ -10,6 +10,9 @@ from firmware_bridge.modbus.plc_handshake import PlcHandshake
 from firmware_bridge.modbus.station_handshake import StationHandshake
 from firmware_bridge.timing import Timing
 
+TCP_RETRY_S = 0.25
+"""A request over a network is repeated after this long: TCP itself repeats what was lost."""
+
 UNIT = 1
 """The Modbus address of whichever side is the server."""
 
@@ -20,6 +23,18 @@ class LinkKind(Enum):
     FRAMED = "serial"
     MODBUS_SERVER = "modbus-rtu server"
     MODBUS_CLIENT = "modbus-rtu client"
+    MODBUS_TCP_SERVER = "modbus-tcp server"
+    MODBUS_TCP_CLIENT = "modbus-tcp client"
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether it runs over a network."""
+        return self in (LinkKind.MODBUS_TCP_SERVER, LinkKind.MODBUS_TCP_CLIENT)
+
+    @property
+    def station_serves(self) -> bool:
+        """Whether the station is a Modbus server."""
+        return self in (LinkKind.MODBUS_SERVER, LinkKind.MODBUS_TCP_SERVER)
 
 
 def endpoint(
@@ -39,14 +54,17 @@ def endpoint(
     """
     if way is LinkKind.FRAMED:
         return Session(hello, number, now, Timing.for_baud(baud), shadow)
-    from firmware_bridge.modbus.rtu import RtuClient, RtuServer
+    from firmware_bridge.modbus.framing import Framing, RtuFraming, TcpFraming
+    from firmware_bridge.modbus.register_end import RegisterClient, RegisterServer
 
-    timing = Timing.for_modbus(baud)
+    timing = Timing.for_modbus(baud) if not way.is_tcp else Timing(retry_s=TCP_RETRY_S)
     is_station = hello.role is Role.EDGE
     handshake: Handshake = (
-        StationHandshake(hello, timing, now, belt or way is LinkKind.MODBUS_SERVER, shadow)
+        StationHandshake(hello, timing, now, belt or way.station_serves, shadow)
         if is_station
         else PlcHandshake(timing, now)
     )
-    kind = RtuServer if is_station == (way is LinkKind.MODBUS_SERVER) else RtuClient
-    return kind(handshake, timing, unit, baud)
+    is_server = is_station == way.station_serves
+    framing: Framing = TcpFraming(is_server, unit) if way.is_tcp else RtuFraming(is_server, unit, baud)
+    kind = RegisterServer if is_server else RegisterClient
+    return kind(handshake, timing, framing)

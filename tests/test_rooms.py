@@ -35,7 +35,7 @@ ORDER = {
     "train": "errors data recipe augment models losses device evaluate report loop cli",
     "export": "errors html graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "
-    "link simulator generate",
+    "tcp_port link simulator generate",
 }
 """Package -> its files and sub-packages from ground to roof: each imports only those that stand before it."""
 

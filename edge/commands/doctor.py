@@ -31,7 +31,7 @@ from edge.errors import CheckFailed, StationError
 from edge.records.summary import percentiles_ms
 from edge.station import introduction, open_inspector
 from firmware_bridge.errors import LinkError
-from firmware_bridge.events import Acknowledged, HelloReceived, Refused
+from firmware_bridge.events import Acknowledged, HelloReceived, LineDisturbed, Refused
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
@@ -190,7 +190,7 @@ def check_output(address: str) -> str:
 def _listen(link: Link, clock: Callable[[], float], until: float) -> Hello | None:
     while clock() < until:
         for event in link.poll(max(0.0, until - clock())):
-            if isinstance(event, Refused):
+            if isinstance(event, (LineDisturbed, Refused)):
                 raise CheckFailed(event.reason)
             if isinstance(event, HelloReceived):
                 return event.hello

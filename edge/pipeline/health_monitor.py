@@ -6,7 +6,16 @@ from edge.alarms import Alarms, Area
 from edge.cameras.camera import Camera
 from edge.records.database import advice
 from edge.records.writer import REPLACED, ROWS_REFUSED, Records
-from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, PortLost, Refused
+from firmware_bridge.events import (
+    Event,
+    HelloReceived,
+    LineCleared,
+    LineDisturbed,
+    PeerBack,
+    PeerLost,
+    PortLost,
+    Refused,
+)
 from firmware_bridge.messages import ActiveAlarms, Fault, Settings
 
 PLC = "PLC"
@@ -53,6 +62,10 @@ class HealthMonitor:
             self._alarms.raise_(PLC, f"the port failed ({event.reason}); check adapter and cable", Area.LINK)
         elif isinstance(event, Refused):
             self._alarms.raise_(PLC, f"{event.reason}; check what is connected to the port", Area.LINK)
+        elif isinstance(event, LineDisturbed):
+            self._alarms.raise_(f"wire: {event.trouble.value}", event.reason, Area.LINK)
+        elif isinstance(event, LineCleared):
+            self._alarms.clear(f"wire: {event.trouble.value}")
         elif isinstance(event, (PeerBack, HelloReceived)):
             self._alarms.clear(PLC)
             if isinstance(event, HelloReceived):

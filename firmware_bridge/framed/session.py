@@ -12,11 +12,20 @@ restarted is never taken for a repetition of itself, and nothing meant for its f
 
 from dataclasses import dataclass, field
 
-from firmware_bridge.endpoint import LinkTally
+from firmware_bridge.endpoint import Disturbances, LinkTally
 from firmware_bridge.errors import MessageMalformed
-from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, Refused, Undelivered
+from firmware_bridge.events import (
+    Acknowledged,
+    Event,
+    HelloReceived,
+    LineTrouble,
+    PeerBack,
+    PeerLost,
+    Refused,
+    Undelivered,
+)
 from firmware_bridge.framed.delivery import Delivery
-from firmware_bridge.framed.frames import FrameDecoder, encode_frame
+from firmware_bridge.framed.frames import DELIMITER, FrameDecoder, encode_frame
 from firmware_bridge.messages import (
     PROTOCOL_VERSION,
     SHADOW,
@@ -42,6 +51,13 @@ NOBODY = 0
 
 OPEN_PARTS_LIMIT = 1024
 """Triggers remembered as unanswered; more than any line has between camera and ejector."""
+
+_FORMER_S = 60.0
+"""A session number that comes back within this time is no restart, which draws another one."""
+
+_ECHO = "our own frames come back; look for a short between transmit and receive, or an adapter that echoes"
+_TWO_PEERS = "two PLCs take turns on this wire; unplug one of them"
+_UNREADABLE = "bytes arrive, and none of them make a frame; compare baud rate and parity, then the wiring"
 
 
 @dataclass
@@ -83,6 +99,8 @@ class Session:
         self._orphans: dict[tuple[int, int], None] = {}  # parts of the peer's former session, not yet answered
         self._retired, self._retired_until = NOBODY, now
         self._refused = NOBODY
+        self._former: dict[int, float] = {}  # sessions of the peer that have ended, with the time
+        self._disturbances = Disturbances()
         self._beats = 0
         self._beat_at = now
         self._greet(now)
@@ -120,7 +138,10 @@ class Session:
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take bytes from the port, in pieces of any size."""
         events: list[Event] = []
-        for body in self.decoder.feed(data):
+        bodies = self.decoder.feed(data)
+        size = len(data) - data.count(DELIMITER)
+        events += self._disturbances.heard(size, bool(bodies), _UNREADABLE, now)
+        for body in bodies:
             try:
                 header, message = decode(body)
             except MessageMalformed:
@@ -131,7 +152,8 @@ class Session:
 
     def tick(self, now: float) -> list[Event]:
         """Do what time asks for: repeats, heartbeats, giving up, noticing silence."""
-        events: list[Event] = [Undelivered(message, "no acknowledgement") for message in self.delivery.expire(now)]
+        events = self._disturbances.tick(now)
+        events += [Undelivered(message, "no acknowledgement") for message in self.delivery.expire(now)]
         if now >= self._peer.answered_at + self.timing.silence_s and not self._peer.lost:
             self._peer.lost, self._peer.hears_us = True, False
             events.append(PeerLost(now - self._peer.answered_at))
@@ -144,7 +166,7 @@ class Session:
 
     def next_tick(self) -> float:
         """Give the time at which `tick` next has something to do."""
-        times = [self._beat_at, self.delivery.next_due(self.is_open)]
+        times = [self._beat_at, self._disturbances.next_tick(), self.delivery.next_due(self.is_open)]
         if self._hello_wanted:
             times.append(self._next_hello_at)
         if not self._peer.lost:
@@ -158,6 +180,9 @@ class Session:
         return data
 
     def _on_message(self, header: Header, message: Message, now: float) -> list[Event]:
+        if header.sender == self.number:
+            self.tally.strangers += 1
+            return self._disturbances.note(LineTrouble.ECHO, _ECHO, now)
         if isinstance(message, Hello):
             return self._on_hello(header, message, now)
         if header.sender != self._peer.number or header.sender == NOBODY:
@@ -197,6 +222,8 @@ class Session:
             self.tally.strangers += 1
             return []
         if reason := self._objection(hello):
+            if self.is_open:
+                return self._disturbances.note(LineTrouble.STRANGER, f"{reason}; the true peer answers as well", now)
             first_time, self._refused = header.sender != self._refused, header.sender
             return [Refused(hello, reason)] if first_time else []
         events: list[Event] = []
@@ -220,13 +247,16 @@ class Session:
     def _adopt(self, number: int, hello: Hello, now: float) -> list[Event]:
         """Take up a new session of the peer; what was meant for the former one is given up."""
         former, self._peer = self._peer, _Peer(number, answered_at=now, lost=self._peer.lost)
+        self._former = {one: at for one, at in self._former.items() if now < at + _FORMER_S} | {former.number: now}
+        comes_back = self._former.pop(number, None) is not None
         self.peer_hello, self.peer_heartbeat = hello, None
         if former.number == NOBODY:
             return [HelloReceived(hello, restarted=False)]
         self._retired, self._retired_until = former.number, now + self.timing.silence_s
         self._orphans |= former.open_parts
         given_up = [Undelivered(message, "the peer has restarted") for message in self.delivery.abandon()]
-        return [HelloReceived(hello, restarted=True), *given_up]
+        conflict = self._disturbances.note(LineTrouble.TWO_PEERS, _TWO_PEERS, now) if comes_back else []
+        return [HelloReceived(hello, restarted=True), *given_up, *conflict]
 
     def _not_heard(self, now: float) -> list[Event]:
         """The peer lives, but does not know this session."""

@@ -12,8 +12,9 @@ from firmware_bridge.events import Event
 from firmware_bridge.link import SerialLink, new_session_number
 from firmware_bridge.messages import ActiveAlarms, BeltPosition, Hello, Result, Role, Trigger
 from firmware_bridge.parts import Ledger, PartRecord, Report
-from firmware_bridge.port import BAUD_DEFAULT
+from firmware_bridge.port import BAUD_DEFAULT, Port
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
+from firmware_bridge.tcp_port import TcpClientPort, TcpServerPort
 from firmware_bridge.wiring import LinkKind, endpoint
 
 ENCODER_STEP = 1_000
@@ -47,7 +48,7 @@ class PlcSimulator:
         belt_speed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the pseudo-terminal and start."""
+        """Open the pseudo-terminal or the network port, and start."""
         self._parts, self._max_open, self._clock = parts, max_open, clock
         self._period_s = 1 / rate_hz if rate_hz else 0.0
         self._next, self._next_at, self._left, self._sensor = first, clock(), parts, sensor
@@ -56,9 +57,8 @@ class PlcSimulator:
         self._first, self._speed, self._started_at, self._belt_at = first, belt_speed, clock(), clock()
         self._ledger = Ledger(deadline_s)
         self._session = endpoint(way, Hello(Role.PLC, "plc-simulator"), new_session_number(), clock(), baud)
-        terminal = PseudoTerminal(link_path)
-        self.address = _address(way, terminal.name, baud)
-        self._link = SerialLink(lambda: terminal, self._session, clock)
+        port, self.address = _far_end(way, baud, link_path)
+        self._link = SerialLink(lambda: port, self._session, clock)
         self.alarms = ActiveAlarms()
         """What the station said last."""
         self._started = False
@@ -146,6 +146,15 @@ class PlcSimulator:
         return (self._first.encoder + int(self._speed * (now - self._started_at))) % 2**32
 
 
-def _address(way: LinkKind, path: Path, baud: int) -> str:
+def _far_end(way: LinkKind, baud: int, link_path: Path | None) -> tuple[Port, str]:
+    """Give the PLC's port, and the address under which the station reaches it."""
     scheme, _, role = way.value.partition(" ")
-    return f"{scheme}://{path}?baud={baud}" + (f"&role={role}" if role else "")
+    if not way.is_tcp:
+        terminal = PseudoTerminal(link_path)
+        return terminal, f"{scheme}://{terminal.name}?baud={baud}" + (f"&role={role}" if role else "")
+    listener = TcpServerPort("127.0.0.1", 0, frozenset())  # finds a free port
+    address = f"{scheme}://127.0.0.1:{listener.port}?role={role}"
+    if not way.station_serves:
+        return listener, address
+    listener.close()
+    return TcpClientPort("127.0.0.1", listener.port), address

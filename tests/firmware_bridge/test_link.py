@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ from firmware_bridge.events import (
 from firmware_bridge.framed.session import Session
 from firmware_bridge.link import Link, SerialLink, open_link
 from firmware_bridge.messages import Hello, Result, Trigger, Verdict
-from firmware_bridge.port import explain
+from firmware_bridge.port import SerialPort, explain
 from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
 
@@ -305,3 +306,48 @@ def test_a_closed_link_says_so(simulator: PlcSimulator) -> None:
         link.poll(0.0)
     with pytest.raises(LinkClosed):
         link.send(Result(1, 1, Verdict.OK))
+
+
+class HungUpDriver:
+    """A serial driver whose device is unplugged while it is opened."""
+
+    def __init__(self, fails_at: str) -> None:
+        self._fails_at, self.closed = fails_at, False
+
+    def __call__(self, *words: object, **options: object) -> "HungUpDriver":
+        self._fail("open")
+        return self
+
+    def _fail(self, at: str) -> None:
+        if at == self._fails_at:
+            raise termios.error(errno.EIO, "Input/output error")
+
+    def set_low_latency_mode(self, on: bool) -> None:
+        self._fail("low latency")
+
+    def reset_input_buffer(self) -> None:
+        self._fail("reset")
+
+    def write(self, data: bytes) -> None:
+        self._fail("write")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("fails_at", ["open", "reset"])
+def test_a_device_that_goes_while_it_is_opened_is_a_port_that_failed(fails_at: str) -> None:
+    driver = HungUpDriver(fails_at)
+    with pytest.raises(PortFailed, match="Input/output error"):
+        SerialPort("/dev/ttyX", 9600, 0.2, driver=driver)
+    assert driver.closed is (fails_at == "reset")
+
+
+def test_a_device_that_goes_while_it_is_written_to_is_an_operating_system_error() -> None:
+    port = SerialPort("/dev/ttyX", 9600, 0.2, driver=HungUpDriver("write"))
+    with pytest.raises(OSError, match="Input/output error"):
+        port.write(b"x")
+
+
+def test_a_driver_without_low_latency_is_used_all_the_same() -> None:
+    assert not SerialPort("/dev/ttyX", 9600, 0.2, driver=HungUpDriver("low latency")).low_latency

@@ -4,10 +4,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from firmware_bridge.endpoint import HOLD_S
 from firmware_bridge.events import (
     Acknowledged,
     Event,
     HelloReceived,
+    LineCleared,
+    LineDisturbed,
+    LineTrouble,
     PeerBack,
     PeerLost,
     Refused,
@@ -344,3 +348,68 @@ def test_what_is_addressed_to_a_former_session_of_ours_is_neither_taken_nor_ackn
     (answer,) = FrameDecoder().feed(pair.edge.outgoing())
     assert isinstance(decode(answer)[1], Hello)
     assert not pair.edge.is_open
+
+
+# Disturbances of the wire
+
+
+def troubles(events: list[Event]) -> list[LineTrouble]:
+    """Give what has begun."""
+    return [event.trouble for event in events if isinstance(event, LineDisturbed)]
+
+
+def test_a_stray_hello_of_the_wrong_role_is_over_after_a_while(pair: Pair) -> None:
+    twin = Session(Hello(Role.EDGE, "twin"), 555, pair.now, TIMING)
+    pair.at_edge += pair.edge.receive(twin.outgoing(), pair.now)
+    assert troubles(pair.at_edge) == [LineTrouble.STRANGER]
+    assert pair.edge.is_open
+    pair.pass_time(HOLD_S + 0.1)
+    assert pair.at_edge[-1] == LineCleared(LineTrouble.STRANGER)
+
+
+def test_two_plcs_on_one_wire_are_named() -> None:
+    pair = Pair()
+    other = Session(Hello(Role.PLC, "other"), 303, 0.0, TIMING)
+    for _ in range(500):
+        pair.now += 0.01
+        written = [end.outgoing() for end in (pair.edge, pair.plc, other)]
+        for end in (pair.plc, other):
+            end.receive(written[0], pair.now)
+            end.tick(pair.now)
+        for data in written[1:]:
+            pair.at_edge += pair.edge.receive(data, pair.now)
+        pair.at_edge += pair.edge.tick(pair.now)
+    assert troubles(pair.at_edge) == [LineTrouble.TWO_PEERS]
+
+
+def test_a_plc_that_restarts_again_and_again_is_one_plc(pair: Pair) -> None:
+    for number in range(203, 213):
+        pair.plc = Session(Hello(Role.PLC), number, pair.now, TIMING)
+        pair.pass_time(1.5)
+    assert troubles(pair.at_edge) == []
+
+
+def test_our_own_frames_are_an_echo_and_no_peer() -> None:
+    edge = Session(Hello(Role.EDGE), 101, 0.0, TIMING)
+    events: list[Event] = []
+    for step in range(300):
+        events += edge.receive(edge.outgoing(), step / 100)
+        events += edge.tick(step / 100)
+    assert troubles(events) == [LineTrouble.ECHO]
+    assert not any(isinstance(event, Refused) for event in events)
+
+
+def test_bytes_that_make_no_frame_are_told_apart_from_silence() -> None:
+    edge = Session(Hello(Role.EDGE), 101, 0.0, TIMING)
+    events: list[Event] = []
+    for step in range(100):
+        events += edge.receive(bytes([0xC3, 0x5A, 0xFF] * 5), step / 10)
+        events += edge.tick(step / 10)
+    assert troubles(events) == [LineTrouble.UNREADABLE]
+
+
+def test_noise_between_good_frames_is_no_disturbance(pair: Pair) -> None:
+    for _ in range(100):
+        pair.at_edge += pair.edge.receive(bytes([0x55]) * 20 + b"\0", pair.now)
+        pair.pass_time(0.3)
+    assert troubles(pair.at_edge) == []

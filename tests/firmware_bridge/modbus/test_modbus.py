@@ -28,6 +28,8 @@ from firmware_bridge.messages import (
     Role,
     Verdict,
 )
+from firmware_bridge.modbus.framing import RtuFraming
+from firmware_bridge.modbus.register_end import RegisterClient, RegisterServer
 from firmware_bridge.modbus.register_map import (
     ALARMS,
     BELT,
@@ -39,7 +41,6 @@ from firmware_bridge.modbus.register_map import (
     read_result,
     result_values,
 )
-from firmware_bridge.modbus.rtu import RtuClient, RtuServer
 from firmware_bridge.modbus.station_handshake import StationHandshake
 from firmware_bridge.simulator.faulty_wire import Faults
 from firmware_bridge.simulator.rehearsal import Rehearsal
@@ -110,7 +111,7 @@ class Client:
 
     def __init__(self, unit: int = 1) -> None:
         self.station = StationHandshake(Hello(), TIMING, 0.0)
-        self.server = RtuServer(self.station, TIMING, 1, 115_200)
+        self.server = RegisterServer(self.station, TIMING, RtuFraming(True, 1, 115_200))
         self.framer, self.unit, self.now = FramerRTU(DecodePDU(False)), unit, 0.0
 
     def ask(self, request: ModbusPDU, garbage: bytes = b"", piece: int = 300) -> ModbusPDU | None:
@@ -243,17 +244,17 @@ def test_after_a_pause_any_garbage_is_forgotten(garbage: bytes) -> None:
     assert client.ask(ReadHoldingRegistersRequest(address=0, count=1)) is not None
 
 
-@pytest.mark.parametrize("frame", ["01 02 3c d9 10 b4 a8 16", "01 10 00 00 00 02 03 00 01 00"])
-def test_a_good_checksum_over_nonsense_gets_no_answer(frame: str) -> None:
+@pytest.mark.parametrize("frame", ["01 03 3c d9 10 b4 a8 17", "01 10 00 00 00 02 03 00 01 00"])
+def test_a_request_without_its_checksum_gets_no_answer(frame: str) -> None:
     client = Client()
     client.server.receive(bytes.fromhex(frame), client.now)
     client.server.tick(client.now + 0.02)
     assert client.server.outgoing() == b""
 
 
-@given(st.binary(min_size=1, max_size=60), st.sampled_from([RtuServer, RtuClient]))
+@given(st.binary(min_size=1, max_size=60), st.sampled_from([RegisterServer, RegisterClient]))
 def test_whatever_has_a_good_checksum_raises_nothing(body: bytes, kind: type) -> None:
-    end = kind(StationHandshake(Hello(), TIMING, 0.0), TIMING, 1, 115_200)
+    end = kind(StationHandshake(Hello(), TIMING, 0.0), TIMING, RtuFraming(kind is RegisterServer, 1, 115_200))
     end.tick(0.0)
     frame = b"\x01" + body
     end.receive(frame + FramerRTU.compute_CRC(frame).to_bytes(2, "big"), 0.0)
@@ -261,7 +262,7 @@ def test_whatever_has_a_good_checksum_raises_nothing(body: bytes, kind: type) ->
 
 
 def test_a_server_with_another_map_is_refused() -> None:
-    client = RtuClient(StationHandshake(Hello(), TIMING, 0.0), TIMING, 1, 115_200)
+    client = RegisterClient(StationHandshake(Hello(), TIMING, 0.0), TIMING, RtuFraming(False, 1, 115_200))
     client.tick(0.0)
     frame = bytes([1, 0x83, 2])
     (refused,) = client.receive(frame + FramerRTU.compute_CRC(frame).to_bytes(2, "big"), 0.01)
