@@ -165,7 +165,7 @@ class ThresholdRecipe(FrozenModel):
     """Score threshold for "fixed", and for classes below `least_f1`."""
     least_f1: float = Field(default=0.0, ge=0, le=1)
     """A class whose best F1 is below this gets the threshold `score`, since its best threshold would reject nearly all
-    image."""
+    images."""
     levels: tuple[int, ...] = (128,)
     """Candidate mask levels; chosen by the pooled IoU of the class's validation images."""
     min_area_px: float = Field(default=0.0, ge=0)

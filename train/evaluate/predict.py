@@ -33,9 +33,12 @@ def predict(
 
     network: on the device of `compute`, see `Compute.place`.
     on_batch: called with each batch and its float32 logits [B, C, h, w].
+    Raises DataError without an image.
     """
     network.eval()
     data = images if isinstance(images, DeviceSet) else DeviceSet(images, compute.device)
+    if not len(data):
+        raise DataError("evaluation: found no image, expected at least one; check the split and its part")
     scores, masks = [], []
     for one in data.in_order(batch):
         with compute.autocast():

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from tests.train.data.test_device_set import image_set
 from train.data.device_set import DeviceSet
 from train.device import choose_compute
+from train.errors import DataError
 from train.evaluate.predict import predict
 from train.models.network import NormalisedNetwork
 
@@ -38,3 +40,10 @@ def test_each_batch_is_shown_with_its_logits() -> None:
     predict(network(2), DeviceSet(images, CPU.device), CPU, 4, lambda batch, logits: sizes.append(len(logits)))
     assert sum(sizes) == len(images)
     assert max(sizes) == 4
+
+
+def test_no_image_is_refused() -> None:
+    images = image_set()
+    none = type(images)(images.images[:0], images.bits[:0], images.labels[:0], images.outlined[:0])
+    with pytest.raises(DataError, match="found no image, expected at least one"):
+        predict(network(3), none, CPU)
