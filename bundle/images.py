@@ -73,7 +73,7 @@ def decode_stored(content: bytes, where: str) -> StoredImage:
     try:
         if content.startswith(jpeg.MARK):
             return _jpeg(content)
-        if content.startswith(png.MARK):
+        if content.startswith(png.MARK) and not png.is_drawing(content):
             return _png(content)
         if content.startswith(tiff.MARKS):
             return _tiff(content)
@@ -81,6 +81,11 @@ def decode_stored(content: bytes, where: str) -> StoredImage:
             return _bmp(content)
     except (ValueError, IndexError, cv2.error) as error:
         raise FrameError(f"{where}: found {_one_line(error)}; copy it again, or save it as PNG") from None
+    if png.is_drawing(content):
+        raise FrameError(
+            f"{where}: found outlines drawn by edge-inspect, expected the picture of a camera; use the picture without "
+            "outlines"
+        )
     raise FrameError(f"{where}: found {len(content)} bytes that are no image, expected JPEG, PNG, BMP or TIFF")
 
 
@@ -102,6 +107,14 @@ def encode_png(image: Image) -> bytes:
     if not done:
         raise FrameError(f"a picture of shape {image.shape} cannot be encoded as PNG")
     return data.tobytes()
+
+
+def encode_drawing(image: Image) -> bytes:
+    """Encode a picture with drawn outlines, uint8 [H, W, 3] RGB, as a PNG that `read_image` refuses.
+
+    Otherwise it could be taken for a camera's picture, and for a training image.
+    """
+    return png.mark_drawing(encode_png(image))
 
 
 def _content(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bundle import Verdict, encode_png, load_bundle
+from bundle import Verdict, encode_drawing, load_bundle
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PageSettings
 from edge.part import Part
@@ -84,7 +84,7 @@ def run_demo(bundle_folder: Path, out: Path, parts: int, seed: int, console: Con
         report = plc.report()
     sheet = out / "rejected.png"
     thresholds = list(load_bundle(bundle_folder).manifest.thresholds.values())
-    sheet.write_bytes(encode_png(draw_sheet(tally.rejected, thresholds)))
+    sheet.write_bytes(encode_drawing(draw_sheet(tally.rejected, thresholds)))
     console.print(_summary(tally, report, acknowledged), latency_table(records))
     console.print(f"Rejected parts with their masks: {sheet}")
     return acknowledged == report.parts == parts and report.unanswered == 0

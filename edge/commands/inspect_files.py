@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle import SUFFIXES, FrameError, Verdict, encode_png, os_problem, read_image, write_whole
+from bundle import SUFFIXES, FrameError, Verdict, encode_drawing, os_problem, read_image, write_whole
 from edge.bundle_inspector import BundleInspector, Inspection
 from edge.errors import CheckFailed
 from edge.records.export import escape_formula
@@ -85,7 +85,7 @@ def inspect_files(
             if writer is not None:
                 writer.writerows(found.rows())
             if pictures is not None and found.inspection is not None:
-                write_whole(pictures / f"{number:04d}-{path.stem}.png", encode_png(found.inspection.draw()))
+                write_whole(pictures / f"{number:04d}-{path.stem}.png", encode_drawing(found.inspection.draw()))
             yield found
 
 

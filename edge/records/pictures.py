@@ -10,13 +10,13 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
 
-from bundle import Image, Manifest, Verdict, encode_png
+from bundle import Image, Manifest, Verdict, encode_drawing, encode_png
 from edge.alarms import Alarms, Area
 from edge.cameras.camera import Clock
 from edge.config.schema import PictureSettings
 from edge.part import Part, View
 from edge.records.overlay import inspected
-from edge.records.retention import DRAFT, Retention, free_bytes
+from edge.records.retention import DRAFT, OVERLAYS, Retention, free_bytes
 from edge.records.writer import Records
 from edge.wall_clock import SteadyClock
 
@@ -39,8 +39,8 @@ Order = tuple[Part, str, Manifest]
 class PictureStore:
     """Stores each part's pictures by the settings; `offer` is called by the reporter.
 
-    A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as it came; beside it lies
-    `.overlay.png`, the crop that was inspected with its defects drawn in, where there are any.
+    A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as received. The inspected crop
+    with outlined defects, if there are any, has the same name in `<folder>/overlays/`.
     """
 
     def __init__(
@@ -140,14 +140,14 @@ class PictureStore:
             if view.frame is None:
                 continue
             name = f"{now:%Y-%m-%d}/{rank}/{now:%H%M%S}-{part.number}-{quote(view.camera, safe=' ')}"
-            self._store(f"{name}.png", view.frame.pixels)
+            self._store(f"{name}.png", encode_png(view.frame.pixels))
             self._records.note_picture(part.number, view.camera, f"{name}.png")
             drawn = overlay(view, manifest) if part.bundle_id == manifest.id else None
             if drawn is not None:
-                self._store(f"{name}.overlay.png", drawn)
+                self._store(f"{OVERLAYS}/{name}.png", encode_drawing(drawn))
 
-    def _store(self, name: str, image: Image) -> None:
-        content, path = encode_png(image), self._settings.folder / name
+    def _store(self, name: str, content: bytes) -> None:
+        path = self._settings.folder / name
         draft = path.with_name(path.name + DRAFT)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -10,6 +10,8 @@ from pathlib import Path
 from shutil import disk_usage
 from time import monotonic
 
+OVERLAYS = "overlays"
+"""Folder of the pictures with outlined defects, apart from the frames: they are no training images."""
 RANKS = ("good", "unsure", "reject")
 """Folders of a day, in order of deletion."""
 AGE_EVERY_S = 3600.0
@@ -27,8 +29,8 @@ def free_bytes(folder: Path) -> int:
 class Retention:
     """Limits the pictures of a folder, `2026-05-04/reject/name.png`, by age, total size and free disk space.
 
-    The folder is scanned once, on construction; each new picture is registered with `add`. Other files are ignored.
-    Used by one thread.
+    Overlays, `overlays/2026-05-04/reject/name.png`, count as pictures of their day and rank. The folder is scanned once,
+    on construction; each new picture is registered with `add`. Other files are ignored. Used by one thread.
     """
 
     def __init__(
@@ -41,18 +43,19 @@ class Retention:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.bytes = 0
-        """Return the total size of the pictures in bytes."""
+        """Total size of the pictures."""
         self.removed = 0
         self._folder, self._keep_days, self._keep_bytes = folder, keep_days, keep_bytes
         self._leave_free_bytes, self._free, self._clock = leave_free_bytes, free, clock
         self._age_at = clock() + AGE_EVERY_S
         self._files: dict[str, deque[tuple[str, int]]] = {rank: deque() for rank in RANKS}
-        for path in sorted(folder.glob("????-??-??/*/*.png*")):
+        found = [path for root in (folder, folder / OVERLAYS) for path in root.glob("????-??-??/*/*.png*")]
+        for path in sorted(found, key=lambda path: path.parts[-3:]):
             self._find(path)
 
     def add(self, name: str, size: int) -> None:
         """Register a new picture; `name` is its path in the folder."""
-        self._files[name.split("/")[1]].append((name, size))
+        self._files[name.split("/")[-2]].append((name, size))
         self.bytes += size
 
     def make_room(self, today: date) -> None:
@@ -73,7 +76,7 @@ class Retention:
         with suppress(OSError):  # already removed, or owned by another user
             if path.name.endswith(DRAFT):
                 path.unlink()
-            elif name.split("/")[1] in RANKS:
+            elif path.parent.name in RANKS:
                 self.add(name, path.stat().st_size)
 
     def _remove_oldest_day(self, before: str) -> None:
@@ -100,4 +103,4 @@ class Retention:
 
 
 def _day(file: tuple[str, int]) -> str:
-    return file[0].split("/")[0]
+    return file[0].split("/")[-3]

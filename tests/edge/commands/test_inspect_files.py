@@ -4,9 +4,10 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 
-from bundle import encode_png, read_image
+from bundle import FrameError, encode_png, read_image
 from edge.cli import main
 from edge.commands.inspect_files import COLUMNS
 from tests.conftest import grey_frame
@@ -93,7 +94,10 @@ def test_the_pictures_have_outlines(make_bundle: Make, pictures: Path, tmp_path:
 
     drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
     assert drawn == ["0001-good.png", "0002-spot.png"]
-    assert read_image(tmp_path / "drawn" / "0002-spot.png").shape == (*grey_frame().shape, 3)
+    picture = cv2.imread(str(tmp_path / "drawn" / "0002-spot.png"), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (*grey_frame().shape, 3)
+    with pytest.raises(FrameError, match="expected the picture of a camera"):
+        read_image(tmp_path / "drawn" / "0002-spot.png")
 
 
 def test_a_folder_without_images_is_refused(make_bundle: Make, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle import Crop, InputSpec, Verdict, read_image
+from bundle import Crop, FrameError, InputSpec, Verdict, read_image
 from edge.config.schema import PictureSettings
 from edge.records.pictures import RETRY_S, SAY_S, PictureStore, overlay
 from edge.records.writer import Records
@@ -97,7 +97,9 @@ def test_every_view_is_kept_as_it_came_and_its_row_says_where(
     assert [camera for camera, _ in found] == ["camera0", "camera2"]
     for (_, name), frame in zip(found, (frames[0], frames[2]), strict=True):
         assert np.array_equal(read_image(tmp_path / "pictures" / name), frame)
-        assert name.replace(".png", ".overlay.png") in kept(tmp_path)
+        assert f"overlays/{name}" in kept(tmp_path)
+        with pytest.raises(FrameError, match="outlines drawn by edge-inspect"):
+            read_image(tmp_path / "pictures" / "overlays" / name)
 
 
 def test_a_part_without_a_frame_has_no_picture(open_pictures: Open, tmp_path: Path) -> None:

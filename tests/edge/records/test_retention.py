@@ -178,3 +178,13 @@ def test_a_picture_that_somebody_else_removed_is_no_trouble(tmp_path: Path) -> N
     held.make_room(TODAY)
 
     assert left(tmp_path) == ["2026-05-02/good/b.png"]
+
+
+def test_overlays_count_and_go_with_their_day(tmp_path: Path) -> None:
+    put(tmp_path, "2026-05-01/reject/a.png", "overlays/2026-05-01/reject/a.png", "2026-05-02/reject/b.png")
+    kept = retention(tmp_path, keep_days=10_000, keep_bytes=150)
+
+    kept.make_room(date(2026, 5, 3))
+
+    assert left(tmp_path) == ["2026-05-02/reject/b.png"]
+    assert kept.bytes == 100
