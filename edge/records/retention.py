@@ -29,8 +29,8 @@ def free_bytes(folder: Path) -> int:
 class Retention:
     """Limits the pictures of a folder, `2026-05-04/reject/name.png`, by age, total size and free disk space.
 
-    Overlays, `overlays/2026-05-04/reject/name.png`, count as pictures of their day and rank. The folder is scanned once,
-    on construction; each new picture is registered with `add`. Other files are ignored. Used by one thread.
+    Overlays, `overlays/2026-05-04/reject/name.png`, count as pictures of their day and rank. The folder is scanned
+    once, on construction; each new picture is registered with `add`. Other files are ignored. Used by one thread.
     """
 
     def __init__(
