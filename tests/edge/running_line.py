@@ -226,7 +226,7 @@ def run_line(
     folder: Path, frames: Sequence[Image], keys: dict[str, object], **doubles: object
 ) -> Iterator[RunningLine]:
     """Run a line of these keys over the smallest that works and waits for a slow machine."""
-    patient = {"deadline_ms": 10_000, "grab_timeout_ms": 5000, "record_wait_ms": 1000}
+    patient = {"deadline_ms": 60_000, "grab_timeout_ms": 30_000, "record_wait_ms": 1000}
     given = {"bundle": "tiny", "plc": "serial:///dev/none", "camera": [{"address": "film://a"}], **patient, **keys}
     path = folder / "line.toml"
     path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in given.items()), encoding="utf-8")

@@ -208,7 +208,7 @@ def wait_for_a_slow_disk(run: Run) -> None:
         other.execute("BEGIN IMMEDIATE")  # the disk hangs
         began = monotonic()
         line.plc.trigger(1)
-        line.plc.wait_for(1, timeout_s=0.9)
+        line.plc.wait_for(1)
         waited_s = monotonic() - began
         other.execute("COMMIT")
 
@@ -536,7 +536,7 @@ def challenge_that_is_overdue(run: Run) -> None:
 
 @observes("challenge.parts")
 def parts_of_a_challenge(run: Run) -> None:
-    with run([BRIGHT], challenge={"parts": 2, "timeout_minutes": 0.1}, doubles={"endless": True}) as line:
+    with run([BRIGHT], challenge={"parts": 2, "timeout_minutes": 0.5}, doubles={"endless": True}) as line:
         line.plc.trigger(1)
         complaint = line.command("challenge")
 
@@ -546,7 +546,7 @@ def parts_of_a_challenge(run: Run) -> None:
 
 @observes("challenge.expected")
 def class_of_a_challenge(run: Run) -> None:
-    with run([BRIGHT], challenge={"expected": "Dark", "timeout_minutes": 0.1}, doubles={"endless": True}) as line:
+    with run([BRIGHT], challenge={"expected": "Dark", "timeout_minutes": 0.5}, doubles={"endless": True}) as line:
         line.plc.trigger(1)
         complaint = line.command("challenge")
 

@@ -1,10 +1,12 @@
 """A running station: reload, and word to the supervisor."""
 
 import logging
+import os
 import queue
+import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -17,11 +19,13 @@ from edge.engines.engine import Engine
 from edge.engines.registry import open_engine
 from edge.errors import EngineError
 from edge.pipeline.inspector import Inspector
-from edge.service import change_over, reload
+from edge.service import change_over, reload, serve
 from edge.station import Equipment, open_inspector
 from edge.systemd import notify, watchdog_fed
+from firmware_bridge.messages import Changeover
 from tests.conftest import CLASSES
 from tests.edge.line_doubles import NumpyEngine
+from tests.edge.running_line import Run, RunningLine
 
 Make = Callable[..., Path]
 
@@ -219,3 +223,99 @@ def test_a_recipe_that_is_not_to_be_had_is_refused(make_bundle: Make, tmp_path: 
 
     assert change_over(line, runtime) == line  # type: ignore[arg-type]
     assert (runtime.taken, runtime.refused) == ([], [number])
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Put the handlers of a service's signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def end_when(line: RunningLine, arrived: Callable[[], object]) -> threading.Thread:
+    """End the service once something has arrived at the PLC, or not in time."""
+
+    def wait() -> None:
+        try:
+            arrived()
+        finally:
+            line.runtime.finished.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_running_service_changes_over_to_the_recipe_that_the_plc_asks_for(run: Run) -> None:
+    with run(recipes={3: "other"}) as line:
+        line.plc.tell(Changeover(3))
+        waiting = end_when(line, lambda: line.plc.wait_for_other(1))
+        serve(line.path, line.line, line.runtime, line.equipment)
+        waiting.join()
+
+    assert line.plc.others == [Changeover(3, load_bundle(line.folder / "other").id)]
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_running_service_reads_its_line_again_on_sighup(run: Run) -> None:
+    with run() as line:
+        line.path.write_text(line.path.read_text().replace('"tiny"', '"other"'))
+        waiting = end_when(line, lambda: line.plc.wait_for_other(1))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the service has its own
+        hang_up = threading.Thread(target=send_until, args=(signal.SIGHUP, line.runtime.finished))
+        hang_up.start()
+        serve(line.path, line.line, line.runtime, line.equipment)
+        hang_up.join()
+        waiting.join()
+
+    assert line.plc.others[0] == Changeover(0, load_bundle(line.folder / "other").id)
+
+
+def send_until(number: int, ended: threading.Event) -> None:
+    """Send ourselves a signal again and again."""
+    while not ended.wait(0.1):
+        os.kill(os.getpid(), number)
+
+
+class Counted:
+    """Stands in for a runtime that lives or does not, and ends the service when that has been asked three times."""
+
+    def __init__(self, lives: bool) -> None:
+        self.finished = threading.Event()
+        self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._lives, self._asked = lives, 0
+
+    @property
+    def alive(self) -> bool:
+        """Count the question."""
+        self._asked += 1
+        if self._asked == 3:
+            self.finished.set()
+        return self._lives
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("lives", [True, False])
+def test_the_watchdog_of_a_service_is_fed_only_while_its_threads_live(
+    lives: bool, make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, runtime = write_line(tmp_path, make_bundle("a")), Counted(lives)
+    impatient = threading.Timer(10.0, runtime.finished.set)
+    impatient.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        serve(path, load_line(path), runtime)  # type: ignore[arg-type]
+        supervisor.setblocking(False)
+        heard = []
+        with suppress(BlockingIOError):
+            while True:
+                heard.append(supervisor.recv(100))
+    impatient.cancel()
+    impatient.join()
+
+    assert (heard[0], heard[-1]) == (b"READY=1", b"STOPPING=1")
+    assert (b"WATCHDOG=1" in heard) is lives

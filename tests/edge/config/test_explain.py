@@ -9,7 +9,7 @@ from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.explain import EXAMPLES, example, explain
 from edge.config.line import Line, load_line
-from edge.config.schema import CameraSettings, DriftSettings, PictureSettings
+from edge.config.schema import CameraSettings, DriftSettings, PageSettings, PictureSettings
 
 KINDS = ("several-cameras", "shadow", "triggered", "web")
 
@@ -22,6 +22,7 @@ TABLES = [
     EjectorSettings,
     ConfirmationSettings,
     ChallengeSettings,
+    PageSettings,
 ]
 
 
