@@ -32,7 +32,11 @@ class ExportTable(Enum):
 
 EngineOption = Annotated[str, typer.Option(help=f"Engine of the network: {', '.join(ENGINES)}.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: its choice)")]
-SHIPPED = Path(__file__).resolve().parents[1] / "models" / "demo-tiles"
+SHIPPED = next(
+    (folder for root in Path(__file__).resolve().parents[:2] if (folder := root / "models" / "demo-tiles").is_dir()),
+    Path("models/demo-tiles"),
+)
+"""Bundle of the demo: in the installed package, or in the repository."""
 
 
 @app.command()

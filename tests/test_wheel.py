@@ -1,0 +1,53 @@
+"""What is installed from a wheel runs without the repository."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("setuptools", minversion="77", reason="setuptools is older than 77: pip install -U setuptools")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The content of a wheel, built from a copy of the repository, as pip unpacks it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip(f"a wheel is built from a git checkout: {tracked.stderr.strip()}")
+    for name in {*tracked.stdout.split("\0"), "setup.py", "MANIFEST.in"} - {""}:
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", "train/")):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    build = "from setuptools.build_meta import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
+    built = subprocess.run(
+        [sys.executable, "-c", build, str(folder)], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(installed: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", "from edge.cli import main; main()", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_demo_runs_from_a_wheel(installed: Path, tmp_path: Path) -> None:
+    ended = run(installed, tmp_path, "demo", "--parts", "8")
+
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "demo-output").is_dir()
+
+
+def test_the_wheel_has_every_file_that_is_read_at_run_time(installed: Path) -> None:
+    for name in ("edge/models/demo-tiles/manifest.json", "edge/page/static/page.js", "edge/records/schema/1.sql"):
+        assert (installed / name).is_file(), name
