@@ -43,7 +43,7 @@ class HealthMonitor:
         self._check_rows()
 
     def _check_rows(self) -> None:
-        """Raise what an operator has to acknowledge: it does not end by itself."""
+        """Raise the alarms about lost rows, which stay until they are acknowledged."""
         records = self._records
         if records.rows_refused > self._rows_refused:
             self._rows_refused = records.rows_refused
