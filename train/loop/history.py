@@ -9,7 +9,7 @@ from train.errors import TrainError
 from train.recipe import RunRecipe
 
 
-class History:
+class EpochHistory:
     """One row per epoch, of plain values.
 
     loss, images, seconds: of the training part; waited_s: time that steps waited for their batches; learning_rate: at

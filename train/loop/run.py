@@ -24,7 +24,7 @@ from train.evaluate.prediction_files import FILE, named_predictions, save_predic
 from train.evaluate.tables import metrics_table, percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
-from train.loop.history import History, TensorboardLog
+from train.loop.history import EpochHistory, TensorboardLog
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
 from train.loop.trainer import Trainer
@@ -64,7 +64,7 @@ class Run:
         epoch_generator(recipe.seed, _START)
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
-        self.history = History(recipe.run)
+        self.history = EpochHistory(recipe.run)
         self.init = ""
 
     @property
