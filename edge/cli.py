@@ -163,7 +163,7 @@ def calibrate_scale(
     camera: Annotated[str | None, typer.Option(help="Name of the camera, where the line has several.")] = None,
     pattern: Annotated[str, typer.Option(help="Inner corners, columns x rows.")] = "9x6",
 ) -> None:
-    """Measure millimetres per pixel on a chessboard that lies where the parts pass; writes nothing."""
+    """Measure millimetres per pixel on a chessboard at the position of the parts; writes nothing."""
     from edge.commands.scale_command import calibrate
 
     for line in calibrate(source, camera, pattern, square_mm):
@@ -173,9 +173,9 @@ def calibrate_scale(
 @app.command()
 def unit(
     line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")],
-    user: Annotated[str, typer.Option(help="Who the station runs as; not root.")] = "edge-inspect",
+    user: Annotated[str, typer.Option(help="User of the service; not root.")] = "edge-inspect",
 ) -> None:
-    """Print a systemd unit that runs this line from boot on; docs/operation.md says where it goes."""
+    """Print a systemd unit that starts this line at boot; docs/operation.md shows how to install it."""
     from edge.commands.systemd_unit import unit_text
 
     typer.echo(unit_text(line, user), nl=False)
@@ -184,9 +184,9 @@ def unit(
 @app.command()
 def challenge(
     line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
-    who: Annotated[str, typer.Option(help="Who asks, for the records.")] = "",
+    who: Annotated[str, typer.Option(help="Name of the operator, for the records.")] = "",
 ) -> None:
-    """Have the running station find known bad parts: start this, then put them on the line."""
+    """Start a challenge of the running station, then put known bad parts on the line."""
     from getpass import getuser
 
     from edge.config.line import load_line
@@ -200,9 +200,9 @@ def challenge(
 @app.command()
 def acknowledge(
     line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
-    who: Annotated[str, typer.Option(help="Who has looked after the alarms, for the records.")] = "",
+    who: Annotated[str, typer.Option(help="Name of the operator, for the records.")] = "",
 ) -> None:
-    """End the running station's alarms about what has happened: a part that escaped, a failed challenge."""
+    """Acknowledge the running station's alarms about events: an escaped part, a failed challenge."""
     from getpass import getuser
 
     from edge.config.line import load_line
@@ -214,7 +214,7 @@ def acknowledge(
 
 @app.command()
 def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
-    """Check this machine for a line that is not running: each check says fine, or what to do."""
+    """Check this machine for a line that is not running: each check reports fine, or what to do."""
     from edge.commands.doctor import examine
 
     wrong = 0
@@ -231,7 +231,7 @@ def config(
     explain: Annotated[bool, typer.Option("--explain", help="Describe every key of line.toml.")] = False,
     example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras, web or shadow.")] = "",
 ) -> None:
-    """Print what may stand in line.toml, or a file to start from."""
+    """Describe every key of line.toml, or print an example file."""
     from edge.config import explain as texts
 
     if explain == bool(example):
@@ -240,7 +240,7 @@ def config(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; what goes wrong is one line on standard error, exit status 1."""
+    """Run the command line; an error is one line on standard error, with exit status 1."""
     handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     try:

@@ -1,4 +1,4 @@
-"""What the runtime costs over the bare engine: both on the bundle's golden frames, in turns, in one run."""
+"""Benchmark of the runtime against the bare engine, alternating on the bundle's golden frames."""
 
 import queue
 import tempfile
@@ -32,13 +32,13 @@ from firmware_bridge.messages import Message, Result, Trigger
 
 ROUNDS = 5
 BUSY = 4
-"""Parts that are open at a time where the throughput is measured."""
+"""Number of open parts for the throughput measurement."""
 EVERY_PICTURE = 1
 """One in so many good parts; the pictures of rejects are always kept."""
 
 
 class MemoryCamera(OnDemandCamera):
-    """Hands over the same frames again and again, as if they had just arrived in memory."""
+    """Returns the same frames repeatedly, as if they had just arrived in memory."""
 
     def __init__(self, frames: Sequence[Image], clock: Clock) -> None:
         super().__init__("memory", clock)
@@ -50,7 +50,7 @@ class MemoryCamera(OnDemandCamera):
 
 
 class InstantPlc:
-    """A PLC without a wire: triggers as long as fewer than `open_parts` are open, acknowledges at once."""
+    """A PLC without a link: keeps `open_parts` parts open and acknowledges at once."""
 
     def __init__(self, parts: int, open_parts: int) -> None:
         self.done = threading.Event()
@@ -65,7 +65,7 @@ class InstantPlc:
         return True
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Hand over the next event."""
+        """Return the next event."""
         try:
             return [self._events.get(timeout=timeout_s)]
         except queue.Empty:
@@ -83,10 +83,10 @@ class InstantPlc:
             self.done.set()
 
     def go_offline(self, reason: str) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is held."""
 
     def _trigger(self) -> None:
         self._triggered += 1
@@ -95,20 +95,20 @@ class InstantPlc:
 
 @dataclass
 class RuntimeRounds:
-    """The runtime's rounds of one way to run it; each course has records of its own."""
+    """Rounds of the runtime in one mode, with records of their own."""
 
     folder: Path
     open_parts: int
     pictures: bool
     per_s: list[float] = field(default_factory=list)
     to_result_ms: list[float] = field(default_factory=list)
-    """From the frame in memory to the result handed to the link, one entry per part."""
+    """Latency from the frame in memory to the result at the link, one entry per part."""
     around_engine_ms: list[float] = field(default_factory=list)
-    """The same without the time between handing the frames to the engine and having its answer."""
+    """The same without the engine's time."""
     skipped: int = 0
-    """Parts whose pictures found no room in the queue."""
+    """Parts whose pictures were skipped because the queue was full."""
     fault: str = ""
-    """Why a part could not be inspected; then the figures mean nothing."""
+    """Reason why a part could not be inspected; then the figures are invalid."""
 
     @property
     def records(self) -> Path:
@@ -116,7 +116,7 @@ class RuntimeRounds:
         return self.folder / "bench.sqlite"
 
     def note(self, part: Part) -> None:
-        """Note the times of a part whose result is sent."""
+        """Record the latencies of a part whose result is sent."""
         at = part.stamps
         if part.outcome is not None and part.outcome.fault:
             self.fault = part.outcome.fault
@@ -127,12 +127,12 @@ class RuntimeRounds:
 
 
 class Bench:
-    """A bundle on its engine, measured bare or with the runtime around it."""
+    """Measures a bundle on the bare engine and in the runtime."""
 
     def __init__(self, bundle: Bundle, engine: Engine, parts: int, fitted: bool = False) -> None:
         """fitted: whether the golden frames are resized to the network's input beforehand."""
         self.bare_ms: list[float] = []
-        """Each frame's time through the bare engine, from call to answer."""
+        """Latency of each frame on the bare engine."""
         self._bundle, self._engine, self._parts = bundle, engine, parts
         self._frames = [_fitted(frame, bundle) for frame in bundle.golden.frames] if fitted else bundle.golden.frames
         self._inputs = [bundle.prepare(frame)[np.newaxis] for frame in self._frames]
@@ -144,7 +144,7 @@ class Bench:
         return max(self._one_by_one(), self._overlapped()) if self._engine.slots > 1 else self._one_by_one()
 
     def run(self, course: RuntimeRounds) -> None:
-        """Run one round of a course, from frames in memory to results handed to the link."""
+        """Run one round, from frames in memory to results at the link."""
         plc = InstantPlc(self._parts, course.open_parts)
         most = course.open_parts + 1  # a part counts as open until its watchers have seen it, the PLC is quicker
         camera = MemoryCamera(self._frames, perf_counter)
@@ -170,7 +170,7 @@ class Bench:
 
     @contextmanager
     def _kept(self, course: RuntimeRounds) -> Iterator[tuple[Records, list[Callable[[Part], None]]]]:
-        """Open the course's records with the pictures that it keeps, and close both."""
+        """Open and close the records and the picture store of a round."""
         records = Records(course.records)
         try:
             if not course.pictures:
@@ -209,7 +209,7 @@ class Bench:
 def measure(
     bundle: Bundle, engine_name: str, threads: int | None, parts: int, rounds: int = ROUNDS, fitted: bool = False
 ) -> BenchFigures:
-    """Measure a bundle on one engine, `parts` frames in each round of each way to run it.
+    """Measure a bundle on one engine, `parts` frames per round and mode.
 
     fitted: whether the frames are of the network's size already. Raises EngineError.
     """
@@ -238,7 +238,7 @@ def measure(
 
 
 def _fitted(frame: Image, bundle: Bundle) -> Image:
-    """The frame as a camera delivers it whose region of interest has the size of the network's input."""
+    """Resize a frame to the network's input, as from a camera with that region of interest."""
     spec = bundle.manifest.input
     if spec.crop is not None:
         raise EngineError(

@@ -1,4 +1,4 @@
-"""What `edge-inspect bench` has found, as tables or JSON."""
+"""Results of `edge-inspect bench` as tables and JSON."""
 
 import os
 import platform
@@ -14,35 +14,35 @@ from edge.records.summary import PERCENTILES, percentile_table
 
 @dataclass(frozen=True)
 class RuntimeFigures:
-    """The runtime, run in one way."""
+    """Figures of the runtime in one mode."""
 
     per_s: Sequence[float]
     """Parts per second with several of them open, one entry per round."""
     to_result_ms: Sequence[float]
-    """From the frame in memory to the result handed to the link, of parts that come one at a time."""
+    """Latency from the frame in memory to the result at the link, one part at a time."""
     around_engine_ms: Sequence[float]
-    """The same without the engine's part of it."""
+    """The same without the engine's time."""
     stages_ms: Mapping[str, Mapping[str, tuple[float, ...]]]
-    """Percentiles by stage, of parts that come one at a time ("alone") or several at a time ("busy")."""
+    """Percentiles by stage, with one open part ("alone") or several ("busy")."""
     skipped: int
-    """Parts whose pictures were not kept, because the disk was too slow."""
+    """Parts whose pictures were skipped because the disk was too slow."""
 
 
 @dataclass(frozen=True)
 class BenchFigures:
-    """Everything that a run of the bench has measured."""
+    """All figures of one benchmark run."""
 
     bundle: str
     bundle_id: str
     engine: str
     threads: int | None
-    """Asked for; None left it to the engine."""
+    """CPU threads; None for the engine's choice."""
     parts: int
-    """In each round."""
+    """Parts per round."""
     bare_per_s: Sequence[float]
     """Frames per second of the bare engine, one entry per round."""
     bare_ms: Sequence[float]
-    """Each frame's time through the bare engine."""
+    """Latency of each frame on the bare engine."""
     ways: Mapping[str, RuntimeFigures]
 
     def ratio(self, way: RuntimeFigures) -> float:
@@ -96,7 +96,7 @@ def throughput_table(found: BenchFigures) -> Table:
 
 
 def overhead_table(found: BenchFigures) -> Table:
-    """What the runtime adds to a part that comes alone, from its frame in memory to its result on the link."""
+    """Tabulate the overhead of the runtime with one open part, from frame in memory to result at the link."""
     rows = [("bare engine", _percentiles(found.bare_ms))]
     for name, way in found.ways.items():
         rows += [
@@ -108,7 +108,7 @@ def overhead_table(found: BenchFigures) -> Table:
 
 
 def stage_tables(found: BenchFigures) -> list[Table]:
-    """Latency by stage of parts that come one at a time, for each way."""
+    """Tabulate latency by stage with one open part, for each mode."""
     return [percentile_table(f"stage, {name}", way.stages_ms["alone"].items()) for name, way in found.ways.items()]
 
 

@@ -1,4 +1,4 @@
-"""A whole line without hardware: the same runtime with a virtual camera, and a simulated PLC on a pseudo-terminal."""
+"""The demo: the runtime with a virtual camera and a simulated PLC on a pseudo-terminal."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ from synthetic.tiles import choose_kind
 
 DEFECTIVE_SHARE = 0.3
 DEADLINE_S = 2.0
-"""Generous, so that the demo judges the network and not the laptop."""
+"""Long, so that a slow computer does not cause TIMEOUT."""
 ON_SHEET = 40
 PAGE_RATE_HZ = 1.5
-"""Parts a second when somebody watches."""
+"""Parts per second with the page."""
 
 
 @dataclass
 class DemoTally:
-    """Verdicts against what the virtual camera knows to be true."""
+    """Counts verdicts against the ground truth of the virtual camera."""
 
     seed: int
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class DemoTally:
     rejected: list[JudgedPicture] = field(default_factory=list)
 
     def add(self, part: Part) -> None:
-        """Count one part, keeping its picture if it is rejected."""
+        """Count one part; keep its picture if it is rejected."""
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         (view,) = part.views

@@ -1,6 +1,6 @@
-"""What is wrong with this machine for this line: each check says "fine", or what to do. Nothing is changed.
+"""Checks of a machine for a line: each reports "fine", or what to do. Nothing is changed.
 
-The PLC sees a station that introduces itself and leaves again; a camera takes one picture.
+The PLC receives a Hello and a goodbye; each camera takes one picture.
 """
 
 import os
@@ -36,13 +36,13 @@ from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
 HELLO_S = 2.0
-"""How long the PLC may take to answer; its silence time is 1 s at any usual baud rate."""
+"""Longest wait for the PLC's response; its silence time is 1 s at usual baud rates."""
 RUNS = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check has found."""
+    """Result of one check."""
 
     name: str
     fine: bool
@@ -50,7 +50,7 @@ class Finding:
 
 
 def examine(path: Path) -> Iterator[Finding]:
-    """Check everything that the line in this file needs, as far as one thing does not depend on another."""
+    """Run every check of the line in this file; a failed check skips those that depend on it."""
     yield find("versions", check_versions)
     yield find("clock", check_clock)
     yield find("configuration", partial(check_configuration, path))
@@ -77,7 +77,7 @@ def examine(path: Path) -> Iterator[Finding]:
 
 
 def find(name: str, check: Callable[[], str]) -> Finding:
-    """Run one check, which returns what is fine and raises what is wrong."""
+    """Run one check, which returns a description or raises the problem."""
     try:
         return Finding(name, True, check())
     except (BundleError, FrameError, StationError, LinkError, ImportError) as error:
@@ -87,7 +87,7 @@ def find(name: str, check: Callable[[], str]) -> Finding:
 
 
 def find_bundle(name: str, folder: Path) -> tuple[Bundle | None, Finding]:
-    """Read a bundle with the hash of every file verified."""
+    """Load a bundle and verify the hash of every file."""
     read: list[Bundle] = []
 
     def check() -> str:
@@ -106,7 +106,7 @@ def check_configuration(path: Path) -> str:
 
 
 def check_versions() -> str:
-    """Compare the Python packages with what this software asks for."""
+    """Compare the installed Python packages with the required versions."""
     found = [f"Python {sys.version.split()[0]}"]
     for requirement in requires("edge-inspect") or []:
         wanted = re.match(r"([\w.-]+)>=([\d.]+)$", requirement)  # those that depend on something are left out
@@ -130,7 +130,7 @@ def _version_of(name: str, least: str) -> str:
 
 
 def check_engine(line: Line) -> str:
-    """Open the engine as the station does, golden frames included, and measure it."""
+    """Open the engine as the station does, check the golden frames, measure the latency."""
     inspector = open_inspector(line, time.monotonic)
     try:
         times_us = []
@@ -151,7 +151,7 @@ def check_engine(line: Line) -> str:
 
 
 def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | None) -> str:
-    """Take one picture and hold its size against the bundle's crop."""
+    """Take one picture and compare its size with the bundle's crop."""
     camera = open_camera(settings.address, time.monotonic)
     try:
         camera.expose()
@@ -165,7 +165,7 @@ def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | No
 
 
 def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callable[[], float] = time.monotonic) -> str:
-    """Open the port, introduce the station, wait for an answer, leave again."""
+    """Open the link, send a Hello, wait for the response, close the link."""
     link = open_link(address, hello, clock)
     try:
         peer = _listen(link, clock, clock() + wait_s)
@@ -204,7 +204,7 @@ def _deliver(link: Link, clock: Callable[[], float], until: float) -> None:
 
 
 def check_permissions(line: Line) -> str:
-    """See whether this user may write where the station writes."""
+    """Check that this user may write to the station's folders."""
     folders = {existing(line.records.parent), *({existing(line.pictures.folder)} if line.pictures else ())}
     targets = folders | ({line.records} if line.records.exists() else set())
     refused = sorted(str(path) for path in targets if not os.access(path, os.W_OK))

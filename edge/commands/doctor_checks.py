@@ -1,4 +1,4 @@
-"""The doctor's checks of clock and disk."""
+"""Checks of `doctor` for clock and disk."""
 
 import tempfile
 import time
@@ -15,15 +15,15 @@ from edge.records.summary import percentiles_ms
 from edge.records.writer import Records
 
 RESOLUTION_S = 1e-3
-"""A clock coarser than this cannot time a part's stages."""
+"""Coarsest clock that can time a part's stages."""
 LEAST_FREE_GIB = 1.0
-"""Room for some four million rows."""
+"""Space for about four million rows."""
 ROWS = 50
 GIB = 2**30
 
 
 def check_clock() -> str:
-    """See how fine the steps of the station's clock are."""
+    """Check the resolution of the station's clock."""
     info = time.get_clock_info("monotonic")
     start = now = time.monotonic()
     while now == start:
@@ -35,7 +35,7 @@ def check_clock() -> str:
 
 
 def check_wall_clock(line: Line, now: float) -> str:
-    """See that it is not earlier than what is there already; `now` is in seconds since 1970."""
+    """Check that the wall clock is not earlier than existing files; `now` in seconds since 1970."""
     earlier: dict[str, float] = {}
     if (line.bundle / "manifest.json").exists():
         earlier["the bundle was written"] = (line.bundle / "manifest.json").stat().st_mtime
@@ -53,7 +53,7 @@ def check_wall_clock(line: Line, now: float) -> str:
 
 
 def check_space(line: Line) -> str:
-    """See that rows, and pictures where they are kept, have room."""
+    """Check the free space for rows and pictures."""
     wanted = {existing(line.records.parent): LEAST_FREE_GIB}
     if line.pictures:
         folder = existing(line.pictures.folder)

@@ -1,4 +1,4 @@
-"""Millimetres per pixel from a picture of a chessboard that lies where the parts pass."""
+"""Millimetres per pixel from a picture of a chessboard at the position of the parts."""
 
 from dataclasses import dataclass
 

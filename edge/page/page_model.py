@@ -81,7 +81,7 @@ class PageModel:
             station, condition = self.station, self._condition()
             reasons = list(_obstacles(station)) if station else []
         if condition == "silent":
-            reasons.append(f"the station has said nothing for {self._silent_s():.0f} s")
+            reasons.append(f"no update from the station for {self._silent_s():.0f} s")
         alarms = tuple(alarm.name for alarm in station.alarms) if station else ()
         return HealthReport(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
 
@@ -118,7 +118,7 @@ class PageModel:
 
 def _obstacles(station: StationState) -> list[str]:
     found = [] if station.alive else ["a thread of the station has failed"]
-    found += [] if station.link_open else ["the PLC is not there"]
+    found += [] if station.link_open else ["the PLC is not connected"]
     found += [f"camera {camera.name} is lost" for camera in station.cameras if not camera.connected]
     found += [f"the disk refuses rows: {station.disk_refuses}"] if station.disk_refuses else []
     return found

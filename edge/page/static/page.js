@@ -1,10 +1,10 @@
-// The page of a station: shows what /api/events says, four times a second at most. No libraries.
+// Operator's page: shows the state of /api/events, at most four updates per second. No libraries.
 "use strict";
 
-const SILENT_MS = 3000; // after so long without a word the page says that it is old
-const ASK_MS = 2000; // where the server tells no more browsers of each change, this one asks
+const SILENT_MS = 3000; // without an update for this time the page reports lost contact
+const ASK_MS = 2000; // polling interval if the server has no free event stream
 const CHART_MS = 30000;
-const PIN_MS = 60000; // a reject that somebody looks at gives way to the live picture again
+const PIN_MS = 60000; // a selected reject returns to the live picture after this time
 const CHART_MINUTES = 480, CHART_BARS = 96;
 const SIGNS = {
   OK: "M4 13l5 5L20 6",
@@ -27,7 +27,7 @@ function make(tag, text = "", attributes = {}) {
   return element;
 }
 
-// Draws anew only what has changed, so that pictures do not flicker and a finger hits what it aims at.
+// Redraws only changed elements, so that pictures do not flicker and touch targets stay.
 const drawn = new Map();
 function renew(selector, key, children) {
   if (drawn.get(selector) === key) return;
@@ -55,7 +55,7 @@ function showState(state) {
   $("#condition").textContent = WORDS[state.condition];
   const silent = state.condition === "silent";
   $("#contact").hidden = !silent;
-  if (silent) $("#contact").textContent = `The station has said nothing for ${Math.round(state.silent_s)} s. What is below is old.`;
+  if (silent) $("#contact").textContent = `No update from the station for ${Math.round(state.silent_s)} s. The values below are old.`;
   if (state.station) showStation(state.station);
   showPart(state.last);
   showPicture(state);
@@ -73,11 +73,11 @@ function showStation(station) {
   $("#challenge").textContent = station.challenge_missing
     ? `Challenge: put the known bad parts on the line now, ${station.challenge_missing} to come.`
     : `Challenge due since ${clockTime(station.challenge_due || 0).slice(0, 5)}: start it, then put the known bad parts on the line.`;
-  const line = [{ name: "PLC", lost: !station.link_open, why: "not there" }];
+  const line = [{ name: "PLC", lost: !station.link_open, why: "not connected" }];
   for (const camera of station.cameras) {
     line.push({ name: camera.name === "camera" ? "Camera" : `Camera ${camera.name}`, lost: !camera.connected, why: "lost", title: camera.last_error });
   }
-  if (station.disk_refuses) line.push({ name: "Disk", lost: true, why: "refuses rows", title: station.disk_refuses });
+  if (station.disk_refuses) line.push({ name: "Disk", lost: true, why: "write error", title: station.disk_refuses });
   renew("#parts-of-line", JSON.stringify(line), () => line.map((one) =>
     make("li", one.lost ? `${one.name} ${one.why}` : one.name, { class: one.lost ? "lost" : "", title: one.title || "" })));
   $("#alarms").hidden = !station.alarms.length;
@@ -213,7 +213,7 @@ async function chart() {
   try {
     buckets = await ask(`api/history?minutes=${CHART_MINUTES}&bars=${CHART_BARS}`);
     showChart();
-  } catch (_) { /* the line above the page says that there is no contact */ }
+  } catch (_) { /* the banner shows the lost contact */ }
 }
 
 setInterval(() => {
@@ -223,7 +223,7 @@ setInterval(() => {
   document.documentElement.dataset.condition = "silent";
   $("#condition").textContent = WORDS.silent;
   $("#contact").hidden = false;
-  if (heardAt) $("#contact").textContent = `No contact with the station for ${Math.round(silentMs / 1000)} s. What is below is old.`;
+  if (heardAt) $("#contact").textContent = `No contact with the station for ${Math.round(silentMs / 1000)} s. The values below are old.`;
 }, 1000);
 new ResizeObserver(showChart).observe($("#chart svg"));
 setInterval(chart, CHART_MS);

@@ -96,10 +96,10 @@ def test_too_many_browsers_are_told_to_ask(model: PageModel, serve: Serve) -> No
     ("changes", "silent_s", "status", "reason"),
     [
         ({}, 0, 200, "[]"),
-        ({"link_open": False}, 0, 503, "the PLC is not there"),
+        ({"link_open": False}, 0, 503, "the PLC is not connected"),
         ({"alive": False}, 0, 503, "a thread of the station has failed"),
         ({"disk_refuses": "full"}, 0, 503, "the disk refuses rows: full"),
-        ({}, 60, 503, "the station has said nothing for 60 s"),
+        ({}, 60, 503, "no update from the station for 60 s"),
     ],
 )
 def test_health_says_what_is_in_the_way(
