@@ -1,6 +1,6 @@
-"""From scores and masks to defects and a verdict.
+"""Decision: from scores and masks to defects and a verdict.
 
-The only such code: training's evaluation, export's comparison and the line all call `decide`.
+The only such code: training, export and the station all call `decide`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]
 
 
 class Verdict(IntEnum):
-    """What is said of one part. The numbers are those on the wire and in the records; all but OK mean reject."""
+    """Verdict on a part. The numbers are those on the wire and in the records; all but OK mean reject."""
 
     OK = 1
     NG = 2
@@ -32,19 +32,19 @@ class Verdict(IntEnum):
 
 
 class Threshold(FrozenModel):
-    """When a class counts as found."""
+    """Thresholds of one class."""
 
     score: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
     """Smallest score (probability) of the class."""
     level: int = Field(default=128, ge=1, le=255)
-    """A mask's pixel is defect where it is at least this."""
+    """Smallest mask level of a defect pixel."""
     min_area_px: float = Field(default=0.0, ge=0, le=8192 * 8192, allow_inf_nan=False)
-    """Smallest area of a blob in pixels of the network's input; with 0 the score alone suffices."""
+    """Smallest area of a blob in pixels of the network's input; with 0 the score alone decides."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the network's input lies in the frame."""
+    """Position of the network's input in the frame."""
 
     input_height: int
     input_width: int
@@ -55,7 +55,7 @@ class Geometry:
 
     @classmethod
     def of(cls, spec: InputSpec, frame_height: int, frame_width: int) -> "Geometry":
-        """Place the input of `spec` in a frame of this size, in pixels."""
+        """Geometry of the input of `spec` in a frame of this size, in pixels."""
         if spec.crop is None:
             return cls(spec.height, spec.width, 0, 0, frame_width, frame_height)
         crop = spec.crop
@@ -64,21 +64,21 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Defect:
-    """One blob of one class."""
+    """A defect: one blob of one class."""
 
     class_index: int
     class_name: str
     score: float
     """The class's score over the whole frame, 0 to 1."""
     area_px: float
-    """In pixels of the network's input; 0 where only the score was asked for and no pixel reached the level."""
+    """In pixels of the network's input; 0 if the score alone decided and no pixel reached the level."""
     box: Box
     """In pixels of the frame."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict on one frame with the defects it rests on, the strongest class and largest blob first."""
+    """Verdict on one frame with its defects, sorted by falling score, then falling area."""
 
     verdict: Verdict
     defects: tuple[Defect, ...]
@@ -113,9 +113,9 @@ def _check(scores: NDArray[np.float32], masks: NDArray[np.uint8], thresholds: Ma
     if scores.shape != (classes,) or masks.ndim != 3 or masks.shape[0] != classes or masks.dtype != np.uint8:
         raise FrameError(
             f"outputs: found scores {scores.shape} with masks {masks.dtype} {masks.shape}, "
-            f"expected [{classes}] with uint8 [{classes}, h, w]; the engine and the bundle do not belong together"
+            f"expected [{classes}] with uint8 [{classes}, h, w]; the engine is not this bundle's"
         )
-    if not all(map(isfinite, scores.tolist())):  # half of what numpy takes for so few
+    if not all(map(isfinite, scores.tolist())):  # half the time of numpy for a few values
         raise FrameError(f"outputs: found scores {scores.tolist()}, expected finite numbers; the engine is faulty")
 
 
@@ -136,7 +136,7 @@ def _defects(
 
 
 def _blobs(mask: NDArray[np.uint8], threshold: Threshold, geometry: Geometry) -> Sequence[tuple[float, Box]]:
-    """Areas in input pixels and boxes in mask cells of the blobs that count."""
+    """Areas in input pixels and boxes in mask cells of the blobs that reach the smallest area."""
     cell_area = geometry.input_height * geometry.input_width / mask.size
     binary = (mask >= threshold.level).view(np.uint8)
     left, top, width, height = cv2.boundingRect(binary)  # most masks are empty but for a few cells
@@ -154,7 +154,7 @@ def _blobs(mask: NDArray[np.uint8], threshold: Threshold, geometry: Geometry) ->
 
 
 def frame_box(box: Box, masks: NDArray[np.uint8], geometry: Geometry) -> Box:
-    """From mask cells to frame pixels, rounded outwards so that the box holds every cell."""
+    """Convert a box from mask cells to frame pixels, rounded outwards."""
     rows, columns = masks.shape[1:]
     x, y, width, height = box
     left = geometry.x + x * geometry.width // columns

@@ -1,15 +1,15 @@
-"""What can be wrong with a bundle.
+"""Errors of bundles and frames.
 
-BundleError(Exception)          anything wrong with a bundle; the message is one line
- +- BundleDamaged               a file is missing, truncated or not the one the manifest names
- +- BundleFormat                the manifest's version, a key or a value is not one this software knows
- +- GoldenMismatch              an engine's outputs differ from those the bundle was published with
-FrameError(ValueError)          a frame's shape, type or size does not fit the input it is for
+BundleError(Exception)          a bundle cannot be used; the message is one line
+ +- BundleDamaged               a file is missing, truncated, or differs from the manifest
+ +- BundleFormat                the manifest has an unknown version, key or value
+ +- GoldenMismatch              an engine's outputs differ from the golden outputs
+FrameError(ValueError)          a frame has the wrong shape, type or size
 """
 
 
 class BundleError(Exception):
-    """Anything wrong with a bundle, in one line: which file, found, expected, what to do."""
+    """A bundle cannot be used; one line: which file, found, expected, what to do."""
 
 
 class BundleDamaged(BundleError):
@@ -17,18 +17,18 @@ class BundleDamaged(BundleError):
 
 
 class BundleFormat(BundleError):
-    """The manifest has a version, key or value that this software does not know."""
+    """The manifest has an unknown version, key or value."""
 
 
 class GoldenMismatch(BundleError):
-    """The engine does not give what the bundle's golden frames expect; it must not go on line."""
+    """An engine's outputs differ from the bundle's golden outputs; it must not go on line."""
 
 
 class FrameError(ValueError):
-    """A frame's shape, type or size does not fit."""
+    """A frame has the wrong shape, type or size, or a picture cannot be read."""
 
 
 def os_problem(error: OSError) -> str:
-    """Say in one line what the system refused: which file, why, what to look at."""
+    """Message for an operating-system error: which file, the reason, what to check."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}; check the path, the space and the permissions"

@@ -43,7 +43,7 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """The sha256 that names this bundle."""
+        """sha256 of the canonical manifest."""
         return self.manifest.id
 
     @property
@@ -52,7 +52,7 @@ class Bundle:
         return self.folder / MODEL
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Make the network's input, uint8 [C, H, W], of a frame; see `preprocess`."""
+        """Preprocess a frame to the network's input, uint8 [C, H, W]; see `preprocess`."""
         return preprocess(frame, self.manifest.input)
 
     def decide(
@@ -62,7 +62,7 @@ class Bundle:
         frame_shape: tuple[int, ...],
         unsure_margin: float = 0.0,
     ) -> Decision:
-        """Decide on one frame of this shape (height first) by the bundle's thresholds; see `decide`."""
+        """Decide on one frame of this shape (height first) with the bundle's thresholds; see `decide`."""
         geometry = self._geometry(frame_shape)
         return decide(scores, masks, self.manifest.thresholds, geometry, unsure_margin)
 
@@ -75,7 +75,7 @@ class Bundle:
         return Geometry.of(self.manifest.input, frame_shape[0], frame_shape[1])
 
     def check(self, infer: Infer) -> None:
-        """Raise GoldenMismatch unless an engine answers the golden frames as this bundle expects."""
+        """Raise GoldenMismatch unless an engine reproduces the golden outputs within the tolerance."""
         inputs = [self.prepare(frame) for frame in self.golden.frames]
         compare(self.golden, infer, inputs, self.manifest.tolerances[self.manifest.precision])
 
@@ -139,7 +139,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def write_bundle(folder: Path | str, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
-    """Write a new bundle, whole or not at all.
+    """Write a new bundle atomically.
 
     files: contents by path within the bundle, without the manifest; their hashes replace `manifest.files`.
     Returns the manifest as sealed. Raises BundleError if `folder` exists or cannot be written.

@@ -37,7 +37,7 @@ _NPY_HEADER = re.compile(
 
 @dataclass(frozen=True)
 class Golden:
-    """Frames with the outputs that the bundle's own weights gave for them.
+    """Frames with the outputs of the bundle's network.
 
     frames: uint8 [H, W] or [H, W, 3] RGB, as from a camera; scores: float32 [N, C]; masks: uint8 [N, C, h, w].
     """
@@ -52,12 +52,12 @@ Infer = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.uint
 
 
 def frame_file(index: int) -> str:
-    """Name the file of golden frame `index` within the bundle."""
+    """Path of golden frame `index` within the bundle."""
     return f"golden/frame{index}.png"
 
 
 def encode(golden: Golden) -> dict[str, bytes]:
-    """Turn golden frames into the bundle's files, by path."""
+    """Encode golden frames as files of the bundle, by path."""
     files = {frame_file(index): encode_png(frame) for index, frame in enumerate(golden.frames)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, scores=golden.scores, masks=golden.masks)

@@ -15,7 +15,7 @@ from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec
 
 FORMAT: Final = 1
-"""Version of the manifest's layout that this software writes and reads."""
+"""Format version of the manifest that this software writes and reads."""
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 32 * 2**20
@@ -76,10 +76,10 @@ class MadeFrom(FrozenModel):
     """Origin of the weights."""
 
     recipe: dict[str, Any]
-    """The training recipe, every value of it."""
+    """The training recipe with every value."""
     checkpoint_sha256: str
     split: dict[str, Any]
-    """The split of the data, as `train` wrote it: kind, seed, images by sha256."""
+    """The split of the data set: kind, seed, images by sha256."""
     metrics: dict[str, Any]
     """Metrics of the training, by the part of the data set they were measured on."""
     software: dict[str, str]
@@ -119,7 +119,7 @@ class Manifest(FrozenModel):
         return self
 
     def sealed(self) -> "Manifest":
-        """Return the same manifest as it will be read back, with its id filled in."""
+        """Return the manifest with its id, in the form in which it will be read back."""
         as_read = Manifest.model_validate_json(self.model_dump_json())
         return as_read.model_copy(update={"id": as_read.computed_id()})
 
@@ -130,7 +130,7 @@ class Manifest(FrozenModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Write the manifest as it stands in `manifest.json`."""
+        """Content of `manifest.json`."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

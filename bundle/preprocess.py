@@ -1,6 +1,6 @@
-"""How a camera's frame becomes the network's input: crop, grey, resize.
+"""Preprocessing of a frame: crop, conversion to grey or RGB, resizing.
 
-The only such code. Training, calibration, export and the line all call it, so that they cannot disagree.
+The only such code; training, calibration, export and the station all call it.
 """
 
 import cv2
@@ -24,7 +24,7 @@ class Crop(FrozenModel):
 
 
 class InputSpec(FrozenModel):
-    """The network's input, with the part of the frame it is made from."""
+    """Size and channels of the network's input, with the crop of the frame."""
 
     height: int = Field(ge=8, le=8192)
     width: int = Field(ge=8, le=8192)
@@ -32,13 +32,13 @@ class InputSpec(FrozenModel):
     crop: Crop | None = None
 
     def model_post_init(self, _context: object) -> None:
-        """Refuse two channels, which no camera sends."""
+        """Refuse two channels."""
         if self.channels == 2:
             raise ValueError("channels is 2; expected 1 (grey) or 3 (RGB)")
 
 
 def preprocess(frame: Image, spec: InputSpec) -> Image:
-    """Make the network's input of one frame.
+    """Preprocess one frame to the network's input.
 
     frame: uint8 [H, W] grey or [H, W, 3] RGB, any strides; it is only read.
     Returns a new uint8 array [channels, height, width]. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601);
@@ -54,7 +54,7 @@ def preprocess(frame: Image, spec: InputSpec) -> Image:
 
 
 def resize(image: Image, height: int, width: int) -> Image:
-    """Resize uint8 [H, W] or [H, W, C], each axis by area where it shrinks and linearly where it grows."""
+    """Resize uint8 [H, W] or [H, W, C]; an axis is resized by area when shrinking and linearly when growing."""
     rows, columns = image.shape[:2]
     for size, growing in (((columns, height), height > rows), ((width, height), width > columns)):
         if (image.shape[1], image.shape[0]) != size:
@@ -64,7 +64,7 @@ def resize(image: Image, height: int, width: int) -> Image:
 
 
 def resize_truth(mask: Image, height: int, width: int) -> Image:
-    """Resize a truth mask, uint8 [H, W], by the exact nearest neighbour, so that no new value appears."""
+    """Resize a label mask, uint8 [H, W], by nearest neighbour (exact), which adds no new values."""
     if mask.shape == (height, width):
         return mask
     return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
@@ -81,7 +81,7 @@ def check_frame(frame: Image) -> None:
 
 
 def cropped(frame: Image, crop: Crop | None) -> Image:
-    """The crop of a frame, in its own memory. Raises FrameError if it does not lie within the frame."""
+    """View of the crop of a frame. Raises FrameError if it does not lie within the frame."""
     if crop is None:
         return frame
     height, width = frame.shape[:2]

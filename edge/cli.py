@@ -18,7 +18,7 @@ from edge.errors import LineConfigError, StationError
 from firmware_bridge.errors import LinkError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
-console = Console()
+console = Console(markup=False, emoji=False)
 
 
 class ExportTable(Enum):

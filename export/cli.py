@@ -20,7 +20,7 @@ from export.int8.activation_ranges import Method
 from train.errors import TrainError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
-console = Console(width=None if sys.stdout.isatty() else 140, markup=False)
+console = Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False)
 add_engine_command(app, console)
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the new bundle.")]
@@ -28,10 +28,12 @@ BundleArgument = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
 DataOption = Annotated[Path, typer.Option(help="Folder of labelled images.")]
 SplitOption = Annotated[
     str | None,
-    typer.Option(help="A split file, random or by-part; or a part of the bundle's own. (default: the bundle's own)"),
+    typer.Option(
+        help="A split file, random or by-part; or a part of the bundle's split. (default: the bundle's split)"
+    ),
 ]
-PartOption = Annotated[Part, typer.Option(help="Which part of the split; all needs no split.")]
-ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such parts, 0 to 1.")]
+PartOption = Annotated[Part, typer.Option(help="Part of the split; all needs no split.")]
+ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such images, 0 to 1.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
 EngineOption = Annotated[str, typer.Option(help=f"What runs the networks: {', '.join(ENGINES)}.")]
 
@@ -42,12 +44,12 @@ def bundle(
     out: OutOption,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. (default: the folder's)")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set whose test part it is compared on.")] = None,
-    precision: Annotated[Around, typer.Option(help="What the network computes in.")] = "fp32",
+    precision: Annotated[Around, typer.Option(help="Precision of the network.")] = "fp32",
     size: Annotated[
         tuple[int, int] | None, typer.Option(help="Height and width of the input. (default: the recipe's)")
     ] = None,
 ) -> None:
-    """Make a bundle of a checkpoint: ONNX graph, manifest, golden frames. This alone needs torch."""
+    """Export a checkpoint to a bundle: ONNX graph, manifest, golden frames. The only command that needs torch."""
     from export.bundles.assemble import assemble, drawn_frames, real_frames
     from export.graph.from_checkpoint import read_source
 
@@ -70,14 +72,14 @@ def bundle(
 def evaluate(
     bundle: BundleArgument,
     data: DataOption,
-    json: Annotated[Path | None, typer.Option(help="File for every measure.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for all metrics.")] = None,
     split: SplitOption = None,
     part: PartOption = "all",
-    protocol: Annotated[Path | None, typer.Option(help="HTML file of an acceptance protocol to be signed.")] = None,
+    protocol: Annotated[Path | None, typer.Option(help="HTML file for the acceptance protocol.")] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
-    """Measure a bundle on labelled images, through the station's own engine and decision."""
+    """Evaluate a bundle on labelled images, with the engine and decision of the station."""
     from export.evaluate.acceptance_protocol import protocol_page
     from export.evaluate.evaluate import evaluate as run_evaluation
     from train.evaluate.tables import metrics_table
@@ -97,25 +99,28 @@ def evaluate(
 @app.command()
 def calibrate(
     bundle: BundleArgument,
-    images: Annotated[Path, typer.Option(help="Folder of pictures to calibrate on.")],
+    images: Annotated[Path, typer.Option(help="Folder of pictures for calibration.")],
     out: OutOption,
-    data: Annotated[Path | None, typer.Option(help="Labelled images that judge. (default: fp32 judges)")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled images for the accuracy gate. (default: decisions of the fp32 bundle)")
+    ] = None,
     split: SplitOption = None,
-    part: Annotated[Part, typer.Option(help="Part of --data that judges.")] = "val",
-    method: Annotated[Method | None, typer.Option(help="How ranges are chosen. (default: what suits best)")] = None,
-    around: Annotated[Around, typer.Option(help="What the rest of the graph computes in.")] = "fp32",
+    part: Annotated[Part, typer.Option(help="Part of --data for the gate.")] = "val",
+    method: Annotated[Method | None, typer.Option(help="Method of choosing ranges. (default: the best of all)")] = None,
+    around: Annotated[Around, typer.Option(help="Precision of the other layers.")] = "fp32",
     metric: Annotated[
-        str | None, typer.Option(help="The gate's (default: mean_iou_positives; without --data mean_iou_pairs).")
+        str | None,
+        typer.Option(help="Metric of the gate. (default: mean_iou_positives; without --data mean_iou_pairs)"),
     ] = None,
     max_drop: Annotated[float, typer.Option(min=0, max=1, help="Largest drop of the metric.")] = 0.01,
-    resize: Annotated[bool, typer.Option("--resize", help="Resize pictures as the line does its frames.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many pictures, evenly spread.")] = 256,
-    force: Annotated[bool, typer.Option("--force", help="Calibrate on very few pictures.")] = False,
+    resize: Annotated[bool, typer.Option("--resize", help="Resize pictures as the station resizes frames.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of pictures, evenly spread.")] = 256,
+    force: Annotated[bool, typer.Option("--force", help="Calibrate on fewer pictures than recommended.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder of the report. (default: OUT.report)")] = None,
     threads: ThreadsOption = None,
     engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
-    """Make an INT8 bundle (explicit Q/DQ) that is no worse than its float one, or none."""
+    """Calibrate an INT8 bundle (explicit Q/DQ); it is written only if it passes the accuracy gate."""
     from export.int8.accuracy_gate import gate_on, labelled_gate_images, unlabelled_gate_images
     from export.int8.calibrate import Calibration, CalibrationSettings
     from export.int8.calibration_files import write_calibration
@@ -124,17 +129,21 @@ def calibrate(
     _check_new(out)
     loaded = load_bundle(bundle)
     pictures = collect(images, loaded, resize, limit, force)
-    jury = (
+    gate_images = (
         labelled_gate_images(loaded, pictures, data, split, part)
         if data
         else unlabelled_gate_images(loaded, pictures, threads, engine)
     )
-    gate = gate_on(metric or ("mean_iou_positives" if jury.labelled else "mean_iou_pairs"), max_drop)
-    calibration = Calibration(loaded, out.name, jury.pictures, CalibrationSettings(gate, method, around, threads))
-    result = calibration.run(jury.images, jury.description, jury.labelled, _now())
+    gate = gate_on(metric or ("mean_iou_positives" if gate_images.labelled else "mean_iou_pairs"), max_drop)
+    calibration = Calibration(
+        loaded, out.name, gate_images.pictures, CalibrationSettings(gate, method, around, threads)
+    )
+    result = calibration.run(gate_images.images, gate_images.description, gate_images.labelled, _now())
     for warning in result.report.warnings:
         _warn(warning)
-    console.print(*write_calibration(result, jury.images, out, report or out.with_name(f"{out.name}.report")), sep="\n")
+    console.print(
+        *write_calibration(result, gate_images.images, out, report or out.with_name(f"{out.name}.report")), sep="\n"
+    )
 
 
 @app.command()
@@ -142,13 +151,13 @@ def compare(
     first: BundleArgument,
     second: Annotated[Path, typer.Argument(help="Folder of the other bundle.")],
     data: DataOption,
-    json: Annotated[Path | None, typer.Option(help="File for every measure of both.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the metrics of both.")] = None,
     split: SplitOption = None,
     part: PartOption = "all",
     threads: ThreadsOption = None,
     engine: EngineOption = DEFAULT_ENGINE,
 ) -> None:
-    """Run two bundles on the same labelled images: changed verdicts, measures, speed."""
+    """Compare two bundles on the same labelled images: changed verdicts, metrics, latency."""
     from export.evaluate.compare_bundles import compare_bundles, comparison_tables
 
     bundles = load_bundle(first), load_bundle(second)
@@ -168,7 +177,7 @@ def thresholds(
     max_escapes: ShareOption = None,
     max_false_rejects: ShareOption = None,
     split: SplitOption = None,
-    part: Annotated[Part, typer.Option(help="Part of --data that they are chosen on.")] = "val",
+    part: Annotated[Part, typer.Option(help="Part of --data to choose them on.")] = "val",
     threads: ThreadsOption = None,
     engine: EngineOption = DEFAULT_ENGINE,
     force: Annotated[
@@ -193,7 +202,7 @@ def thresholds(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; what goes wrong is one line on standard error, exit status 1."""
+    """Run the command line; an error is one line on standard error, with exit status 1."""
     try:
         app(None if arguments is None else list(arguments))
     except (ExportError, BundleError, FrameError, StationError, TrainError) as error:
@@ -212,7 +221,7 @@ def _now() -> str:
 
 
 def _check_new(out: Path) -> None:
-    """Say at once what `write_bundle` would say after minutes of work."""
+    """Raise at once what `write_bundle` would raise after minutes of work."""
     if out.exists():
         raise BundleError(f"{out}: exists already, and bundles are never changed; choose another name or remove it")
 

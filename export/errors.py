@@ -1,38 +1,38 @@
-"""What can go wrong in export that the person at the keyboard can put right.
+"""Errors of export that the user can correct.
 
-ExportError(Exception)     the message is one line: which thing, found, expected, what to do
- +- GraphError             a network that cannot be written as a bundle's graph, or a graph that is none
- +- ComparisonError        two that should say the same of the same frames do not
- +- LabelsError            labelled images that do not belong to the bundle, or none to use
- +- CalibrationError       pictures or a bundle that no quantiser can be calibrated on
- +- GateError              a changed network that is worse than the one it would replace
- +- ThresholdsError        no thresholds that fulfil what was asked for
+ExportError(Exception)     one line: which thing, found, expected, what to do
+ +- GraphError             a network that cannot be exported, or an invalid graph
+ +- ComparisonError        outputs of two networks differ, or cannot be compared
+ +- LabelsError            labelled images that do not fit the bundle, or none at all
+ +- CalibrationError       images or a bundle unsuitable for INT8 calibration
+ +- GateError              the accuracy gate refused a quantised network
+ +- ThresholdsError        no thresholds meet the goal
 """
 
 
 class ExportError(Exception):
-    """Anything that the user can put right, said in one line."""
+    """An error that the user can correct, in one line."""
 
 
 class GraphError(ExportError):
-    """A network cannot be written as a bundle's graph, or a graph is not one."""
+    """A network cannot be exported as a bundle's graph, or a graph is not valid."""
 
 
 class ComparisonError(ExportError):
-    """Two networks that should say the same of the same frames do not."""
+    """The outputs of two networks on the same frames differ, or cannot be compared."""
 
 
 class LabelsError(ExportError):
-    """The labelled images do not belong to the bundle, or none are left to use."""
+    """The labelled images do not fit the bundle, or none are left to use."""
 
 
 class CalibrationError(ExportError):
-    """Pictures that no quantiser can be calibrated on, or a bundle that is not to be quantised."""
+    """Images or a bundle that are unsuitable for INT8 calibration."""
 
 
 class GateError(ExportError):
-    """A changed network is worse than the one it would replace; nothing was written."""
+    """The quantised network did not pass the accuracy gate; no bundle was written."""
 
 
 class ThresholdsError(ExportError):
-    """No thresholds fulfil what was asked for on these images."""
+    """No thresholds meet the goal on these images, or those that do are of no use."""

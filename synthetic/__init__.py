@@ -1,1 +1,1 @@
-"""Draws parts, good and defective, with their ground truth."""
+"""Synthetic images of good and defective parts with their ground truth."""

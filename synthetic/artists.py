@@ -1,9 +1,8 @@
-"""Who draws the defects of magnetic tiles onto photographs of good ones.
+"""Functions that draw defects of magnetic tiles onto photographs of good tiles.
 
-The virtual camera has one picture of each class (synthetic/defects.py). A network that is to know the defects of tiles
-that it never saw needs more: cracks that run in from an edge, patches and corners that the wheel ground otherwise,
-spots where the skin never formed, flakes of which little but the outline shows. Lengths are in pixels of a part that
-is 400 pixels high.
+The virtual camera has one kind of drawing per class (synthetic/defects.py). Training needs more variety: cracks from an
+edge, patches and corners with other grinding marks, bare spots, flakes with little but an outline. Lengths are in
+pixels of a part that is 400 pixels high.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Artist = Callable[[Generator, Surface], DrawnDefect]
 
 
 def pit(rng: Generator, surface: Surface) -> DrawnDefect:
-    """Draw an irregular hole anywhere, also across an edge, round or drawn out."""
+    """Draw an irregular hole, round or elongated, anywhere, also across an edge."""
     height, width = surface.shape
     x, y = rng.uniform(0, 1) * width, rng.uniform(0, 1) * height
     radius = rng.uniform(2.5, 9)
@@ -49,7 +48,7 @@ def edge_crack(rng: Generator, surface: Surface) -> DrawnDefect:
 
 
 def arc_crack(rng: Generator, surface: Surface) -> DrawnDefect:
-    """Draw a crack that is bent to an arc, anywhere."""
+    """Draw an arc-shaped crack anywhere."""
     height, width = surface.shape
     steps = int(rng.integers(6, 18))
     turn = rng.choice([-1, 1]) * rng.uniform(0.02, 0.22)
@@ -61,7 +60,7 @@ def arc_crack(rng: Generator, surface: Surface) -> DrawnDefect:
 
 
 def patch(rng: Generator, surface: Surface) -> DrawnDefect:
-    """Draw a patch with a soft outline that the wheel ground otherwise."""
+    """Draw a patch with other grinding marks and a soft outline."""
     height, width = surface.shape
     rows, columns = _rows_and_columns(surface)
     down, across = rng.uniform(0.06, 0.3) * height, rng.uniform(0.15, 0.7) * width
@@ -73,7 +72,7 @@ def patch(rng: Generator, surface: Surface) -> DrawnDefect:
 
 
 def corner(rng: Generator, surface: Surface) -> DrawnDefect:
-    """Draw a corner that the wheel ground otherwise, cut off by a slanting line."""
+    """Draw a corner with other grinding marks, bounded by a slanting line."""
     height, width = surface.shape
     rows, columns = _rows_and_columns(surface)
     rows = rows if rng.random() < 0.5 else height - rows
@@ -127,7 +126,7 @@ ARTISTS: Mapping[str, tuple[Artist, ...]] = MappingProxyType(
         "Uneven": (uneven, patch, patch, corner),
     }
 )
-"""By the name of the class; for each defect one of them is drawn by lot."""
+"""By class; one of them is chosen at random for each defect."""
 
 
 def _line(rng: Generator, surface: Surface, paths: list[Path]) -> DrawnDefect:
@@ -138,7 +137,7 @@ def _line(rng: Generator, surface: Surface, paths: list[Path]) -> DrawnDefect:
 
 
 def _reground(rng: Generator, surface: Surface, inside: Plane) -> DrawnDefect:
-    """Streakier or smoother, brighter or darker where `inside`, in pixels from the outline, is above 0."""
+    """Change grain and brightness where `inside`, the distance in pixels from the outline, is above 0."""
     cover = np.clip(inside / rng.uniform(3, 14) + 0.5, 0, 1)
     factor = rng.uniform(1.15, 1.5) if rng.random() < 0.65 else rng.uniform(0.6, 0.87)
     grain = np.float32(rng.uniform(1.4, 3.2) if rng.random() < 0.8 else rng.uniform(0.2, 0.7))

@@ -13,7 +13,7 @@ from synthetic.surfaces import Path, Plane, Surface, clouds, fill, stroke, wande
 
 
 class DrawnDefect(NamedTuple):
-    """A defect on its surface, float32 [H, W] each: how far it covers a pixel (0..1), and its own reflectance."""
+    """A defect on its surface, float32 [H, W] each: coverage of a pixel (0..1), and reflectance."""
 
     cover: Plane
     reflectance: Plane
@@ -81,7 +81,7 @@ def fray(rng: Generator, surface: Surface) -> DrawnDefect:
 
 
 def uneven(rng: Generator, surface: Surface) -> DrawnDefect:
-    """Draw a wide band that the wheel ground otherwise: brighter or darker, coarser, with an ill-defined edge."""
+    """Draw a wide band with other grinding marks: brighter or darker, coarser, with a soft edge."""
     height, width = surface.shape
     rows = np.arange(height, dtype=np.float32)[:, None]
     band = rng.uniform(0.2, 0.4) * height
@@ -106,5 +106,5 @@ def _jagged(rng: Generator, path: Path) -> Path:
 
 
 def _turned(plane: Plane, quarters: int) -> Plane:
-    """Turn a plane so that another of its edges comes to lie at the left; minus `quarters` turns it back."""
+    """Rotate a plane by quarter turns; minus `quarters` rotates it back."""
     return np.ascontiguousarray(np.rot90(plane, quarters))

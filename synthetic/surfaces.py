@@ -1,4 +1,4 @@
-"""The surface of a good part: steel-grey, ground along its height, with the harmless marks that every part bears."""
+"""Surface of a good part: steel-grey, ground along its height, with harmless marks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 @dataclass(frozen=True)
 class Surface:
-    """What the light falls on; three float32 planes [H, W].
+    """Surface of a part; three float32 planes [H, W].
 
     `shade` is the reflectance without the marks of grinding (about 0.3 to 1.3), `grain` those marks relative to it
     (mean 0), `part` the coverage by the part: 1 on it, 0 on the belt beside it.
@@ -103,7 +103,7 @@ def _axes(shape: tuple[int, int]) -> tuple[Plane, Plane]:
 
 
 def _shading(rng: Generator, shape: tuple[int, int]) -> Plane:
-    """A part is a piece of a cylinder, so it darkens towards its sides; slow clouds for the rest."""
+    """Shading of a cylindrical part, darker towards its sides, with slow random variation."""
     _, x = _axes(shape)
     roundness, ridge = rng.uniform(0.1, 0.5), rng.uniform(-0.4, 0.4)
     slow = cv2.GaussianBlur(clouds(rng, (shape[0] // 4, shape[1] // 4), (25, 15)), (0, 0), 8)
@@ -112,7 +112,7 @@ def _shading(rng: Generator, shape: tuple[int, int]) -> Plane:
 
 
 def _strips(rng: Generator, shape: tuple[int, int]) -> Plane:
-    """Bevels: a strip along one or both sides that shines or lies in the dark, parted from the face by a groove."""
+    """Bevels: a brighter or darker strip along one or both sides, separated from the face by a groove."""
     profile = np.ones(shape[1], np.float32)
     for side in (profile, profile[::-1]):
         if rng.random() < 0.5:

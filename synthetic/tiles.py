@@ -1,9 +1,9 @@
-"""An artist that draws magnetic tiles as a grey line-scan camera sees them, with the truth about their defects.
+"""Drawn images of magnetic tiles as of a grey line-scan camera, with the ground truth of their defects.
 
-It stands in for a camera and for a data set where neither is at hand. A picture depends on its arguments alone: the
+It replaces a camera and a data set where there is none. A picture depends on its arguments alone: the
 surface on (seed, index), the defect on (seed, index, kind), light and sensor noise on (seed, index, exposure). So a
 part can be drawn with and without its defect, or once more in another light. numpy 1.26 with OpenCV 4.11 and
-numpy 2.4 with OpenCV 5.0 draw the very same pixels; other releases may differ in single grey levels.
+numpy 2.4 with OpenCV 5.0 draw identical pixels; other releases may differ in single grey levels.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def draw_part(seed: int, index: int, defective_share: float = 0.3) -> Tile:
 def choose_kind(seed: int, index: int, defective_share: float = 0.3) -> str | None:
     """Draw the kind of part number `index`.
 
-    Kinds are dealt from shuffled decks of 50 parts that hold the share exactly, each class as often as the others, so
-    that even a short production has parts of every class. Raises ValueError for a share outside 0 to 1.
+    Kinds come from shuffled blocks of 50 parts that have the share exactly and every class equally often, so that even
+    a short production has parts of every class. Raises ValueError for a share outside 0 to 1.
     """
     if not 0 <= defective_share <= 1:
         raise ValueError(f"defective_share is {defective_share}, expected 0 to 1")

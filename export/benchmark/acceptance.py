@@ -1,4 +1,4 @@
-"""What a machine with a GPU must show before it goes to a line: agreement, speed, and memory that does not grow."""
+"""Acceptance of a machine with a GPU: agreement with the CPU, latency, throughput, and constant memory."""
 
 import math
 import resource
@@ -20,18 +20,18 @@ from export.evaluate.compare_outputs import compare_outputs
 from synthetic.tiles import CLASSES
 
 WARM_RUNS = 2000
-"""Runs before memory is first looked at; allocators fill their pools in the beginning."""
+"""Warm-up runs before memory is measured; allocators fill their pools in the beginning."""
 
 STEADY = 8 << 20
-"""Bytes that memory may grow by: one large frame's buffers."""
+"""Largest growth of memory in bytes: the buffers of one large frame."""
 EVEN = 1.2
-"""The 99th percentile of the latency over the median, at most."""
+"""Largest ratio of the 99th percentile of the latency to the median."""
 THROUGH = 0.95
-"""Throughput of the runtime over that of the bare engine, at least."""
+"""Smallest ratio of the runtime's throughput to the bare engine's."""
 
 
 class Growth(FrozenModel):
-    """Memory after many frames, less that after the first ones."""
+    """Growth of memory between the warm-up and the end of a soak."""
 
     frames: int
     host_bytes: int
@@ -39,7 +39,7 @@ class Growth(FrozenModel):
 
 
 class Accepted(FrozenModel):
-    """One bundle on one machine."""
+    """Acceptance results of one bundle on one machine."""
 
     bundle: str
     bundle_id: str
@@ -47,14 +47,14 @@ class Accepted(FrozenModel):
     engine: str
     golden: str
     kernel_largest_gap: int
-    """Grey levels between the kernel and `preprocess`, over every frame."""
+    """Largest difference of the CUDA preprocessing kernel from `preprocess`, in grey levels, over every frame."""
     parity: dict[str, Any]
-    """Beside onnxruntime; see `OutputComparison`."""
+    """Differences from onnxruntime; see `OutputComparison`."""
     parity_within_tolerance: bool
     plain: Speed
     """Launched kernel by kernel."""
     graph: Speed | None
-    """Launched as one CUDA graph; None where that was refused."""
+    """Launched as one CUDA graph; None if the capture was refused."""
     graph_refusal: str
     memory: Growth
     runtime_over_bare: float | None = None
@@ -62,17 +62,17 @@ class Accepted(FrozenModel):
 
     @property
     def uses_graph(self) -> bool:
-        """Whether the CUDA graph is the faster way here."""
+        """Whether the CUDA graph is faster than launching kernel by kernel."""
         return self.graph is not None and self.graph.p50_ms < self.plain.p50_ms
 
     @property
     def speed(self) -> Speed:
-        """In the faster way."""
+        """Speed of the faster launch mode."""
         return self.graph if self.graph is not None and self.uses_graph else self.plain
 
     @property
     def objections(self) -> list[str]:
-        """Every limit that is not kept, with what was found."""
+        """Every limit that is exceeded, with the value found."""
         memory, ratio = max(self.memory.host_bytes, self.memory.device_bytes), self.runtime_over_bare
         unevenness = self.speed.p99_ms / self.speed.p50_ms
         kept = {
@@ -86,7 +86,7 @@ class Accepted(FrozenModel):
 
     @property
     def passed(self) -> bool:
-        """Whether everything that has a limit keeps to it."""
+        """Whether no limit is exceeded."""
         return not self.objections
 
 
@@ -100,10 +100,10 @@ def accept(
     until: float = math.inf,
     runs: int = RUNS,
 ) -> Accepted:
-    """Measure an opened engine, which has agreed with the golden frames already.
+    """Measure an opened engine that has passed the golden frames.
 
     frames: drawn for the comparison with `reference`. soak: frames over which memory is watched, fewer if the clock
-    comes to `until`. The engine is left launching in the faster way.
+    comes to `until`. The engine is left in the faster launch mode.
     """
     manifest = bundle.manifest
     drawn = [draw_frame(manifest.input, index, (None, *CLASSES)[index % (1 + len(CLASSES))]) for index in range(frames)]
@@ -131,9 +131,9 @@ def accept(
 def launched(
     bundle: Bundle, engine: StreamEngine, runs: int, clock: Callable[[], float]
 ) -> tuple[Speed, Speed | None, str]:
-    """Measure the network launched kernel by kernel, then as a CUDA graph, or the reason why there is none.
+    """Measure the network launched kernel by kernel, then as a CUDA graph; the third value is why there is no graph.
 
-    Leaves the engine launching in the faster way.
+    The engine is left in the faster launch mode.
     """
     engine.release()
     plain = measure(bundle, engine, runs, clock)
@@ -148,12 +148,12 @@ def launched(
 
 
 def kernel_gap(engine: StreamEngine, frame: Image) -> int:
-    """Grey levels by which kernel and `preprocess` differ on a frame."""
+    """Largest difference of kernel and `preprocess` on a frame, in grey levels."""
     return largest_gap(engine.prepare(frame), preprocess(frame, engine.manifest.input))
 
 
 def sized(frames: Sequence[Image]) -> list[Image]:
-    """Some frames, in colour and BGR too, with a margin that makes their sizes odd."""
+    """Frames in grey, RGB and BGR, padded to odd sizes."""
     grey = [frame if frame.ndim == 2 else np.ascontiguousarray(frame[..., 1]) for frame in frames[:16]]
     odd = [np.pad(frame, ((0, 3 * number), (number, 0)), mode="edge") for number, frame in enumerate(grey)]
     colour = [np.stack([frame, frame // 2, 255 - frame], axis=-1) for frame in odd[:8]]
@@ -163,7 +163,7 @@ def sized(frames: Sequence[Image]) -> list[Image]:
 def grown(
     engine: StreamEngine, frames: Sequence[Image], soak: int, clock: Callable[[], float], until: float = math.inf
 ) -> Growth:
-    """Watch memory over many frames, as long as there is time."""
+    """Measure the growth of memory over `soak` frames, fewer if the clock reaches `until`."""
 
     def run_on(most: int) -> int:
         for number in range(most):
@@ -179,5 +179,5 @@ def grown(
 
 
 def _peak_host() -> int:
-    """The most memory this process has held, in bytes."""
+    """Peak resident memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

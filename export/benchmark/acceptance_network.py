@@ -1,4 +1,4 @@
-"""The networks that engines are compared on: a shipped one's weights at the size that is compared."""
+"""Networks for the comparison of engines: weights of a shipped bundle at another input size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from export.graph.fp16 import halved
 from export.graph.signature import FRAMES, MASKS, check_graph
 
 WIDE = Tolerance(score=0.2, mask=64)
-"""Of networks whose answers are worth nothing: enough to tell another network, no judgement on an engine."""
+"""Tolerance for networks whose outputs are meaningless: detects another network, says nothing about an engine."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is compared."""
+    """Input size and pooling of the comparison."""
 
     height: int = 400
     width: int = 300

@@ -1,4 +1,4 @@
-"""What a machine with a GPU has shown, as one page of Markdown."""
+"""Acceptance report of a machine with a GPU, as Markdown."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,31 +15,31 @@ ROOFLINE = (
 
 
 class AcceptanceReport(FrozenModel):
-    """Everything that one run of the acceptance has found."""
+    """Results of one acceptance run."""
 
     machine: dict[str, str]
     answers: dict[str, str]
-    """By edition and version of TensorRT: whether it runs on this GPU, or why not."""
+    """By edition and version of TensorRT: whether it runs on this GPU, or the reason why not."""
     stand_in: str | None
-    """What ran in TensorRT's place, if nothing of TensorRT runs here."""
+    """Substitute for TensorRT, if no edition runs here."""
     accepted: tuple[Accepted, ...]
     not_accepted: dict[str, str]
-    """By bundle: why it could not be measured at all."""
+    """By bundle: the reason why it could not be measured."""
     setting: str
     rows: tuple[EngineFigures, ...]
     peak: str
-    """Where the roofline comes from, or why there is none."""
+    """Source of the roofline's peak values, or the reason why they are unknown."""
     seconds: float
 
     @property
     def passed(self) -> bool:
-        """Whether TensorRT runs here, and every bundle keeps every limit."""
+        """Whether TensorRT runs here and no bundle exceeds a limit."""
         everything = bool(self.accepted) and not self.not_accepted and all(one.passed for one in self.accepted)
         return everything and self.stand_in is None
 
 
 def to_page(found: AcceptanceReport) -> str:
-    """The results as one page."""
+    """Write the report as Markdown."""
     sections = [
         [f"# Acceptance on {found.machine['device']}", "", "Passed." if found.passed else "**Not passed.**"],
         _list(found.machine | {"took": f"{found.seconds:.0f} s"}),
@@ -52,7 +52,7 @@ def to_page(found: AcceptanceReport) -> str:
 
 
 def table(header: str, rows: Sequence[Sequence[object]]) -> list[str]:
-    """A table; header: the columns, separated by |."""
+    """A Markdown table; `header` has the columns separated by |."""
     columns = header.split("|")
     lines = [f"| {' | '.join(column.strip() for column in columns)} |", "|---" * len(columns) + "|"]
     return lines + [f"| {' | '.join(map(str, row))} |" for row in rows]

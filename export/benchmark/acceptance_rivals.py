@@ -1,4 +1,4 @@
-"""Other engines on the same network, the same GPU, in the same run; each that is missing says why."""
+"""Other engines on the same networks and GPU, for comparison."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -19,11 +19,11 @@ from export.errors import ExportError
 from export.graph.signature import FRAMES, MASKS, SCORES
 
 Open = Callable[[Bundle], Infer]
-"""Opens a network. Raises EngineError with the reason if it cannot."""
+"""Opens a bundle's network in another engine; raises EngineError."""
 
 
 class EngineFigures(FrozenModel):
-    """One engine on one network."""
+    """Latency, throughput and roofline shares of one engine on one network."""
 
     engine: str
     precision: str
@@ -31,17 +31,17 @@ class EngineFigures(FrozenModel):
     p99_ms: float | None = None
     frames_per_s: float | None = None
     layered_share: float | None = None
-    """The shortest time if every kernel reads and writes memory, over the time of a frame; None if it is not known."""
+    """Roofline time with every kernel reading and writing memory, over the time of a frame; None if unknown."""
     fused_share: float | None = None
-    """The same if every activation stays on the chip."""
+    """Likewise with all activations kept on the chip."""
     score_gap: float | None = None
-    """Largest difference of a score of the golden frames, beside onnxruntime on the CPU."""
+    """Largest difference of a golden frame's score from onnxruntime on the CPU."""
     missing: str = ""
-    """Why there are no figures."""
+    """Reason why there are no figures."""
 
 
 def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap: float | None = None) -> EngineFigures:
-    """The figures of an engine, with its shares of the roofline by the frames per second."""
+    """Figures of an engine, with its shares of the roofline."""
     shares: dict[str, Any] = {}
     if peak is not None:
         shortest = roofline(count_work(onnx.load(bundle.model)), peak)
@@ -61,7 +61,7 @@ def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap:
 
 
 def missing(engine: str, bundle: Bundle, reason: str) -> EngineFigures:
-    """The row of an engine that has no figures."""
+    """Row of an engine that could not be measured."""
     return EngineFigures(engine=engine, precision=bundle.manifest.precision, missing=reason)
 
 
@@ -73,7 +73,7 @@ def rival_row(
     runs: int = RUNS,
     clock: Callable[[], float] = perf_counter,
 ) -> EngineFigures:
-    """Measure another engine on frames that are prepared already, one at a time, or note why it is missing."""
+    """Measure another engine on preprocessed frames, one at a time; a row without figures if it cannot be opened."""
     inputs = [bundle.prepare(frame)[np.newaxis] for frame in bundle.golden.frames]
     try:
         infer = open_one(bundle)
@@ -111,5 +111,5 @@ def onnxruntime_cuda(bundle: Bundle) -> Infer:
 
 
 def first_line(error: Exception) -> str:
-    """What another program's error says, in short."""
+    """First line of an error of another library, at most 200 characters."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

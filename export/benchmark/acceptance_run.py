@@ -1,4 +1,4 @@
-"""One acceptance from the first bundle to the last row, in the time there is."""
+"""One acceptance run: bundles, then the comparison of engines, within a deadline."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -16,43 +16,43 @@ from export.benchmark.roofline import Peak
 from export.errors import ExportError
 
 FOR_BUNDLES = 0.6
-"""Share of the time that the bundles may take; the rest is for the comparison."""
+"""Share of the time for the bundles; the rest is for the comparison."""
 
 FOR_A_RIVAL_S = 20
-"""With less than this left no other engine is tried: compiling one takes that long."""
+"""Time needed to compile another engine; with less left, it is skipped."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What is measured, and how it is opened."""
+    """The engine under test and the functions that open it and its rivals."""
 
     engine: str
-    """Its name in the comparison."""
+    """Name in the comparison."""
     open_engine: Callable[[Bundle], StreamEngine]
-    """Opens the engine under test, held against the golden frames."""
+    """Opens the engine under test, checked on the golden frames."""
     runtime_over_bare: Callable[[Bundle], float | None]
-    """Throughput of the whole runtime over that of the engine alone; None where it cannot be had."""
+    """Ratio of the runtime's throughput to the engine's; None where it cannot be measured."""
     rivals: Mapping[str, Open]
     peak: Peak | None
 
 
 @dataclass
 class Acceptance:
-    """A run with its deadline. frames, soak: see `accept`."""
+    """An acceptance run with its deadline. frames, soak: see `accept`."""
 
     machine: Machine
     frames: int
     soak: int
     deadline: float
-    """When it should be done, by the clock."""
+    """End of the run, by the clock."""
     say: Callable[[str], None]
     clock: Callable[[], float] = perf_counter
     runs: int = RUNS
     not_accepted: dict[str, str] = field(default_factory=dict)
-    """By bundle: why it could not be measured."""
+    """By bundle: the reason why it could not be measured."""
 
     def bundles(self, bundles: Sequence[Bundle]) -> list[Accepted]:
-        """Accept each bundle, or note why it cannot be measured."""
+        """Run the acceptance of each bundle; bundles that cannot be measured go to `not_accepted`."""
         accepted = []
         for number, bundle in enumerate(bundles):
             name = bundle.manifest.name
@@ -66,7 +66,7 @@ class Acceptance:
         return accepted
 
     def comparison(self, bundles: Sequence[Bundle]) -> list[EngineFigures]:
-        """Measure the engine under test beside the others on each bundle."""
+        """Measure the engine under test and its rivals on each bundle."""
         return [one for bundle in bundles for one in (*self._engine_rows(bundle), *self._rival_rows(bundle))]
 
     def _one(self, bundle: Bundle, until: float) -> Accepted:

@@ -1,4 +1,4 @@
-"""TensorRT engines of bundles: built or found, checked, measured side by side."""
+"""Latency and throughput of bundles' engines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +11,23 @@ from bundle import Bundle, Image
 from edge.engines.engine import Engine, Pending
 
 RUNS, WARM_UP = 300, 30
-"""Runs that are timed, after some that are not: a GPU raises its clocks under load."""
+"""Timed runs, and warm-up runs before them: a GPU raises its clocks under load."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One bundle's engine on this machine, frame in host memory to outputs in host memory."""
+    """Speed of one bundle's engine, from a frame in host memory to outputs in host memory."""
 
     name: str
     precision: str
     p50_ms: float
     p99_ms: float
     frames_per_s: float
-    """With as many batches under way as the engine takes."""
+    """With as many batches in flight as the engine has slots."""
 
 
 def measure(bundle: Bundle, engine: Engine, runs: int = RUNS, clock: Callable[[], float] = perf_counter) -> Speed:
-    """Time the engine on the bundle's golden frames."""
+    """Measure an engine on the bundle's golden frames."""
     frames = bundle.golden.frames
     alone = speed_of(bundle, lambda number: engine.begin([frames[number % len(frames)]])(), runs, clock)
     seconds = timed(engine, [frames[number % len(frames)] for number in range(runs)], clock)
@@ -35,7 +35,7 @@ def measure(bundle: Bundle, engine: Engine, runs: int = RUNS, clock: Callable[[]
 
 
 def speed_of(bundle: Bundle, one: Callable[[int], object], runs: int, clock: Callable[[], float]) -> Speed:
-    """Time something that takes one frame at a time, by its number."""
+    """Measure a function that processes one frame, given its number."""
     for number in range(WARM_UP):
         one(number)
     times = np.empty(runs)
@@ -48,7 +48,7 @@ def speed_of(bundle: Bundle, one: Callable[[int], object], runs: int, clock: Cal
 
 
 def timed(engine: Engine, frames: Sequence[Image], clock: Callable[[], float]) -> float:
-    """Seconds for frames one after the other, with as many under way as the engine takes."""
+    """Seconds for a sequence of frames, with as many batches in flight as the engine has slots."""
     under_way: list[Pending] = []
     start = clock()
     for frame in frames:
@@ -61,7 +61,7 @@ def timed(engine: Engine, frames: Sequence[Image], clock: Callable[[], float]) -
 
 
 def speed_table(speeds: Sequence[Speed]) -> Table:
-    """The engines side by side."""
+    """Table of the engines' speeds."""
     table = Table("bundle", "precision", "p50 ms", "p99 ms", "frames/s")
     for speed in speeds:
         table.add_row(
@@ -75,7 +75,7 @@ def speed_table(speeds: Sequence[Speed]) -> Table:
 
 
 def advice(speeds: Sequence[Speed]) -> str:
-    """Which of the engines is the fastest here, by how much, with a word on INT8 where it is not."""
+    """Recommendation: the fastest engine, its lead, and a remark if INT8 is slower."""
     best, *others = sorted(speeds, key=lambda speed: speed.p50_ms)
     if not others:
         return f"{best.name} ({best.precision}): {best.p50_ms:.3f} ms a frame here, alone; name several to compare them"

@@ -24,13 +24,13 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
             typer.Option(help="Which TensorRT. (default: tensorrt; tensorrt_rtx with --ahead-of-time)"),
         ] = None,
         ahead_of_time: Annotated[
-            str | None, typer.Option(help="Build for GPUs that are elsewhere, such as sm_86; no GPU is needed here.")
+            str | None, typer.Option(help="Build for another GPU, such as sm_86; needs no GPU here.")
         ] = None,
-        batch: Annotated[int, typer.Option(min=1, help="Frames at a time: the cameras that see a part.")] = 1,
+        batch: Annotated[int, typer.Option(min=1, help="Batch size: the number of cameras.")] = 1,
         workspace_mib: Annotated[int, typer.Option(min=16, help="Scratch memory that kernels may use.")] = 1024,
         optimization_level: Annotated[int, typer.Option(min=0, max=5, help="Build time against speed.")] = 3,
     ) -> None:
-        """Build the TensorRT engine of each bundle, or find it in the cache; check and measure them on this GPU."""
+        """Build each bundle's TensorRT engine or take it from the cache, check it, and measure it on this GPU."""
         options = BuildOptions(workspace_mib=workspace_mib, optimization_level=optimization_level)
         loaded = [load_bundle(folder) for folder in bundles]
 

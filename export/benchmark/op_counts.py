@@ -1,4 +1,4 @@
-"""What a bundle's network has to compute and to move for one frame, counted from its graph."""
+"""Multiplications and memory traffic of a bundle's network, counted from its graph."""
 
 import math
 from collections.abc import Iterator
@@ -12,29 +12,29 @@ from export.errors import GraphError
 from export.graph.cleanup import cleaned
 
 VIEWS = frozenset({"Concat"})
-"""Operators that move nothing: what they join is written side by side and read from there."""
+"""Operators without memory traffic of their own: their inputs are written side by side."""
 
 POINTWISE = frozenset(
     {"Add", "Cast", "Clip", "Div", "Floor", "LeakyRelu", "Mul", "Relu", "Sigmoid", "Sub"}
     | {"DequantizeLinear", "QuantizeLinear"}
 )
-"""Operators that join the kernel of the one before them, if they read a single activation."""
+"""Operators that are fused into the kernel before them, if they read a single activation."""
 
 UNCOUNTED = frozenset({"ConvTranspose", "Einsum", "Gemm", "MatMul"})
-"""Operators that multiply a lot, and that no network here has."""
+"""Operators with multiplications that no network here has."""
 
 TRANSPARENT = VIEWS | {"DequantizeLinear", "QuantizeLinear"}
-"""Operators behind which what lies in memory is looked for."""
+"""Operators that are looked through to find the tensor in memory."""
 
 Stored = tuple[str, int]
-"""A tensor in memory: its name, with the ONNX type that it lies there in."""
+"""A tensor in memory: its name and its ONNX type there."""
 
 NAMES: dict[int, Precision] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
 
 @dataclass(frozen=True)
 class KernelWork:
-    """One operator with the pointwise ones that follow it."""
+    """One operator with the pointwise operators fused into it."""
 
     name: str
     macs: int
@@ -75,7 +75,7 @@ def count_work(model: onnx.ModelProto, batch: int = 1) -> Work:
 
 
 def _sized(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
-    """The graph with all of its shapes known."""
+    """Copy of the graph with every shape inferred."""
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     for value in (*sized.graph.input, *sized.graph.output):
@@ -84,7 +84,7 @@ def _sized(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
 
 
 class _Counter:
-    """One graph being counted."""
+    """Counts the work of one graph."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
@@ -132,7 +132,7 @@ class _Counter:
         return NAMES.get(self._types[node.input[0]], "fp32")
 
     def _reads(self, head: onnx.NodeProto) -> set[Stored]:
-        """What a kernel reads from memory: its own inputs, and the weights of the pointwise operators that join it."""
+        """Tensors that a kernel reads: its own inputs, and the weights of the pointwise operators fused into it."""
         joined = [
             name
             for node in self._graph.node
@@ -143,7 +143,7 @@ class _Counter:
         return {stored for name in (*filter(None, head.input), *joined) for stored in self._stored(name)}
 
     def _stored(self, name: str, quantised: int | None = None) -> Iterator[Stored]:
-        """What lies in memory behind a tensor: before it is dequantised, and before it is joined with others."""
+        """Tensors in memory behind a tensor: before dequantisation, and before concatenation."""
         maker = self._makers.get(name)
         if maker is None or maker.op_type not in TRANSPARENT:
             yield name, quantised or self._types[name]
@@ -172,7 +172,7 @@ class _Counter:
         return name in self._weights or (maker is not None and all(map(self._is_constant, filter(None, maker.input))))
 
     def _head(self, name: str) -> onnx.NodeProto:
-        """The operator whose kernel makes a tensor."""
+        """Operator whose kernel computes a tensor."""
         node: onnx.NodeProto = self._makers[name]
         while not self._is_kernel(node):
             node = self._makers[self._activations(node)[0]]

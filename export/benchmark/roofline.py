@@ -1,4 +1,4 @@
-"""The roofline: the shortest time that a GPU's arithmetic and memory allow for a network."""
+"""Roofline model: lower bound of a network's time by a GPU's arithmetic and memory bandwidth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Rates = tuple[int, int, int]
 
 RATES: Mapping[str, Rates] = MappingProxyType(
     {
-        # Each is what the document's peak comes to: operations / (2 x multiprocessors x clock).
+        # Peak of the named document divided by (2 x multiprocessors x clock).
         "8.0": (512, 1024, 2048),  # A100 whitepaper: 312 TFLOPS FP16, 624 TOPS INT8, 108 at 1.41 GHz
         "8.6": (128, 512, 1024),  # GA102 whitepaper, RTX 3090: 142 TFLOPS FP16 (FP16 sums), 284 TOPS, 82 at 1.695 GHz
         "8.7": (512, 1024, 2048),  # AGX Orin technical brief: 170 TOPS sparse INT8, 85 dense, 16 at 1.3 GHz
@@ -29,17 +29,17 @@ PLACES: Mapping[Precision, int] = MappingProxyType({"fp32": 0, "fp16": 1, "int8"
 
 @dataclass(frozen=True)
 class Peak:
-    """What one GPU can do at most, at the clocks that CUDA names for it."""
+    """Peak rates of one GPU at the clocks that CUDA reports."""
 
     macs_per_s: Mapping[Precision, float]
     bytes_per_s: float
     source: str
-    """The numbers that it was worked out from, for the page."""
+    """Device attributes behind the rates, for the report."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """The shortest times for one run of a network."""
+    """Lower bounds of the time for one run of a network."""
 
     layered_s: float
     """Sum over the kernels of max(macs / peak, bytes / bandwidth): every kernel reads and writes memory."""
@@ -55,10 +55,10 @@ def peak_of(
     bus_bits: int,
     bytes_per_s: float | None = None,
 ) -> Peak | None:
-    """What a device can do, by CUDA's attributes; None where it is not known.
+    """Peak rates of a device from its CUDA attributes; None for an unknown compute capability.
 
     bytes_per_s: the memory's bandwidth by the data sheet; without it 2 * clock * bus width / 8, as of memory with two
-    transfers a clock. A Jetson names another clock than its memory's, so there it has to be given.
+    transfers a clock. A Jetson reports another clock than its memory's, so it must be given there.
     """
     rates = RATES.get(compute_capability)
     bandwidth = bytes_per_s or 2 * memory_clock_khz * 1e3 * bus_bits / 8
@@ -74,7 +74,7 @@ def peak_of(
 
 
 def roofline(work: Work, peak: Peak) -> Roofline:
-    """The shortest times of a network on a device (S. Williams et al., Roofline, CACM 52(4), 2009)."""
+    """Lower bounds of a network's time on a device (S. Williams et al., Roofline, CACM 52(4), 2009)."""
     layered = sum(max(_compute_s(kernel, peak), kernel.nbytes / peak.bytes_per_s) for kernel in work.kernels)
     compute = sum(_compute_s(kernel, peak) for kernel in work.kernels)
     return Roofline(layered, max(compute, work.fused_nbytes / peak.bytes_per_s))

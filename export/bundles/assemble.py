@@ -1,4 +1,4 @@
-"""Putting a bundle together: the graph, what is known of it, golden frames, the proof that nothing changed."""
+"""Assembly of a bundle: graph, manifest, golden frames, comparison with torch."""
 
 import platform
 import tempfile
@@ -32,21 +32,21 @@ DRAWN = 24
 
 
 class Frames(NamedTuple):
-    """Preprocessed frames, uint8 [N, C, H, W], and what they show."""
+    """Preprocessed frames, uint8 [N, C, H, W], with a description."""
 
     inputs: Image
     description: str
 
 
 class Draft(NamedTuple):
-    """Everything of a bundle that is not yet on disk; see `write_bundle`."""
+    """Content of a bundle before it is written; see `write_bundle`."""
 
     manifest: Manifest
     files: dict[str, bytes]
 
 
 def drawn_frames(spec: InputSpec) -> Frames:
-    """Frames by the virtual camera's artist."""
+    """Drawn frames."""
     return Frames(draw_inputs(spec, DRAWN), f"{DRAWN} drawn parts")
 
 
@@ -59,7 +59,7 @@ def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
 
 
 def assemble(source: "Source", name: str, frames: Frames, precision: Around = "fp32") -> Draft:
-    """Make a bundle of a checkpoint, compared with torch, which computes in float32, on `frames`.
+    """Make a bundle of a checkpoint, and compare it on `frames` with torch in float32.
 
     Raises LabelsError for a network that was never measured on a defect, GraphError if it cannot be written,
     ComparisonError if the outputs of onnxruntime and torch differ.
@@ -99,7 +99,7 @@ def check_seen_defects(meta: "Meta") -> None:
 
 
 def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> Engine:
-    """Open edge's own engine on a graph that is not yet in a bundle. Raises EngineError if it cannot be loaded."""
+    """Open the station's CPU engine on a graph that is not in a bundle yet. Raises EngineError."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MODEL).write_bytes(model)
         nothing = Golden((), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0, 0), np.uint8))
@@ -107,9 +107,9 @@ def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> 
 
 
 def derived(bundle: Bundle, name: str, model: bytes, precision: Precision, told: dict[str, dict[str, Any]]) -> Draft:
-    """Make another bundle of one: its graph in another precision, the same golden frames with the new answers.
+    """Derive a bundle with its graph in another precision and the same golden frames with new outputs.
 
-    told: what is added to the bundle's comparisons, by name.
+    told: entries for `made_from.comparison`, by name.
     """
     changes = {"name": name, "precision": precision, "tolerances": dict(TOLERANCES)}
     manifest = bundle.manifest.model_copy(update=changes)
@@ -122,13 +122,13 @@ def derived(bundle: Bundle, name: str, model: bytes, precision: Precision, told:
 
 
 def software() -> dict[str, str]:
-    """Versions of what makes a bundle here."""
+    """Versions of the packages that make a bundle."""
     packages = ("edge-inspect", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
     return {"python": platform.python_version()} | {name: _version(name) for name in packages}
 
 
 def with_comparisons(manifest: Manifest, more: dict[str, dict[str, Any]]) -> Manifest:
-    """Return the manifest with more comparisons in it, by name."""
+    """Return the manifest with more entries in `made_from.comparison`."""
     made_from = manifest.made_from
     compared = made_from.comparison | more
     return manifest.model_copy(update={"made_from": made_from.model_copy(update={"comparison": compared})})

@@ -11,7 +11,7 @@ from bundle.golden import Infer
 from synthetic.tiles import CLASSES, draw_tile
 
 SEED = 1913
-"""Of the drawn parts; no training set is drawn with it."""
+"""Seed of the drawn parts; no training set uses it."""
 
 CANDIDATES = 24
 """Parts drawn to choose the golden frames from."""
@@ -36,7 +36,7 @@ _TINT = np.array([1.0, 0.9, 0.75])  # R, G, B: so that exchanged channels show
 
 
 def draw_frame(spec: InputSpec, index: int, kind: str | None) -> Image:
-    """Draw part number `index` as a camera would see it for this input: as large as its crop wants, in its colours.
+    """Draw part number `index` as a frame of a camera for this input: large enough for its crop, grey or colour.
 
     uint8 [H, W], or [H, W, 3] RGB where the network reads colour.
     """
@@ -55,10 +55,10 @@ def draw_inputs(spec: InputSpec, count: int) -> Image:
 
 
 def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
-    """Choose golden frames among drawn ones, with what `infer` says of them.
+    """Choose golden frames among drawn ones, with the outputs of `infer`.
 
-    The good part of the smallest score, then the defective ones of the two largest: an engine that answers nothing,
-    or the same to everything, is found out.
+    The good part with the smallest score, then the defective parts with the two largest: an engine with empty or
+    constant outputs is detected.
     """
     frames = [draw_frame(spec, index, _kind(index)) for index in range(CANDIDATES)]
     peaks = answered(frames, spec, infer).scores.max(axis=1)
@@ -69,7 +69,7 @@ def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
 
 
 def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
-    """Golden frames with what `infer` says of them, one by one as an engine is later held against them."""
+    """Golden frames with the outputs of `infer`, computed one by one as in the later check."""
     answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
     scores, masks = (np.concatenate([answer[place] for answer in answers]) for place in (0, 1))
     return Golden(tuple(frames), scores, masks)

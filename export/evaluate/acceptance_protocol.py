@@ -1,4 +1,4 @@
-"""An acceptance protocol that a plant can sign."""
+"""Acceptance protocol of a bundle, as an HTML page to be signed."""
 
 from collections.abc import Iterator
 

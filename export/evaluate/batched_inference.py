@@ -1,4 +1,4 @@
-"""Many frames through one engine."""
+"""Batched inference over many frames, with a progress bar."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,7 +20,7 @@ CHUNK = 32
 
 
 def run(infer: Infer, inputs: Image, advance: Callable[[int], None] = lambda count: None) -> Outputs:
-    """Run preprocessed frames, uint8 [N, C, H, W], in batches; `advance` hears of each batch's size."""
+    """Run preprocessed frames, uint8 [N, C, H, W], in batches; `advance` is called with each batch's size."""
     scores, masks = [], []
     for start in range(0, len(inputs), BATCH):
         answer = infer(inputs[start : start + BATCH])
@@ -31,18 +31,18 @@ def run(infer: Infer, inputs: Image, advance: Callable[[int], None] = lambda cou
 
 
 def load_in_chunks(samples: Sequence[Sample], spec: InputSpec, classes: int) -> Iterator[ImageSet]:
-    """Load labelled images some at a time. Raises DataError for a damaged one, FrameError for one too small to crop."""
+    """Load labelled images in chunks. Raises DataError for a damaged image, FrameError for one too small to crop."""
     for start in range(0, len(samples), CHUNK):
         yield load_images(samples[start : start + CHUNK], spec, classes)
 
 
 class Bar(Progress):
-    """A progress bar over images, on standard error, gone when done."""
+    """Transient progress bar over images, on standard error."""
 
     def __init__(self, description: str, images: int):
         super().__init__(console=Console(stderr=True), transient=True)
         self._images = self.add_task(description, total=images)
 
     def step(self, images: int) -> None:
-        """So many more images are done."""
+        """Advance by this number of images."""
         self.update(self._images, advance=images)

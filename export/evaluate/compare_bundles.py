@@ -1,4 +1,4 @@
-"""Two bundles on the same frames."""
+"""Comparison of two bundles on the same labelled images."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ from train.evaluate.tables import percent
 
 
 class ComparedBundle(FrozenModel):
-    """One of the two bundles."""
+    """Results of one of the two bundles."""
 
     name: str
     bundle_id: str
@@ -30,14 +30,14 @@ class ComparedBundle(FrozenModel):
 
 
 class BundleComparison(FrozenModel):
-    """What `edge-export compare` writes."""
+    """Result of `edge-export compare`."""
 
     dataset: str
     part: str
     warning: str | None
     sides: tuple[ComparedBundle, ComparedBundle]
     changed: tuple[ChangedVerdict, ...]
-    """Images of which the two say other classes; `image` is the place in `images`."""
+    """Images on which the found classes differ; `image` is an index into `images`."""
     images: tuple[str, ...]
 
 
@@ -83,7 +83,7 @@ def _side(bundle: Bundle, engine: Engine, rows: list[Prediction], time_ms: float
 
 
 def comparison_tables(comparison: BundleComparison) -> list[Table]:
-    """The measures of both, then the images of which they say other classes."""
+    """Tables of both bundles' metrics and of the images on which the found classes differ."""
     first, second = comparison.sides
     measures = Table("measure", *(f"{side.name} ({side.precision})" for side in (first, second)), title_justify="left")
     measures.title = f"{len(comparison.images)} images of {comparison.dataset}, part {comparison.part}"

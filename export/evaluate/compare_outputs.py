@@ -13,7 +13,7 @@ from train.evaluate.outputs import Outputs
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """How far the second network's answers lie from the first's."""
+    """Differences of the second network's outputs from the first's."""
 
     images: int
     largest_score_difference: float
@@ -22,7 +22,7 @@ class OutputComparison:
     mean_mask_difference: float
     """In levels of 255, over all cells."""
     changed_verdicts: tuple[int, ...]
-    """Indices of the images of which the two say other classes."""
+    """Indices of the images on which the found classes differ."""
     changed_beyond_tolerance: tuple[int, ...]
     """Those among them where no score lies within the tolerance of its threshold."""
 
@@ -35,7 +35,7 @@ class OutputComparison:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a manifest or report."""
+        """JSON form for a manifest or report."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
@@ -59,7 +59,7 @@ def compare_outputs(
 
 
 def found_classes(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: InputSpec) -> NDArray[np.bool_]:
-    """Which classes the decision declares, bool [N, C]."""
+    """Classes found by the decision, bool [N, C]."""
     geometry = Geometry.of(spec, spec.height, spec.width)
     found = np.zeros(outputs.scores.shape, np.bool_)
     for row, scores, masks in zip(found, outputs.scores, outputs.masks, strict=True):
@@ -69,10 +69,10 @@ def found_classes(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: I
 
 
 class ChangedVerdict(FrozenModel):
-    """An image of which the two networks say other classes."""
+    """An image on which two networks find different classes."""
 
     image: int
-    """Its place among the images judged on."""
+    """Index of the image."""
     truth: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -81,7 +81,7 @@ class ChangedVerdict(FrozenModel):
 def changed_verdicts(
     before: NDArray[np.bool_], after: NDArray[np.bool_], truth: NDArray[np.bool_], classes: Sequence[str]
 ) -> tuple[ChangedVerdict, ...]:
-    """The images whose found classes differ; all three bool [N, C]."""
+    """Images whose found classes differ; all three arrays are bool [N, C]."""
 
     def names(row: NDArray[np.bool_]) -> tuple[str, ...]:
         return tuple(name for name, has in zip(classes, row, strict=True) if has)

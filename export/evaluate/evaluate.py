@@ -1,4 +1,4 @@
-"""Every measure of a bundle on labelled images, through edge's own engine and decision."""
+"""Evaluation of a bundle on labelled images, with the engine and decision of the station."""
 
 from bundle import Bundle, FrozenModel, Threshold
 from edge.engines.engine import Engine
@@ -11,7 +11,7 @@ from train.evaluate.prediction import Prediction
 
 
 class Evaluation(FrozenModel):
-    """What `edge-export evaluate` writes."""
+    """Result of `edge-export evaluate`."""
 
     bundle: str
     bundle_id: str
@@ -31,7 +31,7 @@ def evaluate(
 ) -> Evaluation:
     """Run the bundle on the labelled images.
 
-    Raises EngineError, GoldenMismatch, DataError: nothing is skipped.
+    Raises EngineError, GoldenMismatch and DataError; no image is skipped.
     """
     manifest = bundle.manifest
     opened = open_engine(engine, bundle, threads)
@@ -52,7 +52,7 @@ def evaluate(
 
 
 def judge(bundle: Bundle, engine: Engine, labelled: Labelled) -> list[Prediction]:
-    """What the decision says of each image, beside the truth."""
+    """Decision on each image with its label."""
     manifest = bundle.manifest
     chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes))
     with Bar(f"running {manifest.name}", len(labelled.samples)) as bar:

@@ -1,4 +1,4 @@
-"""The labelled images that a bundle is judged on."""
+"""Selection of the labelled images for an evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +19,25 @@ OWN_SPLIT = "the bundle's own split"
 
 @dataclass(frozen=True)
 class Labelled:
-    """A selection of a data set, in the bundle's classes."""
+    """Part of a data set with the bundle's classes."""
 
     dataset: str
     samples: tuple[Sample, ...]
     part: Part
     split: str
-    """Where the sides come from: a file, `random`, `by-part`, or the bundle."""
+    """Source of the split: a file, `random`, `by-part`, or the bundle."""
     seen_in_training: int
-    """How many of the samples the bundle's network was trained on."""
+    """Number of the samples in the bundle's training part."""
     citation: str
 
     @property
     def warning(self) -> str | None:
-        """What a reader of the figures must know, if anything."""
+        """Warning for a reader of the figures, or None."""
         if not self.seen_in_training:
             return None
         return (
-            f"{self.seen_in_training} of these {len(self.samples)} images trained this network, so the figures are too "
-            "good; use --part test for an honest measure"
+            f"{self.seen_in_training} of these {len(self.samples)} images are training images of this network, so the "
+            "figures are too good; use --part test"
         )
 
 
@@ -66,7 +66,7 @@ def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "a
 
 
 def own_split(bundle: Bundle) -> Split:
-    """The split that the bundle's network was trained with; without images where the bundle does not say."""
+    """Split of the bundle's training; empty if the manifest has none."""
     stored = bundle.manifest.made_from.split
     if not stored:
         return Split(kind="by-part", seed=0, images={})

@@ -12,11 +12,11 @@ ROUNDS = 15
 
 
 class RunningCost(FrozenModel):
-    """What a bundle takes on this machine."""
+    """Model size and latency of a bundle."""
 
     model_bytes: int
     milliseconds: float
-    """Median per frame on this machine's CPU; a GPU differs, so measure there with `edge-export engine`."""
+    """Median per frame on this machine's CPU; measure a GPU with `edge-export engine`."""
 
 
 def milliseconds(
@@ -27,7 +27,7 @@ def milliseconds(
 ) -> list[float]:
     """Median time per frame of each engine on its own frame, uint8 [1, C, H, W].
 
-    The engines take turns, so that a machine that slows down slows all of them; the first round warms up.
+    The engines take turns, so that changes of the machine's speed affect all of them; the first round is the warm-up.
     """
     times = np.zeros((rounds + 1, len(engines)))
     for round_times in times:

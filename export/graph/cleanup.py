@@ -1,4 +1,4 @@
-"""A graph as people and diffs like it: stable names, with nothing in it but the network."""
+"""Cleanup of ONNX graphs: stable names, no metadata, no BatchNormalization."""
 
 from collections import Counter
 
@@ -10,12 +10,12 @@ _PREFIX = "body."
 
 
 def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph cleaned, under stable names, without BatchNormalization.
+    """Return a cleaned copy with stable names and without BatchNormalization.
 
     One that torch could not fold into the convolution before it (DenseNet's follow a concatenation) becomes a
     multiplication and an addition.
-    A convolution bears the name of its module (`layers.3.0`), any other node its operator and number
-    (`leakyrelu4`); a tensor bears the name of the node that makes it.
+    A convolution is named after its module (`layers.3.0`), another node by its operator and number (`leakyrelu4`), a
+    tensor after the node that computes it.
     """
     tidy = onnx.ModelProto()
     tidy.CopyFrom(model)
@@ -25,7 +25,7 @@ def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph without traces of the machine and tools that made it, with its shapes inferred anew."""
+    """Return a copy without metadata of machine and tools, with newly inferred shapes."""
     clean = onnx.ModelProto()
     clean.CopyFrom(model)
     _strip(clean)

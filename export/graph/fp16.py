@@ -1,7 +1,7 @@
-"""A float32 graph in float16, between the normalisation and the probabilities.
+"""Conversion of a float32 graph to float16, between the normalisation and the probabilities.
 
-Frames become float16 at once (0 to 255 are exact); from the last logits on everything is float32 again, so that
-scores and the rounding of masks lose nothing more.
+Frames are cast to float16 first (0 to 255 are exact). From the last logits on, the graph is float32, so that scores and
+the rounding of masks lose no more precision.
 """
 
 from typing import Literal
@@ -15,17 +15,17 @@ from export.graph.cleanup import cleaned
 from export.graph.signature import SCORES
 
 Around = Literal["fp32", "fp16"]
-"""What a graph computes in, but for its INT8 layers."""
+"""Precision of a graph's layers that are not INT8."""
 
 SMALLEST_SCALE = float(np.finfo(np.float16).smallest_normal)
-"""Below 6.1e-5 a float16 loses digits; a quantiser's scale must not."""
+"""Below 6.1e-5 a float16 loses precision, which the scale of a quantiser must keep."""
 
 _STAY_FLOAT = frozenset({"Resize"})
-"""Operators whose inputs but the first are float32 whatever they compute in."""
+"""Operators whose inputs are float32, except the first."""
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph in float16, with the same inputs and outputs.
+    """Return a float16 copy of the graph with the same inputs and outputs.
 
     Raises GraphError for a weight that float16 cannot hold or a scale of a quantiser that it cannot hold well.
     """
@@ -47,7 +47,7 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _tail(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes from the last Sigmoid on, which make the outputs."""
+    """Nodes from the last Sigmoid to the outputs."""
     makers = {output: node for node in graph.node for output in node.output}
     first = makers[SCORES]
     while first.op_type != "Sigmoid":
@@ -63,7 +63,7 @@ def _tail(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def _widen(graph: onnx.GraphProto, tail: list[onnx.NodeProto]) -> None:
-    """Put a cast to float32 before the tail."""
+    """Insert a cast to float32 before the tail."""
     first = tail[0]
     cast = helper.make_node("Cast", [first.input[0]], [f"{first.input[0]}_float"], name="widen", to=TensorProto.FLOAT)
     place = list(graph.node).index(first)

@@ -1,4 +1,4 @@
-"""A checkpoint's network as the graph of a bundle. The only file of this package that imports torch."""
+"""Export of a checkpoint's network to ONNX. The only file of this package that imports torch."""
 
 import logging
 import warnings
@@ -24,7 +24,7 @@ from train.recipe import Recipe
 
 
 class BundleNetwork(nn.Module):
-    """The network as a bundle has it: normalisation in front, scores and masks behind.
+    """Network with the inputs and outputs of a bundle: normalisation first, scores and masks last.
 
     frames uint8 [N, C, H, W] -> scores float32 [N, classes], the maximum of each channel's probabilities, and masks
     uint8 [N, classes, h, w], Floor(p * 255 + 0.5).
@@ -47,13 +47,13 @@ class BundleNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint that has been read, with its network ready to run."""
+    """A loaded checkpoint with its network."""
 
     meta: Meta
     sha256: str
     network: BundleNetwork
     input: InputSpec
-    """As the bundle will have it: the recipe's, or another size that was asked for."""
+    """Input of the bundle: the recipe's, or another size."""
 
     def infer(self, inputs: Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Run preprocessed frames, uint8 [N, C, H, W], by torch: scores float32 [N, C], masks uint8 [N, C, h, w]."""
@@ -62,9 +62,9 @@ class Source:
         return scores.numpy(), masks.numpy()
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Write the network as ONNX with N symbolic; BatchNorm is folded into the convolution before it.
+        """Export to ONNX with N symbolic; BatchNorm is folded into the convolution before it.
 
-        Raises GraphError if torch cannot.
+        Raises GraphError if torch cannot export it.
         """
         spec = self.input
         frames = torch.zeros(2, spec.channels, spec.height, spec.width, dtype=torch.uint8)  # 1 would be taken as fixed
@@ -113,7 +113,7 @@ def _input(recipe: Recipe, size: tuple[int, int] | None) -> InputSpec:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's notes to its own developers off the terminal."""
+    """Suppress warnings and log messages of torch's exporter."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""INT8 by explicit Q/DQ nodes in the graph, placed so that TensorRT parses and fuses them.
+"""INT8 quantisation by explicit Q/DQ nodes that TensorRT can parse and fuse.
 
 Inputs and weights of convolutions are quantised: symmetric, zero-point 0, one scale per tensor, for weights one per
 output channel (axis 0). Biases and outputs of convolutions stay in float, so that the activation and whatever follows
@@ -28,18 +28,18 @@ def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def quantisable(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions that may be quantised: all whose result passes through another one."""
+    """Names of the convolutions that may be quantised: all but those that compute the outputs."""
     last = _makers_of_outputs(model)
     return [node.name for node in convolutions(model) if node.name not in last]
 
 
 def activations_of(model: onnx.ModelProto, layers: Collection[str]) -> list[str]:
-    """The tensors that these convolutions read, each once, in the order of the graph."""
+    """Input tensors of these convolutions, each once, in the order of the graph."""
     return list(dict.fromkeys(node.input[0] for node in convolutions(model) if node.name in layers))
 
 
 def quantised(model: onnx.ModelProto, layers: Collection[str], ranges: Mapping[str, float]) -> onnx.ModelProto:
-    """Put Q/DQ around these convolutions of a float graph.
+    """Return a copy of a float graph with Q/DQ nodes around these convolutions.
 
     ranges: for each tensor that one of them reads, the magnitude that becomes 127; see `tied`.
     """
@@ -73,10 +73,10 @@ def quantised(model: onnx.ModelProto, layers: Collection[str], ranges: Mapping[s
 
 
 def tied(model: onnx.ModelProto, ranges: Mapping[str, float]) -> dict[str, float]:
-    """Give a concatenation and what it joins one range, the widest of them.
+    """Give a concatenation and its inputs one range, the widest of them.
 
-    A joined tensor that another convolution reads is then not rounded twice, and with equal scales the concatenation
-    itself can run on bytes.
+    An input that another convolution reads is then not rounded twice, and a concatenation with equal scales can run in
+    INT8.
     """
     common = dict(ranges)
     for node in model.graph.node:
@@ -87,7 +87,7 @@ def tied(model: onnx.ModelProto, ranges: Mapping[str, float]) -> dict[str, float
 
 
 def quantised_layers(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions whose input and weight both come out of an INT8 DequantizeLinear, read off a graph."""
+    """Names of the convolutions whose input and weight both come from an INT8 DequantizeLinear."""
     makers = {output: node for node in model.graph.node for output in node.output}
     return [
         node.name
@@ -97,7 +97,7 @@ def quantised_layers(model: onnx.ModelProto) -> list[str]:
 
 
 def _makers_of_outputs(model: onnx.ModelProto) -> set[str]:
-    """Names of the convolutions from which an output can be reached without passing through another."""
+    """Names of the last convolutions before the outputs."""
     makers = {output: node for node in model.graph.node for output in node.output}
     waiting, seen, found = [value.name for value in model.graph.output], set[str](), set[str]()
     while waiting:
@@ -114,7 +114,7 @@ def _makers_of_outputs(model: onnx.ModelProto) -> set[str]:
 
 
 class _OneFrame(CalibrationDataReader):  # type: ignore[misc]
-    """The one black frame that onnxruntime insists on running; no range comes from it."""
+    """One black frame, which onnxruntime requires; no range is computed from it."""
 
     def __init__(self, model: onnx.ModelProto):
         sides = [side.dim_value or 1 for side in model.graph.input[0].type.tensor_type.shape.dim]
@@ -127,7 +127,7 @@ class _OneFrame(CalibrationDataReader):  # type: ignore[misc]
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep onnxruntime's advice about preprocessing, which does not apply, off the terminal."""
+    """Suppress onnxruntime's advice about preprocessing, which does not apply."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the ONNX graph of every bundle looks like from outside."""
+"""Inputs and outputs of a bundle's ONNX graph."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The gate that a changed network must pass: no worse than the one it replaces, on images that it was not made from."""
+"""Accuracy gate: a quantised network against the float one, on images that calibration has not seen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,21 +24,21 @@ from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs, evaluate
 
 HELD_OUT = 4
-"""Without labels, every fourth picture judges and the others calibrate."""
+"""Without labels, every fourth picture is for the gate, the others for calibration."""
 
 _SMALLER_IS_BETTER = frozenset({"false_rejects_at_no_escape", "mean_iou_pairs_predicting_nothing"})
 
 
 @dataclass(frozen=True)
 class Gate:
-    """How much worse is still good enough."""
+    """Largest accepted loss of accuracy."""
 
     metric: str
-    """A share among `Metrics`, the larger the better."""
+    """Name of a field of `Metrics`; larger is better."""
     max_drop: float
 
     def objection(self, before: Metrics, after: Metrics) -> str | None:
-        """Why the changed network does not pass, or None if it does. One more escape is never allowed."""
+        """Reason why a network fails the gate, or None. Any additional escape fails it."""
         drop = before.named(self.metric) - after.named(self.metric)
         if after.escapes.count > before.escapes.count:
             return f"{after.escapes.count} escapes instead of {before.escapes.count}"
@@ -48,7 +48,7 @@ class Gate:
 
 
 def gate_on(metric: str, max_drop: float) -> Gate:
-    """A gate on a metric of this name. Raises CalibrationError if there is none."""
+    """Make a gate on the metric of this name. Raises CalibrationError for an unknown name."""
     known = [name for name, field in Metrics.model_fields.items() if field.annotation in (float, float | None)]
     if metric not in known or metric in _SMALLER_IS_BETTER:
         expected = ", ".join(name for name in known if name not in _SMALLER_IS_BETTER)
@@ -58,20 +58,20 @@ def gate_on(metric: str, max_drop: float) -> Gate:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one graph made of the images."""
+    """Outputs and metrics of one graph on the gate's images."""
 
     outputs: Outputs
     metrics: Metrics
 
 
 class GateEvaluator:
-    """Images with their truth, on which graphs of one bundle are judged through edge's own engine and decision."""
+    """Evaluates graphs of one bundle on labelled images, with the engine and decision of the station."""
 
     def __init__(self, manifest: Manifest, images: ImageSet, threads: int | None = None):
         self.manifest, self.images, self.threads = manifest, images, threads
 
     def judge(self, model: onnx.ModelProto, advance: Callable[[int], None] = lambda count: None) -> GateResult:
-        """Run a graph on all images."""
+        """Run a graph on all images; `advance` is called with each batch's size."""
         outputs = run(open_draft(to_bytes(model), self.manifest, self.threads).infer, self.images.images, advance)
         metrics = evaluate(outputs, self.images, self.manifest.thresholds, self.manifest.classes)
         return GateResult(outputs, metrics)
@@ -79,7 +79,7 @@ class GateEvaluator:
 
 @dataclass(frozen=True)
 class GateImages:
-    """What judges, and what is left to calibrate on."""
+    """Images for the accuracy gate, with the pictures that remain for calibration."""
 
     images: ImageSet
     description: str
@@ -90,7 +90,7 @@ class GateImages:
 def labelled_gate_images(
     bundle: Bundle, pictures: CalibrationSet, data: Path, split: str | None, part: Part
 ) -> GateImages:
-    """GateEvaluator on labelled images. Raises LabelsError if calibration has seen all of them."""
+    """Use labelled images that are not calibration pictures. Raises LabelsError if none remain."""
     labelled = select(bundle, data, split, part)
     unseen = [sample for sample in labelled.samples if sample.sha256 not in pictures.hashes]
     if not unseen:
@@ -102,7 +102,7 @@ def labelled_gate_images(
 def unlabelled_gate_images(
     bundle: Bundle, pictures: CalibrationSet, threads: int | None, engine: str = DEFAULT_ENGINE
 ) -> GateImages:
-    """GateEvaluator by the float bundle's own decisions, on some of the pictures."""
+    """Use every HELD_OUT-th picture, with the float bundle's own decisions as labels."""
     inputs = pictures.inputs
     judging = np.arange(len(inputs)) % HELD_OUT == HELD_OUT - 1
     if not judging.any():
@@ -115,10 +115,10 @@ def unlabelled_gate_images(
 
 
 def agreement_truth(outputs: Outputs, inputs: Image, manifest: Manifest) -> ImageSet:
-    """Take a network's own decisions for the truth, where there are no labels.
+    """Use a network's decisions as labels.
 
-    inputs: the preprocessed frames, uint8 [N, C, H, W], that gave the outputs. Measured against this truth, every
-    metric is the agreement with that network, and an escape is a part that it rejects and the other passes.
+    inputs: the preprocessed frames, uint8 [N, C, H, W], that gave the outputs. Metrics against
+    these labels measure agreement with that network; an escape is a part that it rejects and the other network accepts.
     """
     labels = found_classes(outputs, manifest.thresholds, manifest.input)  # [N, C]
     bits = np.stack(

@@ -1,4 +1,4 @@
-"""How wide an INT8 tensor is: from a histogram of its magnitudes to the value that 127 stands for.
+"""Range of an INT8 tensor, chosen from a histogram of its magnitudes: the value that 127 stands for.
 
 Quantisation is symmetric, so only magnitudes count. Narrow clips the largest values, wide makes the steps coarse.
 """
@@ -24,7 +24,7 @@ SMALLEST = 1e-4
 """A range below this (a tensor that is always 0) would give a scale that no float16 holds."""
 
 _NARROWEST = 128
-"""Bins of the narrowest candidate: below, a bin is wider than a step and its error cannot be told."""
+"""Bins of the narrowest candidate; with fewer, a bin is wider than a quantisation step."""
 
 _STRIDE = 8
 """Bins between candidates, a 256th of the range."""
@@ -41,7 +41,7 @@ class Histogram:
 
 
 def choose_range(histogram: Histogram, method: Method) -> float:
-    """The magnitude that becomes 127."""
+    """Choose the magnitude that becomes 127."""
     if histogram.top <= SMALLEST:
         return SMALLEST
     return max(_METHODS[method](histogram), SMALLEST)

@@ -1,4 +1,4 @@
-"""What flows between the layers of a graph, as onnxruntime computes it."""
+"""Activations of a graph's inner tensors, computed by onnxruntime."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -15,7 +15,7 @@ Planes = NDArray[np.float32]
 
 
 class Probe:
-    """A graph that shows some of its inner tensors."""
+    """An onnxruntime session whose outputs are chosen inner tensors of a graph."""
 
     def __init__(self, model: onnx.ModelProto, tensors: Sequence[str], threads: int | None = None):
         self.tensors = tuple(tensors)
@@ -30,13 +30,13 @@ class Probe:
         self._session = ort.InferenceSession(shown.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
     def frames(self, inputs: Image) -> Iterator[dict[str, Planes]]:
-        """The tensors of each preprocessed frame of uint8 [N, C, H, W] in turn."""
+        """Yield the tensors of each preprocessed frame of uint8 [N, C, H, W]."""
         for frame in inputs:
             yield dict(zip(self.tensors, self._session.run(None, {FRAMES: frame[np.newaxis]}), strict=True))
 
 
 def histograms(probe: Probe, inputs: Image, advance: Callable[[int], None]) -> dict[str, Histogram]:
-    """Histograms of the magnitudes in the tensors, in two passes over the frames: the range, then the counts."""
+    """Histograms of the tensors' magnitudes, in two passes over the frames: range, then counts."""
     tops = dict.fromkeys(probe.tensors, 0.0)
     for tensors in probe.frames(inputs):
         for name, values in tensors.items():
@@ -61,7 +61,7 @@ def signal_to_noise(before: Probe, after: Probe, inputs: Image) -> Mapping[str, 
 
 
 def _decibels(signal: float, noise: float) -> float:
-    """10 log10 of the ratio, held within +-200: no noise at all is 200, no signal -200."""
+    """10 log10 of the ratio, clipped to +-200; 200 without noise, -200 without a signal."""
     if not noise:
         return 200.0
     return float(np.clip(10 * np.log10(max(signal, 1e-300) / noise), -200, 200))

@@ -1,4 +1,4 @@
-"""From a float bundle to an INT8 one that has passed the gate."""
+"""INT8 calibration of a float bundle, up to the accuracy gate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,35 +33,35 @@ NOISE = 8
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """What the person asked for."""
+    """Options of a calibration."""
 
     gate: Gate
     method: Method | None = None
-    """How ranges are chosen; None takes the method whose masks lie closest to the float network's."""
+    """Method of choosing ranges; None takes the one whose masks differ least from the float network's."""
     around: Around = "fp32"
-    """What the rest of the graph computes in."""
+    """Precision of the layers that are not INT8."""
     threads: int | None = None
 
     @property
     def finish(self) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
-        """What is done to a graph once its layers are quantised."""
+        """Last step for a quantised graph: conversion of the other layers to float16, or none."""
         return halved if self.around == "fp16" else lambda model: model
 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """A calibration that came to its end, whether or not the gate was content."""
+    """Result of a calibration, whether or not it passed the gate."""
 
     draft: Draft
     objection: str | None
-    """Of the gate to the last try; the draft must then not be written."""
+    """Reason why the last try failed the gate; the draft must then not be written."""
     report: CalibrationReport
     judged: tuple[GateResult, GateResult]
-    """Before and after."""
+    """Gate results of the float and the INT8 network."""
 
 
 class Calibration:
-    """One bundle being quantised."""
+    """INT8 calibration of one bundle."""
 
     def __init__(self, bundle: Bundle, name: str, pictures: CalibrationSet, settings: CalibrationSettings):
         if bundle.manifest.precision != "fp32":
@@ -77,7 +77,10 @@ class Calibration:
             raise CalibrationError(f"{bundle.folder}: found no convolution to quantise, expected some; stay with fp32")
 
     def run(self, images: ImageSet, judged_on: str, labelled: bool, date: str) -> CalibrationResult:
-        """Calibrate, choose, judge, rescue; `date` is now in UTC, ISO 8601."""
+        """Measure activations, choose ranges, quantise, and run the gate with the mixed-precision fallback.
+
+        date: now, UTC, ISO 8601.
+        """
         seen = self._histograms()
         methods = self._try_methods(seen)
         best = min(methods, key=lambda result: result.mean_mask_difference).method
@@ -85,8 +88,8 @@ class Calibration:
         judge = GateEvaluator(self.bundle.manifest, images, self.settings.threads)
         with Bar("judging fp32", len(images)) as bar:
             before = judge.judge(self.model, bar.step)
-        rescue = MixedPrecisionSearch(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
-        model, after = rescue.run(judge, self.settings.gate, before, keep_at_most=len(self.layers) // 2)
+        search = MixedPrecisionSearch(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
+        model, after = search.run(judge, self.settings.gate, before, keep_at_most=len(self.layers) // 2)
         costs = self._costs(model)
         report = CalibrationReport(
             date=date,
@@ -100,10 +103,10 @@ class Calibration:
             around=self.settings.around,
             method=method,
             methods=tuple(methods),
-            layers=self._layers(model, seen, method, rescue),
+            layers=self._layers(model, seen, method, search),
             metric=self.settings.gate.metric,
             max_drop=self.settings.gate.max_drop,
-            steps=tuple(rescue.steps),
+            steps=tuple(search.steps),
             before=before.metrics,
             after=after.metrics,
             changed=self._changes(images, before, after),
@@ -111,7 +114,7 @@ class Calibration:
             cost_after=costs[1],
             software=software(),
         )
-        return CalibrationResult(self._draft(model, report), rescue.steps[-1].objection, report, (before, after))
+        return CalibrationResult(self._draft(model, report), search.steps[-1].objection, report, (before, after))
 
     def _histograms(self) -> dict[str, Histogram]:
         probe = Probe(self.model, activations_of(self.model, self.layers), self.settings.threads)
@@ -148,7 +151,7 @@ class Calibration:
         if missing:
             self.warnings.append(
                 f"the calibration frames show no {', '.join(missing)} that this bundle finds; ranges may be too narrow "
-                "for what such parts look like: add some"
+                "for such parts: add some"
             )
 
     def _costs(self, model: onnx.ModelProto) -> tuple[RunningCost, RunningCost]:
@@ -159,7 +162,7 @@ class Calibration:
         return before, after
 
     def _layers(
-        self, model: onnx.ModelProto, seen: Mapping[str, Histogram], method: Method, rescue: MixedPrecisionSearch
+        self, model: onnx.ModelProto, seen: Mapping[str, Histogram], method: Method, search: MixedPrecisionSearch
     ) -> tuple[Layer, ...]:
         nodes = convolutions(self.model)
         probes = [Probe(g, [n.output[0] for n in nodes], self.settings.threads) for g in (self.model, model)]
@@ -173,7 +176,7 @@ class Calibration:
                 largest=seen[node.input[0]].top if node.input[0] in seen else None,
                 range=ranges.get(node.input[0]),
                 signal_to_noise_db=noise[node.output[0]],
-                alone_mask_difference=rescue.sensitivity.get(node.name),
+                alone_mask_difference=search.sensitivity.get(node.name),
             )
             for node in nodes
         )
@@ -181,7 +184,7 @@ class Calibration:
     def _why_kept(self, layer: str, done: set[str]) -> str:
         if layer in done:
             return ""
-        return "hurts most: kept for the gate" if layer in self.layers else "makes the outputs: always in float"
+        return "sensitive: kept for the gate" if layer in self.layers else "makes the outputs: always in float"
 
     def _changes(self, images: ImageSet, before: GateResult, after: GateResult) -> tuple[ChangedVerdict, ...]:
         manifest = self.bundle.manifest

@@ -1,11 +1,15 @@
-"""What a calibration leaves on disk: the report always, the bundle only past the gate."""
+"""Files of a calibration: the report, and the bundle if it passed the gate."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bundle import write_bundle, write_whole
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import Image, Threshold, encode_png, write_bundle, write_whole
+from bundle.outlines import colour_of, draw_outlines, enlarged, outlines_of
 from export.errors import GateError
-from export.html.overlay import side_by_side
 from export.int8.calibrate import CalibrationResult
 from export.int8.report import CalibrationReport
 from train.data.image_set import ImageSet
@@ -17,9 +21,9 @@ PICTURES = 24
 
 
 def write_calibration(result: CalibrationResult, images: ImageSet, out: Path, folder: Path) -> list[str]:
-    """Write the bundle to `out` with the report to `folder`, and say in lines what came out.
+    """Write the bundle to `out` and the report to `folder`; return the lines of the summary.
 
-    images: those judged on. Raises GateError, with the report written but no bundle, if the gate objects.
+    images: those of the gate. Raises GateError, with the report written but no bundle, if it failed the gate.
     """
     if result.objection is not None:
         _write_report(result, result.report, images, folder)
@@ -44,7 +48,7 @@ def write_calibration(result: CalibrationResult, images: ImageSet, out: Path, fo
 def _write_report(result: CalibrationResult, report: CalibrationReport, images: ImageSet, folder: Path) -> None:
     limits = list(result.draft.manifest.thresholds.values())
     pictures = [
-        side_by_side(images.images[place], [judged.outputs.masks[place] for judged in result.judged], limits)
+        _side_by_side(images.images[place], [judged.outputs.masks[place] for judged in result.judged], limits)
         for place in (change.image for change in report.changed[:PICTURES])
     ]
     write_whole(folder / "calibration.json", report.model_dump_json(indent=1) + "\n")
@@ -127,3 +131,20 @@ def _classes(before: Metrics, after: Metrics) -> Iterator[tuple[object, ...]]:
     for old, new in zip(before.classes, after.classes, strict=True):
         ious, precisions = (old.iou_pooled, new.iou_pooled), (old.average_precision, new.average_precision)
         yield old.name, old.positives, old.found, new.found, *ious, *precisions
+
+
+def _side_by_side(frame: Image, masks: Sequence[NDArray[np.uint8]], thresholds: Sequence[Threshold]) -> bytes:
+    """Draw the outlines of each network's masks, uint8 [C, h, w], on a preprocessed frame, uint8 [C, H, W].
+
+    Returns a PNG: the frame itself, then one copy per network. Each class has a fixed colour.
+    """
+    bare = cv2.cvtColor(frame[0], cv2.COLOR_GRAY2RGB) if len(frame) == 1 else frame.transpose(1, 2, 0)
+    return encode_png(np.hstack([bare, *(_outlined(bare, one, thresholds) for one in masks)]))
+
+
+def _outlined(bare: NDArray[np.generic], masks: NDArray[np.uint8], thresholds: Sequence[Threshold]) -> Image:
+    drawn = np.array(bare, np.uint8, order="C")
+    for index, (mask, threshold) in enumerate(zip(masks, thresholds, strict=True)):
+        found = enlarged(mask >= threshold.level, *drawn.shape[:2])
+        draw_outlines(drawn, outlines_of(found), colour_of(index))
+    return drawn

@@ -1,4 +1,4 @@
-"""The pictures that a quantiser is calibrated on."""
+"""Images for INT8 calibration."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ UNRELATED = 0.2
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Frames as the network reads them, with where they come from."""
+    """Preprocessed calibration frames with their origin."""
 
     inputs: Image
     """uint8 [N, C, H, W]"""
     hashes: frozenset[str]
-    """sha256 of the files, so that nothing is judged on them."""
+    """sha256 of the files; the accuracy gate leaves these images out."""
     description: str
 
 
@@ -45,7 +45,7 @@ def collect(folder: Path, bundle: Bundle, resize: bool, limit: int, force: bool)
     if len(pictures) < FLOOR and not force:
         raise CalibrationError(
             f"{folder}: found {len(pictures)} pictures to calibrate on, expected at least {FLOOR}; "
-            "add some, or say --force if there are no more"
+            "add some, or use --force"
         )
     inputs, relations = [], []
     with Bar("reading pictures", len(pictures)) as bar:
@@ -98,7 +98,7 @@ def _check_size(path: Path, frame: Image, spec: InputSpec, resize: bool) -> None
     if found != (spec.height, spec.width) and not resize:
         raise CalibrationError(
             f"{path}: found {found[1]}x{found[0]}, expected the network's input, {spec.width}x{spec.height} (width x "
-            "height); say --resize if the line's frames are of this size too, and are resized as on the line"
+            "height); use --resize if the line's frames have this size too"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which layers INT8 hurts, and a network that keeps them in float until it passes the gate."""
+"""Mixed-precision fallback: keep sensitive layers in float until the accuracy gate passes."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,11 +10,11 @@ from export.int8.accuracy_gate import Gate, GateEvaluator, GateResult
 from train.data.image_set import ImageSet
 
 SWEEP = 24
-"""Images of the sensitivity sweep; the gate itself always sees all."""
+"""Images of the sensitivity sweep; the gate itself uses all."""
 
 
 class Step(FrozenModel):
-    """One try at the gate."""
+    """One run of the gate."""
 
     kept: tuple[str, ...]
     """Layers left in float."""
@@ -22,11 +22,11 @@ class Step(FrozenModel):
     """Of the gate's metric."""
     escapes: int
     objection: str | None
-    """Why it did not pass."""
+    """Reason of a failure; None if it passed."""
 
 
 class MixedPrecisionSearch:
-    """Quantises a graph, and keeps the layers that hurt most in float, one after another, until the gate is content."""
+    """Quantises a graph; keeps the most sensitive layers in float, one after another, until the gate passes."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class MixedPrecisionSearch:
     ):
         self.model, self.layers, self.ranges = model, tuple(layers), ranges
         self.finish = finish
-        """What is done to a quantised graph before it runs, such as `halved`."""
+        """Last step for a quantised graph before it runs, such as `halved`."""
         self.steps: list[Step] = []
         self.sensitivity: dict[str, float] = {}
         """Mean difference of the masks, in levels, with only this layer in INT8; filled by the first failure."""
@@ -45,9 +45,9 @@ class MixedPrecisionSearch:
     def run(
         self, judge: GateEvaluator, gate: Gate, before: GateResult, keep_at_most: int
     ) -> tuple[onnx.ModelProto, GateResult]:
-        """Try until the gate is content or `keep_at_most` layers stay in float.
+        """Run the gate until it passes or `keep_at_most` layers stay in float.
 
-        Returns the last graph tried with its measures; `steps` says whether it passed.
+        Returns the last graph with its gate result; `steps` says whether it passed.
         """
         model, judged = self._try((), judge, gate, before)
         kept: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class MixedPrecisionSearch:
         return self.finish(quantised(self.model, layers, self.ranges))
 
     def _worst_first(self, judge: GateEvaluator, before: GateResult) -> list[str]:
-        """Run the network with one layer at a time in INT8."""
+        """Layers by falling sensitivity, measured with one layer at a time in INT8."""
         places = range(0, len(judge.images), max(1, len(judge.images) // SWEEP))
         few = GateEvaluator(judge.manifest, _some(judge.images, places), judge.threads)
         exact = before.outputs.masks[list(places)].astype(float)

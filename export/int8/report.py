@@ -1,4 +1,4 @@
-"""What a calibration did and what it changed, as it stands in calibration.json."""
+"""Report of a calibration, written to calibration.json."""
 
 from bundle import FrozenModel
 from export.evaluate.compare_outputs import ChangedVerdict
@@ -10,7 +10,7 @@ from train.evaluate.metrics import Metrics
 
 
 class MethodResult(FrozenModel):
-    """One way to choose the ranges, with every layer in INT8, on frames of the calibration set."""
+    """Result of one method of choosing ranges, with every layer in INT8, on calibration frames."""
 
     method: Method
     mean_mask_difference: float
@@ -26,15 +26,15 @@ class Layer(FrozenModel):
     name: str
     quantised: bool
     kept_because: str
-    """Why it stays in float; empty where it does not."""
+    """Reason for float; empty for an INT8 layer."""
     largest: float | None
-    """The largest magnitude of its input on the calibration frames."""
+    """Largest magnitude of its input on the calibration frames."""
     range: float | None
-    """The magnitude of its input that becomes 127."""
+    """Magnitude of its input that becomes 127."""
     signal_to_noise_db: float
-    """Of its output, with the errors of all layers before it."""
+    """At its output, including the errors of all layers before it."""
     alone_mask_difference: float | None
-    """Mean difference of the masks with only this layer in INT8, where that was measured."""
+    """Mean difference of the masks with this layer alone in INT8, where it was measured."""
 
 
 class CalibrationReport(FrozenModel):
@@ -45,11 +45,11 @@ class CalibrationReport(FrozenModel):
     source: str
     source_id: str
     bundle_id: str | None
-    """The new bundle; None where the gate let none through."""
+    """Id of the new bundle; None if the gate failed."""
     calibrated_on: str
     judged_on: str
     labelled: bool
-    """Whether people labelled the images judged on; if not, the float network's own decisions stand for the truth."""
+    """Whether the gate's images have labels; if not, the float network's decisions are used as labels."""
     warnings: tuple[str, ...]
     around: Around
     method: Method

@@ -23,4 +23,4 @@ def use_threads(count: int | None) -> None:
 
 def console_for(is_leader: bool = True) -> Console:
     """Console as wide as the terminal, 140 columns in a file; prints only in the leading process."""
-    return Console(width=None if sys.stdout.isatty() else 140, quiet=not is_leader)
+    return Console(width=None if sys.stdout.isatty() else 140, quiet=not is_leader, markup=False, emoji=False)

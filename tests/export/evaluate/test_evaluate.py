@@ -89,7 +89,7 @@ def trained_bundle(squares, tmp_path):
 
 def test_images_of_the_training_are_warned_of(trained_bundle, squares, tmp_path):
     figures, printed = evaluate(trained_bundle, squares, tmp_path)
-    assert "42 of these 56 images trained this network" in " ".join(printed.split())
+    assert "42 of these 56 images are training images of this network" in " ".join(printed.split())
     assert figures["warning"].startswith("42 of these 56")
 
 

@@ -1,1 +1,0 @@
-"""Standalone HTML pages and overlay pictures."""
