@@ -2,6 +2,7 @@
 
 import platform
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +26,6 @@ from train.data.splits import Split, sides_of
 
 if TYPE_CHECKING:
     from export.graph.from_checkpoint import Source
-    from train.models.checkpoint import Meta
 
 DRAWN = 24
 """Frames drawn for the comparison where no real ones are given."""
@@ -64,7 +64,7 @@ def assemble(source: "Source", name: str, frames: Frames, precision: Around = "f
     Raises LabelsError for a network that was never measured on a defect, GraphError if it cannot be written,
     ComparisonError if the outputs of onnxruntime and torch differ.
     """
-    check_seen_defects(source.meta)
+    check_seen_defects(source.meta.metrics)
     model = halved(source.to_onnx()) if precision == "fp16" else source.to_onnx()
     manifest = Manifest(
         name=name,
@@ -84,16 +84,16 @@ def assemble(source: "Source", name: str, frames: Frames, precision: Around = "f
     return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer)))
 
 
-def check_seen_defects(meta: "Meta") -> None:
+def check_seen_defects(metrics: Mapping[str, Any]) -> None:
     """Raise LabelsError unless the network was measured on images with defects, by the checkpoint's own metrics.
 
     A network that was trained on good images alone passes every part.
     """
-    parts = [part for part in meta.metrics.values() if isinstance(part, dict)]
+    parts = [part for part in metrics.values() if isinstance(part, dict)]
     classes = [one for part in parts for one in part.get("classes", ()) if isinstance(one, dict)]
     if not any(one.get("positives") for one in classes):
         raise LabelsError(
-            f"checkpoint: found no image with a defect in its metrics ({', '.join(meta.metrics) or 'none'}), expected "
+            f"checkpoint: found no image with a defect in its metrics ({', '.join(metrics) or 'none'}), expected "
             "some of each class; train with labelled defects in the training and validation parts"
         )
 
