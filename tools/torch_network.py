@@ -1,4 +1,4 @@
-"""A bundle's graph played by torch: beside TensorRT, to compare them, and in its place where it does not run."""
+"""A bundle's graph run by torch, as a comparison with TensorRT or a substitute for it."""
 
 from collections.abc import Callable
 from functools import partial

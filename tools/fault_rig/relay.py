@@ -1,4 +1,4 @@
-"""The wire between the PLC and the station in real time: it can be cut, unplugged, and struck by noise."""
+"""Serial link between PLC and station in real time, with faults: cut, unplugged, noise."""
 
 import threading
 from collections.abc import Callable
@@ -12,18 +12,18 @@ from firmware_bridge.simulator.faulty_wire import Faults, FaultyWire
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
 
 WRITE_TIMEOUT_S = 0.05
-"""A wire does not wait for who listens."""
+"""Writes never wait: a reader that is too slow loses bytes."""
 STEP_S = 0.002
-"""How long it listens to one end before it looks after the other."""
+"""Longest wait for bytes from one end before the other is served."""
 WHOLE = Faults()
 NOISY = Faults(burst=0.2, drop=0.1, duplicate=0.05, split=0.2)
-"""A motor's brushes beside the cable: about one frame in three is damaged."""
+"""Noise of a motor beside the cable: about one frame in three is damaged."""
 NOISE_BYTES = 64
-"""Garbage out of nowhere, this much at most at a time."""
+"""Largest number of random bytes inserted at a time."""
 
 
 class Relay:
-    """Carries bytes between the PLC's port and one of its own, at the speed of a real wire."""
+    """Forwards bytes between the PLC's port and the station's at the speed of a real link."""
 
     def __init__(self, plc: Path, port: Path, baud: int, random: Random, clock: Callable[[], float]) -> None:
         """Open `port`, a symbolic link that the station opens like any other, and start."""
@@ -37,25 +37,25 @@ class Relay:
         self._thread.start()
 
     def cut(self, on: bool) -> None:
-        """Swallow everything, both ways; the ports stay."""
+        """Drop all bytes in both directions; the ports stay open."""
         for wire in self._wires:
             wire.cut_until = float("inf") if on else 0.0
 
     def unplug(self, on: bool) -> None:
-        """Take the station's port away, like an adapter that is pulled."""
+        """Remove the station's port, like an unplugged adapter."""
         _set(self._unplugged, on)
 
     def disturb(self, on: bool) -> None:
-        """Damage what passes, and make bytes up."""
+        """Damage forwarded bytes and insert random ones."""
         _set(self._noisy, on)
 
     @property
     def alive(self) -> bool:
-        """Whether it carries anything at all."""
+        """Whether bytes are forwarded."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop, and take the port away."""
+        """Stop and remove the port."""
         self._stop.set()
         self._thread.join()
         self._plc.close()

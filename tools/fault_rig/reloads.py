@@ -1,11 +1,11 @@
-"""SIGHUPs with good and bad bundles, one after the other, each with what the station made of it."""
+"""Reloads by SIGHUP with good and bad bundles, each with its outcome."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 TOLD_TO_FAIL = ("told to fail", "no engine announces")
-"""Words of the trial's engine; a good bundle whose engine is failing just then is refused, and rightly so."""
+"""Messages of the trial's engine; a good bundle is correctly refused while its engine fails."""
 
 
 @dataclass
@@ -16,16 +16,16 @@ class Reload:
     """Of line.toml."""
     good: bool
     outcome: str = ""
-    """The station's word on it in the log."""
+    """The station's log message."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the station took the bundle over."""
+        """Whether the station changed to the bundle."""
         return "reload: bundle" in self.outcome
 
     @property
     def problem(self) -> str:
-        """What is wrong with the outcome; empty if nothing is."""
+        """Problem of the outcome; empty if there is none."""
         if not self.outcome:
             return "a SIGHUP was never answered"
         excused = any(words in self.outcome for words in TOLD_TO_FAIL)
@@ -35,7 +35,7 @@ class Reload:
 
 
 class Reloads:
-    """Sends the next one when the station has answered the one before."""
+    """Sends the next reload after the outcome of the one before."""
 
     def __init__(self, line: Path, log: Path, signal: Callable[[], None]) -> None:
         self.sent: list[Reload] = []
@@ -48,7 +48,7 @@ class Reloads:
         self._waiting.append(Reload(content, good))
 
     def tick(self) -> None:
-        """Look for the answer to the last one, send the next one."""
+        """Read the outcome of the last reload, then send the next one."""
         self._hear()
         if self._waiting and (not self.sent or self.sent[-1].outcome):
             self.sent.append(self._waiting.pop(0))

@@ -1,4 +1,4 @@
-"""A station in its process with everything around it that can fail."""
+"""Test rig: a station process and the equipment around it, with faults on command."""
 
 import random
 import time
@@ -64,12 +64,12 @@ class Rig:
 
     @property
     def broken(self) -> str:
-        """What of it has come to an end by itself; empty if nothing has."""
+        """Return the part of the rig that has stopped by itself; empty if none has."""
         gone = {"the station": self.station.alive, "the wire between PLC and station": self._relay.alive}
         return " and ".join(name for name, alive in gone.items() if not alive)
 
     def tick(self) -> None:
-        """Do what a fault asks for while it lasts; to be called many times a second."""
+        """Apply the active faults; called many times per second."""
         if self._full:
             self._disk.fill()
         self.reloads.tick()

@@ -1,4 +1,4 @@
-"""The wire from the sensor at the belt to the camera's trigger input: a named pipe that carries one edge a part."""
+"""Trigger line from the sensor to the camera: a named pipe with one message per part."""
 
 import os
 import select
@@ -15,7 +15,7 @@ EDGE = struct.Struct("<Id")
 
 
 class Sensor:
-    """The sensor's end, made by whoever triggers."""
+    """The sensor's end, created by the triggering process."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         os.mkfifo(path)
@@ -29,7 +29,7 @@ class Sensor:
             os.write(self._wire, EDGE.pack(trigger.part_id, self._clock()))
 
     def close(self) -> None:
-        """Let the wire go."""
+        """Close the pipe."""
         os.close(self._wire)
 
     def __enter__(self) -> "Sensor":
@@ -53,7 +53,7 @@ class TriggerInput:
                 pass
 
     def wait(self, timeout_s: float) -> tuple[int, float] | None:
-        """Give the next edge, part and moment; None if there is none within `timeout_s`."""
+        """Return the next edge, part and time; None if none arrives within `timeout_s`."""
         readable, _, _ = select.select([self._wire], [], [], timeout_s)
         if not readable:
             return None
@@ -61,5 +61,5 @@ class TriggerInput:
         return EDGE.unpack(data) if data else None
 
     def close(self) -> None:
-        """Let the wire go."""
+        """Close the pipe."""
         os.close(self._wire)

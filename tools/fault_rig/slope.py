@@ -1,4 +1,4 @@
-"""A straight line through measurements, with how far it can be trusted."""
+"""Linear fit of measurements with the standard error of its slope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Slope:
 
     @property
     def rises(self) -> float:
-        """What the rise is at least, at two standard errors."""
+        """Lower bound of the slope, at two standard errors."""
         return self.per_hour - 2 * self.uncertainty
 
 

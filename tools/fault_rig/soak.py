@@ -19,12 +19,12 @@ from tools.fault_rig.rig import Rig, open_rig
 TICK_S = 0.05
 SAMPLE_S = 10.0
 START_S = 60.0
-"""A station that answers nothing for so long after its start does not work at all."""
+"""Longest wait for the first result after the start."""
 
 
 @dataclass(frozen=True)
 class SoakSettings:
-    """What a soak is to be."""
+    """Settings of a soak test."""
 
     hours: float
     rate: float
@@ -45,7 +45,7 @@ class SoakSample:
 
 @dataclass
 class SoakRun:
-    """What happened in a trial, as seen from outside the station."""
+    """Measurements of a trial from outside the station."""
 
     started: float = 0.0
     """When the first result had come, in seconds of the monotonic clock."""

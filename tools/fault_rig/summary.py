@@ -1,4 +1,4 @@
-"""A soak's account as a table and as JSON."""
+"""Summary of a soak test as a table and as JSON."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that is said of a soak."""
+    """All results of a soak test."""
 
     settings: SoakSettings
     course: SoakRun

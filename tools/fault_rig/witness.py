@@ -1,4 +1,4 @@
-"""What really happened inside a station, told by its camera, its engine and its last thread, not by its records.
+"""Witness of a station: what its camera, engine and reporter did, independent of its records.
 
 JSON lines: {"photographed": part, "picture": crc}, {"judged": crc}, {"reported": row, ...}, {"heard": triggers}.
 """
@@ -26,7 +26,7 @@ def fingerprint(pixels: Image) -> int:
 
 
 class Witness:
-    """Writes down what it is told, line by line; safe to use from several threads."""
+    """Writes events line by line; safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)
