@@ -41,7 +41,7 @@ RUNS = 5
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """Result of one check."""
 
     name: str
@@ -49,7 +49,7 @@ class Finding:
     words: str
 
 
-def examine(path: Path) -> Iterator[Finding]:
+def examine(path: Path) -> Iterator[CheckResult]:
     """Run every check of the line in this file; a failed check skips those that depend on it."""
     yield find("versions", check_versions)
     yield find("clock", check_clock)
@@ -76,17 +76,17 @@ def examine(path: Path) -> Iterator[Finding]:
     yield find("commits", partial(check_commits, line))
 
 
-def find(name: str, check: Callable[[], str]) -> Finding:
+def find(name: str, check: Callable[[], str]) -> CheckResult:
     """Run one check, which returns a description or raises the problem."""
     try:
-        return Finding(name, True, check())
+        return CheckResult(name, True, check())
     except (BundleError, FrameError, StationError, LinkError, ImportError) as error:
-        return Finding(name, False, str(error))
+        return CheckResult(name, False, str(error))
     except OSError as error:
-        return Finding(name, False, os_problem(error))
+        return CheckResult(name, False, os_problem(error))
 
 
-def find_bundle(name: str, folder: Path) -> tuple[Bundle | None, Finding]:
+def find_bundle(name: str, folder: Path) -> tuple[Bundle | None, CheckResult]:
     """Load a bundle and verify the hash of every file."""
     read: list[Bundle] = []
 
