@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle import Bundle, FrameError, GoldenMismatch, MaskSize, load_bundle
+from bundle import Bundle, FrameError, Golden, GoldenMismatch, load_bundle, write_bundle
+from bundle.golden import encode
 from edge.engines.engine import Engine, Outputs
 from edge.engines.registry import ENGINES, EngineKind, load_opener, open_engine
 from edge.engines.reopening import ReopeningEngine
 from edge.errors import EngineError, EngineMissing
-from tests.conftest import HEIGHT, WIDTH, grey_frame, tiny_outputs
+from tests.conftest import HEIGHT, WIDTH, grey_frame, tiny_files, tiny_manifest, tiny_outputs
 from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver, open_stream
 
 RNG = np.random.default_rng(3)
@@ -104,12 +105,14 @@ def test_the_registry_names_a_function_that_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_an_engine_that_disagrees_with_the_golden_frames_is_not_opened(
-    name: str, make_bundle: Callable[..., Path]
-) -> None:
-    bundle = load_bundle(make_bundle(masks=MaskSize(height=4, width=6)))
+def test_an_engine_that_disagrees_with_the_golden_frames_is_not_opened(name: str, tmp_path: Path) -> None:
+    frames = (grey_frame(), grey_frame(spot=255))
+    scores, masks = tiny_outputs(np.stack(frames)[:, np.newaxis])
+    others = encode(Golden(frames, 1 - scores, masks))
+    write_bundle(tmp_path / "tiny", tiny_manifest(), tiny_files() | others)
+    bundle = load_bundle(tmp_path / "tiny")
 
-    with pytest.raises((EngineError, GoldenMismatch), match=r"found outputs|golden") as caught:
+    with pytest.raises((EngineError, GoldenMismatch), match="golden") as caught:
         open_here(name, bundle).close()
 
     assert "expected" in str(caught.value)

@@ -1,6 +1,6 @@
 """Generator of the Markdown tables of camera options, from the models that validate them.
 
-`python -m edge.cameras.option_tables docs/cameras.md` writes each table below its marker in the document.
+`python -m edge.commands.camera_options docs/cameras.md` writes each table below its marker in the document.
 """
 
 import re

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.cameras.option_tables import COMMON, TABLE, fill_in
 from edge.cameras.registry import FILES
+from edge.commands.camera_options import COMMON, TABLE, fill_in
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cameras.md"
 
@@ -13,7 +13,7 @@ DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cameras.md"
 def test_the_options_in_the_document_are_those_of_the_code() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
 
-    assert text == fill_in(text), "run: python -m edge.cameras.option_tables docs/cameras.md"
+    assert text == fill_in(text), "run: python -m edge.commands.camera_options docs/cameras.md"
 
 
 @pytest.mark.parametrize("name", [COMMON, *FILES])
