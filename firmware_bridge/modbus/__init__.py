@@ -1,1 +1,1 @@
-"""Modbus RTU: register map, transport, handshake of station and PLC."""
+"""Modbus: register map, transport, handshake of station and PLC."""
