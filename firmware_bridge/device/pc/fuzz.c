@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Coverage-guided fuzzing of the reject controller. The input is a program: what arrives, how time and belt go on.
  *
- * Whatever it is, nothing may crash, and a part may pass only if an OK for just this part was among the input. */
+ * Whatever it is, nothing may crash; a part may pass only if an OK for just this part and recipe was among the input; a
+ * held fault is never healthy, and while the places of the parts mean nothing everything is ejected. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,15 +50,20 @@ static uint32_t encoder(void *board)
 
 static void set_outputs(void *board, uint8_t bits)
 {
-    (void)board;
-    (void)bits;
+    const struct ei_controller *controller = &((struct world *)board)->controller;
+    bool lost = (controller->trouble & (EI_TROUBLE_ENCODER | EI_TROUBLE_QUEUE | EI_TROUBLE_SETTINGS)) != 0;
+    bool unhealthy = controller->trouble != 0 || controller->ejector.sweeping;
+    if ((lost && !(bits & EI_OUTPUT_EJECT)) || (unhealthy && (bits & EI_OUTPUT_HEALTHY))) {
+        abort();
+    }
 }
 
 static void on_decided(void *user, const struct ei_part *part, bool passed)
 {
     const struct world *world = user;
     for (size_t i = 0; passed && i < world->good_count; i++) {
-        if (world->good[i].part_id == part->id && world->good[i].encoder == part->encoder) {
+        if (world->good[i].part_id == part->id && world->good[i].encoder == part->encoder &&
+            (part->recipe == 0 || world->good[i].recipe == part->recipe)) {
             return;
         }
     }
