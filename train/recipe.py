@@ -179,6 +179,8 @@ class Recipe(FrozenModel):
     name: str
     seed: int = 0
     split: Kind = "by-part"
+    follow: Literal["nothing", "pictures"] = "nothing"
+    """Take channels, mean and deviation from the training images; a value that is overridden stands."""
     input: InputSpec
     network: NetworkRecipe = NetworkRecipe()
     loss: LossRecipe = LossRecipe()
@@ -241,9 +243,15 @@ def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     return _overridden(recipe.model_dump(), recipe.name, overrides)
 
 
+_FOLLOWED = {"input.channels", "network.mean", "network.deviation"}
+"""Keys of what a recipe can take from the pictures."""
+
+
 def _overridden(content: dict[str, Any], name: str, overrides: Iterable[str]) -> Recipe:
     for override in overrides:
         _override(content, override)
+        if override.partition("=")[0].strip() in _FOLLOWED:
+            content["follow"] = "nothing"
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:

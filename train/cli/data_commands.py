@@ -1,4 +1,4 @@
-"""Subcommands of `train` that prepare data: `split`, `import`."""
+"""Subcommands of `train` that prepare data: `check`, `split`, `import`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,11 +8,45 @@ import typer
 AnnotationKind = Literal["coco", "labelme", "yolo"]
 
 
+def check(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled images.")],
+    recipe: Annotated[str, typer.Option(help="Recipe whose input size the defects are measured at.")] = "own-parts",
+    kind: Annotated[Literal["random", "by-part"], typer.Option(help="Split that the counts are for.")] = "by-part",
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures to this file.")] = None,
+) -> None:
+    """Check a data set before training; exit status 0 without problems (warnings are none), 1 with, 2 if unreadable."""
+    from train.data.check.checks import check_folder, side_counts
+    from train.recipe import load_recipe
+
+    report = check_folder(data, load_recipe(recipe, overrides or []).input, kind, seed)
+    typer.echo(f"{report.dataset.name}: {len(report.dataset.samples)} images, {len(report.facts)} of them usable")
+    if report.split is not None:
+        for side, images, parts, good, *classes in side_counts(report.split, report.dataset):
+            named = ", ".join(f"{name} {count}" for name, count in zip(report.dataset.classes, classes, strict=True))
+            typer.echo(f"{side}: {images} images of {parts} parts; good {good}, {named}")
+    for finding in [*report.problems, *report.warnings]:
+        typer.echo(f"{'problem' if finding.is_problem else 'warning'}: {finding.text}")
+    typer.echo(f"{len(report.problems)} problems, {len(report.warnings)} warnings")
+    if html is not None:
+        from bundle import write_whole
+        from train.report.check_page import check_page
+
+        write_whole(html, check_page(report))
+        typer.echo(f"page: {html}")
+    if report.problems:
+        raise typer.Exit(1)
+
+
 def write_split(
     data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
     out: Annotated[Path, typer.Option(help="File to write (JSON); with --folds the folder of fold-1.json, ...")],
     kind: Annotated[Literal["random", "by-part"], typer.Option(help="See the README.")] = "by-part",
     seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
+    extend: Annotated[
+        Path | None, typer.Option(help="Split file whose images keep their part; only images that it lacks are dealt.")
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Number of cross-validation folds; each image is in the test part of one.")
     ] = None,
@@ -24,11 +58,12 @@ def write_split(
     """Write a split to a file, so that others can use the same one; with --folds one file per fold."""
     from train.data.folds import make_folds
     from train.data.readers import read_dataset
-    from train.data.splits import make_split, part_counts, save_split, write_lists
+    from train.data.splits import extend_split, load_split, make_split, part_counts, save_split, write_lists
 
     dataset = read_dataset(data)
     if folds is None:
-        files = {out: make_split(dataset, kind, seed)}
+        split = make_split(dataset, kind, seed) if extend is None else extend_split(load_split(extend), dataset)
+        files = {out: split}
         remarks: tuple[str, ...] = ()
     else:
         made = make_folds(dataset, kind, seed, folds)

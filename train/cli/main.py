@@ -15,6 +15,7 @@ from train.errors import TrainError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
+app.command("check")(data_commands.check)
 app.command("split")(data_commands.write_split)
 app.command("import")(data_commands.import_annotations)
 app.command("evaluate")(run_commands.evaluate)

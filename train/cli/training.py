@@ -4,18 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from train.cli.dry_run import dry_run
 from train.cli.options import console_for, use_threads
+from train.data.check.checks import DataReport, check_images, side_counts
 from train.data.dataset import Dataset
 from train.data.readers import read_dataset
-from train.data.splits import Split, named_split
+from train.data.splits import KINDS, Split, extend_split, named_split
 from train.device import choose_compute
+from train.errors import DataError
 from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
 from train.loop.run import Run
-from train.recipe import Recipe
+from train.models.checkpoint import load_checkpoint
+from train.recipe import Recipe, with_overrides
 
 
 def train_in_folder(
@@ -33,8 +37,13 @@ def train_in_folder(
     use_threads(threads)
     keep_freed_memory()
     dataset = read_dataset(data)
-    chosen = named_split(split or recipe.split, dataset, recipe.seed)
+    report = check_images(dataset, recipe.input)
+    _refuse_problems(report, data)
+    chosen, extended = _chosen_split(split, recipe, dataset, init)
+    recipe, followed = following(recipe, report, chosen)
     with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
+        for line in (*(f"warning: {finding.text}" for finding in report.warnings), *extended, *followed):
+            run.console.print(line, highlight=False, markup=False)
         if dry:
             run.console.print("\n".join(dry_run(run)), highlight=False)
             return
@@ -46,6 +55,30 @@ def train_in_folder(
             run.test()
 
 
+def _refuse_problems(report: DataReport, data: Path) -> None:
+    """Raise DataError for the first problem of the data set."""
+    if report.problems:
+        more = len(report.problems) - 1
+        others = f" (and {more} more problems: `train check {data}` lists them)" if more else ""
+        raise DataError(report.problems[0].text + others)
+
+
+def _chosen_split(
+    name: str | None, recipe: Recipe, dataset: Dataset, init: Path | None
+) -> tuple[Split, tuple[str, ...]]:
+    """The split, with lines on how it came about; that of a start checkpoint is extended where none is named."""
+    kind = name or recipe.split
+    if init is None or kind not in KINDS:
+        return named_split(kind, dataset, recipe.seed), ()
+    before = load_checkpoint(init).meta.split
+    known = sum(sample.sha256 in before.images for sample in dataset.samples)
+    if not known or before.kind != kind:
+        return named_split(kind, dataset, recipe.seed), ()
+    new = len(dataset.samples) - known
+    line = f"split of {init} extended: {known} images keep their part, {new} new ones are dealt"
+    return extend_split(before, dataset), (line,)
+
+
 @contextmanager
 def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device: str) -> Iterator[Run]:
     """The run inside its process group; prints the choices once, with their reasons."""
@@ -55,6 +88,11 @@ def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device:
         run = Run(recipe, dataset, split, out, compute, console, group)
         sides = ", ".join(f"{side} {len(samples)}" for side, samples in run.samples.items())
         console.print(f"{dataset.name}: {sides} images, split {split.kind}, seed {split.seed}", highlight=False)
+        for side, _, parts, good, *counts in side_counts(split, dataset):
+            named = ", ".join(f"{name} {count}" for name, count in zip(dataset.classes, counts, strict=True))
+            console.print(
+                f"  {side}: {parts} parts; images (parts): good {good}, {named}", highlight=False, markup=False
+            )
         processes = f" in {group.size} processes" if group.size > 1 else ""
         console.print(f"recipe {recipe.name} on {compute.device}{processes}, {compute.reason}", highlight=False)
         yield run
@@ -68,3 +106,23 @@ def _train(run: Run, tensorboard: bool) -> None:
         none = "no epoch is complete: the same command starts from the beginning"
         run.console.print(f"interrupted; {done if run.history.done else none}", highlight=False)
         raise typer.Exit(130) from None
+
+
+def following(recipe: Recipe, report: DataReport, split: Split) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with channels and normalisation of the training images, where it follows them; says so in lines."""
+    facts = [one for one in report.facts if split.images.get(one.sample.sha256) == "train"]
+    if recipe.follow != "pictures" or not facts:
+        return recipe, ()
+    channels = 3 if sum(one.is_colour for one in facts) * 2 > len(facts) else 1
+    means = np.mean([one.channel_means for one in facts], axis=0)
+    deviations = np.sqrt(np.maximum(np.mean([one.channel_squares for one in facts], axis=0) - means**2, 1e-4))
+    if channels == 1:
+        means, deviations = means.mean(keepdims=True), deviations.mean(keepdims=True)
+    values = {"mean": [round(float(value), 3) for value in means]}
+    values["deviation"] = [round(float(value), 3) for value in deviations]
+    followed = with_overrides(
+        recipe, [f"input.channels={channels}", *(f"network.{key}={value}" for key, value in values.items())]
+    )
+    kind = "colour, 3 channels" if channels == 3 else "grey, 1 channel"
+    line = f"input follows the pictures: {kind}; mean {values['mean']}, deviation {values['deviation']}"
+    return followed, (line,)

@@ -45,6 +45,26 @@ def make_split(dataset: Dataset, kind: Kind, seed: int) -> Split:
     return Split(kind=kind, seed=seed, images={sample.sha256: side for sample, side in sides})
 
 
+def extend_split(split: Split, dataset: Dataset) -> Split:
+    """The split with the images that it lacks: those of a known part on the side of that part, the others dealt.
+
+    No image changes its side. Raises SplitError where the images of a part are on two sides already.
+    """
+    parts, key = parts_of(dataset, keyed(split.kind)), keyed(split.kind)
+    known: dict[str, Side] = {}
+    for sample in dataset.samples:
+        side = split.images.get(sample.sha256)
+        if side is not None and known.setdefault(key(sample), side) != side:
+            raise SplitError(
+                f"{sample.path}: found part {sample.part} in the {known[key(sample)]} and the {side} part of the "
+                "split, expected its images together; the pattern of the parts has changed: make a new split"
+            )
+    generator = np.random.default_rng(split.seed)
+    given = deal(parts, shuffled(parts, generator), SHARES, known)
+    images = split.images | {sample.sha256: given[key(sample)] for sample in dataset.samples}
+    return Split(kind=split.kind, seed=split.seed, images=images)
+
+
 def keyed(kind: Kind) -> Callable[[Sample], str]:
     """What names the part of an image, whose images stay together: for "random" each image is a part of its own."""
     return (lambda sample: sample.part) if kind == "by-part" else (lambda sample: sample.sha256)

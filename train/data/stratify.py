@@ -30,14 +30,18 @@ def shuffled(parts: Parts, generator: np.random.Generator) -> list[str]:
     return [names[index] for index in generator.permutation(len(names))]
 
 
-def deal(parts: Parts, order: Sequence[str], shares: Mapping[S, float]) -> dict[str, S]:
-    """The side of each part, dealt in this order, the rarest class first.
+def deal(
+    parts: Parts, order: Sequence[str], shares: Mapping[S, float], before: Mapping[str, S] | None = None
+) -> dict[str, S]:
+    """The side of each part, dealt in this order, the rarest class first; parts in `before` keep theirs.
 
     A part goes to a side that has none of the class yet, else to the one that lacks most of its share of images.
     """
     total = sum(parts.values(), Counter())
     got: dict[S, Counter[str]] = {side: Counter() for side in shares}
-    given: dict[str, S] = {}
+    given: dict[str, S] = dict(before or {})
+    for name, side in given.items():
+        got[side].update(parts[name])
     for kind in _rarest_first(parts):
         for name in (name for name in order if kind in parts[name] and name not in given):
             given[name] = _neediest(kind, total[kind], got, shares)

@@ -77,7 +77,8 @@ def evaluate_checkpoint(
             f"{', '.join(meta.classes)}, in this order; use its data, or train with these"
         )
     samples = dataset.samples if split is None or part == "all" else sides_of(split, dataset)[part]
-    seen = sum(meta.split.images.get(sample.sha256) in ("train", "val") for sample in samples)
+    trained_on = meta.trained_on
+    seen = sum(sample.sha256 in trained_on for sample in samples)
     warning = f"warning: {seen} of {len(samples)} images trained it or chose its thresholds" if seen else ""
     images = load_images(samples, meta.input, len(meta.classes))
     rows = predictions(predict_with(checkpoint, images, compute), images, meta.thresholds)

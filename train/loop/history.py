@@ -8,6 +8,9 @@ import numpy as np
 from train.errors import TrainError
 from train.recipe import RunRecipe
 
+SECOND = "union.average_precision"
+"""Measure that decides between epochs of the same best measure."""
+
 
 class EpochHistory:
     """One row per epoch, of plain values.
@@ -31,17 +34,19 @@ class EpochHistory:
         patience = self.recipe.patience
         return self.done >= self.recipe.epochs or bool(patience and self.done - self._best_epoch() > patience)
 
-    def best(self) -> float:
-        """Best value so far of the metric that selects the checkpoint; minus infinity before the first epoch."""
-        return max(self._values(), default=-np.inf)
+    def is_better(self, value: float, second: float) -> bool:
+        """Whether an epoch of these measures is better than all before; of equals, the one with the better second."""
+        return (value, second) >= max(self._values(), default=(-np.inf, -np.inf))
 
     def _best_epoch(self) -> int:
-        """The last of the epochs with the best value, counted from 1; 0 before the first."""
+        """The last of the epochs with the best values, counted from 1; 0 before the first."""
         values = self._values()
-        return max((number for number, value in enumerate(values, start=1) if value == self.best()), default=0)
+        best = max(values, default=None)
+        return max((number for number, value in enumerate(values, start=1) if value == best), default=0)
 
-    def _values(self) -> list[float]:
-        return [row["measures"][self.recipe.best] for row in self.rows]
+    def _values(self) -> list[tuple[float, float]]:
+        measures = (row["measures"] for row in self.rows)
+        return [(row[self.recipe.best], row.get(SECOND, -np.inf)) for row in measures]
 
 
 class TensorboardLog:

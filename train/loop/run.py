@@ -24,7 +24,7 @@ from train.evaluate.prediction_files import FILE, named_predictions, save_predic
 from train.evaluate.tables import metrics_table, percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
-from train.loop.history import EpochHistory, TensorboardLog
+from train.loop.history import SECOND, EpochHistory, TensorboardLog
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
 from train.loop.trainer import Trainer
@@ -66,6 +66,7 @@ class Run:
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
         self.history = EpochHistory(recipe.run)
         self.init = ""
+        self.seen: frozenset[str] = frozenset()
 
     @property
     def last(self) -> Path:
@@ -91,7 +92,7 @@ class Run:
             raise CheckpointError(f"{self.last}: found no optimiser state, which resuming needs; name another --out")
         self.trainer.restore(stored.training["trainer"])
         self.history.rows = stored.training["history"]
-        self.init = stored.meta.init
+        self.init, self.seen = stored.meta.init, frozenset(stored.meta.seen)
         self.console.print(f"resumes after epoch {self.history.done} of {epochs} in {self.out}")
         if epochs > before:
             self.console.print(f"extended from {before} epochs: learning rate and loss schedule follow the new length")
@@ -121,10 +122,15 @@ class Run:
             self.console.print(f"stopped early: {self.recipe.run.patience} epochs without a better one")
 
     def start_from(self, path: Path) -> None:
-        """Start from the weights of another checkpoint; has no effect on a resumed run."""
+        """Start from the weights of another checkpoint; has no effect on a resumed run.
+
+        Raises CheckpointError where an image of the test part has trained that checkpoint, or one before it.
+        """
         if self.history.done == 0:
-            message = start_from(self.trainer.network, self.dataset.classes, load_checkpoint(path))
-            self.init = file_sha256(path)
+            stored = load_checkpoint(path)
+            self._check_unseen(stored.meta.trained_on, path)
+            message = start_from(self.trainer.network, self.dataset.classes, stored)
+            self.init, self.seen = file_sha256(path), stored.meta.trained_on
             self.console.print(message)
 
     def test(self) -> Metrics:
@@ -181,12 +187,13 @@ class Run:
         result = self.trainer.validate(on_device, epoch)
         thresholds = choose_thresholds(result.outputs, images, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(result.outputs, images, thresholds, self.dataset.classes)
-        better = metrics.named(name) >= self.history.best()
-        measures = {key: metrics.named(key) for key in _FOLLOWED | {name}}
+        better = self.history.is_better(metrics.named(name), metrics.named(SECOND))
+        measures = {key: metrics.named(key) for key in _FOLLOWED | {name, SECOND}}
         self.history.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
         self._save(self._meta(thresholds, metrics), better)
+        chosen = f"{name} {percent(_known(metrics.named(name)))}{' (best)' if better else ''}"
         return (
-            f"loss {row['loss']:.4f}, validation: {name} {percent(metrics.named(name))}{' (best)' if better else ''}, "
+            f"loss {row['loss']:.4f}, validation: {chosen}, "
             f"AP of defect or not {percent(metrics.union.average_precision)}, "
             f"accuracy over pairs {percent(metrics.accuracy_pairs)}"
         )
@@ -209,8 +216,19 @@ class Run:
             data=self.dataset.name,
             citation=self.dataset.citation,
             software=software(),
+            seen=tuple(sorted(self.seen)),
             init=self.init,
         )
+
+    def _check_unseen(self, seen: frozenset[str], path: Path) -> None:
+        test = self.samples["test"]
+        known = [sample for sample in test if sample.sha256 in seen]
+        if known:
+            raise CheckpointError(
+                f"--init {path}: found {len(known)} of {len(test)} images of the test part among those that trained "
+                f"it, first {known[0].path}, so that the figures would be too good; leave --split out, which extends "
+                "the split of the checkpoint, or name a split that has them in the training part"
+            )
 
     def _check_same(self, stored: Meta, recipe: Recipe) -> None:
         for what, found, expected, difference in (
@@ -233,10 +251,20 @@ def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:
             f"split: found no image of {name} in the {' and '.join(empty)} part ({counts}), expected at least one "
             "in each; add images, or name another split with --split"
         )
+    if all(sample.good for sample in samples["train"]):
+        raise SplitError(
+            f"split: found no image with a defect among the {len(samples['train'])} of the training part of {name}, "
+            "expected some of each class: a network that never saw a defect passes every part; add defective parts"
+        )
 
 
 def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update={"run": recipe.run.model_copy(update={"epochs": epochs})})
+
+
+def _known(value: float) -> float | None:
+    """None in the place of minus infinity, which stands for a measure without data."""
+    return None if value == float("-inf") else value
 
 
 _FOLLOWED = {"mean_iou_positives", "mean_iou_pooled", "union.iou_pooled", "union.average_precision", "accuracy_pairs"}

@@ -46,8 +46,16 @@ class Meta(FrozenModel):
     """Name of the data set."""
     citation: str = ""
     software: dict[str, str] = Field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    """Hashes of the images that trained the start checkpoint and those before it, or chose their thresholds."""
     init: str = ""
     """The sha256 of the checkpoint that fine-tuning started from, or empty."""
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Hashes of all images that shaped the weights or thresholds, those of earlier checkpoints included."""
+        own = (image for image, side in self.split.images.items() if side != "test")
+        return frozenset(self.seen).union(own)
 
     @property
     def input(self) -> InputSpec:

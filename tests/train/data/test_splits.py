@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,16 @@ import pytest
 
 from tests.train.conftest import tile, write_tile
 from train.data.readers import read_dataset
-from train.data.splits import SIDES, load_split, make_split, save_split, sides_of, write_lists
+from train.data.splits import (
+    SIDES,
+    extend_split,
+    load_split,
+    make_split,
+    part_counts,
+    save_split,
+    sides_of,
+    write_lists,
+)
 from train.errors import SplitError
 
 
@@ -108,3 +118,29 @@ def test_the_lists_name_every_image_once(tiles: Path, tmp_path: Path) -> None:
 
     assert sorted(path for paths in listed.values() for path in paths) == sorted(str(s.path) for s in dataset.samples)
     assert {side: len(paths) for side, paths in listed.items()} == dict(Counter(split.images.values()))
+
+
+@pytest.mark.parametrize("kind", ["by-part", "random"])
+def test_an_extended_split_moves_no_image(tiles: Path, kind: str) -> None:
+    dataset = read_dataset(tiles)
+    known = replace(dataset, samples=tuple(one for one in dataset.samples if int(one.part[5:]) % 5000))
+    before = make_split(known, kind, seed=0)
+    after = extend_split(before, dataset)
+    assert {image: after.images[image] for image in before.images} == before.images
+    assert len(after.images) == len(dataset.samples) > len(before.images)
+    assert all(part_counts(after)[side] >= count for side, count in part_counts(before).items())
+
+
+def test_a_new_image_joins_the_side_of_its_part(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    known = replace(dataset, samples=tuple(one for one in dataset.samples if one.path.stem.startswith("exp1")))
+    after = extend_split(make_split(known, "by-part", seed=0), dataset)
+    sides = {sample.part: after.images[sample.sha256] for sample in known.samples}
+    assert all(after.images[sample.sha256] == sides[sample.part] for sample in dataset.samples)
+
+
+def test_a_split_whose_parts_have_changed_is_not_extended(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    one_part = replace(dataset, samples=tuple(replace(one, part="all") for one in dataset.samples))
+    with pytest.raises(SplitError, match=r"found part all in the .* part of the split, expected its images together"):
+        extend_split(make_split(dataset, "by-part", seed=0), one_part)

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from train.data.readers import read_dataset
 from train.data.splits import make_split
 from train.device import choose_compute
 from train.errors import CheckpointError, SplitError, ThresholdError, TrainError
+from train.loop.history import SECOND, EpochHistory
 from train.loop.lr_schedule import learning_rate
 from train.loop.progress import EpochProgress
 from train.loop.run import Run
@@ -183,3 +185,39 @@ def test_more_epochs_do_not_hide_another_recipe(tiles: Path, tmp_path: Path, qui
     )
     with pytest.raises(CheckpointError, match=r"another recipe \(loss\.dice: 0\.0 there, 1\.0 here\)"):
         other.resume()
+
+
+def test_the_test_part_knows_no_image_of_the_start_checkpoint(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    first = make_run(tiles, quick_recipe(run={"epochs": 1, "batch": 8}), tmp_path / "first")
+    first.train()
+    second = make_run(tiles, quick_recipe(seed=1, run={"epochs": 1, "batch": 8}), tmp_path / "second")
+    with pytest.raises(CheckpointError, match=r"found \d+ of \d+ images of the test part among those that trained it"):
+        second.start_from(first.best)
+
+
+def test_images_of_all_earlier_checkpoints_are_known(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    recipe = quick_recipe(run={"epochs": 1, "batch": 8})
+    first, second = (make_run(tiles, recipe, tmp_path / name) for name in ("first", "second"))
+    first.train()
+    second.start_from(first.best)
+    second.train()
+    stored = load_checkpoint(second.best).meta
+    assert set(stored.seen) == {image for image, side in first.split.images.items() if side != "test"}
+
+
+def test_a_network_that_never_saw_a_defect_is_refused(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    dataset = read_dataset(tiles)
+    good = replace(dataset, samples=tuple(one for one in dataset.samples if one.good))
+    with pytest.raises(SplitError, match="no image with a defect among the 30 of the training part"):
+        Run(quick_recipe(), good, make_split(good, "by-part", 0), tmp_path, CPU, Console(file=io.StringIO()))
+
+
+def test_of_equal_epochs_the_one_with_the_better_second_measure_is_kept(quick_recipe) -> None:
+    history = EpochHistory(quick_recipe(run={"epochs": 9, "patience": 1, "best": "mean_iou_positives"}).run)
+    for second in (0.2, 0.9, 0.5):
+        better = history.is_better(0.0, second)
+        assert better == (second != 0.5)
+        history.rows.append({"measures": {"mean_iou_positives": 0.0, SECOND: second}})
+    assert not history.finished()
+    history.rows.append({"measures": {"mean_iou_positives": 0.0, SECOND: 0.1}})
+    assert history.finished()

@@ -1,0 +1,80 @@
+"""What training takes from the data before it begins."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bundle import InputSpec
+from tests.train.cli.test_main import RECIPE, run_main
+from train.cli.training import following
+from train.data.check.checks import check_images
+from train.data.readers import read_dataset
+from train.data.splits import Split
+from train.recipe import load_recipe
+
+
+def stained(folder: Path, colour: bool) -> Path:
+    """Write parts whose stains differ from the surface in colour alone."""
+    for place in ("images", "masks/stain"):
+        (folder / place).mkdir(parents=True)
+    for part in range(8):
+        generator = np.random.default_rng(part)
+        image = generator.integers(90, 110, (32, 32, 3), dtype=np.uint8)
+        if part % 2:
+            image[8:16, 8:16] = (60, 100, 140)
+            mask = np.zeros((32, 32), np.uint8)
+            mask[8:16, 8:16] = 255
+            cv2.imwrite(str(folder / "masks" / "stain" / f"p{part}.png"), mask)
+        cv2.imwrite(str(folder / "images" / f"p{part}.png"), image if colour else image[..., 0])
+    return folder
+
+
+def followed(folder: Path, *overrides: str):
+    dataset = read_dataset(folder)
+    recipe = load_recipe("own-parts", overrides)
+    split = Split(kind="by-part", seed=0, images={one.sha256: "train" for one in dataset.samples})
+    return following(recipe, check_images(dataset, InputSpec(height=32, width=32, channels=1)), split)
+
+
+def test_colour_pictures_get_three_channels_and_are_told(tmp_path: Path) -> None:
+    recipe, (line,) = followed(stained(tmp_path, colour=True))
+    assert recipe.input.channels == len(recipe.network.mean) == len(recipe.network.deviation) == 3
+    assert line.startswith("input follows the pictures: colour, 3 channels; mean [0.39")
+
+
+def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
+    recipe, (line,) = followed(stained(tmp_path, colour=False))
+    assert (recipe.input.channels, len(recipe.network.mean)) == (1, 1)
+    assert recipe.network.mean[0] == pytest.approx(0.38, abs=0.02)
+    assert line.startswith("input follows the pictures: grey, 1 channel")
+
+
+def test_a_stated_number_of_channels_stands(tmp_path: Path) -> None:
+    recipe, lines = followed(stained(tmp_path, colour=True), "input.channels=1")
+    assert (recipe.input.channels, lines) == (1, ())
+
+
+def test_a_truncated_test_picture_is_found_before_the_first_epoch(tiles: Path, tmp_path: Path, capsys) -> None:
+    folder = Path(shutil.copytree(tiles, tmp_path / "tiles"))
+    for path in sorted(folder.rglob("*.jpg"))[:3]:
+        path.write_bytes(path.read_bytes()[:-100])
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    assert run_main("--data", folder, "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "run") == 2
+    told = capsys.readouterr()
+    assert "found a truncated image" in told.err
+    assert "(and 2 more problems: `train check" in told.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_finetuning_extends_the_split_of_the_start_checkpoint(tiles: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    options = ("--data", tiles, "--recipe", tmp_path / "mine.toml")
+    run_main(*options, "--out", tmp_path / "first", "--seed", 3)
+    start = ("--init", tmp_path / "first" / "best.pt")
+    assert run_main(*options, *start, "--out", tmp_path / "second", "--seed", 4) == 0
+    told = capsys.readouterr().out
+    assert "extended: 80 images keep their part, 0 new ones are dealt" in told
+    assert "train: 25 parts; images (parts): good" in told

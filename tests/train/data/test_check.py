@@ -1,0 +1,190 @@
+"""A folder of real-looking parts with twelve planted faults, and a clean one."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bundle import InputSpec
+from train.cli.main import main
+from train.data.check.checks import DataReport, check_folder, check_images
+from train.data.readers import read_dataset
+
+SIDE_PX = 96
+SPEC = InputSpec(height=64, width=64, channels=1)
+
+
+def brushed(seed: int, defect: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Draw a brushed metal plate under uneven light, with a scratch or dent, and its mask."""
+    generator = np.random.default_rng(seed)
+    lines = generator.normal(0, 14, (SIDE_PX, 1)) + generator.normal(0, 4, (SIDE_PX, SIDE_PX))
+    light = np.linspace(-12, 12, SIDE_PX)
+    image = 120 + lines + light
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    x, y = generator.integers(20, 60, 2).tolist()
+    if defect == "scratch":
+        cv2.line(mask, (x, y), (x + 16, y + 12), 255, 3)
+        image[mask > 0] += 70
+    elif defect == "dent":
+        cv2.circle(mask, (x, y), 6, 255, -1)
+        image[mask > 0] -= 50
+    return image.clip(1, 254).astype(np.uint8), mask
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 40 parts with an image each: 20 good, 10 with a scratch, 10 with a dent."""
+    folder = tmp_path_factory.mktemp("clean") / "parts"
+    for place in ("images", "masks/scratch", "masks/dent"):
+        (folder / place).mkdir(parents=True)
+    for part in range(40):
+        defect = ("", "scratch", "", "dent")[part % 4]
+        image, mask = brushed(part, defect)
+        cv2.imwrite(str(folder / "images" / f"p{part:02}.png"), image)
+        if defect:
+            cv2.imwrite(str(folder / "masks" / defect / f"p{part:02}.png"), mask)
+    return folder
+
+
+@pytest.fixture
+def parts(clean: Path, tmp_path: Path) -> Path:
+    """Copy the clean parts, to plant faults in."""
+    return Path(shutil.copytree(clean, tmp_path / "parts"))
+
+
+def truncated_picture(parts: Path) -> None:
+    path = parts / "images" / "p00.png"
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def mask_of_another_size(parts: Path) -> None:
+    cv2.imwrite(str(parts / "masks" / "scratch" / "p01.png"), np.full((50, 50), 255, np.uint8))
+
+
+def empty_mask(parts: Path) -> None:
+    cv2.imwrite(str(parts / "masks" / "dent" / "p02.png"), np.zeros((SIDE_PX, SIDE_PX), np.uint8))
+
+
+def mask_without_picture(parts: Path) -> None:
+    cv2.imwrite(str(parts / "masks" / "dent" / "p99.png"), brushed(0, "dent")[1])
+
+
+def unknown_depth(parts: Path) -> None:
+    path = parts / "images" / "p04.png"
+    cv2.imwrite(str(path), brushed(4)[0].astype(np.uint16) * 16)
+
+
+def unread_kind(parts: Path) -> None:
+    (parts / "images" / "p50.webp").write_bytes(b"RIFF")
+
+
+def picture_elsewhere(parts: Path) -> None:
+    cv2.imwrite(str(parts / "p51.png"), brushed(51)[0])
+
+
+def good_and_defective(parts: Path) -> None:
+    shutil.copy(parts / "images" / "p05.png", parts / "images" / "p52.png")
+
+
+def mask_of_0_and_1(parts: Path) -> None:
+    cv2.imwrite(str(parts / "masks" / "dent" / "p07.png"), brushed(7, "dent")[1] // 255)
+
+
+def transparent_picture(parts: Path) -> None:
+    image = brushed(8)[0]
+    cv2.imwrite(str(parts / "images" / "p08.png"), np.dstack([image] * 4))
+
+
+def nearly_the_same_picture(parts: Path) -> None:
+    image = cv2.imread(str(parts / "images" / "p10.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(parts / "images" / "p53.jpg"), (image * 0.95 + 4).astype(np.uint8))
+
+
+def tiny_defect(parts: Path) -> None:
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    mask[41, 41] = 255
+    cv2.imwrite(str(parts / "masks" / "scratch" / "p09.png"), mask)
+
+
+def saturated_picture(parts: Path) -> None:
+    cv2.imwrite(str(parts / "images" / "p12.png"), np.full((SIDE_PX, SIDE_PX), 255, np.uint8))
+
+
+def colour_picture(parts: Path) -> None:
+    image = brushed(14)[0]
+    cv2.imwrite(str(parts / "images" / "p14.png"), np.dstack([image, image // 2, image]))
+
+
+PLANTED: dict[Callable[[Path], None], str] = {
+    truncated_picture: "p00.png: found a truncated image",
+    mask_of_another_size: "p01.png: found a mask of 50x50, expected 96x96",
+    empty_mask: "p02.png: found an empty mask",
+    mask_without_picture: "p99.png: found a mask without its image",
+    unknown_depth: "p04.png: found a 16-bit file",
+    unread_kind: "p50.webp: found a picture of a kind that is not read",
+    picture_elsewhere: "p51.png: found a picture where the layout",
+    good_and_defective: "p52.png: found the same picture as",
+    mask_of_0_and_1: "p07.png: found grey values up to 1",
+    transparent_picture: "p08.png: found transparent pixels",
+    nearly_the_same_picture: "p53.jpg: nearly the same picture as",
+    tiny_defect: "class scratch: the smallest defect is 0.7 pixels",
+    saturated_picture: "p12.png: 100% of the pixels are saturated",
+    colour_picture: "several kinds of pictures: grey (",
+}
+
+
+def texts(report: DataReport) -> list[str]:
+    return [finding.text for finding in report.findings]
+
+
+def test_clean_parts_have_no_findings(clean: Path) -> None:
+    report = check_folder(clean, SPEC, "by-part", 0)
+    assert texts(report) == []
+    assert len(report.facts) == 40
+
+
+def test_every_planted_fault_is_named(parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for plant in PLANTED:
+        plant(parts)
+    page = tmp_path / "page.html"
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(parts), "--set", "input.height=64", "--set", "input.width=64", "--html", str(page)])
+    told = capsys.readouterr().out
+    assert [message for message in PLANTED.values() if message not in told] == []
+    assert ended.value.code == 1
+    assert all(message.split(":")[0].split()[0] in page.read_text() for message in PLANTED.values())
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_fault_alone_is_the_only_finding(parts: Path, plant: Callable[[Path], None]) -> None:
+    plant(parts)
+    found = texts(check_folder(parts, SPEC, "by-part", 0))
+    assert any(PLANTED[plant] in text for text in found)
+    assert len(found) <= 2  # a whole white picture is far from the usual mean as well
+
+
+def test_a_clean_check_ends_with_0(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(clean), "--set", "input.height=64", "--set", "input.width=64"])
+    assert not ended.value.code
+    assert "0 problems, 0 warnings" in capsys.readouterr().out
+
+
+def test_defects_that_vanish_name_the_size_that_would_do(clean: Path) -> None:
+    report = check_images(read_dataset(clean), InputSpec(height=8, width=8, channels=1))
+    (finding, *_) = [one for one in report.findings if one.text.startswith("class scratch")]
+    assert "--set input.height=" in finding.text
+    big = int(finding.text.split("input.height=")[1].split()[0])
+    enlarged = check_images(read_dataset(clean), InputSpec(height=big, width=big, channels=1))
+    assert not [one for one in enlarged.findings if one.text.startswith("class scratch")]
+
+
+def test_a_data_set_without_defects_is_a_problem(parts: Path) -> None:
+    for mask in (parts / "masks").rglob("*.png"):
+        mask.unlink()
+    report = check_images(read_dataset(parts), SPEC)
+    (problem,) = report.problems
+    assert problem.text == "parts: found no image with a defect, expected some of each class; add them"
