@@ -43,7 +43,7 @@ def train_in_folder(
     recipe, followed = following(recipe, report, chosen)
     with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
         for line in (*(f"warning: {finding.text}" for finding in report.warnings), *extended, *followed):
-            run.console.print(line, highlight=False, markup=False)
+            run.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if dry:
             run.console.print("\n".join(dry_run(run)), highlight=False)
             return
