@@ -62,12 +62,12 @@ def _outlined(sample: Sample, index: int | None) -> str:
         masks = sample.load_masks(*frame.shape[:2])
     except DataError as error:
         return paragraph(str(error), "bad")
-    mask = masks.any(axis=0) if index is None else masks[index]
+    mask = np.asarray(masks.any(axis=0) if index is None else masks[index], dtype=np.uint8)
     colour = frame.copy() if frame.ndim == 3 else np.dstack([frame] * 3)
     scale = _SIDE_PX / max(frame.shape[:2])
     size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
     small = cv2.resize(colour, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     drawn = [np.rint(outline * scale).astype(np.int32) for outline in outlines]
     cv2.drawContours(small, drawn, -1, (255, 0, 0), 1)
     return thumbnail(encode_png(small.astype(np.uint8)), sample.path.name)
