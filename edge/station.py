@@ -168,7 +168,7 @@ def _open_page(
     settings: PageSettings, runtime: Runtime, records: Records, state: Snapshot, equipment: Equipment, opened: ExitStack
 ) -> None:
     def welcome() -> StationInfo:
-        asked = settings.model_dump(include={"title", "token", "shift_starts"})
+        asked = settings.model_dump(include={"title", "token", "hosts", "shift_starts"})
         return StationInfo(**asked, records=str(records.path), next_number=records.last_number + 1)
 
     outbox = Outbox()

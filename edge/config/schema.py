@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from bundle import FrozenModel
+
+ONE_LINE = r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]*$"
+"""Text without control characters or line breaks."""
 
 
 class LineTable(FrozenModel):
@@ -85,7 +89,13 @@ class PageSettings(LineTable):
     accepts them from every network of the station: set a `token` then."""
     token: str | None = Field(default=None, min_length=8)
     """Access token. A browser opens `http://station:8080/?token=...` once; a program sends a bearer token."""
-    title: str = Field(default="edge-inspect", min_length=1, max_length=60)
+    without_token: bool = False
+    """Whether an address other than the station's own may be served without a `token`: everyone in that network sees
+    the page then."""
+    hosts: tuple[str, ...] = ()
+    """Names of the station in the network, such as `line3.plant.example`, by which the page may be opened without a
+    `token`. IP addresses, `localhost` and the computer's own name are always accepted."""
+    title: str = Field(default="edge-inspect", min_length=1, max_length=60, pattern=ONE_LINE)
     """Heading of the page, such as `Line 3, glaze`."""
     shift_starts: tuple[str, ...] = Field(default=("06:00", "14:00", "22:00"), min_length=1)
     """Start times of the shifts, in the station's local time."""
@@ -97,6 +107,15 @@ class PageSettings(LineTable):
         if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
             raise ValueError(f"{listen!r} is not an address with a port, such as '127.0.0.1:8080' or '[::1]:8080'")
         return listen
+
+    @model_validator(mode="after")
+    def _token_outside(self) -> "PageSettings":
+        if self.token is None and not self.without_token and not _is_loopback(self.host_and_port[0]):
+            raise ValueError(
+                f"found listen = {self.listen!r} without a token, expected a token; "
+                "with without_token = true everyone in that network sees the page"
+            )
+        return self
 
     @field_validator("shift_starts")
     @classmethod
@@ -113,3 +132,10 @@ class PageSettings(LineTable):
         """Host without the brackets of IPv6, and port; port 0 selects a free one."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,17 +1,17 @@
 """HTTP routes of the page; the only file that imports FastAPI."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from edge.errors import RecordsError
+from edge.page.gate import COOKIE, Gate, Receive, Scope, Send
 from edge.page.history import LAST_ROW, parts_before
 from edge.page.metrics import metrics_text
 from edge.page.page_model import PageModel
@@ -19,16 +19,10 @@ from edge.page.state import ChartBar, HealthReport, PageState, PartState
 
 STATIC = Path(__file__).with_name("static")
 FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-}
 WATCHERS = 32
 """Largest number of event streams; further browsers poll."""
 BEAT_S = 1.0
 """Longest time between two events of a stream, so that a browser detects a stopped page."""
-COOKIE = "edge-inspect-token"
 
 Name = Literal["OK", "NG", "UNSURE", "TIMEOUT", "FAULT"]
 _bearer = HTTPBearer(auto_error=False, description="The `token` of `[page]` in line.toml, where there is one.")
@@ -59,8 +53,8 @@ class Notifier:
             await asyncio.wait_for(self._rung.wait(), timeout_s)
 
 
-def make_app(model: PageModel) -> FastAPI:
-    """Make the application over the page model; every route is read only."""
+def make_app(model: PageModel) -> Gate:
+    """Make the ASGI application over the page model, behind its gate; every route is read only."""
     notifier = Notifier()
     model.changed = notifier.ring
     app = FastAPI(
@@ -68,33 +62,12 @@ def make_app(model: PageModel) -> FastAPI:
         description="State of a running station of edge-inspect. Every route is read only.",
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
-        dependencies=[Depends(_TokenGuard(model.welcome.token))],
+        dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
     )
     _add_page(app, model.welcome.token)
     _add_figures(app, model)
     _add_events(app, model, notifier)
-    return app
-
-
-class _TokenGuard:
-    """Checks the token of each request."""
-
-    def __init__(self, token: str | None) -> None:
-        self._token = token
-
-    async def __call__(
-        self,
-        request: Request,
-        response: Response,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> None:
-        """Raise 401 without a valid token."""
-        response.headers.update(HEADERS)
-        if self._token is None:
-            return
-        shown = (bearer.credentials if bearer else None, request.query_params.get("token"), request.cookies.get(COOKIE))
-        if not any(secrets.compare_digest(token.encode(), self._token.encode()) for token in shown if token):
-            raise HTTPException(401, "open this page once with ?token=..., the token of [page] in line.toml", HEADERS)
+    return Gate(app, model.welcome.token, model.welcome.hosts)
 
 
 def _add_page(app: FastAPI, token: str | None) -> None:
@@ -104,16 +77,16 @@ def _add_page(app: FastAPI, token: str | None) -> None:
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         if token is not None and request.query_params.get("token"):
-            answer: Response = RedirectResponse(".", 303, HEADERS)  # removes the token from the address bar
+            answer: Response = RedirectResponse(".", 303)  # removes the token from the address bar
             answer.set_cookie(COOKIE, token, max_age=400 * 86_400, httponly=True, samesite="strict")
             return answer
-        return Response(index, media_type="text/html", headers=HEADERS)
+        return Response(index, media_type="text/html")
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         if name not in files:
             raise HTTPException(404, f"no file {name}")
-        return Response(files[name], media_type=FILES[name], headers=HEADERS)
+        return Response(files[name], media_type=FILES[name])
 
 
 def _add_figures(app: FastAPI, model: PageModel) -> None:
@@ -152,7 +125,7 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
             raise HTTPException(
                 404, f"no picture of row {number}, camera {camera}: only the latest parts and rejects have one"
             )
-        return Response(content, media_type="image/jpeg", headers=HEADERS | {"Cache-Control": "max-age=3600"})
+        return Response(content, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
 
     @app.get("/health", responses={503: {"model": HealthReport}})
     async def health(response: Response) -> HealthReport:
@@ -164,25 +137,41 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """The figures in the text format of Prometheus."""
-        return Response(metrics_text(model), media_type="text/plain; version=0.0.4", headers=HEADERS)
+        return Response(metrics_text(model), media_type="text/plain; version=0.0.4")
 
 
 def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
     watching = 0
 
     async def changes() -> AsyncIterator[str]:
+        while not model.ended:
+            yield f"data: {model.state().model_dump_json()}\n\n"
+            await notifier.wait(BEAT_S)
+
+    def closed() -> None:
         nonlocal watching
-        watching += 1
-        try:
-            while not model.ended:
-                yield f"data: {model.state().model_dump_json()}\n\n"
-                await notifier.wait(BEAT_S)
-        finally:
-            watching -= 1
+        watching -= 1
 
     @app.get("/api/events", response_class=StreamingResponse)
     async def events() -> Response:
         """The state after each change, as server-sent events; a slow reader gets only the newest."""
+        nonlocal watching
         if watching >= WATCHERS:
-            raise HTTPException(503, f"{WATCHERS} pages are open already; poll /api/state instead", HEADERS)
-        return StreamingResponse(changes(), media_type="text/event-stream", headers=HEADERS)
+            raise HTTPException(503, f"{WATCHERS} pages are open already; poll /api/state instead")
+        watching += 1
+        return _EventStream(changes(), closed)
+
+
+class _EventStream(StreamingResponse):
+    """Stream of events that tells when it is closed, also one that was closed before its first event."""
+
+    def __init__(self, changes: AsyncIterator[str], closed: Callable[[], None]) -> None:
+        super().__init__(changes, media_type="text/event-stream")
+        self._closed = closed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the reader leaves."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._closed()

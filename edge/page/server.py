@@ -10,10 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.errors import RecordsError
 from edge.page.app import make_app
@@ -24,6 +27,8 @@ from edge.page.state import PageMessage, StationInfo
 
 CONNECTIONS = 64
 """Further connections get 503."""
+HEADER_S = 5.0
+"""Time in which a connection has to send a whole request header."""
 
 
 def main(arguments: list[str]) -> None:
@@ -40,17 +45,77 @@ def main(arguments: list[str]) -> None:
         asyncio.run(_serve(model, listening, messages))
 
 
-async def _serve(model: PageModel, listening: socket.socket, messages: Iterator[tuple[PageMessage, bytes]]) -> None:
-    config = uvicorn.Config(
+class HeaderTimeout(H11Protocol):
+    """HTTP connection that is closed where a whole request does not come in time.
+
+    Where the limit of connections is reached, the one that has waited longest without a request is closed for a new
+    one: connections without a request keep no reader out. uvicorn limits the time between requests only.
+    """
+
+    def __init__(self, *uvicorns: Any, header_s: float, **keywords: Any) -> None:
+        super().__init__(*uvicorns, **keywords)
+        self._header_s, self._waits_since = header_s, 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection; the time for its first request begins."""
+        waiting = [one for one in self.connections if isinstance(one, HeaderTimeout) and one._timer is not None]
+        if len(self.connections) >= CONNECTIONS - 1 and waiting:
+            oldest = min(waiting, key=lambda one: one._waits_since)
+            oldest._give_up()
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a whole header ends the wait."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._end_wait()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        self._wait()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the wait with the connection."""
+        self._end_wait()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._end_wait()
+        self._waits_since = self.loop.time()
+        self._timer = self.loop.call_later(self._header_s, self._give_up)
+
+    def _end_wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        self._end_wait()
+        self.connections.discard(self)
+        self.transport.abort()
+
+
+def server_config(model: PageModel, header_s: float = HEADER_S) -> uvicorn.Config:
+    """Return how the page is served."""
+    return uvicorn.Config(
         make_app(model),
+        http=partial(HeaderTimeout, header_s=header_s),  # type: ignore[arg-type]
+        ws="none",
         log_config=None,
         access_log=False,
+        server_header=False,
         lifespan="off",
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
+
+
+async def _serve(model: PageModel, listening: socket.socket, messages: Iterator[tuple[PageMessage, bytes]]) -> None:
+    server = uvicorn.Server(server_config(model))
 
     def listen_to_station() -> None:
         for message, content in messages:

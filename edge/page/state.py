@@ -111,6 +111,8 @@ class StationInfo(PageMessage):
 
     title: str
     token: str | None
+    hosts: tuple[str, ...] = ()
+    """Names of the station that a browser may use without a token."""
     shift_starts: tuple[str, ...]
     """Local times of day, such as `06:00`."""
     records: str

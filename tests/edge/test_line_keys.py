@@ -17,6 +17,7 @@ import pytest
 from bundle import load_bundle
 from edge.config.line import Line
 from edge.config.schema import LineTable, table_in
+from edge.errors import LineConfigError
 from edge.records.retention import AGE_EVERY_S
 from edge.service import change_over
 from firmware_bridge.messages import BeltPosition, Changeover, Trigger
@@ -572,6 +573,20 @@ def address_of_the_page(run: Run) -> None:
 def token_of_the_page(run: Run) -> None:
     with run(page={"token": "open sesame"}) as line:
         assert line.pages[0].welcome().token == "open sesame"
+
+
+@observes("page.hosts")
+def hosts_of_the_page(run: Run) -> None:
+    with run(page={"hosts": ["line3.plant.example"]}) as line:
+        assert line.pages[0].welcome().hosts == ("line3.plant.example",)
+
+
+@observes("page.without_token")
+def page_without_a_token(run: Run) -> None:
+    with pytest.raises(LineConfigError, match="without a token, expected a token"), run(page={"listen": "0.0.0.0:80"}):
+        pytest.fail("started")
+    with run(page={"listen": "0.0.0.0:80", "without_token": True}) as line:
+        assert line.pages[0].settings.without_token
 
 
 @observes("page.title")

@@ -26,14 +26,13 @@ def serve() -> Iterator[Serve]:
     pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
     import uvicorn
 
-    from edge.page.app import make_app
+    from edge.page.server import server_config
 
     running: list[tuple[PageModel, uvicorn.Server, threading.Thread, socket.socket]] = []
 
-    def start(model: PageModel) -> str:
+    def start(model: PageModel, **settings: float) -> str:
         listening = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(make_app(model), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(server_config(model, **settings))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         running.append((model, server, thread, listening))
