@@ -599,3 +599,12 @@ def title_of_the_page(run: Run) -> None:
 def shifts_of_the_page(run: Run) -> None:
     with run(page={"shift_starts": ["05:30", "17:30"]}) as line:
         assert line.pages[0].welcome().shift_starts == ("05:30", "17:30")
+
+
+def test_in_shadow_mode_no_part_is_missed_in_the_bin(run: Run) -> None:
+    with run([BRIGHT], shadow=True, confirmation={"within_ms": 300}) as line:
+        line.verdicts(1)
+        line.clock.now = 0.301
+        line.plc.drain()
+
+        assert line.alarms == []
