@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from shlex import quote
 
 from edge.config.line import Line, load_line
 from edge.errors import LineConfigError
@@ -47,6 +46,13 @@ ProtectControlGroups=yes
 PrivateTmp=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
+CapabilityBoundingSet=
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+SystemCallArchitectures=native
+ProtectHostname=yes
+ProtectKernelLogs=yes
+UMask=0027
 
 [Install]
 WantedBy=multi-user.target
@@ -59,11 +65,28 @@ def unit_text(path: Path, user: str) -> str:
     if user in ("root", "0"):
         raise LineConfigError("user: found root, expected a user of the station's own; see docs/operation.md")
     line, place = load_line(path), path.resolve()
-    writable = "".join(f'ReadWritePaths="{folder}"\n' for folder in _written(line))
+    writable = "".join(f'ReadWritePaths="-{_literal(folder)}"\n' for folder in _written(line))
     title = line.page.title if line.page else place.stem
     return UNIT.format(
-        line=quote(str(place)), title=title, program=_program(), folder=place.parent, user=user, writable=writable
+        line=f'"{_literal(place)}"'.replace("$", "$$"),  # of ExecStart alone, systemd.service(5)
+        title=_one_line(title).replace("%", "%%"),
+        program=f'"{_literal(_program())}"',
+        folder=_one_line(str(place.parent)).replace("%", "%%"),
+        user=_one_line(user).replace("%", "%%"),
+        writable=writable,
     )
+
+
+def _literal(path: Path) -> str:
+    """A path within double quotes, without specifiers (systemd.syntax(7))."""
+    words = _one_line(str(path)).replace("\\", "\\\\").replace('"', '\\"')
+    return words.replace("%", "%%")
+
+
+def _one_line(words: str) -> str:
+    if any(not character.isprintable() for character in words):
+        raise LineConfigError(f"{words!r}: found a character that cannot be printed, expected one line; rename it")
+    return words
 
 
 def _written(line: Line) -> list[Path]:

@@ -34,19 +34,37 @@ def test_it_runs_the_line_as_its_user_and_writes_where_the_line_does(tmp_path: P
     lines = unit_text(written(tmp_path), "inspector").splitlines()
 
     program = Path(sys.executable).with_name("edge-inspect")
-    assert f"ExecStart={program} run '{tmp_path}/line 3.toml'" in lines
+    assert f'ExecStart="{program}" run "{tmp_path}/line 3.toml"' in lines
     assert "User=inspector" in lines
     assert "Description=edge-inspect: Line 3" in lines
     assert [line for line in lines if line.startswith("ReadWrite")] == [
-        f'ReadWritePaths="{tmp_path}"',
-        f'ReadWritePaths="{tmp_path}/kept pictures"',
+        f'ReadWritePaths="-{tmp_path}"',
+        f'ReadWritePaths="-{tmp_path}/kept pictures"',
     ]
 
 
 def test_what_systemd_makes_is_not_asked_for_again(tmp_path: Path) -> None:
     text = unit_text(written(tmp_path, "/var/lib/edge-inspect/r.sqlite"), "inspector")
 
-    assert f'ReadWritePaths="{tmp_path}"\n' not in text
+    assert f'ReadWritePaths="-{tmp_path}"\n' not in text
+
+
+@pytest.mark.parametrize("name", ["a\nExecStartPre=evil", "tab\there", "next\x85line"])
+def test_no_name_writes_a_line_of_its_own(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(LineConfigError, match="expected one line"):
+        unit_text(written(tmp_path / name), "inspector")
+    with pytest.raises(LineConfigError, match="expected one line"):
+        unit_text(written(tmp_path), name)
+
+
+def test_percent_quotes_and_variables_are_literal(tmp_path: Path) -> None:
+    folder = tmp_path / '100%h "$HOME"'
+    folder.mkdir()
+    text = unit_text(written(folder), "inspector")
+
+    assert f'run "{tmp_path}/100%%h \\"$$HOME\\"/line 3.toml"' in text
+    assert "%h" not in text.replace("%%h", "")
 
 
 @pytest.mark.parametrize("user", ["root", "0"])
