@@ -57,7 +57,7 @@ class RtuFraming:
         self._byte_s = MODBUS_BITS_PER_BYTE / baud
         self._bytes, self._last_at = b"", 0.0
         self._burst = b""  # the first bytes since a pause, for telling other units' frames from noise
-        self._sent, self._echo_until = b"", 0.0
+        self._sent, self._held, self._echo_until = b"", b"", 0.0
         self._events: list[Event] = []
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
@@ -80,6 +80,7 @@ class RtuFraming:
     def build(self, pdu: bytes, now: float) -> bytes:
         """See Framing."""
         frame: bytes = self._framer.encode(pdu, self._unit, 0)
+        self._held = b""
         self._sent, self._echo_until = frame, now + len(frame) * self._byte_s + _LEFT_OVER_S
         return frame
 
@@ -89,17 +90,21 @@ class RtuFraming:
         return events
 
     def _without_echo(self, data: bytes, now: float) -> bytes:
-        """Take our own last frame off the front of `data`, where an adapter gives it back."""
+        """Take our own last frame off the front of what comes, where an adapter gives it back.
+
+        A reply may begin as its request does, so that what was held back is given on once it turns out to differ.
+        """
+        data, self._held = self._held + data, b""
         if now > self._echo_until or not self._sent:
             return data
-        shared = min(len(data), len(self._sent))
-        if data[:shared] != self._sent[:shared]:
-            self._sent = b""
-            return data
-        self._sent = self._sent[shared:]
-        if not self._sent:
+        if len(data) < len(self._sent) and self._sent.startswith(data):
+            self._held = data
+            return b""
+        if data.startswith(self._sent):
             self._events += self.disturbances.note(LineTrouble.ECHO, _ECHO, now)
-        return data[shared:]
+            data = data[len(self._sent) :]
+        self._sent = b""
+        return data
 
     def _find(self) -> list[bytes]:
         """Give the PDUs for this unit in what has come so far, and keep what may become one."""

@@ -129,6 +129,22 @@ def test_a_client_on_a_bus_that_echoes_still_reads() -> None:
     assert client.outgoing()[1] == 16  # the read was answered, so that it writes now
 
 
+def test_a_reply_in_pieces_that_begins_as_its_request_is_no_echo() -> None:
+    timing = Timing.for_modbus(115_200)
+    client = RegisterClient(StationHandshake(Hello(), timing, 0.0), timing, RtuFraming(False, 1, 115_200))
+    client.tick(0.0)
+    client.outgoing()
+    count = CONTROL.count + 3
+    client.receive(frame(1, bytes([3, 2 * count]) + bytes(2 * count)), 0.002)
+    client.tick(0.01)
+    asked = client.outgoing()
+    assert asked[1] == 16
+    reply = frame(1, asked[1:6])
+    for at in range(0, len(reply), 3):
+        client.receive(reply[at : at + 3], 0.011 + at / 10_000)
+    assert client.tally.received == 2
+
+
 def test_bytes_that_make_no_frame_are_told_apart_from_silence() -> None:
     bus = Bus()
     for _ in range(60):
