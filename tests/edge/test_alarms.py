@@ -13,7 +13,7 @@ from edge.pipeline.plc_messages import to_fault
 from edge.records.database import reading
 from edge.records.summary import alarm_table
 from edge.records.writer import REPLACED, ROWS_REFUSED, Records
-from firmware_bridge.events import HelloReceived, PeerBack, PeerLost, PortLost
+from firmware_bridge.events import HelloReceived, LineCleared, LineDisturbed, LineTrouble, PeerBack, PeerLost, PortLost
 from firmware_bridge.messages import Fault, FaultCode, Hello, Role
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
@@ -175,3 +175,14 @@ def test_the_plc_s_own_fault_is_an_alarm_until_it_starts_anew(alarms: Alarms, tm
     assert (alarm.name, alarm.area, alarm.part_id) == (REPORTED, Area.OUTPUT, 7)
     assert "eject not confirmed" in alarm.text
     assert alarms.active == ()
+
+
+def test_a_disturbance_of_the_wire_is_an_alarm_until_it_is_over(alarms: Alarms, tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.sqlite")
+    monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
+    monitor.handle(LineDisturbed(LineTrouble.STRANGER, "twin has the role EDGE; the true peer answers as well"))
+    assert [(alarm.name, alarm.area) for alarm in alarms.active] == [("wire: stranger", Area.LINK)]
+    monitor.handle(LineDisturbed(LineTrouble.ECHO, "our own frames come back"))
+    monitor.handle(LineCleared(LineTrouble.STRANGER))
+    assert [alarm.name for alarm in alarms.active] == ["wire: echo"]
+    records.close()
