@@ -70,6 +70,35 @@ def test_a_new_bundle_is_taken_over(make_bundle: Make, tmp_path: Path) -> None:
     assert line.bundle == other
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "takes_effect"),
+    [
+        ("unsure_margin", 0.125, True),
+        ("engine_threads", 1, True),
+        ("engine_reopens", False, True),
+        ("deadline_ms", 250, False),
+        ("record_wait_ms", 7, False),
+    ],
+)
+def test_a_reload_takes_the_keys_that_need_no_restart_and_names_the_others(
+    make_bundle: Make,
+    tmp_path: Path,
+    key: str,
+    value: float | bool,
+    takes_effect: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bundle, runtime = make_bundle("a"), Taker()
+    path = write_line(tmp_path, bundle)
+    line = load_line(path)
+    write_line(tmp_path, bundle, f"{key} = {str(value).lower()}\n")
+
+    after = reload(path, line, runtime)  # type: ignore[arg-type]
+
+    assert (getattr(after, key) == value) is takes_effect
+    assert (f"reload: {key} changed too" in caplog.text) is not takes_effect
+
+
 @pytest.mark.parametrize("damage", ["model", "line"])
 def test_a_bad_reload_changes_nothing(
     make_bundle: Make, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
