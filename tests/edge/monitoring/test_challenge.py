@@ -14,13 +14,13 @@ import pytest
 from bundle import Defect, Verdict
 from edge.alarms import Alarms
 from edge.config.challenge import ChallengeSettings
-from edge.ejector.rejects import ESCAPED
+from edge.ejector.rejects import ESCAPED, UNCONFIRMED
 from edge.errors import OperatorRequestError
 from edge.monitoring.challenge import Challenge, due_since
 from edge.monitoring.operator_requests import acknowledge, challenge
 from edge.monitoring.operator_service import FAILED, OVERDUE, OperatorService
 from edge.part import Outcome, Part
-from edge.records.writer import Records
+from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 
 BEGAN = datetime(2026, 5, 4, 10, tzinfo=timezone.utc)
 PATIENCE_S = 10.0
@@ -266,15 +266,16 @@ def test_what_a_station_before_has_begun_is_given_up(bench: Bench, path: Path) -
     assert rows(path, "SELECT result FROM challenges") == [("abandoned",)]
 
 
-def test_what_somebody_has_looked_after_is_over_and_on_record(bench: Bench, path: Path) -> None:
-    bench.alarms.raise_(ESCAPED, "part 7", part_id=7)
+@pytest.mark.parametrize("name", [ESCAPED, UNCONFIRMED, FAILED, ROWS_REFUSED, REPLACED])
+def test_an_acknowledged_alarm_is_over_and_on_record(bench: Bench, path: Path, name: str) -> None:
+    bench.alarms.raise_(name, "part 7", part_id=7)
     bench.alarms.raise_("PLC", "silent")
     with bench.running():
         ended = acknowledge(path, "Ada", PATIENCE_S)
 
-    assert ended == ESCAPED
+    assert ended == name
     assert bench.raised == ["PLC"]
-    assert rows(path, "SELECT who, alarms FROM acknowledgements") == [("Ada", ESCAPED)]
+    assert rows(path, "SELECT who, alarms FROM acknowledgements") == [("Ada", name)]
 
 
 def test_records_that_cannot_be_read_do_not_stop_the_service(

@@ -172,8 +172,10 @@ def test_each_bundle_has_its_own_baseline(tmp_path: Path) -> None:
     for number in range(200):
         drift.add(judged(number, Verdict.OK, [np.full(SIZE, 200, np.uint8)], other))
 
+    found = Baseline.model_validate_json(baseline_path(tmp_path / "records.sqlite", other.id).read_bytes())
     assert drift.alarms == {}
     assert len(list(tmp_path.glob("records.baseline-*.json"))) == 2
+    assert found.values["brightness camera0"].mean == 200  # none of the ten parts of 110
 
 
 def test_what_says_nothing_about_the_part_says_nothing_about_drift(drift: Drift, tmp_path: Path) -> None:
