@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from train.errors import TrainError
-from train.recipe import Precision
+from train.recipe import Model, Precision, Recipe
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -30,15 +30,25 @@ class Compute:
         return placed
 
 
+DEPTHWISE: tuple[Model, ...] = ("can-lite", "unet-lite")
+"""Networks of depthwise convolutions. Ten times slower in bfloat16 than in float32 on processors without AVX512-BF16;
+not measured on those with it."""
+
 _BFLOAT16_CHANNELS = 16
 """On a CPU, torch 2.13 computes NaN weight gradients for dilated bfloat16 convolutions in channels-last layout with 20,
 24 or 40 input channels; 16, 32, 48 and 64 are correct."""
 
 
-def choose_compute(device: str, precision: Precision, width: int = 64) -> Compute:
+def compute_of(device: str, recipe: Recipe) -> Compute:
+    """Choose the device and the precision for a recipe; see `choose_compute`."""
+    network = recipe.network
+    return choose_compute(device, recipe.run.precision, network.width, depthwise=network.model in DEPTHWISE)
+
+
+def choose_compute(device: str, precision: Precision, width: int = 64, depthwise: bool = False) -> Compute:
     """Choose the device ("auto", "cpu", "cuda", "cuda:1") and the precision. Raises TrainError if it is not available.
 
-    width: number of channels of the network's layers.
+    width: number of channels of the network's layers. depthwise: whether most of its convolutions are depthwise.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -53,6 +63,8 @@ def choose_compute(device: str, precision: Precision, width: int = 64) -> Comput
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Compute(chosen, torch.bfloat16, "bfloat16: supported by this GPU")
         return Compute(chosen, torch.float16, "float16: this GPU has no bfloat16")
+    if depthwise:
+        return Compute(chosen, torch.float32, "float32: on processors depthwise convolutions in bfloat16 are slower")
     if width % _BFLOAT16_CHANNELS:
         return Compute(
             chosen,

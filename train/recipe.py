@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -14,19 +15,20 @@ from train.errors import RecipeError
 
 Schedule = Literal["classification-first", "segmentation-first", "constant"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Model = Literal["can", "can-fine", "unet-resnet50", "unet-densenet121", "hrnet", "upernet"]
+Model = Literal["can", "can-fine", "can-lite", "unet-lite", "unet-resnet50", "unet-densenet121", "hrnet", "upernet"]
 
-FINE_CELL_PX = 4
-"""Of the network "can-fine": two convolutions of stride 2."""
-FINE_MASK_PX = 2
-"""Its head works at half the input size."""
+CELL_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 4, "can-lite": 16, "unet-lite": 32})
+"""Stride of the coarsest layer, which divides the sides of the input; a peer pads its input itself."""
+MASK_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 2, "can-lite": 2, "unet-lite": 2})
+"""Their heads work at half the input size."""
 
 
 class NetworkRecipe(FrozenModel):
     """Network and input normalisation."""
 
     model: Model = "can"
-    """The paper's CAN, a CAN with a strided stem and a finer head, or a peer network."""
+    """The paper's CAN, a CAN with a strided stem and a finer head, a CAN on a pretrained encoder, a U-Net on the same
+    encoder, or a peer network."""
     width: int = Field(default=64, ge=1)
     pooling: int = Field(default=2, ge=1)
     """Average pooling in front of "can": pixels per side."""
@@ -39,17 +41,19 @@ class NetworkRecipe(FrozenModel):
     prior: float = Field(default=0.5, gt=0, lt=1)
     """Defect probability of each pixel of an untrained CAN."""
     pretrained: bool = True
-    """Initialise a peer's encoder with ImageNet weights; no effect on the CAN."""
+    """Initialise an encoder (peers, "can-lite", "unet-lite") with ImageNet weights; no effect on the other CANs."""
+    weights: str = ""
+    """File of the ImageNet weights of "can-lite" and "unet-lite"; without one, the installed package or timm's hub."""
 
     @property
     def cell_px(self) -> int:
         """Input pixels along each side for one cell of the network's own grid; a peer pads its input itself."""
-        return {"can": self.pooling, "can-fine": FINE_CELL_PX}.get(self.model, 1)
+        return self.pooling if self.model == "can" else CELL_PX.get(self.model, 1)
 
     @property
     def mask_px(self) -> int:
         """Input pixels along each side for one pixel of the masks."""
-        return {"can": self.pooling, "can-fine": FINE_MASK_PX}.get(self.model, 1)
+        return self.pooling if self.model == "can" else MASK_PX.get(self.model, 1)
 
 
 class LossRecipe(FrozenModel):
@@ -70,6 +74,11 @@ class OptimiserRecipe(FrozenModel):
     """AdamW optimiser and learning-rate schedule."""
 
     learning_rate: float = Field(default=5e-4, gt=0)
+    encoder_rate: float = Field(default=1.0, ge=0, le=1)
+    """Share of the learning rate that a pretrained encoder's weights get."""
+    frozen_stages: int = Field(default=0, ge=0, le=5)
+    """First stages of the encoder of "can-lite" and "unet-lite" that keep their weights and their running means and
+    deviations, the stem with them."""
     beta1: float = Field(default=0.99, ge=0, lt=1)
     beta2: float = Field(default=0.99, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -159,6 +168,9 @@ class ThresholdRecipe(FrozenModel):
     """Choice of the thresholds on the validation part."""
 
     choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
+    unit: Literal["picture", "part"] = "picture"
+    """What is found or rejected: each picture, or a part by the worst of its views. By part is for lines that take
+    several pictures of each."""
     limit: float = Field(default=0.0, ge=0, le=1)
     """Largest share of escapes or false rejects, for "max-escapes" and "max-false-rejects"."""
     score: float = Field(default=0.5, ge=0, le=1)

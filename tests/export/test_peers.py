@@ -1,4 +1,7 @@
-"""The peers' graphs: the same bundle contract, the same answers as torch, and TensorRT's builder takes them."""
+"""Graphs of the peers and of networks on a pretrained encoder.
+
+The same bundle contract, the same answers as torch, and TensorRT's builder takes them.
+"""
 
 import importlib.util
 import io
@@ -28,9 +31,17 @@ from train.models.build import make_network  # noqa: E402
 from train.models.checkpoint import Meta  # noqa: E402
 from train.recipe import NetworkRecipe, Recipe  # noqa: E402
 
-PEERS = ("unet-resnet50", "unet-densenet121", "hrnet", "upernet")
+PADDED = InputSpec(height=72, width=50, channels=1)  # sides that 32 does not divide: padded and cropped in the graph
+STRIDED = InputSpec(height=96, width=64, channels=1)
+PEERS = {
+    "unet-resnet50": PADDED,
+    "unet-densenet121": PADDED,
+    "hrnet": PADDED,
+    "upernet": PADDED,
+    "can-lite": STRIDED,
+    "unet-lite": STRIDED,
+}
 CLASSES = ("A", "B", "C")
-SPEC = InputSpec(height=72, width=50, channels=1)  # sides that 32 does not divide: padded and cropped in the graph
 
 
 class Peer(NamedTuple):
@@ -40,24 +51,26 @@ class Peer(NamedTuple):
     graph: onnx.ModelProto
 
 
-@pytest.fixture(scope="module", params=PEERS)
+@pytest.fixture(scope="module", params=sorted(PEERS))
 def peer(request: pytest.FixtureRequest) -> Peer:
     torch.manual_seed(0)
-    recipe = Recipe(name="peer", input=SPEC, network=NetworkRecipe(model=request.param, pretrained=False))
-    network = make_network(recipe.network, SPEC.channels, len(CLASSES)).train()
+    spec = PEERS[request.param]
+    recipe = Recipe(name="peer", input=spec, network=NetworkRecipe(model=request.param, pretrained=False))
+    network = make_network(recipe.network, spec.channels, len(CLASSES)).train()
     with torch.no_grad():  # settles the normalisation layers
-        network(torch.randint(0, 256, (4, 1, SPEC.height, SPEC.width), dtype=torch.uint8))
+        network(torch.randint(0, 256, (4, 1, spec.height, spec.width), dtype=torch.uint8))
     thresholds = {name: Threshold() for name in CLASSES}
     split = Split(kind="random", seed=0, images={})
     meta = Meta(recipe=recipe, classes=CLASSES, split=split, thresholds=thresholds, epoch=1)
-    source = Source(meta=meta, sha256="", network=BundleNetwork(network.eval()).eval(), input=SPEC)
+    source = Source(meta=meta, sha256="", network=BundleNetwork(network.eval()).eval(), input=spec)
     return Peer(source, source.to_onnx())
 
 
 def test_a_peer_answers_as_torch_does(peer: Peer) -> None:
-    check_graph(peer.graph, SPEC, CLASSES)
-    frames = np.random.default_rng(0).integers(0, 256, (3, 1, SPEC.height, SPEC.width), dtype=np.uint8)
-    scores, masks = open_draft(to_bytes(peer.graph), manifest_of(peer.graph, SPEC, CLASSES), 1).infer(frames)
+    spec = peer.source.input
+    check_graph(peer.graph, spec, CLASSES)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 1, spec.height, spec.width), dtype=np.uint8)
+    scores, masks = open_draft(to_bytes(peer.graph), manifest_of(peer.graph, spec, CLASSES), 1).infer(frames)
     expected = peer.source.infer(frames)
 
     assert np.abs(scores - expected[0]).max() < 1e-4  # other orders of summation in float32
@@ -68,7 +81,7 @@ def test_the_builder_takes_a_peer(peer: Peer) -> None:
     if importlib.util.find_spec("tensorrt_rtx") is None:
         pytest.skip("TensorRT for RTX is not installed: pip install tensorrt-rtx-cu13")
     tensorrt = open_tensorrt("tensorrt_rtx")
-    manifest = manifest_of(peer.graph, SPEC, CLASSES)
+    manifest = manifest_of(peer.graph, peer.source.input, CLASSES)
     order = BuildRequest(to_bytes(peer.graph), manifest, tensorrt.target("", "8.6"), 1, BuildOptions())
     plan, _, _ = tensorrt.build(order, io.StringIO(), None, lambda phase, done, steps: None)
 

@@ -24,3 +24,9 @@ def test_a_width_that_bfloat16_does_not_suit_is_said() -> None:
 
 def test_a_precision_that_is_asked_for_is_kept() -> None:
     assert choose_compute("cpu", "bfloat16", 24).dtype == torch.bfloat16
+
+
+def test_depthwise_networks_train_in_float32_on_a_processor() -> None:
+    compute = choose_compute("cpu", "auto", 32, depthwise=True)
+    assert compute.dtype == torch.float32
+    assert "depthwise" in compute.reason

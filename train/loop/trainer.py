@@ -22,8 +22,11 @@ from train.evaluate.predict import predict
 from train.loop.distributed import DistributedGroup
 from train.loop.lr_schedule import epoch_generator, learning_rate
 from train.losses import Loss, LossTerms, targets
+from train.models.can_lite import LiteEncoder
 from train.models.network import NormalisedNetwork
 from train.recipe import OptimiserRecipe, Recipe
+
+_Tensors = tuple[Tensor, ...] | list[Tensor]
 
 _SHOWN_EVERY = 8
 """Steps between two transfers of the loss to the progress bar."""
@@ -64,6 +67,7 @@ class Trainer:
         if self.group.size > 1 and compute.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network = compute.place(network)
+        self._frozen = _frozen(self.network, recipe.optimiser.frozen_stages)
         self.loss = Loss(recipe.loss, classes, compute.device)
         self.optimiser = _optimiser(self.network, recipe.optimiser)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16)
@@ -190,6 +194,8 @@ class Trainer:
 
     def _train_mode(self) -> None:
         self.network.train()
+        for module in self._frozen:
+            module.eval()
         if self.recipe.optimiser.freeze_batchnorm:
             for module in self.network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -198,23 +204,59 @@ class Trainer:
     def _set_learning_rate(self, epoch: float) -> None:
         self.learning_rate = learning_rate(self.recipe.optimiser, epoch, self.recipe.run.epochs)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = group.get("share", 1.0) * self.learning_rate
 
 
 def _optimiser(network: NormalisedNetwork, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [
+                weight
+                for name, weight in network.named_parameters()
+                if weight.requires_grad and _of_encoder(name) == encoder
+            ],
+            "share": share,
+        }
+        for encoder, share in ((False, 1.0), (True, recipe.encoder_rate))
+    ]
     return torch.optim.AdamW(
-        network.parameters(),
+        [group for group in groups if group["params"]],
         lr=recipe.learning_rate,
         betas=(recipe.beta1, recipe.beta2),
         weight_decay=recipe.weight_decay,
     )
 
 
+def _frozen(network: NormalisedNetwork, stages: int) -> list[nn.Module]:
+    """The frozen modules of a network on the Lite encoder, which get no gradient from here on."""
+    encoder = getattr(network.body, "encoder", None)
+    frozen = encoder.first(stages) if isinstance(encoder, LiteEncoder) else []
+    for module in frozen:
+        module.requires_grad_(False)
+    return frozen
+
+
+def _of_encoder(name: str) -> bool:
+    """Whether a weight of this name belongs to an encoder: ours and the peers' are called so."""
+    return "encoder" in name.split(".")
+
+
 def _average(network: NormalisedNetwork, decay: float) -> AveragedModel | None:
     if not decay:
         return None
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def average(kept: _Tensors, new: _Tensors, averaged: Tensor | int) -> None:
+        get_ema_multi_avg_fn(average_decay(decay, int(averaged)))(kept, new, averaged)  # type: ignore[no-untyped-call]
+
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+def average_decay(decay: float, averaged: int) -> float:
+    """The decay after `averaged` steps: it grows to the recipe's, so that the first, poor weights are soon forgotten.
+
+    Source: tf.train.ExponentialMovingAverage, `num_updates`.
+    """
+    return min(decay, (1 + averaged) / (10 + averaged))
 
 
 def _wrapped(network: NormalisedNetwork, recipe: Recipe, group: DistributedGroup) -> Any:

@@ -4,7 +4,9 @@ from torch import nn
 
 from train.models.can import ContextAggregation
 from train.models.can_fine import FineContext
+from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteUNet
 from train.models.network import NormalisedNetwork
+from train.models.pretrained import make_encoder
 from train.models.smp import make_peer
 from train.recipe import NetworkRecipe
 
@@ -20,4 +22,10 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
         return ContextAggregation(in_channels, classes, recipe.width, recipe.pooling, recipe.skip, recipe.prior)
     if recipe.model == "can-fine":
         return FineContext(in_channels, classes, recipe.width, recipe.skip, recipe.prior)
+    if recipe.model == "can-lite":
+        encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
+        return LiteContext(encoder, classes, recipe.width, recipe.skip, recipe.prior)
+    if recipe.model == "unet-lite":
+        encoder = make_encoder(LAST + 1, in_channels, recipe.pretrained, recipe.weights)
+        return LiteUNet(encoder, classes, recipe.width, recipe.prior)
     return make_peer(recipe.model, in_channels, classes, recipe.pretrained)

