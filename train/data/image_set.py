@@ -27,6 +27,8 @@ class ImageSet:
     """[N, C]"""
     outlined: NDArray[np.bool_]
     """[N, C] False where the image has the class but an empty mask."""
+    parts: tuple[str, ...] = ()
+    """Names of the physical parts they show, [N]; empty where they are not known."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,7 +55,7 @@ def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, worker
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(load, range(len(samples))))
     labels = np.array([sample.labels for sample in samples], dtype=np.bool_).reshape(len(samples), classes)
-    return ImageSet(images, bits, labels, outlined(bits, labels))
+    return ImageSet(images, bits, labels, outlined(bits, labels), tuple(sample.part for sample in samples))
 
 
 def truth_masks(sample: Sample, frame: Image, spec: InputSpec) -> Masks:
@@ -75,11 +77,13 @@ def at_input(masks: Masks, spec: InputSpec) -> Masks:
 def joined(sets: Iterable[ImageSet]) -> ImageSet:
     """All images of several sets."""
     sets = list(sets)
+    known = all(part.parts for part in sets)
     return ImageSet(
         np.concatenate([part.images for part in sets]),
         np.concatenate([part.bits for part in sets]),
         np.concatenate([part.labels for part in sets]),
         np.concatenate([part.outlined for part in sets]),
+        tuple(name for part in sets for name in part.parts) if known else (),
     )
 
 

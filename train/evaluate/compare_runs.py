@@ -19,6 +19,9 @@ PAPER_COLUMNS = (
 MEASURES: Mapping[str, str] = {
     "escapes": "escapes.value",
     "false rejects": "false_rejects.value",
+    "escapes by part": "parts.escapes.value",
+    "false rejects by part": "parts.false_rejects.value",
+    "escapes at 5 % false rejects": "escapes_at_few_false_rejects",
     "false rejects at no escape": "false_rejects_at_no_escape",
     "AP of defect or not": "union.average_precision",
     "AP, mean of classes": "mean_average_precision",

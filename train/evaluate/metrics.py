@@ -12,24 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
-from scipy.stats import beta  # type: ignore[import-untyped]
 from sklearn.metrics import average_precision_score
 
 from bundle import FrozenModel
 from train.errors import DataError
+from train.evaluate.part_metrics import PartMetrics, measure_parts
 from train.evaluate.prediction import Prediction
+from train.evaluate.rates import Rate, escapes_at, false_rejects_at, rate
 
 GOOD = "good"
-
-
-class Rate(FrozenModel):
-    """A share of counted cases with its exact 95 % interval (Clopper and Pearson, 1934); value is None of none."""
-
-    count: int
-    total: int
-    value: float | None
-    low: float
-    high: float
 
 
 class ClassMetrics(FrozenModel):
@@ -83,6 +74,10 @@ class Metrics(FrozenModel):
     false_rejects_at_no_escape: float | None
     """False-reject rate at the one threshold on the largest score that gives no escape on these same images: a
     property of the scores, independent of the chosen thresholds."""
+    false_rejects_at_few_escapes: float | None = None
+    """The same at 5 % escapes; see `rates.false_rejects_at`."""
+    escapes_at_few_false_rejects: float | None = None
+    """Escape rate at the one threshold on the largest score that rejects 5 % of the good images."""
     classes: tuple[ClassMetrics, ...]
     union: UnionMetrics
     confusion_names: tuple[str, ...]
@@ -91,12 +86,25 @@ class Metrics(FrozenModel):
     column is that class if it was found, else the found class of the largest score, else good."""
     paper: dict[str, float | list[float | None]] = Field(validation_alias=AliasChoices("paper", "document"))
     """The paper's columns under its own names, in percent; older files call this `document`."""
+    parts: PartMetrics | None = None
+    """The measures by part; None where the images' parts are not known."""
+
+    @property
+    def several_views(self) -> PartMetrics | None:
+        """The measures by part, where they are others than by picture: a part has several."""
+        return self.parts if self.parts is not None and self.parts.most_views > 1 else None
+
+    @property
+    def found_and_outlined(self) -> float | None:
+        """The mean of finding (average precision of defect or not) and outlining (IoU over positives)."""
+        finding, outlining = self.union.average_precision, self.mean_iou_positives
+        return None if finding is None or outlining is None else (finding + outlining) / 2
 
     def named(self, name: str) -> float:
         """The metric of a dotted name, such as `union.iou_pooled`; minus infinity if it is None."""
         value: object = self
         for key in name.split("."):
-            value = getattr(value, key)
+            value = getattr(value, key) if value is not None else None
         return value if isinstance(value, float) else -np.inf
 
 
@@ -114,8 +122,9 @@ class _Columns:
         self.any_intersection = np.array([row.any_intersection for row in predictions])
         self.any_union = np.array([row.any_union for row in predictions])
         self.iou = np.where(self.union > 0, self.intersection / np.maximum(self.union, 1), 1.0)
-        self.defective = self.labels.any(axis=1)
-        self.rejected = self.found.any(axis=1)
+        self.defective = np.asarray(self.labels.any(axis=1))
+        self.rejected = np.asarray(self.found.any(axis=1))
+        self.largest = self.scores.max(axis=1)
 
 
 def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metrics:
@@ -141,7 +150,9 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
         mean_iou_positives=_mean(one.iou_positives for one in per_class),
         escapes=rate(int((~table.rejected & table.defective).sum()), int(table.defective.sum())),
         false_rejects=rate(int((table.rejected & ~table.defective).sum()), int((~table.defective).sum())),
-        false_rejects_at_no_escape=_at_no_escape(table),
+        false_rejects_at_no_escape=false_rejects_at(table.defective, table.largest, 0),
+        false_rejects_at_few_escapes=false_rejects_at(table.defective, table.largest),
+        escapes_at_few_false_rejects=escapes_at(table.defective, table.largest),
         classes=per_class,
         union=_union_metrics(table),
         confusion_names=(*classes, GOOD),
@@ -152,15 +163,13 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
             "mIoU (all classes)": 100 * mean_iou_pairs,
             "IoU (defective classes)": [_percent(one.iou_positives) for one in per_class],
         },
+        parts=_parts(rows, table),
     )
 
 
-def rate(count: int, total: int, confidence: float = 0.95) -> Rate:
-    """The share count / total with its exact (Clopper-Pearson) interval."""
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
-    return Rate(count=count, total=total, value=_share(count, total), low=low, high=high)
+def _parts(rows: Sequence[Prediction], table: _Columns) -> PartMetrics | None:
+    names = [row.part for row in rows]
+    return measure_parts(names, table.labels, table.rejected, table.scores) if all(names) else None
 
 
 def _class_metrics(table: _Columns, index: int, name: str) -> ClassMetrics:
@@ -186,17 +195,10 @@ def _union_metrics(table: _Columns) -> UnionMetrics:
     intersection, union = table.any_intersection, table.any_union
     drawn = table.defective & outlined
     return UnionMetrics(
-        average_precision=_average_precision(np.asarray(table.defective), table.scores.max(axis=1)),
+        average_precision=_average_precision(table.defective, table.largest),
         iou_pooled=_share(int(intersection[outlined].sum()), int(union[outlined].sum())),
         iou_positives=float((intersection[drawn] / np.maximum(union[drawn], 1)).mean()) if drawn.any() else None,
     )
-
-
-def _at_no_escape(table: _Columns) -> float | None:
-    if table.defective.all() or not table.defective.any():
-        return None
-    largest = table.scores.max(axis=1)
-    return float((largest[~table.defective] >= largest[table.defective].min()).mean())
 
 
 def _confusion(table: _Columns) -> tuple[tuple[int, ...], ...]:

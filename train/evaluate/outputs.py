@@ -1,7 +1,7 @@
 """Outputs of a network for a set of images, in the format of a bundle's engine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ class Outputs:
 
 
 def predictions(outputs: Outputs, images: ImageSet, thresholds: Mapping[str, Threshold]) -> list[Prediction]:
-    """Predictions of all images by these thresholds, one per image."""
+    """Predictions of all images by these thresholds, one per image, with their parts where the images have them."""
+    parts = images.parts or ("",) * len(images)
     return [
-        compare(scores, masks, images.masks(index), images.labels[index], thresholds)
-        for index, (scores, masks) in enumerate(zip(outputs.scores, outputs.masks, strict=True))
+        replace(compare(scores, masks, images.masks(index), images.labels[index], thresholds), part=part)
+        for index, (scores, masks, part) in enumerate(zip(outputs.scores, outputs.masks, parts, strict=True))
     ]
 
 

@@ -13,13 +13,10 @@ from train.errors import DataError
 from train.evaluate.metrics import GOOD
 from train.evaluate.prediction import Prediction
 from train.evaluate.prediction_files import Predictions
+from train.evaluate.rates import cluster_interval
 from train.evaluate.tables import Grid, percent
 
 COLUMNS = ("part", "truth", "images", "wrong", "taken for", "largest score", "IoU of defect or not")
-
-_RESAMPLES = 2000
-_INTERVAL = (2.5, 97.5)
-"""Percentiles."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +73,9 @@ def share_text(rows: Sequence[PartRow]) -> str:
 
 
 def share_interval(rows: Iterable[PartRow]) -> tuple[float, float]:
-    """The 95 % interval of the share of wrong images over these parts, by the percentile bootstrap (Efron, 1979).
-
-    Resamples whole parts, with a fixed seed. Raises DataError without a row.
-    """
-    counts = np.array([(row.wrong, row.images) for row in rows])
-    if not len(counts):
-        raise DataError("interval: found no part, expected at least one")
-    drawn = np.random.default_rng(0).integers(len(counts), size=(_RESAMPLES, len(counts)))
-    wrong, images = counts[drawn].sum(axis=1).T
-    low, high = np.percentile(wrong / images, _INTERVAL)
-    return float(low), float(high)
+    """The 95 % interval of the share of wrong images over these parts; see `rates.cluster_interval`."""
+    rows = list(rows)
+    return cluster_interval([row.wrong for row in rows], [row.images for row in rows])
 
 
 def _cells(row: PartRow) -> tuple[str, ...]:

@@ -7,12 +7,16 @@ from rich.table import Table
 
 from bundle import FrozenModel
 from train.errors import DataError
-from train.evaluate.metrics import Metrics, Rate, rate
+from train.evaluate.metrics import Metrics
 from train.evaluate.prediction_files import Predictions
+from train.evaluate.rates import Rate, rate
 from train.evaluate.tables import percent, rate_text
 
 MEASURES = (
-    "escapes.value", "false_rejects.value", "false_rejects_at_no_escape", "union.average_precision",
+    "escapes.value", "false_rejects.value", "false_rejects_at_no_escape", "false_rejects_at_few_escapes",
+    "escapes_at_few_false_rejects", "parts.escapes.value", "parts.false_rejects.value",
+    "parts.false_rejects_at_no_escape", "parts.escapes_at_few_false_rejects", "parts.average_precision",
+    "union.average_precision",
     "union.iou_pooled", "union.iou_positives", "accuracy_pairs", "mean_recall", "mean_average_precision",
     "mean_iou_pooled", "mean_iou_positives", "mean_iou_pairs", "mean_iou_pairs_predicting_nothing",
 )  # fmt: skip
@@ -47,18 +51,11 @@ class Pool(FrozenModel):
 
 def pool(runs: Mapping[str, Predictions]) -> Pool:
     """Pool the predictions of some runs, by name. Raises DataError if they have different classes."""
-    first, classes = next((name, run.classes) for name, run in runs.items())
-    for name, run in runs.items():
-        if run.classes != classes:
-            raise DataError(
-                f"{name}: found the classes {', '.join(run.classes)}, expected those of {first}, "
-                f"{', '.join(classes)}; pool runs on the same data"
-            )
+    classes = _classes(runs)
     metrics = {name: run.metrics() for name, run in runs.items()}
-    seen = [{row.image for row in run.images} for run in runs.values()]
-    different = set().union(*seen)
     rows = tuple(row for run in runs.values() for row in run.images)
-    pooled = Predictions(classes, rows).metrics() if len(different) == sum(map(len, seen)) else None
+    different = {row.image for row in rows}
+    pooled = Predictions(classes, rows).metrics() if len(different) == len(rows) else None
     return Pool(
         images=len(different),
         pooled=pooled,
@@ -66,6 +63,35 @@ def pool(runs: Mapping[str, Predictions]) -> Pool:
         spread=_spreads(metrics, classes),
         runs=metrics,
     )
+
+
+def joined(runs: Mapping[str, Predictions]) -> Predictions:
+    """The predictions of some runs together, such as folds.
+
+    Raises DataError if they have different classes, or if two of them judged the same image.
+    """
+    classes = _classes(runs)
+    seen: dict[str, str] = {}
+    for name, run in runs.items():
+        for row in run.images:
+            if row.image in seen:
+                raise DataError(
+                    f"{name}: found {row.name}, which {seen[row.image]} judged too; name the folds of one split"
+                )
+            seen[row.image] = name
+    return Predictions(classes, tuple(row for run in runs.values() for row in run.images))
+
+
+def _classes(runs: Mapping[str, Predictions]) -> tuple[str, ...]:
+    """The classes that all of them have."""
+    first, classes = next((name, run.classes) for name, run in runs.items())
+    for name, run in runs.items():
+        if run.classes != classes:
+            raise DataError(
+                f"{name}: found the classes {', '.join(run.classes)}, expected those of {first}, "
+                f"{', '.join(classes)}; pool runs on the same data"
+            )
+    return classes
 
 
 def spread_table(made: Pool) -> Table:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from bundle import Geometry, Threshold, decide
 from bundle.outlines import enlarged
 
+NEVER = 2.0
+"""More than any two scores differ by."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -39,6 +42,11 @@ class Prediction:
     """File name of the image, where it is known."""
     image: str = ""
     """The sha256 of its file, where it is known."""
+    part: str = ""
+    """Name of the physical part it shows, where it is known."""
+    lacking: float | None = None
+    """By how much all score thresholds would have to be lower for a class to be found: 0 where one is, `NEVER` where no
+    class has a blob of its smallest area; None in files of an earlier version."""
 
 
 def compare(
@@ -75,7 +83,18 @@ def compare(
         truth_area=truth_area,
         any_intersection=int(np.count_nonzero(any_truth & any_predicted)),
         any_union=int(np.count_nonzero(any_truth | any_predicted)),
+        lacking=0.0 if found.any() else _lacking(scores, masks, thresholds, geometry),
     )
+
+
+def _lacking(
+    scores: NDArray[np.float32], masks: NDArray[np.uint8], thresholds: Mapping[str, Threshold], geometry: Geometry
+) -> float:
+    """See `Prediction.lacking`, of an image in which no class is found."""
+    at_any_score = {name: limit.model_copy(update={"score": 0.0}) for name, limit in thresholds.items()}
+    limits = [limit.score for limit in thresholds.values()]
+    near = decide(scores, masks, at_any_score, geometry).defects
+    return min((limits[one.class_index] - float(scores[one.class_index]) for one in near), default=NEVER)
 
 
 def _area(masks: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -32,9 +32,11 @@ class Predictions:
 
 
 def named_predictions(classes: tuple[str, ...], samples: Iterable[Sample], rows: Iterable[Prediction]) -> Predictions:
-    """Predictions with the file name and sha256 of their images."""
+    """Predictions with the file name, the sha256 and the part of their images."""
     pairs = zip(samples, rows, strict=True)
-    return Predictions(classes, tuple(replace(row, name=one.path.name, image=one.sha256) for one, row in pairs))
+    return Predictions(
+        classes, tuple(replace(row, name=one.path.name, image=one.sha256, part=one.part) for one, row in pairs)
+    )
 
 
 def save_predictions(made: Predictions, path: Path) -> None:

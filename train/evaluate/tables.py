@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from train.evaluate.metrics import Metrics, Rate, rate
+from train.evaluate.metrics import Metrics
+from train.evaluate.part_metrics import PartMetrics
+from train.evaluate.rates import FEW, Rate, rate
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,38 @@ def percent(value: float | None) -> str:
 
 
 def sentences(metrics: Metrics) -> list[str]:
-    """Overall metrics as sentences."""
+    """Overall metrics as sentences: by picture, and by part if parts have several pictures."""
     nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
     share = metrics.false_rejects_at_no_escape
     at_no_escape = "-" if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
+    few = f"{100 * FEW:.0f} %"
     return [
         f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}",
-        f"false rejects at no escape {at_no_escape}",
+        f"false rejects at no escape {at_no_escape}; "
+        f"at {few} escapes {percent(metrics.false_rejects_at_few_escapes)} %; "
+        f"escapes at {few} false rejects {percent(metrics.escapes_at_few_false_rejects)} %",
         f"accuracy over image x class pairs {percent(metrics.accuracy_pairs)} %; "
         f"mean IoU over pairs {percent(metrics.mean_iou_pairs)} % (predicting nothing: {nothing} %)",
+        *(part_sentences(metrics.several_views) if metrics.several_views is not None else ()),
+    ]
+
+
+def part_sentences(parts: PartMetrics) -> list[str]:
+    """The measures by part, in words."""
+    few = f"{100 * FEW:.0f} %"
+    pictures = [
+        f"{what} {percent(interval[0])} to {percent(interval[1])} %"
+        for what, interval in (("escapes", parts.escaped_pictures), ("false rejects", parts.rejected_pictures))
+        if interval is not None
+    ]
+    return [
+        f"by part, the worst of up to {parts.most_views} views: escapes {rate_text(parts.escapes)}; "
+        f"false rejects {rate_text(parts.false_rejects)}",
+        f"by part: false rejects at no escape {percent(parts.false_rejects_at_no_escape)} %, "
+        f"at {few} escapes {percent(parts.false_rejects_at_few_escapes)} %; "
+        f"escapes at {few} false rejects {percent(parts.escapes_at_few_false_rejects)} %; "
+        f"AP of defect or not {percent(parts.average_precision)} %",
+        f"by picture, 95 % with whole parts drawn: {', '.join(pictures)}",
     ]
 
 

@@ -12,6 +12,7 @@ from bundle.outlines import enlarged
 from train.data.image_set import ImageSet
 from train.errors import ThresholdError
 from train.evaluate.outputs import Outputs
+from train.evaluate.part_metrics import group, worst
 from train.recipe import ThresholdRecipe
 
 Scores = NDArray[np.float32]
@@ -44,13 +45,16 @@ def choose_thresholds(
     "max-false-rejects": the lowest scores that reject at most the share `limit` of the good images, over all classes.
     "fixed": the recipe's score.
     With "f1" and "against-good" the smallest area is chosen as well, from the recipe's candidates; ties: the least.
+    By part (`recipe.unit`), the score of a part is the largest of its pictures.
     """
     indices = range(len(classes))
     levels = [_level(outputs.masks[:, index], images, index, recipe.levels) for index in indices]
+    numbers = _cases(images, recipe)
     if recipe.choose in ("f1", "against-good"):
-        chosen = _by_f1(outputs, images, levels, recipe)
+        chosen = _by_f1(outputs, images, levels, recipe, numbers)
     else:
-        chosen = [(score, recipe.min_area_px) for score in _chosen_scores(outputs.scores, images.labels, recipe)]
+        scores, labels = worst(outputs.scores, numbers), worst(images.labels, numbers)
+        chosen = [(score, recipe.min_area_px) for score in _chosen_scores(scores, labels, recipe)]
     return {
         name: Threshold(score=float(np.clip(score, 0, 1)), level=level, min_area_px=area)
         for name, level, (score, area) in zip(classes, levels, chosen, strict=True)
@@ -58,17 +62,25 @@ def choose_thresholds(
 
 
 def shift_thresholds(
-    outputs: Outputs, defective: NDArray[np.bool_], thresholds: Mapping[str, Threshold], spec: InputSpec, goal: Goal
+    outputs: Outputs,
+    defective: NDArray[np.bool_],
+    thresholds: Mapping[str, Threshold],
+    spec: InputSpec,
+    goal: Goal,
+    numbers: NDArray[np.int64] | None = None,
 ) -> dict[str, Threshold]:
     """Shift all score thresholds by the same log-odds, so that these images meet the goal.
 
     One number is chosen, so a few dozen images suffice, and the balance between the classes remains. Of all shifts that
     meet the goal: the one with the fewest errors of the other kind, in the middle of its interval.
 
-    defective: bool [N], the truth.
+    defective: bool [N], the truth. numbers: the part of each image, int [N], to count parts by their worst picture;
+    None counts images.
     Raises ThresholdError if there are too few images, or if no score threshold meets the goal.
     """
     margins = _margins(outputs, thresholds, spec)
+    if numbers is not None:
+        margins, defective = worst(margins, numbers), worst(defective, numbers)
     sides = np.sort(margins[defective]), np.sort(-margins[~defective])
     if goal.what == "escapes":
         return _shifted(thresholds, _shift(sides[0], -sides[1], goal, "defective"))
@@ -107,11 +119,20 @@ def _size(images: ImageSet) -> tuple[int, int]:
     return images.images.shape[2], images.images.shape[3]
 
 
+def _cases(images: ImageSet, recipe: ThresholdRecipe) -> NDArray[np.int64]:
+    """Which of the cases that are counted each image is of, int [N]: the image itself, or its part."""
+    if recipe.unit == "picture":
+        return np.arange(len(images))
+    if not images.parts:
+        raise ThresholdError('thresholds.unit = "part": found images without the names of their parts; use "picture"')
+    return group(images.parts, images.labels)
+
+
 def _by_f1(
-    outputs: Outputs, images: ImageSet, levels: Sequence[int], recipe: ThresholdRecipe
+    outputs: Outputs, images: ImageSet, levels: Sequence[int], recipe: ThresholdRecipe, numbers: NDArray[np.int64]
 ) -> list[tuple[float, float]]:
-    """Score threshold and smallest area of each class."""
-    labels = images.labels
+    """Score threshold and smallest area of each class; numbers: the case of each image."""
+    labels = worst(images.labels, numbers)
     good = ~labels.any(axis=1)
     areas = recipe.areas_px or (recipe.min_area_px,)
     largest = largest_areas(outputs, _size(images), levels) if any(areas) else np.zeros_like(outputs.scores)
@@ -121,7 +142,7 @@ def _by_f1(
         position = _LOW if recipe.choose == "against-good" else _MIDDLE
         tried = []
         for area in sorted(areas):
-            scores = np.where(largest[:, index] >= area, outputs.scores[:, index], np.float32(0))
+            scores = worst(np.where(largest[:, index] >= area, outputs.scores[:, index], np.float32(0)), numbers)
             threshold, f1 = best_f1_threshold(scores[rows], label[rows], position)
             tried.append((f1, threshold, area))
         f1, threshold, area = max(tried, key=lambda one: one[0])  # the first of equals

@@ -142,3 +142,21 @@ def test_class_without_positives_is_refused_with_advice() -> None:
     with pytest.raises(ThresholdError, match=r"found no image with Scratch, expected at least one.*--seed or --split"):
         check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe())
     check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(choose="fixed"))
+
+
+def test_by_part_a_defect_found_in_one_view_is_enough() -> None:
+    """The weak view of the defective part scores below a good picture; by part that does not count."""
+    scores = np.float32([[0.9], [0.3], [0.4], [0.1]])
+    has = np.array([[True], [True], [False], [False]])
+    empty = np.zeros((4, 1, 1, 1), np.uint8)
+    outputs, images = Outputs(scores, empty), ImageSet(empty, empty, has, has, ("a", "a", "b", "b"))
+    by = {unit: ThresholdRecipe(choose="max-escapes", unit=unit) for unit in ("picture", "part")}
+    found = {unit: choose_thresholds(outputs, images, ["Pit"], recipe)["Pit"].score for unit, recipe in by.items()}
+    assert found == {"picture": pytest.approx(0.3), "part": pytest.approx(0.9)}
+    f1 = ThresholdRecipe(unit="part")
+    assert choose_thresholds(outputs, images, ["Pit"], f1)["Pit"].score == pytest.approx(0.65)
+
+
+def test_by_part_needs_the_names_of_the_parts() -> None:
+    with pytest.raises(ThresholdError, match="without the names of their parts"):
+        chosen(ThresholdRecipe(unit="part"), SCORES, LABELS)
