@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -178,6 +178,9 @@ def thresholds(
     max_false_rejects: ShareOption = None,
     split: SplitOption = None,
     part: Annotated[Part, typer.Option(help="Part of --data to choose them on.")] = "val",
+    by: Annotated[
+        Literal["picture", "part"], typer.Option(help="What the goal counts: pictures, or parts by their worst view.")
+    ] = "picture",
     threads: ThreadsOption = None,
     engine: EngineOption = DEFAULT_ENGINE,
     force: Annotated[
@@ -196,7 +199,7 @@ def thresholds(
     loaded = load_bundle(bundle)
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
-    tuned = retuned(loaded, out.name, labelled, goal, threads, engine, force)
+    tuned = retuned(loaded, out.name, labelled, goal, by, threads, engine, force)
     sealed = write_bundle(out, tuned.draft.manifest, tuned.draft.files)
     console.print(tuned.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
 

@@ -1,6 +1,6 @@
 """A copy of a bundle with other score thresholds."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -14,9 +14,14 @@ from export.errors import ThresholdsError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.labelled_images import Labelled
 from train.data.image_set import load_images
-from train.evaluate.metrics import Metrics, Rate
+from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate
+from train.evaluate.part_metrics import group
+from train.evaluate.rates import Rate
 from train.evaluate.thresholds import Goal, shift_thresholds
+
+Unit = Literal["picture", "part"]
+"""What a goal counts: pictures, or parts by the worst of their views."""
 
 
 class Retuned(NamedTuple):
@@ -40,11 +45,12 @@ def retuned(
     name: str,
     labelled: Labelled,
     goal: Goal,
+    unit: Unit = "picture",
     threads: int | None = None,
     engine: str = DEFAULT_ENGINE,
     force: bool = False,
 ) -> Retuned:
-    """Choose thresholds that meet the goal on these images.
+    """Choose thresholds that meet the goal on these images, or on the parts that they show.
 
     Raises ThresholdError or ThresholdsError if none do; unless `force`, also if the choice rejects every good image or
     passes every defective one.
@@ -55,16 +61,18 @@ def retuned(
     with Bar("scoring", len(images)) as bar:
         outputs = run(opened.infer, images.images, bar.step)
     defective = np.asarray(images.labels.any(axis=1))
-    chosen = shift_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal)
+    numbers = group(images.parts, images.labels) if unit == "part" else None
+    chosen = shift_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal, numbers)
     before, after = (evaluate(outputs, images, limits, manifest.classes) for limits in (manifest.thresholds, chosen))
-    reached = after.escapes if goal.what == "escapes" else after.false_rejects
+    counted = after.parts if unit == "part" and after.parts is not None else after
+    reached = counted.escapes if goal.what == "escapes" else counted.false_rejects
     if reached.value is None or reached.value > goal.share:
         raise ThresholdsError(f"thresholds: found {reached.count} {goal.what} of {reached.total} at best; allow more")
     if not force and (objection := _objection(after)):
         raise ThresholdsError(f"thresholds: {objection}; allow more mistakes, add images, or say --force")
     told = {
         "source": bundle.id,
-        "goal": f"at most {goal.share:.4g} {goal.what}",
+        "goal": f"at most {goal.share:.4g} {goal.what} by {unit}",
         "chosen_on": f"{len(images)} images of {labelled.dataset}, part {labelled.part}",
         "escapes": [before.escapes.count, after.escapes.count],
         "escapes_interval_95": [after.escapes.low, after.escapes.high],
@@ -90,9 +98,9 @@ def _table(old: dict[str, Threshold], new: dict[str, Threshold], before: Metrics
     table = Table("", "before", "after")
     for name in old:
         table.add_row(f"score threshold of {name}", f"{old[name].score:.4f}", f"{new[name].score:.4f}")
-    for what in ("escapes", "false_rejects"):
-        counts = [getattr(metrics, what) for metrics in (before, after)]
-        table.add_row(what.replace("_", " "), *map(_with_interval, counts))
+    for by, sides in (("", (before, after)), (" by part", (before.several_views, after.several_views))):
+        for what in ("escapes", "false_rejects") if all(sides) else ():
+            table.add_row(what.replace("_", " ") + by, *(_with_interval(getattr(side, what)) for side in sides))
     return table
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from export.evaluate.evaluate import Evaluation
-from train.evaluate.metrics import ClassMetrics, Rate
+from train.evaluate.metrics import ClassMetrics, Metrics
+from train.evaluate.rates import Rate
+from train.evaluate.tables import part_sentences
 from train.report.page import heading, page, paragraph, signatures, table
 
 
@@ -27,14 +29,11 @@ def _parts(evaluation: Evaluation, date: str) -> Iterator[str]:
     )
     if evaluation.warning:
         yield paragraph(f"Warning: {evaluation.warning}", "bad")
-    yield heading("Parts")
-    yield table(
-        ("what", "count", "of", "share", "95 % interval, exact (Clopper and Pearson)"),
-        (
-            _row("escapes: defective parts passed", metrics.escapes),
-            _row("false rejects: good parts rejected", metrics.false_rejects),
-        ),
-    )
+    yield heading("Parts and pictures")
+    yield table(("what", "count", "of", "share", "95 % interval, exact (Clopper and Pearson)"), _rates(metrics))
+    if metrics.several_views is not None:
+        for sentence in part_sentences(metrics.several_views):
+            yield paragraph(sentence)
     yield heading("Classes")
     yield table(
         ("class", "images", "found", "false alarms", "score threshold", "recall", "precision", "IoU pooled"),
@@ -45,6 +44,14 @@ def _parts(evaluation: Evaluation, date: str) -> Iterator[str]:
         "safety function."
     )
     yield signatures(("for the plant: name, date, signature", "for the supplier: name, date, signature"))
+
+
+def _rates(metrics: Metrics) -> Iterator[tuple[str, int, int, str, str]]:
+    if metrics.several_views is not None:
+        yield _row("escapes: defective parts passed in every view", metrics.several_views.escapes)
+        yield _row("false rejects: good parts rejected in at least one view", metrics.several_views.false_rejects)
+    yield _row("escapes: defective pictures passed", metrics.escapes)
+    yield _row("false rejects: good pictures rejected", metrics.false_rejects)
 
 
 def _row(name: str, rate: Rate) -> tuple[str, int, int, str, str]:

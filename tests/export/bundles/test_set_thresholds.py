@@ -100,6 +100,31 @@ def test_exactly_one_goal_is_wanted(shares):
         goal_of(*shares)
 
 
+def test_by_part_a_view_that_hides_the_defect_costs_no_false_reject():
+    """The third picture shows the defect of the second one's part weakly; a good one scores higher."""
+    scores = [[0.9, 0.1], [0.8, 0.1], [0.2, 0.1], [0.4, 0.1], [0.1, 0.1], [0.1, 0.1]]
+    parts = np.array([0, 1, 1, 2, 2, 3])
+    goal = Goal("escapes", 0.0)
+    by_picture = shift_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, goal)
+    by_part = shift_thresholds(outputs_of(scores), DEFECTIVE, TWO, SPEC, goal, parts)
+    assert mistakes(scores, DEFECTIVE, by_picture) == (0, 1)
+    assert mistakes(scores, DEFECTIVE, by_part) == (1, 0)
+
+
+@pytest.mark.parametrize("by", ["picture", "part"])
+def test_the_command_counts_pictures_or_parts(levels_bundle, squares, tmp_path, by):
+    write_square(squares, 60000, labelled="Crack", drawn=None)
+    write_square(squares, 60010, labelled="Crack", drawn="Crack")
+    out = tmp_path / "tuned"
+    options = ["--data", str(squares), "--part", "all", "--max-escapes", "0", "--by", by, "--threads", "1"]
+    with pytest.raises(SystemExit) as stop:
+        main(["thresholds", str(levels_bundle), "--out", str(out), *options])
+    assert stop.value.code == 0
+    told = load_bundle(out).manifest.made_from.comparison["thresholds"]
+    assert told["goal"] == f"at most 0 escapes by {by}"
+    assert (told["false_rejects"][1] > 0) == (by == "picture")  # the hidden one scores as a good picture does
+
+
 def test_a_new_bundle_with_the_same_network_comes_out(levels_bundle, squares, tmp_path):
     write_square(squares, 60000, labelled="Crack", drawn=None)  # an escape at any threshold that spares good parts
     out = tmp_path / "tuned"

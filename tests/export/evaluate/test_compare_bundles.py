@@ -90,11 +90,23 @@ def test_a_protocol_has_counts_intervals_bundle_and_date(levels_bundle, squares,
     assert run("evaluate", levels_bundle, "--data", squares, "--json", tmp_path / "f.json", "--protocol", out) == 0
     text = unescape(out.read_text())
     assert load_bundle(levels_bundle).id in text
-    assert "<td>escapes: defective parts passed</td><td>1</td><td>41</td><td>2.44 %</td>" in text
+    assert "<td>escapes: defective pictures passed</td><td>1</td><td>41</td><td>2.44 %</td>" in text
     assert "0.06 % to 12.86 %" in text  # Clopper and Pearson, 1 of 41: beta quantiles by scipy
     assert "<td>0.00 % to 20.59 %</td>" in text  # 0 of 16: 1 - 0.025 ** (1 / 16)
     assert text.count("name, date, signature") == 2
     assert "UTC" in text or "+00:00" in text
+
+
+def test_a_protocol_counts_parts_by_their_worst_view(levels_bundle, squares, tmp_path):
+    """A second view of a new tile shows the Crack that the first one hides."""
+    write_square(squares, 60000, labelled="Crack", drawn=None)
+    write_square(squares, 60010, labelled="Crack", drawn="Crack")
+    out = tmp_path / "protocol.html"
+    assert run("evaluate", levels_bundle, "--data", squares, "--json", tmp_path / "f.json", "--protocol", out) == 0
+    text = unescape(out.read_text())
+    assert "<td>escapes: defective parts passed in every view</td><td>0</td><td>41</td>" in text
+    assert "<td>escapes: defective pictures passed</td><td>1</td><td>42</td>" in text
+    assert "by picture, 95 % with whole parts drawn: escapes 0.0 to" in text
 
 
 def test_pages_escape_what_they_show():
