@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from train.cli import data_commands, run_commands
+from train.cli import data_commands, prediction_commands, run_commands
 from train.cli.options import DeviceOption, ThreadsOption
 from train.errors import TrainError
 
@@ -22,6 +22,8 @@ app.command("evaluate")(run_commands.evaluate)
 app.command("thresholds")(run_commands.choose_held_out)
 app.command("pool")(run_commands.pool_runs)
 app.command("compare")(run_commands.compare)
+app.command("suspects")(prediction_commands.suspects)
+app.command("unsure")(prediction_commands.unsure)
 
 
 @app.callback(invoke_without_command=True)

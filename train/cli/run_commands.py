@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from train.cli.options import DeviceOption, MarkdownOption, ThreadsOption, console_for, use_threads
+from train.cli.options import (
+    DeviceOption,
+    MarkdownOption,
+    ThreadsOption,
+    console_for,
+    named_runs,
+    print_grid,
+    use_threads,
+)
 from train.errors import CheckpointError, RecipeError
 
 if TYPE_CHECKING:  # these load scipy and scikit-learn
     from train.evaluate.per_part import PartRow
-    from train.evaluate.tables import Grid
 
 
 def evaluate(
@@ -29,7 +36,7 @@ def evaluate(
     from bundle import write_whole
     from train.data.readers import read_dataset
     from train.data.splits import named_split
-    from train.device import choose_compute
+    from train.device import compute_of
     from train.evaluate.predict import evaluate_checkpoint
     from train.evaluate.prediction_files import save_predictions
     from train.evaluate.tables import metrics_table
@@ -42,8 +49,7 @@ def evaluate(
     chosen = None
     if part != "all":
         chosen = named_split(split, dataset, stored.meta.split.seed) if split else stored.meta.split
-    trained = stored.meta.recipe
-    compute = choose_compute(device, trained.run.precision, trained.network.width)
+    compute = compute_of(device, stored.meta.recipe)
     judged, warning = evaluate_checkpoint(stored, dataset, chosen, part, compute)
     metrics = judged.metrics()
     console.print(*([warning] if warning else []), metrics_table(metrics, f"{part}: {metrics.images} images"), sep="\n")
@@ -69,7 +75,7 @@ def choose_held_out(
     Each run predicts its own test part; images of the checkpoint's own test part are left out.
     """
     from train.data.readers import read_dataset
-    from train.device import choose_compute
+    from train.device import compute_of
     from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
     from train.evaluate.metrics import Metrics
     from train.evaluate.tables import metrics_table
@@ -86,7 +92,7 @@ def choose_held_out(
         raise CheckpointError(f"--out {out}: found the checkpoint itself, whose thresholds would be lost; name another")
     recipe = with_overrides(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
-    compute = choose_compute(device, recipe.run.precision, recipe.network.width)
+    compute = compute_of(device, recipe)
     made = with_held_out_thresholds(stored, others, read_dataset(data), recipe, compute)
     save_checkpoint(made, out)
     metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])
@@ -108,7 +114,7 @@ def pool_runs(
     from train.evaluate.prediction_files import FILE, Predictions, load_predictions
     from train.evaluate.tables import metrics_table
 
-    named = {name: load_predictions(path / FILE if path.is_dir() else path) for name, path in _named(runs).items()}
+    named = {name: load_predictions(path / FILE if path.is_dir() else path) for name, path in named_runs(runs).items()}
     made = pool(named)
     console = console_for()
     if made.pooled is None:
@@ -134,18 +140,9 @@ def compare(
     from train.evaluate.compare_runs import load_metrics, measures_grid, paper_grid
     from train.evaluate.paper_table import TABLE_I
 
-    measured = {name: load_metrics(path, part) for name, path in _named(runs).items()}
+    measured = {name: load_metrics(path, part) for name, path in named_runs(runs).items()}
     for grid in (paper_grid(measured, TABLE_I if paper else None), measures_grid(measured)):
-        _print_grid(grid, markdown)
-
-
-def _named(runs: Sequence[Path]) -> dict[str, Path]:
-    """The runs by name: the folder of a run, the stem of another file; whole paths where two share a name."""
-    files_of_runs = ("metrics", "predictions")
-    names = [
-        path.name if path.is_dir() else path.parent.name if path.stem in files_of_runs else path.stem for path in runs
-    ]
-    return dict(zip(names if len(set(names)) == len(names) else map(str, runs), runs, strict=True))
+        print_grid(grid, markdown)
 
 
 def _print_parts(rows: "Sequence[PartRow]", markdown: bool) -> None:
@@ -156,13 +153,4 @@ def _print_parts(rows: "Sequence[PartRow]", markdown: bool) -> None:
     for name, kind in kinds.items():
         if kind:
             typer.echo(f"{name}: {share_text(kind)}")
-            _print_grid(part_table(kind), markdown)
-
-
-def _print_grid(grid: "Grid", markdown: bool) -> None:
-    from train.evaluate.tables import text_table
-
-    if markdown:
-        typer.echo(grid.markdown())
-    else:
-        console_for().print(text_table(grid.columns, grid.rows))
+            print_grid(part_table(kind), markdown)

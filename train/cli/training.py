@@ -13,7 +13,7 @@ from train.data.check.checks import DataReport, check_images, side_counts
 from train.data.dataset import Dataset
 from train.data.readers import read_dataset
 from train.data.splits import KINDS, Split, extend_split, named_split
-from train.device import choose_compute
+from train.device import compute_of
 from train.errors import DataError
 from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
@@ -82,7 +82,7 @@ def _chosen_split(
 @contextmanager
 def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device: str) -> Iterator[Run]:
     """The run inside its process group; prints the choices once, with their reasons."""
-    compute = choose_compute(device, recipe.run.precision, recipe.network.width)
+    compute = compute_of(device, recipe)
     with process_group(compute.device) as group:
         console = console_for(group.is_leader)
         run = Run(recipe, dataset, split, out, compute, console, group)

@@ -7,6 +7,7 @@ from train.data.duplicates import without_duplicates
 from train.data.files import Refuse, raise_error
 from train.data.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from train.data.mask_folder import is_folder, read_folder
+from train.data.relabel import relabelled
 from train.data.severstal import is_severstal, read_severstal
 from train.errors import DataError
 
@@ -20,14 +21,17 @@ _LAYOUTS = (
 def read_dataset(directory: Path, refuse: Refuse = raise_error) -> Dataset:
     """Read the data set in `directory`, whichever layout it has; a picture that is there twice counts once.
 
+    Corrections of labels in its `relabel.csv` are applied.
+
     refuse: takes an image without its label, a picture that the layout has no place for, and two labels of one picture;
-    it raises them, or notes them. Raises DataError if there is no such folder, or no known layout.
+    it raises them, or notes them. Raises DataError if there is no such folder, no known layout, or a correction that
+    does not fit.
     """
     if not directory.is_dir():
         raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
     for has_layout, read in _LAYOUTS:
         if has_layout(directory):
-            return without_duplicates(read(directory, refuse), refuse)
+            return relabelled(without_duplicates(read(directory, refuse), refuse), directory)
     raise DataError(
         f"{directory}: found no known layout, expected images/ with masks/<class>/, or folders MT_<class>, "
         f"or train.csv with train_images/{_annotated(directory)}"

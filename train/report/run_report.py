@@ -12,6 +12,8 @@ from train.evaluate.outputs import Outputs
 from train.evaluate.paper_table import TABLE_I
 from train.evaluate.prediction_files import Predictions
 from train.evaluate.tables import COLUMNS, class_rows, percent, sentences
+from train.evaluate.unsure import COLUMNS as UNSURE_COLUMNS
+from train.evaluate.unsure import unsure_curve, unsure_grid
 from train.models.checkpoint import Meta
 from train.report.figures import class_curves, outlined_part, precision_recall, training_curves
 from train.report.page import heading, page, paragraph, picture, preformatted, table, thumbnail
@@ -49,6 +51,9 @@ def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvalua
             _confusion_table(test.metrics),
             heading("Precision and recall"),
             picture(precision_recall(test.outputs, test.images, classes), "precision over recall, per class"),
+            heading("Unsure margin"),
+            paragraph("Effect of unsure_margin in line.toml, by part."),
+            table(UNSURE_COLUMNS, unsure_grid(unsure_curve(test.predictions, by_part=True)).rows),
             heading("Training"),
             picture(training_curves(history, run.best), "training loss and validation metrics"),
             picture(class_curves(history, classes), "validation loss and guided crops, per class"),

@@ -40,7 +40,16 @@ def test_report_needs_nothing_else(finished: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["CAN, 500 images", "mean of classes", "good parts with the largest scores", "schedule", "exp1_num_"]
+    "said",
+    [
+        "CAN, 500 images",
+        "mean of classes",
+        "good parts with the largest scores",
+        "schedule",
+        "exp1_num_",
+        "unsure_margin",
+        "by part",
+    ],
 )
 def test_report_says(finished: Run, said: str) -> None:
     assert said in (finished.out / "report.html").read_text()

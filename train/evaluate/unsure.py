@@ -1,0 +1,76 @@
+"""What a line's `unsure_margin` is worth: escapes that a person would catch, at which share of parts sent to them.
+
+A picture in which no class is found, but one would be with score thresholds lower by the margin, is UNSURE instead of
+OK (`bundle.decide`). The curve over the margin says what that buys on pictures whose truth is known.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import FrozenModel
+from train.errors import DataError
+from train.evaluate.part_metrics import group, worst
+from train.evaluate.prediction_files import Predictions
+from train.evaluate.tables import Grid, percent
+
+MARGINS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+
+COLUMNS = ("unsure_margin", "sent to a person", "escapes caught", "escapes left", "good ones sent")
+
+
+class UnsurePoint(FrozenModel):
+    """One margin over all cases, which are pictures or parts."""
+
+    margin: float
+    cases: int
+    sent: int
+    """Cases that are UNSURE; those that are NG do not count."""
+    caught: int
+    """Defective ones among them, which would have escaped."""
+    escapes: int
+    """Defective cases passed without a margin."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row under `COLUMNS`."""
+        caught = f"{self.caught} of {self.escapes}"
+        sent = f"{self.sent} of {self.cases} ({percent(self.sent / self.cases)} %)"
+        return f"{self.margin:g}", sent, caught, str(self.escapes - self.caught), str(self.sent - self.caught)
+
+
+def unsure_curve(judged: Predictions, by_part: bool, margins: Sequence[float] = MARGINS) -> list[UnsurePoint]:
+    """One point per margin over the pictures, or over the parts by their worst view.
+
+    Raises DataError where the predictions do not say how far from found a picture was, or of which part it is.
+    """
+    rows = judged.images
+    if any(row.lacking is None for row in rows) or (by_part and not all(row.part for row in rows)):
+        raise DataError(
+            "predictions: found pictures without `lacking` or `part`, which an earlier version wrote; write them again "
+            "with `train evaluate --predictions`"
+        )
+    labels = np.stack([row.labels for row in rows])
+    names = [row.part for row in rows] if by_part else [str(number) for number in range(len(rows))]
+    numbers = group(names, labels)
+    lacking = -worst(-np.array([row.lacking for row in rows], dtype=np.float64), numbers)  # of the strongest view
+    defective = worst(np.asarray(labels.any(axis=1)), numbers)
+    return [_point(lacking, defective, margin) for margin in margins]
+
+
+def unsure_grid(points: Sequence[UnsurePoint]) -> Grid:
+    """The curve as a table."""
+    return Grid(COLUMNS, tuple(point.cells for point in points))
+
+
+def _point(lacking: NDArray[np.float64], defective: NDArray[np.bool_], margin: float) -> UnsurePoint:
+    passed = lacking > 0
+    sent = passed & (lacking <= margin)
+    return UnsurePoint(
+        margin=margin,
+        cases=len(lacking),
+        sent=int(sent.sum()),
+        caught=int((sent & defective).sum()),
+        escapes=int((passed & defective).sum()),
+    )
