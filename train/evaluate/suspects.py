@@ -47,8 +47,8 @@ class Suspect:
 def find_suspects(judged: Predictions, dataset: Dataset, confidence: float) -> list[Suspect]:
     """The suspects, part by part, the most confident opinion first.
 
-    confidence: the least score, 0 to 1, of an opinion against the label; parts with several classes are listed whatever
-    the network says. Raises DataError for a picture that the data set does not have.
+    confidence: the least score, 0 to 1, of an opinion that shares no class with the label; parts with several classes
+    are listed whatever the network says. Raises DataError for a picture that the data set does not have.
     """
     samples = {sample.sha256: sample for sample in dataset.samples}
     groups: dict[str, list[tuple[Sample, Prediction]]] = defaultdict(list)
@@ -71,7 +71,7 @@ def _of_part(pictures: Sequence[tuple[Sample, Prediction]], classes: Sequence[st
         opinion = _names(row.found, classes)
         largest = float(row.scores.max())
         score = 1 - largest if opinion == GOOD else largest
-        against = opinion != label and score >= confidence
+        against = not set(opinion.split("+")) & set(label.split("+")) and score >= confidence
         if several and label != GOOD:
             others = ", ".join(sorted(set(labels) - {GOOD, label}))
             made.append(Suspect(sample, label, opinion, score, f"other pictures of the part are {others}"))
