@@ -1,4 +1,4 @@
-"""What a link drives: one end of a line, which knows neither clock nor port."""
+"""Contract of one end of a line, which knows neither clock nor port; a link drives it."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from firmware_bridge.timing import Timing
 
 @dataclass
 class LinkTally:
-    """What an endpoint has counted, in messages; `strangers` came from, or for, somebody else."""
+    """Message counts of an endpoint; `strangers` came from, or were for, another device."""
 
     sent: int = 0
     received: int = 0

@@ -1,4 +1,4 @@
-"""What can go wrong on the line to the PLC.
+"""Errors of the line to the PLC.
 
 BridgeError
 ├── FieldOutOfRange      ours: a value that has no place in its field (also a ValueError)

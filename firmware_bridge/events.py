@@ -1,4 +1,4 @@
-"""What a link tells its user, besides the peer's own messages."""
+"""Events of a link, besides the peer's own messages."""
 
 from dataclasses import dataclass
 from enum import Enum

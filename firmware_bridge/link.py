@@ -152,7 +152,7 @@ class SerialLink:
 
     def _require_open(self) -> None:
         if self._closed.is_set():
-            raise LinkClosed("the line to the PLC was closed before this call; open it anew")
+            raise LinkClosed("the line to the PLC was closed before this call; open it again")
 
     def _wait_s(self, timeout_s: float) -> float:
         # A `send` from another thread during the wait may need its first repeat after retry_s.

@@ -86,7 +86,7 @@ class FaultCode(IntEnum):
 
 
 class OnSilence(IntEnum):
-    """What the reject controller does while the edge is silent, late or confused."""
+    """Reaction of the reject controller while the edge is silent, late or confused."""
 
     REJECT_ALL = 0
     STOP_LINE = 1
@@ -232,7 +232,7 @@ class Settings(Message, kind=8, reliable=True):
 
 @dataclass(frozen=True)
 class Counters(Message, kind=9, reliable=True):
-    """What the reject controller has counted since it started."""
+    """Counts of the reject controller since it started."""
 
     triggered: U32
     passed: U32

@@ -8,7 +8,7 @@ from firmware_bridge.messages import Result, Trigger, Verdict
 
 
 class PartFate(Enum):
-    """What becomes of a part; WAITING ends at its deadline at the latest."""
+    """Fate of a part; WAITING ends at its deadline at the latest."""
 
     WAITING = "waiting"
     PASSED = "passed"

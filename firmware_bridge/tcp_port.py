@@ -27,7 +27,7 @@ def is_loopback(host: str) -> bool:
 
 
 class _Connection:
-    """What both ends share: one connection, or none."""
+    """The connection of either end, if there is one."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None

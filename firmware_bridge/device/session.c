@@ -13,7 +13,7 @@ static void put(struct ei_session *session, uint8_t kind, const uint8_t *payload
                 uint32_t now)
 {
     uint8_t body[EI_MAX_BODY], frame[EI_MAX_FRAME];
-    /* Who is not heard any more is told so: addressed to nobody, our Hello makes the peer introduce itself again. */
+    /* A Hello addressed to 0 tells a silent peer that it is not heard, so that it introduces itself again. */
     bool heard = session->peer.heard && !reached(now, session->peer.heard_at + session->timing.silence_ms);
     struct ei_header header = {kind, session->number, heard ? session->peer.number : 0, sequence};
     ei_pack_header(&header, body);

@@ -1,7 +1,7 @@
 """One end of the framed line, without a clock and without a port: bytes and times in, bytes and events out.
 
-This file does not know which role it plays, and what a part is only so far: a result answers the trigger of the same
-peer session, or is not sent.
+It does not depend on the role. Of parts it knows only that a result answers a trigger of the same peer session, or is
+not sent.
 
     UNKNOWN ──Hello──> KNOWN ──a frame addressed to us──> OPEN ──silence──> LOST ──a frame addressed to us──> OPEN
 
@@ -62,7 +62,7 @@ _UNREADABLE = "bytes arrive, and none of them make a frame; compare baud rate an
 
 @dataclass
 class _Peer:
-    """What is known of the session at the other end."""
+    """Session of the peer, as far as it is known."""
 
     number: int = NOBODY
     heard_at: float = 0.0  # the last frame of any kind
@@ -76,7 +76,7 @@ class _Peer:
 class Session:
     """Sends and receives messages over bytes that may be lost, damaged, repeated or cut.
 
-    `number` identifies this session for as long as it lives, 1 to 65535, drawn at random by whoever makes it; `now` is
+    `number` identifies this session for as long as it lives, 1 to 65535, drawn at random by the caller; `now` is
     in seconds of any monotonic clock and must not run backwards.
     """
 
@@ -114,7 +114,7 @@ class Session:
     def send(self, message: Message, now: float) -> list[Event]:
         """Take a reliable message for delivery; give Undelivered at once where that is hopeless.
 
-        Where the belt is, or which alarms are in force, is said once or, if nobody hears it, not at all.
+        Where the belt is, or which alarms are in force, is sent once, and not at all while the line is not open.
         """
         if isinstance(message, (ActiveAlarms, BeltPosition)):
             if self.is_open:
@@ -295,7 +295,7 @@ class Session:
         return self._put(Heartbeat(self.state, self._beats, self._flags), now)
 
     def _put(self, message: Message, now: float, sequence: int = 0) -> None:
-        # Who is not heard any more is told so: addressed to nobody, our Hello makes the peer introduce itself again.
+        # A Hello that is addressed to 0 tells a silent peer that it is not heard, so that it introduces itself again.
         receiver = self._peer.number if now < self._peer.heard_at + self.timing.silence_s else NOBODY
         self._outbox += encode_frame(encode(Header(message.KIND, self.number, receiver, sequence), message))
         self.tally.sent += 1

@@ -1,9 +1,9 @@
 """The Modbus handshake, either side of it: registers of the other in, registers of one's own out. No clock, no wire.
 
     station:  0 ──enable is 0──> 1 ──enable is 1──> 2 ──enable is 0, or silence, or no acknowledgement──> 0
-    PLC:      enable 0 until state is 1, then enable 1; open while state is 2; anything else: enable 0
+    PLC:      enable 0 until state is 1, then 3 (map version); open while state is 2; anything else: enable 0
 
-So neither side can start anew without the other's notice, and nothing of a former life is ever acted on. Sequence
+So neither side can restart without the other's notice, and nothing from before a restart is acted on. Sequence
 numbers are toggles that cannot be mistaken for an older position of themselves.
 """
 

@@ -62,7 +62,7 @@ class PlcHandshake:
         status = values["status"]
         self._pulse.hear(status["edge_heartbeat"], now)
         if self._open and status["state"] != ENABLED:
-            return self._close("the station has started anew")
+            return self._close("the station has restarted")
         if not self._open:
             return self._rise(status["state"])
         events = self._taken(values) + self._heard(values)

@@ -14,7 +14,7 @@ POLL_S = 0.005
 
 
 class _RegisterEnd:
-    """What both ends share: a handshake, its heartbeat, and the values of the other side."""
+    """Common part of both ends: handshake, framing, and the values of the other side."""
 
     def __init__(self, handshake: Handshake, timing: Timing, framing: Framing) -> None:
         self.handshake, self.timing, self.tally = handshake, timing, LinkTally()

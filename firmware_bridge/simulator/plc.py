@@ -60,7 +60,7 @@ class PlcSimulator:
         port, self.address = _far_end(way, baud, link_path)
         self._link = SerialLink(lambda: port, self._session, clock)
         self.alarms = ActiveAlarms()
-        """What the station said last."""
+        """Alarms that the station sent last."""
         self._started = False
         self._lock = threading.Lock()
         self._done, self._stop = threading.Event(), threading.Event()
@@ -68,7 +68,7 @@ class PlcSimulator:
         self._thread.start()
 
     def pace(self, rate_hz: float | None, max_open: int | None = None) -> None:
-        """Trigger so many parts per second from now on (0: none at all), and have so many open, if that changes too."""
+        """Change the rate in parts per second (0: none at all) and, if given, the most open parts."""
         with self._lock:
             self._period_s = math.inf if rate_hz == 0 else 1 / rate_hz if rate_hz else 0.0
             self._next_at = self._clock() + self._period_s

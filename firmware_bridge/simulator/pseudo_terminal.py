@@ -38,7 +38,7 @@ class PseudoTerminal:
         return os.read(self._far, 4096) if readable else b""
 
     def write(self, data: bytes) -> None:
-        """Write to whoever listens; what nobody reads is lost, as on a wire, once the driver's buffer is full."""
+        """Write to the other side; what it does not read is lost, as on a wire, once the driver's buffer is full."""
         try:
             os.write(self._far, data)
         except OSError as error:

@@ -8,7 +8,7 @@ from firmware_bridge.messages import HEADER, KINDS
 
 
 def random_stream(frames: int, random: Random) -> bytes:
-    """Give so many frames: of two thirds valid messages, malformed ones, damaged frames, and noise between them."""
+    """Give a stream of frames: of two thirds valid messages, malformed ones, damaged frames, and noise between them."""
     return b"".join(_frame(random) for _ in range(frames))
 
 

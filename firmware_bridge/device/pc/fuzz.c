@@ -107,7 +107,7 @@ static void aim(struct world *world, uint8_t *payload)
 }
 
 /* A message of the right length with the right session numbers, most of the time, so that the fuzzer gets behind them.
- * `amount`: four bits for the kind, one to be addressed to nobody, one to complete the fields, two for the session. */
+ * `amount`: four bits for the kind, one to be addressed to 0, one to complete the fields, two for the session. */
 static void feed_message(struct world *world, uint8_t amount, const uint8_t *bytes, size_t size)
 {
     static const uint8_t sizes[] = {EI_HELLO_SIZE,  0,           EI_HEARTBEAT_SIZE,  EI_TRIGGER_SIZE,  EI_RESULT_SIZE,

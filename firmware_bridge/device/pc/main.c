@@ -59,7 +59,7 @@ static void on_decided(void *user, const struct ei_part *part, bool passed)
            passed ? "passed" : "rejected");
 }
 
-/* Opens the pseudo-terminal and keeps its near end open, so that nothing is lost while nobody else has it open. */
+/* Opens the pseudo-terminal and keeps its near end open, so that nothing is lost while no other process has it open. */
 static int open_terminal(void)
 {
     struct termios mode;
