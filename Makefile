@@ -1,6 +1,6 @@
-# demo, test, check, bench: four words. Each makes the environment it needs.
+# Targets: demo, test, check, bench. Each creates the virtual environment that it needs.
 PYTHON ?= python3
-# The device side must also run where JetPack 6 does: Python 3.10, no torch.
+# The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
 	"$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

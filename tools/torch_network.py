@@ -24,7 +24,7 @@ TYPES = {
 }
 
 Given = dict[str, Any]
-"""The attributes of a node."""
+"""Attributes of an ONNX node."""
 
 
 def _convolution(given: Given, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -59,7 +59,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
 
 
 class TorchNetwork(torch.nn.Module):
-    """A float graph, node by node. Raises EngineError for one that torch has no operators for."""
+    """Runs a float graph node by node. Raises EngineError for an operator that is not implemented here."""
 
     def __init__(self, model: onnx.ModelProto, device: str) -> None:
         super().__init__()
@@ -97,9 +97,9 @@ def _laid_out(tensor: Tensor) -> Tensor:
 
 
 def open_torch(bundle: Bundle, compiled: bool = False, device: str = "cuda") -> Infer:
-    """Open a bundle by torch: page-locked frames in, outputs in host memory. Raises EngineError if there is no GPU.
+    """Open a bundle with torch: page-locked frames in, outputs in host memory. Raises EngineError if there is no GPU.
 
-    compiled: by torch.compile in the mode reduce-overhead, which makes CUDA graphs.
+    compiled: use torch.compile in the mode reduce-overhead, which captures CUDA graphs.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise EngineError(f"torch {torch.__version__}: finds no GPU; install the build for its CUDA")
@@ -115,14 +115,14 @@ def open_torch(bundle: Bundle, compiled: bool = False, device: str = "cuda") -> 
             with torch.inference_mode():
                 scores, masks = network(frames.to(device, non_blocking=True))
                 return scores.cpu().numpy(), masks.cpu().numpy()
-        except RuntimeError as error:  # its compiler's errors are such as well
+        except RuntimeError as error:  # errors of torch.compile are RuntimeErrors too
             raise EngineError(f"torch {torch.__version__}: {first_line(error)}") from None
 
     return infer
 
 
 class TorchOnStream:
-    """Fulfils `Network` and `Context` of the engine's slots, where no TensorRT runs on a GPU."""
+    """Implements `Network` and `Context` of the engine's slots with torch, for a GPU on which TensorRT does not run."""
 
     def __init__(self, model: onnx.ModelProto, manifest: Manifest, batch: int = 1) -> None:
         self.batch = batch
@@ -138,11 +138,11 @@ class TorchOnStream:
         self._tensors: dict[str, Tensor] = {}
 
     def make_context(self) -> "TorchOnStream":
-        """Make another one, with its own tensors."""
+        """Create another context with its own tensors."""
         return TorchOnStream(self._model, self._manifest, self.batch)
 
     def bind(self, tensor: str, memory: Memory) -> None:
-        """Look at the slot's own memory as a tensor."""
+        """Bind a tensor to the slot's memory without a copy."""
         self._tensors[tensor] = torch.as_tensor(_Region(int(memory), *self._shapes[tensor]), device="cuda")
 
     def enqueue(self, stream: Stream) -> None:
@@ -156,12 +156,12 @@ class TorchOnStream:
             raise DeviceError(f"{self.description}: could not queue the network ({first_line(error)})") from None
 
     def close(self) -> None:
-        """Let the memory go."""
+        """Release the tensors."""
         self._tensors.clear()
 
 
 class _Region:
-    """Device memory as others take it over (the CUDA array interface, version 3)."""
+    """Device memory with the CUDA array interface, version 3."""
 
     def __init__(self, address: int, shape: tuple[int, ...], dtype: str) -> None:
         self.__cuda_array_interface__ = {

@@ -1,1 +1,1 @@
-"""A station on trial: the real service in its own process; camera, engine, disk and wire fail on command."""
+"""Fault injection rig: the real station in a separate process; camera, engine, disk and wire fail on command."""

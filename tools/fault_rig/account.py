@@ -1,4 +1,4 @@
-"""The three accounts of a trial held against each other: the PLC's, the records', the witness's."""
+"""Comparison of the three logs of a test: PLC, records, witness."""
 
 import sqlite3
 from collections import Counter
@@ -28,18 +28,18 @@ class AccountRow:
 
 @dataclass
 class Account:
-    """What a trial comes to: counts for the table, and whatever does not add up."""
+    """Result of a test: counts for the table, and the contradictions."""
 
     counts: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 Expected = Callable[[int, str], str]
-"""The verdict that a bundle, named by its id, gives on a part's own picture when it is asked directly."""
+"""Verdict of a direct call of a bundle on a part's own picture, by part id and bundle id."""
 
 
 def read_rows(path: Path) -> tuple[list[AccountRow], str]:
-    """Read the records of a stopped station, with what SQLite says of the file: "ok" if it is whole."""
+    """Read the records of a stopped station; also returns SQLite's integrity check, "ok" if the file is intact."""
     with closing(sqlite3.connect(path)) as connection:
         whole = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
         columns = "number, part_id, verdict, told, bundle_id, link"
@@ -57,7 +57,7 @@ def compare(
     truth: Callable[[int], str | None],
     expected: Expected,
 ) -> Account:
-    """Hold the accounts against each other.
+    """Compare the logs.
 
     parts and report: the PLC's; truth: the defect that a part really has; expected: see `Expected`.
     """
@@ -94,7 +94,7 @@ def _counts(
 def _triggers_against_rows(
     parts: Sequence[PartRecord], rows: Sequence[AccountRow], evidence: Evidence
 ) -> Iterator[str]:
-    """Every trigger that the station heard has one row, and nothing else has."""
+    """Each trigger that the station received has exactly one row; there are no other rows."""
     known = {part.trigger.part_id for part in parts}
     counted = Counter(row.part_id for row in rows)
     yield from (f"part {part}: {count} rows, expected one" for part, count in counted.items() if count > 1)
@@ -111,7 +111,7 @@ def _triggers_against_rows(
 
 
 def _results_against_rows(parts: Sequence[PartRecord], report: Report, rows: Sequence[AccountRow]) -> Iterator[str]:
-    """What the PLC was told stands in the row, what the row says was acknowledged has reached the PLC."""
+    """Each result at the PLC equals its row; each acknowledged row has reached the PLC."""
     by_part = {row.part_id: row for row in rows}
     for part in parts:
         row, part_id = by_part.get(part.trigger.part_id), part.trigger.part_id
@@ -137,7 +137,7 @@ def _order(evidence: Evidence) -> Iterator[str]:
 
 
 def _good_without_inspection(rows: Sequence[AccountRow], evidence: Evidence) -> Iterator[str]:
-    """A part that is OK has been photographed itself, and the engine has answered on that very picture."""
+    """Each OK part has its own picture, and the engine has returned a result for that picture."""
     told_good = {row.number for row in rows if "OK" in (row.verdict, row.told)}
     for part in evidence.reported:
         if part.row not in told_good and part.verdict != "OK":
@@ -154,7 +154,7 @@ def _good_without_inspection(rows: Sequence[AccountRow], evidence: Evidence) -> 
 def _verdict_against_bundle(
     rows: Sequence[AccountRow], truth: Callable[[int], str | None], expected: Expected
 ) -> Iterator[str]:
-    """A verdict that is not the truth is the network's own mistake: the bundle, asked directly, makes it as well."""
+    """A wrong verdict is an error of the network: a direct call of the bundle gives the same verdict."""
     for row in rows:
         right = "OK" if truth(row.part_id) is None else "NG"
         if row.verdict in ("OK", "NG") and row.verdict != right:

@@ -1,12 +1,12 @@
-"""The parts on the trial's belt, drawn before it starts: the same part number, the same picture, in every process."""
+"""Parts of a test, drawn before it starts; a part number gives the same picture in every process."""
 
 from bundle import Image, resize
 from synthetic.tiles import choose_kind, draw_part
 
 KINDS = 200
-"""So many different pictures come round and round; no two that are close together are the same."""
+"""Number of different pictures, repeated in order; neighbouring parts have different pictures."""
 SHARE = 0.3
-"""Of the parts that have a defect."""
+"""Share of the parts that have a defect."""
 SEED = 6
 SIZE = 320, 352
 """Height and width of a frame; a camera's frames have one size, drawn tiles have many."""

@@ -1,4 +1,4 @@
-"""The bundles of a trial: two good ones in turns, and bad ones that a station must refuse."""
+"""Bundles of a test: two good ones that alternate, and bad ones that a station must refuse."""
 
 import shutil
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tools.fault_rig.belt import picture
 
 
 def write_bad_bundles(good: Path, folder: Path) -> list[Path]:
-    """Make bundles that are damaged, and whole but computing something else; raises BundleError if `good` is not."""
+    """Write a damaged bundle, and an intact one that fails its golden frames; raises BundleError if `good` is bad."""
     damaged, disagreeing = folder / "damaged", folder / "disagreeing"
     shutil.copytree(good, damaged)
     content = bytearray((damaged / MODEL).read_bytes())
@@ -28,7 +28,7 @@ def write_bad_bundles(good: Path, folder: Path) -> list[Path]:
 
 
 def ask_directly(bundles: list[Path]) -> Callable[[int, str], str]:
-    """Give a function that asks a bundle, by its id, for the verdict on a part's own picture."""
+    """Return a function that runs a bundle, by its id, on a part's own picture and returns the verdict."""
     loaded = {bundle.id: bundle for bundle in map(load_bundle, bundles)}
     engines: dict[str, Engine] = {}
 

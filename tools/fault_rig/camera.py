@@ -1,6 +1,6 @@
-"""Cameras over the trial's belt: one on the sensor's wire that can be taken away, or freeze; one that is always ready.
+"""Cameras of a test: one with a hardware trigger that can be lost or frozen, and one that is always ready.
 
-Before the first stands the product's own `LiveCamera`, so that pairing, watching and opening again are on trial.
+The first runs behind the product's own `LiveCamera`, so that matching, frame checks and reopening are tested.
 """
 
 from functools import partial
@@ -20,13 +20,13 @@ from tools.fault_rig.witness import Witness, fingerprint
 
 LOST, FROZEN = "camera-lost", "camera-frozen"
 TRIGGERED = "trial://?trigger=hardware&latency_ms=2&frame_timeout_ms=150&window_ms="
-"""A frame takes less than 2 ms; one that never comes is given up before its part's deadline."""
+"""A frame takes less than 2 ms; the timeout of a missing one is shorter than its part's deadline."""
 ON_DEMAND = "belt://"
 """Takes the next part's picture at each trigger and never fails: the k-th trigger is part k."""
 
 
 class TrialDevice(Device):
-    """Takes one picture of the belt for each edge on its wire."""
+    """Delivers one picture of the belt for each edge of the trigger input."""
 
     def __init__(self, wire: Path, belt: list[Image], switches: Switches, witness: Witness) -> None:
         """Connect; raises CameraError while the camera is lost."""
@@ -37,7 +37,7 @@ class TrialDevice(Device):
         self.shape = belt[0].shape
 
     def receive(self, timeout_s: float) -> Received | None:
-        """Photograph the next part; while frozen, send the picture before once more."""
+        """Picture of the next part; while frozen, the previous picture again."""
         if self._switches.is_on(LOST):
             raise DeviceLost("found no camera, expected one: it has been taken away")
         edge = self._wire.wait(timeout_s)
@@ -50,12 +50,12 @@ class TrialDevice(Device):
         return Received(self._last.copy(), moment)
 
     def close(self) -> None:
-        """Let the wire go."""
+        """Close the trigger input."""
         self._wire.close()
 
 
 class BeltCamera(OnDemandCamera):
-    """Takes the picture of part k for exposure k."""
+    """Delivers the picture of part k for exposure k."""
 
     def __init__(self, belt: list[Image], witness: Witness, clock: Clock) -> None:
         super().__init__(ON_DEMAND, clock)

@@ -1,4 +1,4 @@
-"""A small disk of its own, which really fills and really hangs: ext4 in a file, mounted for the length of a trial."""
+"""Small disk that can be filled and frozen: ext4 in a file, mounted for the duration of a test."""
 
 import fcntl
 import os
@@ -9,19 +9,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FREEZE, THAW = 0xC0045877, 0xC0045878
-"""FIFREEZE and FITHAW of linux/fs.h: nothing is written from the one to the other, who tries hangs."""
+"""FIFREEZE and FITHAW of linux/fs.h; between the two every write blocks."""
 MIB = 2**20
 
 
 class Disk:
-    """A mounted disk that can be filled and held up."""
+    """A mounted disk that can be filled and frozen."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._ballast = folder / "ballast"
 
     def fill(self) -> None:
-        """Take all the room there is; to be called again and again, for what others free in the meantime."""
+        """Fill the disk; call it repeatedly, because other files may be deleted in the meantime."""
         free = os.statvfs(self._folder)
         size = free.f_bavail * free.f_frsize
         with self._ballast.open("ab") as ballast:
@@ -34,15 +34,15 @@ class Disk:
                     size = 0
 
     def empty(self) -> None:
-        """Give the room back."""
+        """Free the space."""
         self._ballast.unlink(missing_ok=True)
 
     def freeze(self) -> None:
-        """Have every write hang."""
+        """Block every write."""
         self._control(FREEZE)
 
     def thaw(self) -> None:
-        """Let the writes go on; harmless where they do."""
+        """Unblock the writes; no effect if they are not blocked."""
         with suppress(OSError):
             self._control(THAW)
 

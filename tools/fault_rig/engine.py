@@ -13,7 +13,7 @@ FAILS, CRASHES = "engine-fails", "engine-crashes"
 
 
 class TrialEngine(Engine):
-    """Raises what an engine may raise, or what it should not, while it is told to; else the real one answers."""
+    """Raises EngineError or an unexpected exception while the fault is on; otherwise runs the real engine."""
 
     def __init__(self, engine: Engine, switches: Switches, witness: Witness) -> None:
         super().__init__(engine.manifest, f"on trial: {engine.description}")
@@ -36,7 +36,7 @@ class TrialEngine(Engine):
         return finish
 
     def close(self) -> None:
-        """Close the real one."""
+        """Close the real engine."""
         self._engine.close()
 
     def _infer(self, inputs: Image) -> Outputs:
@@ -58,5 +58,5 @@ def open_trial_engine(
     batch: int = 1,
     reopens: bool = False,
 ) -> Engine:
-    """Open the real engine, golden frames included, and stand before it."""
+    """Open the real engine, including its golden frame check, and wrap it."""
     return TrialEngine(open_engine(name, bundle, threads, batch, reopens), switches, witness)

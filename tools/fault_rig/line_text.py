@@ -1,4 +1,4 @@
-"""The contents of line.toml that a station on trial is given."""
+"""Contents of line.toml for a test."""
 
 from pathlib import Path
 from random import Random
@@ -7,11 +7,11 @@ from tools.fault_rig.bundles import write_bad_bundles
 from tools.fault_rig.places import Places
 
 DEADLINE_S, PLC_DEADLINE_S = 0.3, 0.4
-"""The station's deadline; the PLC's, with what the wire may take besides."""
+"""Deadline of the station; deadline of the PLC, which adds the time of the wire."""
 
 
 class LineText:
-    """One good text after the other, and bad ones."""
+    """Generates good and bad texts."""
 
     def __init__(self, places: Places, bundles: tuple[Path, Path], camera: str, baud: int, random: Random) -> None:
         """camera: its address; writes the bad bundles, too."""
@@ -20,16 +20,16 @@ class LineText:
         self._bad = write_bad_bundles(bundles[0], places.bundles)
 
     def first(self) -> str:
-        """Write the one to start with."""
+        """Text for the start."""
         return line_text(self._places, self._bundles[0], self._camera, self._baud)
 
     def good(self) -> str:
-        """Write the two good bundles in turns."""
+        """Text with the next of the two good bundles."""
         self._turn += 1
         return line_text(self._places, self._bundles[self._turn % 2], self._camera, self._baud)
 
     def bad(self) -> str:
-        """Write one that must be refused: a bad bundle, or a key that does not exist."""
+        """Text that must be refused: a bad bundle, or an unknown key."""
         choice = self._random.choice([*self._bad, None])
         if choice is None:
             return "shaddow = true\n" + self.first()
@@ -37,7 +37,7 @@ class LineText:
 
 
 def line_text(places: Places, bundle: Path, camera: str, baud: int) -> str:
-    """Write a line.toml whose disk, port and pictures are the trial's."""
+    """Text of a line.toml with the disk, port and pictures of the test."""
     return f"""bundle = "{bundle.resolve()}"
 plc = "serial://{places.port}?baud={baud}"
 records = "{places.records}"

@@ -1,4 +1,4 @@
-"""A trial at more parts than a station can judge: what becomes of each, and how soon it is itself again."""
+"""Overload test: verdict of each part above the sustainable rate, and recovery time."""
 
 import time
 from collections import Counter
@@ -17,27 +17,27 @@ from tools.fault_rig.places import Places
 from tools.fault_rig.process import StationProcess, wait_until
 
 BAUD = 921_600
-"""115200 carries 200 parts a second, less than five times what a station can do."""
+"""115200 baud carries 200 parts a second, less than five times the rate of a station."""
 START_S = 60.0
 KEPT_OPEN = 4
-"""Parts under way while the station's speed is measured: it never waits for the next, and none waits for long."""
+"""Open parts while the highest rate is measured: the station always has a next part, and no part waits long."""
 MANY = 100_000
 """The belt does not wait for the station."""
 MEASURE_S = 10.0
 TRIES = 8
 STEP = 0.9
-"""A rate at which a part was not judged in time is not sustainable; the next one tried is so much lower."""
+"""Factor from a rate that was not sustainable to the next one tried."""
 FACTORS = (1, 2, 1, 5, 1)
 JUDGED = (Verdict.OK, Verdict.NG)
 RECOVERY_S = 0.5
-"""Soon enough: the parts that were open at the end of the overload have their verdicts after one deadline."""
+"""Limit of the recovery time; parts open at the end of the overload have their verdicts after one deadline."""
 USUAL = 0.98
-"""Share of the parts that are judged at the sustainable rate on a machine that others use, too."""
+"""Minimum share of the parts that are judged at the sustainable rate on a shared machine."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the trial at one rate, with the parts that were triggered in it."""
+    """Phase of the test at one rate, with the parts that were triggered in it."""
 
     factor: float
     rate: float
@@ -52,7 +52,7 @@ class Phase:
 
     @property
     def verdicts(self) -> Counter[Verdict]:
-        """What the PLC was told; NONE where its own watchdog rejected the part."""
+        """Verdicts at the PLC; NONE if its watchdog rejected the part."""
         return Counter(part.verdict for part in self.parts)
 
     @property
@@ -63,7 +63,7 @@ class Phase:
 
 @dataclass
 class OverloadRun:
-    """What happened, as the PLC saw it."""
+    """Result of a test, as measured at the PLC."""
 
     fastest: float = 0.0
     """Parts per second with the next part always waiting."""
@@ -76,7 +76,7 @@ class OverloadRun:
 
 
 def run(bundle: Path, stretch_s: float, places: Places) -> OverloadRun:
-    """Measure the sustainable rate, then give the station multiples of it for `stretch_s` each."""
+    """Measure the sustainable rate, then run multiples of it for `stretch_s` each."""
     course = OverloadRun()
     with ExitStack() as opened:
         places.disk.mkdir(parents=True)
@@ -140,7 +140,7 @@ def _between(parts: Sequence[PartRecord], begins_s: float, ends_s: float) -> tup
 
 
 def check(course: OverloadRun) -> list[str]:
-    """List what does not hold: deadlines, verdicts, order, recovery."""
+    """List the violations of deadlines, verdicts, order and recovery time."""
     found = [f"no answer in order: {line}" for line in _overtaken(course.parts)]
     for phase in course.phases:
         late = [part for part in phase.judged if part.result and part.result.latency_us > DEADLINE_S * 1e6]

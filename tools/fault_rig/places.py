@@ -1,10 +1,10 @@
-"""Where the things of a trial are."""
+"""Paths of a test."""
 
 from pathlib import Path
 
 
 class Places:
-    """The files and folders of one trial's folder."""
+    """Files and subfolders of the folder of a test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,16 +1,16 @@
-"""When which fault strikes, drawn before the trial starts: the same seed, the same trial."""
+"""Schedule of the faults, drawn from a seed before the test starts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
 SETTLE_S = 10.0
-"""No fault in the first and last seconds: a trial starts and ends well."""
+"""Seconds without a fault at the start and the end of a test."""
 
 
 @dataclass(frozen=True)
 class FaultKind:
-    """One way in which a place can fail; `lasts_s` is the shortest and longest time of it."""
+    """Kind of fault in a place; `lasts_s` is its shortest and longest duration."""
 
     name: str
     lasts_s: tuple[float, float]
@@ -18,7 +18,7 @@ class FaultKind:
 
 @dataclass(frozen=True)
 class Place:
-    """Where faults strike: one at a time there, the pause before each drawn from an exponential distribution."""
+    """Place of faults, one at a time; the pause before each is drawn from an exponential distribution."""
 
     name: str
     every_s: float
@@ -37,7 +37,7 @@ PLACES = (
     ),
     Place("reload", 45, (FaultKind("good bundle", (0, 0)), FaultKind("bad bundle", (0, 0)))),
 )
-"""Long enough to be noticed and recovered from, short enough that all of them meet in an hour."""
+"""Long enough for detection and recovery, short enough that all combinations occur within an hour."""
 
 
 @dataclass(frozen=True)

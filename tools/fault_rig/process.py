@@ -1,4 +1,4 @@
-"""The station's process, seen from outside."""
+"""Process of the station: start, signals, memory, open files."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tools.fault_rig.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S = 60.0
-"""A stopping station that takes longer is killed, and the trial has failed."""
+"""Timeout of a stop; then the station is killed and the test fails."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 2**20
 
@@ -69,7 +69,7 @@ class StationProcess:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Wait for a condition; false where that takes longer."""
+    """Wait for a condition; false after a timeout."""
     last_moment = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > last_moment:

@@ -44,7 +44,7 @@ class Reloads:
         self._read = 0
 
     def ask(self, content: str, good: bool) -> None:
-        """Have line.toml replaced by this, and the station told."""
+        """Queue a reload with this line.toml."""
         self._waiting.append(Reload(content, good))
 
     def tick(self) -> None:

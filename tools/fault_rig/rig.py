@@ -32,7 +32,7 @@ SWITCHES = {
 
 @dataclass
 class Rig:
-    """The opened things; `throw` has one of them fail."""
+    """The open parts of the rig; `throw` switches a fault of one of them."""
 
     line: LineText
     station: StationProcess

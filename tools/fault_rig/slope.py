@@ -23,8 +23,8 @@ class Slope:
 def fit(times_s: Sequence[float], values: Sequence[float]) -> Slope:
     """Fit by least squares; NaN for fewer than four values.
 
-    Memory goes up and down in waves, so that neighbouring samples are no independent witnesses: the standard error
-    counts n (1 - r) / (1 + r) of them, with the residuals' correlation r from one to the next (Bartlett, 1946).
+    Neighbouring samples are correlated, so the standard error uses the effective number n (1 - r) / (1 + r), with the
+    lag-1 autocorrelation r of the residuals (Bartlett, 1946).
     """
     if len(times_s) < 4:
         return Slope(float("nan"), float("nan"))

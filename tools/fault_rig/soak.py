@@ -1,4 +1,4 @@
-"""A long trial at a steady rate, with faults at random moments."""
+"""Soak test: constant rate with faults at random times."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ class SoakSettings:
 
 @dataclass(frozen=True)
 class SoakSample:
-    """The station's process at a moment, in seconds from the start."""
+    """Measurement of the station's process; times in seconds from the start."""
 
     at_s: float
     memory_mib: float
@@ -48,11 +48,11 @@ class SoakRun:
     """Measurements of a trial from outside the station."""
 
     started: float = 0.0
-    """When the first result had come, in seconds of the monotonic clock."""
+    """Time of the first result, in seconds of the monotonic clock."""
     length_s: float = 0.0
     samples: list[SoakSample] = field(default_factory=list)
     struck: list[PlannedFault] = field(default_factory=list)
-    """With the moments at which they really began and ended."""
+    """With their actual start and end times."""
     reloads: dict[str, int] = field(default_factory=dict)
     parts: list[PartRecord] = field(default_factory=list)
     report: Report | None = None
@@ -60,7 +60,7 @@ class SoakRun:
 
 
 def run(settings: SoakSettings, places: Places, stop: threading.Event) -> SoakRun:
-    """Run a trial, ended early by `stop`; its samples and faults are written down as they come."""
+    """Run a test until its end or `stop`; samples and faults are written to files at once."""
     course = SoakRun()
     with open_rig(places, settings.bundles, settings.rate, settings.seed) as rig:
         if wait_until(lambda: bool(rig.plc.report().round_trips_s) or not rig.station.alive, START_S):
@@ -102,7 +102,7 @@ def _strike(rig: Rig, settings: SoakSettings, places: Places, stop: threading.Ev
 
 
 def _end(rig: Rig, places: Places, course: SoakRun) -> None:
-    """Let the belt run empty, stop the station, take the accounts."""
+    """Wait for the open parts, stop the station, collect the results."""
     rig.plc.pace(0)
     time.sleep(2 * PLC_DEADLINE_S)
     rig.reloads.tick()

@@ -1,4 +1,4 @@
-"""The station's process: `edge-inspect run` with a camera and an engine that fail on command, and a witness.
+"""Process of the station: `edge-inspect run` with fault injection in camera and engine, and a witness.
 
 python -m tools.fault_rig.station FOLDER
 """
@@ -19,7 +19,7 @@ from tools.fault_rig.witness import Witness
 
 
 def main(folder: Path) -> None:
-    """Serve the line of a trial until SIGTERM."""
+    """Run the line of a test until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     places = Places(folder)
     switches, witness = Switches(places.switches), Witness(places.witness)

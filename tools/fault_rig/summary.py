@@ -18,11 +18,11 @@ from tools.fault_rig.soak import SoakRun, SoakSettings
 from tools.fault_rig.witness import read_evidence
 
 WARM_UP = 1 / 6
-"""Share of a trial that is left out of the slopes: caches fill, code is met for the first time."""
+"""Share of a test that is left out of the slopes as warm-up."""
 LEAKS_SHOW_S = 1800.0
-"""In a shorter trial caches still fill, and a slope says nothing of a leak; it is shown, not judged."""
+"""Shortest test whose slopes are checked; in a shorter one caches still fill, and the slopes are only shown."""
 CALM_S = 6.0
-"""So long after a fault its consequences may last: a lost camera is sought every few seconds."""
+"""Longest effect of a fault after its end: a lost camera is reopened every few seconds."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Summary:
     files: Slope
 
     def to_json(self) -> str:
-        """Write it down; paths as text."""
+        """JSON text; paths as strings."""
         facts: dict[str, Any] = {
             "settings": {key: str(value) for key, value in asdict(self.settings).items()},
             "length_s": self.course.length_s,
@@ -58,7 +58,7 @@ class Summary:
         return json.dumps(facts, indent=2)
 
     def table(self) -> Table:
-        """Draw it."""
+        """Table for the terminal."""
         table = Table("soak", f"{self.course.length_s / 60:.0f} min at {self.settings.rate:g} parts/s")
         for name, count in self.account.counts.items():
             table.add_row(name, f"{count:,}")
@@ -79,7 +79,7 @@ class Summary:
 
 
 def sum_up(settings: SoakSettings, course: SoakRun, places: Places, limits: Limits) -> Summary:
-    """Hold the accounts of a trial that is over against each other."""
+    """Compare the logs of a finished test."""
     if course.report is None:
         raise ValueError("the trial is not over")
     rows, whole = read_rows(places.saved_records)
@@ -98,7 +98,7 @@ def sum_up(settings: SoakSettings, course: SoakRun, places: Places, limits: Limi
 
 
 def leaks(memory: Slope, files: Slope, limits: Limits) -> list[str]:
-    """Say what rises faster than it may, for sure."""
+    """Messages for memory and open files whose lower bound of the slope exceeds its limit."""
     found = []
     if memory.rises > limits.memory_mib:
         found.append(f"memory rises by at least {memory.rises:.1f} MiB an hour")
@@ -108,7 +108,7 @@ def leaks(memory: Slope, files: Slope, limits: Limits) -> list[str]:
 
 
 def _calm_counts(course: SoakRun) -> dict[str, int]:
-    """Count the parts that no fault can have touched, and those of them that were not judged all the same."""
+    """Count the parts that no fault can have affected, and those of them that were not judged."""
     spans = [(fault.begins_s - 1, fault.ends_s + CALM_S) for fault in course.struck]
     calm = [
         part

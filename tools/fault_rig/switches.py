@@ -4,14 +4,14 @@ from pathlib import Path
 
 
 class Switches:
-    """The switches of one trial; they can be thrown by hand, too, with `touch` and `rm`."""
+    """Switches of one test; `touch` and `rm` set them by hand."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
     def set(self, name: str, on: bool) -> None:
-        """Throw a switch."""
+        """Switch a fault on or off."""
         if on:
             (self._folder / name).touch()
         else:

@@ -17,11 +17,11 @@ from bundle import Image
 from edge.part import Part
 
 FRESH = 100
-"""A picture that was judged more parts ago than this was another part's; fewer than the belt has."""
+"""Largest number of parts between inference and report of a picture; less than `KINDS` of the belt."""
 
 
 def fingerprint(pixels: Image) -> int:
-    """Name a picture by its CRC-32."""
+    """CRC-32 of a picture."""
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
@@ -38,7 +38,7 @@ class Witness:
             self._file.write(json.dumps(facts) + "\n")
 
     def reported(self, part: Part) -> None:
-        """Watch the runtime: note each part once its result is sent."""
+        """Callback of the runtime: note each part after its result is sent."""
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         frame = part.views[0].frame
@@ -56,30 +56,30 @@ class Witness:
 
 @dataclass(frozen=True)
 class Reported:
-    """One part as the last thread of the station saw it."""
+    """One part as seen by the reporting thread."""
 
     row: int
     part_id: int
     verdict: str
     picture: int | None
     judged: bool
-    """Whether the engine had answered this very picture, a few parts ago at most."""
+    """Whether the engine has returned a result for this picture within the last `FRESH` parts."""
 
 
 @dataclass
 class Evidence:
-    """All that the witness wrote."""
+    """Contents of the witness file."""
 
     photographed: dict[int, int] = field(default_factory=dict)
     """Fingerprint of each part's own picture, by part id; those that the camera took."""
     reported: list[Reported] = field(default_factory=list)
     """In the order in which they were reported."""
     heard: int | None = None
-    """Triggers that the runtime counted; None if it did not end in good order."""
+    """Triggers that the runtime counted; None if it did not shut down cleanly."""
 
 
 def read_evidence(path: Path) -> Evidence:
-    """Read what the witness wrote, up to a line that was cut off."""
+    """Read the witness file, up to a truncated line."""
     evidence = Evidence()
     answered: dict[int, int] = {}
     for fact in _facts(path):
