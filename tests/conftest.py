@@ -1,4 +1,4 @@
-"""What several rooms' tests use: a bundle so small that its answers can be worked out by hand."""
+"""Shared fixtures: a bundle small enough to compute its outputs by hand."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What is installed from a wheel runs without the repository."""
+"""The installed wheel runs without the repository."""
 
 import os
 import subprocess

@@ -59,7 +59,7 @@ def refusal(folder: Path) -> str:
 
 @contextmanager
 def memory_limit(more_bytes: int) -> Iterator[None]:
-    """Let the process take so many bytes more of address space than it has, no further."""
+    """Limit the address space of the process to this number of bytes above its present size."""
     now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (now + more_bytes, before[1]))

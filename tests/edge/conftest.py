@@ -1,4 +1,4 @@
-"""What the tests of several rooms of edge need: a running station."""
+"""Shared fixtures of the edge tests: a running station."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

@@ -94,7 +94,7 @@ class HandPlc:
         """Nothing is held."""
 
     def wait_for(self, count: int, timeout_s: float = 10.0) -> list[Result]:
-        """Wait until so many results have arrived."""
+        """Wait until this number of results has arrived."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.results) >= count, timeout_s), f"only {self.results}"
         return self.results
@@ -105,7 +105,7 @@ class HandPlc:
             assert self._arrived.wait_for(lambda: self.alarms[-1:] == [word], timeout_s), f"only {self.alarms}"
 
     def wait_for_other(self, count: int, timeout_s: float = 10.0) -> list[Message]:
-        """Wait until so many messages have arrived that are no results."""
+        """Wait until this number of messages other than results has arrived."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.others) >= count, timeout_s), f"only {self.others}"
         return self.others

@@ -1,4 +1,4 @@
-"""Alarms are raised once, cleared once, and whoever listens hears of both."""
+"""Alarms are raised once, cleared once, and listeners get both events."""
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path

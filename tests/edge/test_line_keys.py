@@ -313,7 +313,7 @@ def pictures_of_good_parts(run: Run) -> None:
 
 
 def old_picture(folder: Path, days: int) -> Path:
-    """Leave a picture of so many days ago."""
+    """Write a picture that is the given number of days old."""
     day = datetime.now(timezone.utc) - timedelta(days=days)
     path = folder / "pictures" / f"{day:%Y-%m-%d}" / "reject" / "000000-0-camera.png"
     path.parent.mkdir(parents=True)

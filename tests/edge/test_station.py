@@ -198,7 +198,7 @@ def test_a_port_that_does_not_exist_leaves_nothing_open(make_bundle: Make, tmp_p
     with pytest.raises(SystemExit) as ended:
         main(["run", str(line)])
     assert "/dev/does-not-exist" in str(ended.value.code)
-    (tmp_path / "records.sqlite").unlink()  # nobody holds it
+    (tmp_path / "records.sqlite").unlink()  # no process has it open
 
 
 def test_a_station_that_cannot_be_opened_closes_its_engine(make_bundle: Make, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The account of a trial: whatever does not add up is said."""
+"""Comparison of the logs of a test: each contradiction is reported."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is asked of a station that gets more parts than it can judge."""
+"""Checks of the overload test."""
 
 import pytest
 

@@ -38,7 +38,7 @@ class Line:
 
 
 def heard(port: SerialPort | PseudoTerminal, length: int) -> bytes:
-    """Read so many bytes, or what comes in time."""
+    """Read this number of bytes, or fewer after the timeout."""
     data, last_moment = b"", monotonic() + PATIENCE_S
     while len(data) < length and monotonic() < last_moment:
         data += port.read(0.1)

@@ -1,4 +1,4 @@
-"""How fast something rises, and how sure that is."""
+"""Slope of a time series with its uncertainty."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is said of a trial's memory and files."""
+"""Memory and open files in the summary of a soak test."""
 
 import pytest
 

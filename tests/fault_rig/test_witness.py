@@ -1,4 +1,4 @@
-"""What the witness writes, and how it is read."""
+"""Writing and reading of the witness file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One contract for every way to speak and every PLC: what a station may rely on, whoever is at the other end."""
+"""Contract test of the link, over every protocol and every simulated PLC."""
 
 import subprocess
 import time

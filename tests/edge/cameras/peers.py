@@ -1,4 +1,4 @@
-"""What can be opened on this machine: pictures, real devices in processes of their own, a library's own simulator."""
+"""Camera sources available on this machine: pictures, real devices in separate processes, a library's simulator."""
 
 import fcntl
 import importlib.util

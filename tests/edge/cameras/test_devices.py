@@ -1,4 +1,4 @@
-"""What is special about each kind of device: settings, damage on the way, loss and return."""
+"""Device-specific behaviour of each camera kind: settings, damaged frames, loss and reconnection."""
 
 import queue
 import subprocess

@@ -1,4 +1,4 @@
-"""What changes is an alarm that names it; what stays the same is none."""
+"""Drift monitor: a changed signal raises an alarm with its name, an unchanged one does not."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a station tells its page, made by hand."""
+"""Test messages from a station to its page."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -32,7 +32,7 @@ def station(**changes: object) -> StationState:
 
 
 def part(number: int, verdict: str = "OK", ago_s: float = 0.0, **more: object) -> PartState:
-    """A part that was reported so many seconds before noon."""
+    """A part reported the given number of seconds before noon."""
     content = {"number": number, "time": NOON - timedelta(seconds=ago_s), "part_id": number + 100}
     return PartState.model_validate({**content, "verdict": verdict, "told": verdict, "latency_ms": number, **more})
 

@@ -60,7 +60,7 @@ def test_the_page_asks_nobody_but_the_station(model: PageModel, serve: Serve) ->
         200, 200, 200,
     ]  # fmt: skip
     addresses = [found for text in texts for found in re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text)]
-    assert addresses == ["http://www.w3.org"]  # the name of SVG, which nobody fetches
+    assert addresses == ["http://www.w3.org"]  # the SVG namespace, which is not fetched
 
 
 def test_a_browser_is_told_of_each_change(model: PageModel, serve: Serve) -> None:

@@ -117,7 +117,7 @@ def test_the_page_ends_with_the_station(open_feed: Open) -> None:
 
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(PageError, match="cannot listen there"):
-        listening("192.0.2.1", 0)  # RFC 5737: nobody's
+        listening("192.0.2.1", 0)  # RFC 5737: reserved for documentation
 
 
 def test_a_board_that_nobody_reads_does_not_grow() -> None:

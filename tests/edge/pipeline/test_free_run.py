@@ -76,7 +76,7 @@ def numbers(pictures: Sequence[ArrivedFrame], steady: bool = True) -> list[int]:
 
 
 def test_the_device_s_own_count_shows_lost_frames() -> None:
-    counts = [7, 8, 11, 12, 0, 1]  # it wraps, or starts anew
+    counts = [7, 8, 11, 12, 0, 1]  # it wraps, or restarts
 
     assert numbers([ArrivedFrame(grey(1), number=number) for number in counts]) == [1, 2, 5, 6, 7, 8]
 

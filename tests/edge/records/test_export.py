@@ -1,4 +1,4 @@
-"""What is exported is what is recorded."""
+"""The exported tables equal the records."""
 
 import csv
 import sys

@@ -1,4 +1,4 @@
-"""What the acceptance script measures, on the double of the device; and the measuring of engines side by side."""
+"""GPU acceptance test on the simulated device, and the comparison of engines."""
 
 import itertools
 import subprocess

@@ -1,4 +1,4 @@
-"""What a bundle's graph must look like from outside."""
+"""Required inputs and outputs of a bundle's graph."""
 
 import numpy as np
 import onnx

@@ -81,7 +81,7 @@ class Line(RuleBasedStateMachine):
 
     @rule(role=st.sampled_from(Role), noise=st.binary(min_size=1, max_size=200))
     def noise(self, role: Role, noise: bytes) -> None:
-        """Something is heard that nobody said."""
+        """Bytes arrive that no end has sent."""
         self.wires[role] += noise
 
     @rule()

@@ -253,7 +253,7 @@ def test_what_is_under_way_to_a_former_session_is_given_up(pair: Pair) -> None:
 
 
 def test_a_result_never_reaches_a_part_of_a_later_session(pair: Pair) -> None:
-    """The part is triggered, the PLC restarts and counts anew, then the first part's result is ready."""
+    """The part is triggered, the PLC restarts with new counts, then the first part's result is ready."""
     pair.plc.send(Trigger(1, 1000), pair.now)
     pair.exchange()
     pair.plc = Session(Hello(Role.PLC), 203, pair.now, TIMING)

@@ -1,4 +1,4 @@
-"""What training takes from the data before it begins."""
+"""Checks of the data before training."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which frame is given to which exposure, over all orders in which frames and triggers can come."""
+"""Trigger matching, over all orders in which frames and triggers can arrive."""
 
 from dataclasses import dataclass
 
