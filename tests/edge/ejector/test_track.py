@@ -26,7 +26,7 @@ parts = st.lists(
     st.builds(Planned, st.integers(0, 300), st.booleans(), st.integers(0, DISTANCE - 1)), min_size=1, max_size=30
 )
 steps = st.lists(st.integers(-15, 15), min_size=1, max_size=20)
-"""Belt movement between two steps: up to 15 counts forward or backward, or none; repeated until all parts have passed."""
+"""Belt movement between two steps, -15 to 15 counts; repeated until all parts have passed."""
 starts = st.integers(0, U32 - 1)
 
 
