@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResp
 from fastapi.security import HTTPBearer
 
 from edge.errors import RecordsError
-from edge.page.gate import COOKIE, Gate, Receive, Scope, Send
+from edge.page.gate import COOKIE, AccessGate, Receive, Scope, Send
 from edge.page.history import LAST_ROW, parts_before
 from edge.page.metrics import metrics_text
 from edge.page.page_model import PageModel
@@ -53,7 +53,7 @@ class Notifier:
             await asyncio.wait_for(self._rung.wait(), timeout_s)
 
 
-def make_app(model: PageModel) -> Gate:
+def make_app(model: PageModel) -> AccessGate:
     """Make the ASGI application over the page model, behind its gate; every route is read only."""
     notifier = Notifier()
     model.changed = notifier.ring
@@ -67,7 +67,7 @@ def make_app(model: PageModel) -> Gate:
     _add_page(app, model.welcome.token)
     _add_figures(app, model)
     _add_events(app, model, notifier)
-    return Gate(app, model.welcome.token, model.welcome.hosts)
+    return AccessGate(app, model.welcome.token, model.welcome.hosts)
 
 
 def _add_page(app: FastAPI, token: str | None) -> None:

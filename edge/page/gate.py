@@ -44,7 +44,7 @@ SIGN_IN = """<!doctype html>
 """
 
 
-class Gate:
+class AccessGate:
     """ASGI middleware (https://asgi.readthedocs.io). Without a token the Host header has to be one of the station's.
 
     A page of another site cannot send a token that it does not have; without one, DNS rebinding would let it read.

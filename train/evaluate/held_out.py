@@ -35,14 +35,15 @@ def with_held_out_thresholds(
     """
     meta = checkpoint.meta
     own = {image for image, side in meta.split.images.items() if side == "test"}
-    parts = []
+    tested: list[tuple[Checkpoint, list[Sample]]] = []
     for name, run in runs.items():
         _check_alike(name, run.meta, meta)
-        tested = sides_of(run.meta.split, dataset)["test"]
-        parts.append([sample for sample in tested if sample.sha256 not in own])
-    _check_once(parts)
-    images = [load_images(samples, meta.input, len(meta.classes)) for samples in parts]
-    outputs = _joined([predict_with(run, part, compute) for run, part in zip(runs.values(), images, strict=True)])
+        samples = [sample for sample in sides_of(run.meta.split, dataset)["test"] if sample.sha256 not in own]
+        if samples:  # a run that tests only the checkpoint's own test part contributes nothing
+            tested.append((run, samples))
+    _check_once([samples for _, samples in tested])
+    images = [load_images(samples, meta.input, len(meta.classes)) for _, samples in tested]
+    outputs = _joined([predict_with(run, part, compute) for (run, _), part in zip(tested, images, strict=True)])
     together = joined(images)
     check_positives(together.labels, meta.classes, recipe.thresholds, "test parts of the runs")
     thresholds = choose_thresholds(outputs, together, meta.classes, recipe.thresholds)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edge.config.schema import PageSettings
-from edge.page.gate import GUESSES, HEADERS, Gate
+from edge.page.gate import GUESSES, HEADERS, AccessGate
 from edge.page.page_model import PageModel
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
 
@@ -104,7 +104,7 @@ async def nothing(*_: object) -> None:
     """An application, or a side of a connection, that does nothing."""
 
 
-def shown(gate: Gate, token: str, address: str = "10.0.0.9") -> int:
+def shown(gate: AccessGate, token: str, address: str = "10.0.0.9") -> int:
     """Status that the gate refuses a token with; 200 where it passes it on."""
     headers = [(b"authorization", b"Bearer " + token.encode())]
     scope = {"type": "http", "client": (address, 1), "query_string": b"", "headers": headers}
@@ -113,7 +113,7 @@ def shown(gate: Gate, token: str, address: str = "10.0.0.9") -> int:
 
 
 def test_tokens_cannot_be_guessed_by_trying(clock: Clock) -> None:
-    gate = Gate(nothing, TOKEN, clock=clock)
+    gate = AccessGate(nothing, TOKEN, clock=clock)
     tried = [shown(gate, f"wrong-{number}") for number in range(GUESSES + 5)]
     right = shown(gate, TOKEN)
     other = shown(gate, TOKEN, address="10.0.0.10")
@@ -125,13 +125,13 @@ def test_tokens_cannot_be_guessed_by_trying(clock: Clock) -> None:
 
 
 def test_the_right_token_is_no_guess(clock: Clock) -> None:
-    gate = Gate(nothing, TOKEN, clock=clock)
+    gate = AccessGate(nothing, TOKEN, clock=clock)
 
     assert {shown(gate, TOKEN) for _ in range(10 * GUESSES)} == {200}
 
 
 def test_many_addresses_take_no_more_memory(clock: Clock) -> None:
-    gate = Gate(nothing, TOKEN, clock=clock)
+    gate = AccessGate(nothing, TOKEN, clock=clock)
     for number in range(3000):
         shown(gate, "wrong", address=str(number))
 

@@ -53,9 +53,9 @@ def test_the_command_prints_each_part_of_each_run(tmp_path: Path, capsys: pytest
     ("content", "found"),
     [
         (None, "No such file"),
-        ("{}", "no measures of the test part"),
-        ("[", "not the measures"),
-        ('{"test": 1}', "not the measures"),
+        ("{}", "found no metrics of the test part"),
+        ("[", "found no metrics of a run"),
+        ('{"test": 1}', "found no metrics of a run"),
     ],
 )
 def test_what_is_no_finished_run_is_said(tmp_path: Path, content: str | None, found: str) -> None:
