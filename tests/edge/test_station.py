@@ -17,7 +17,7 @@ from edge.config.line import Line
 from edge.config.schema import CameraSettings
 from edge.ejector.output import SimulatedOutput
 from edge.engines.registry import open_engine
-from edge.errors import EngineError
+from edge.errors import EngineError, RecordsError
 from edge.station import Equipment, open_station
 from firmware_bridge.errors import LinkError
 from firmware_bridge.messages import BeltPosition, Fault, FaultCode
@@ -217,8 +217,17 @@ def test_a_station_that_cannot_be_opened_closes_its_engine(make_bundle: Make, tm
 def test_a_port_in_use_is_refused(make_bundle: Make, tmp_path: Path) -> None:
     with PlcSimulator(1, deadline_s=PATIENCE_S) as plc:
         line = Line(bundle=make_bundle(), camera=ONE, plc=plc.address, records=tmp_path / "r.sqlite")
-        with open_station(line), pytest.raises(LinkError, match="use"), open_station(line):
+        other = line.model_copy(update={"records": tmp_path / "other.sqlite"})
+        with open_station(line), pytest.raises(LinkError, match="use"), open_station(other):
             pytest.fail("two stations on one port")
+
+
+def test_records_in_use_are_refused(make_bundle: Make, tmp_path: Path) -> None:
+    with PlcSimulator(1, deadline_s=PATIENCE_S) as plc, PlcSimulator(1, deadline_s=PATIENCE_S) as another:
+        line = Line(bundle=make_bundle(), camera=ONE, plc=plc.address, records=tmp_path / "r.sqlite")
+        other = line.model_copy(update={"plc": another.address})
+        with open_station(line), pytest.raises(RecordsError, match="in use by process"), open_station(other):
+            pytest.fail("two stations on one database")
 
 
 def test_an_engine_that_disagrees_with_the_golden_frames_stays_off_line(make_bundle: Make, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edge.commands.bench import Bench, InstantPlc, RuntimeRounds
 from edge.commands.bench_report import BenchFigures, RuntimeFigures
 from edge.engines.engine import Pending
 from edge.errors import EngineError
+from edge.records.retention import OVERLAYS
 from firmware_bridge.messages import Fault, FaultCode, Result, Trigger, Verdict
 from tests.conftest import HEIGHT, WIDTH
 from tests.edge.line_doubles import NumpyEngine
@@ -120,7 +121,7 @@ def test_every_picture_is_kept_where_pictures_are(make_bundle: Callable[..., Pat
 
     Bench(bundle, NumpyEngine(bundle.manifest), PARTS).run(course)
 
-    pictures = [path for path in course.folder.rglob("*.png") if "overlay" not in path.name]
+    pictures = [path for path in course.folder.rglob("*.png") if OVERLAYS not in path.parts]
     assert (len(pictures), course.skipped) == (PARTS, 0)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bundle import Crop, InputSpec, Verdict
+from bundle import Crop, Golden, InputSpec, Verdict, preprocess, write_bundle
+from bundle.golden import encode
 from edge.cli import main
 from edge.commands.doctor import check_engine, check_plc, check_versions, examine, find
 from edge.commands.doctor_checks import check_commits, check_records, check_space, check_wall_clock
@@ -18,7 +20,7 @@ from edge.records.writer import Records
 from firmware_bridge.messages import Hello, Role
 from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
-from tests.conftest import grey_frame, tiny_manifest
+from tests.conftest import grey_frame, tiny_files, tiny_manifest, tiny_outputs
 from tests.edge.part_doubles import judged
 
 Make = Callable[..., Path]
@@ -88,9 +90,12 @@ def test_what_is_wrong_is_found(
     assert name == "configuration" or "/dev/does-not-exist" in wrong["PLC"]
 
 
-def test_a_frame_that_is_smaller_than_the_crop_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
+def test_a_frame_that_is_smaller_than_the_crop_is_wrong(tmp_path: Path) -> None:
     spec = InputSpec(height=16, width=12, channels=1, crop=Crop(x=0, y=0, width=4000, height=20))
-    path = written(tmp_path, make_bundle(input=spec), "serial:///dev/does-not-exist")
+    frames = (np.full((20, 4000), 128, np.uint8), np.full((20, 4000), 255, np.uint8))
+    golden = encode(Golden(frames, *tiny_outputs(np.stack([preprocess(frame, spec) for frame in frames]))))
+    write_bundle(tmp_path / "cropping", tiny_manifest(input=spec), tiny_files() | golden)
+    path = written(tmp_path, tmp_path / "cropping", "serial:///dev/does-not-exist")
 
     wrong = {finding.name: finding.words for finding in examine(path) if not finding.fine}
 
