@@ -4,7 +4,7 @@ PYTHON ?= python3
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
 	"$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic tests/export/benchmark
+DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
 .PHONY: demo test test-device check bench clean
 
