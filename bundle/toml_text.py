@@ -8,11 +8,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TomlError = tomllib.TOMLDecodeError
-
 MOST_CHARACTERS = 1_000_000
 MOST_LEVELS = 20
 """Of tables and lists in each other; configurations have four."""
+
+
+class TomlError(ValueError):
+    """Text that is no TOML, or longer or nested deeper than any configuration."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -21,6 +23,8 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise TomlError(f"found {len(text)} characters, expected at most {MOST_CHARACTERS}")
     try:
         content: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TomlError(str(error)) from None
     except RecursionError:
         raise TomlError(f"found lists in each other, expected at most {MOST_LEVELS} levels") from None
     level: list[Any] = [content]

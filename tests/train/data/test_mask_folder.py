@@ -14,11 +14,11 @@ from train.errors import DataError
 
 
 def write(path: Path, value: int = 255, size: tuple[int, int] = (8, 6)) -> None:
-    """Write an image of one level; below 255 its corner is noise, drawn from its name."""
+    """Write an image of one level; below 255 its corner is noise, drawn from its folder and name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.full(size, value, np.uint8)
     if 0 < value < 255:
-        rng = np.random.default_rng(zlib.crc32(path.name.encode()))
+        rng = np.random.default_rng(zlib.crc32(f"{path.parent.name}/{path.name}".encode()))
         image[:6, :6] = rng.integers(0, 256, (6, 6), np.uint8)  # the same in every run, whatever the folder is called
     cv2.imwrite(str(path), image)
 
