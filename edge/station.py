@@ -83,7 +83,12 @@ def open_station(
         unused = opened.enter_context(ExitStack())  # closes the engine until the runtime owns it
         unused.callback(inspector.engine.close)
         _check_challenge(line, inspector.bundle)
-        records = Records(line.records, without_disk=line.without_disk, entries_in_memory=line.entries_in_memory)
+        records = Records(
+            line.records,
+            without_disk=line.without_disk,
+            entries_in_memory=line.entries_in_memory,
+            late_rows=line.late_rows,
+        )
         opened.callback(_close_records, records)
         cameras: dict[str, Camera] = {}
         for settings in line.camera:

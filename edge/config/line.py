@@ -15,6 +15,8 @@ from edge.errors import LineConfigError
 DEFAULT_ENGINE = "onnxruntime"
 ENTRIES_IN_MEMORY = 20_000
 """Default of the key of this name. An entry takes about 1 kB; a part has two or three: row, delivery, pictures."""
+LATE_ROWS = 8
+"""Default of the key of this name."""
 
 
 class Line(LineTable):
@@ -49,6 +51,9 @@ class Line(LineTable):
     """Maximum number of parts between trigger and result; a further trigger is TIMEOUT."""
     record_wait_ms: float = Field(default=5, ge=0, le=1000)
     """Longest time that a result waits for its row to be on disk; then it is sent, and the row follows."""
+    late_rows: int = Field(default=LATE_ROWS, ge=0, le=100_000)
+    """Maximum number of rows that were not on disk when their results were sent and still are not. Beyond it the disk
+    counts as one that refuses rows (see `without_disk`): a disk that hangs would lose them at a power failure."""
     unsure_margin: float = Field(default=0, ge=0, le=1)
     """A part is UNSURE if the score of a class is below its threshold by at most this margin."""
 

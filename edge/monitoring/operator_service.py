@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 """Polling interval of the requests."""
+SERVICE = "operator requests"
+"""Name of the alarm for requests that cannot be served because of an unexpected error."""
 OVERDUE, FAILED = "challenge overdue", "challenge failed"
 """Names of the alarms; the next passed challenge clears both."""
 ACKNOWLEDGED = (ESCAPED, UNCONFIRMED, FAILED, ROWS_REFUSED, REPLACED)
@@ -71,13 +73,25 @@ class OperatorService:
 
     def run(self, stopping: threading.Event) -> None:
         """Poll until the station stops; first abandon the open challenges of an earlier run."""
-        self._visit(abandon_open)
+        self._guarded(abandon_open)
         while not stopping.wait(POLL_S):
             self.poll()
 
     def poll(self) -> None:
         """Run the queued requests and evaluate the schedule."""
-        self._visit(self._run_requests)
+        self._guarded(self._run_requests)
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Visit the records; an unexpected error is an alarm, and does not end the thread."""
+        try:
+            self._visit(work)
+        except Exception as error:  # the outermost loop of the thread
+            if not any(alarm.name == SERVICE for alarm in self._alarms.active):
+                log.exception("operator requests: unexpected error")
+            found = f"found {type(error).__name__}: {error}; expected requests and challenges to be served, see the log"
+            self._alarms.raise_(SERVICE, found)
+        else:
+            self._alarms.clear(SERVICE)
 
     def _visit(self, work: Callable[[sqlite3.Connection], None]) -> None:
         try:

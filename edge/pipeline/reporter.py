@@ -95,7 +95,7 @@ class Reporter:
         self._records.note_delivery(part, "acknowledged" if arrived else "undelivered")
 
     def _report(self, part: Part) -> None:
-        self._rows.pop(part.number).wait(self._line.record_wait_s)  # may overrule the part
+        self._records.wait(self._rows.pop(part.number), self._line.record_wait_s)  # may overrule the part
         if part.outcome is None:
             raise ValueError(f"part {part.number} has no verdict yet")
         part.told = part.told or part.outcome.verdict

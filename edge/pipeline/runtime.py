@@ -69,7 +69,7 @@ class Runtime:
         self.failure: BaseException | None = None
         """Exception that ended a thread: a programming error, never a problem of one part."""
         self.clock = clock
-        self._link = link
+        self._link, self.records = link, records
         self._inference = InferenceLoop(inspector, clock, self._changed_over, line.recipe)
         self._rejects = rejects or Rejects(records, self.alarms, clock)
         self._reporter = Reporter(records, link, line, clock, self.alarms, self._rejects)
@@ -175,8 +175,9 @@ class Runtime:
 
     @property
     def alive(self) -> bool:
-        """True while every thread of the pipeline runs."""
-        return self.failure is None and all(thread.is_alive() for thread in (*self._threads, *self._ejecting))
+        """True while every thread of the pipeline runs, and the one that writes the rows."""
+        failed = self.failure or self.records.failure
+        return failed is None and all(thread.is_alive() for thread in (*self._threads, *self._ejecting))
 
     def _thread(self, name: str, loop: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=self._guard, args=(loop,), name=name)

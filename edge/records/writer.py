@@ -20,7 +20,7 @@ from typing import Literal
 
 from bundle import Verdict
 from edge.alarms import Alarm
-from edge.config.line import ENTRIES_IN_MEMORY
+from edge.config.line import ENTRIES_IN_MEMORY, LATE_ROWS
 from edge.errors import RecordsError
 from edge.part import OneShotEvent, Outcome, Part
 from edge.records.database import advice, last_number
@@ -93,6 +93,7 @@ class Records:
         *,
         without_disk: Literal["fault", "memory"] = "fault",
         entries_in_memory: int = ENTRIES_IN_MEMORY,
+        late_rows: int = LATE_ROWS,
     ) -> None:
         """Open or create the database at `path`; raises RecordsError if that fails. The keywords are `Line`'s keys."""
         self.path = path
@@ -102,9 +103,13 @@ class Records:
         """Rows that reached the disk after their result was sent."""
         self.refusal = ""
         """Error of the disk that refuses rows; empty while it accepts them."""
+        self.failure: BaseException | None = None
+        """Exception that ended the writing thread; from then on every part is FAULT."""
         self._utc = utc or SteadyClock()
         self._without_disk = {"fault": WriteStatus.REFUSED, "memory": WriteStatus.IN_MEMORY}[without_disk]
         self._entries_in_memory, self._full = entries_in_memory, False
+        self._late_rows, self._late_waiting = late_rows, 0
+        self._counting = threading.Lock()
         self.rows_refused = 0
         """Rows and updates that cannot be written and stand in the side file `refused_rows`."""
         self.replacements = 0
@@ -114,7 +119,7 @@ class Records:
         self._last_number, self._numbering = last_number(self._file.connection), threading.Lock()
         self._pending: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._backlog: deque[PendingWrite] = deque()
-        self._thread = threading.Thread(target=self._write_all, name="records")
+        self._thread = threading.Thread(target=self._run, name="records")
         self._thread.start()
 
     @property
@@ -123,11 +128,18 @@ class Records:
         found = self.refusal or "the disk is too slow or hangs"
         if self._full:
             return f"{found}; the memory is full, {self.lost} entries are lost, every part is FAULT"
-        if self.refusal and self._without_disk is WriteStatus.IN_MEMORY:
+        if not self._refusing:
+            return ""
+        if self._without_disk is WriteStatus.IN_MEMORY:
             return (
                 f"{found}; parts continue, {self.waiting} entries wait in memory and would be lost at a power failure"
             )
-        return f"{found}; every part is FAULT, {self.waiting} entries wait in memory" if self.refusal else ""
+        return f"{found}; every part is FAULT, {self.waiting} entries wait in memory"
+
+    @property
+    def _refusing(self) -> bool:
+        """True if the disk refuses rows, or more than `late_rows` of them are late."""
+        return bool(self.refusal) or self._late_waiting > self._late_rows
 
     @property
     def waiting(self) -> int:
@@ -167,13 +179,29 @@ class Records:
 
     def keep(self, part: Part, wait_s: float) -> WriteStatus:
         """Queue the row of a settled part and wait at most `wait_s` seconds for the disk; see `begin`."""
-        return self.begin(part).wait(wait_s)
+        return self.wait(self.begin(part), wait_s)
+
+    def wait(self, row: PendingWrite, wait_s: float) -> WriteStatus:
+        """Wait at most `wait_s` seconds for a row; if LATE, it counts against `late_rows` until it is written."""
+        status = row.wait(wait_s)
+        if status is WriteStatus.LATE:
+            self._count_late(1)
+        return status
+
+    def _count_late(self, change: int) -> None:
+        with self._counting:
+            self._late_waiting += change
+            hangs = change > 0 and self._late_waiting == self._late_rows + 1
+        if hangs:
+            log.error("records %s: %s", self.path, self.trouble)
 
     def _queue(self, pending: PendingWrite) -> None:
         if self.waiting < self._entries_in_memory:
-            if self.refusal:
+            if self._refusing:
                 pending.conclude(self._without_disk)
             self._pending.put(pending)
+            if self.failure is not None:  # the thread that would write it has ended
+                pending.conclude(WriteStatus.REFUSED)
             return
         self.lost += 1
         pending.conclude(WriteStatus.LOST)
@@ -229,7 +257,20 @@ class Records:
         self._pending.put(None)
         self._thread.join()
         self._file.close()
-        return len(self._backlog)
+        return self.waiting
+
+    def _run(self) -> None:
+        try:
+            self._write_all()
+        except BaseException as error:  # the outermost loop of the thread: it must not end silently
+            log.exception("records %s: the thread that writes them failed", self.path)
+            self.refusal = f"the thread that writes rows failed ({type(error).__name__}: {error}), restart the station"
+            self._without_disk = WriteStatus.REFUSED
+            self.failure = error
+            while not self._pending.empty():
+                self._backlog.append(self._pending.get() or PendingWrite([], 0))
+            for pending in self._backlog:
+                pending.conclude(WriteStatus.REFUSED)
 
     def _write_all(self) -> None:
         open_end = True
@@ -260,7 +301,7 @@ class Records:
             self.replacements += 1
             pending.conclude(self._without_disk)
             log.error("records %s: %s; rows before this one may be lost, the file is opened again", self.path, error)
-            return self._write(pending)
+            return False  # written by the next try, to the file that is then opened
         except RowError as error:
             return self._set_aside(pending, str(error))
         except (sqlite3.Error, RecordsError) as error:
@@ -268,6 +309,7 @@ class Records:
             return False
         if pending.conclude(WriteStatus.WRITTEN) is WriteStatus.LATE:
             self.late += 1
+            self._count_late(-1)
         self._accepted()
         return True
 
@@ -286,12 +328,14 @@ class Records:
         try:
             with self._numbering:  # a foreign row may have a higher number
                 self._last_number = max(self._last_number, last_number(self._file.connection))
-            pending.conclude(WriteStatus.REFUSED)
+            late = pending.conclude(WriteStatus.REFUSED) is WriteStatus.LATE
             self._file.set_aside(pending.number, self.now(), reason, pending.statements)
         except (OSError, sqlite3.Error) as error:
             self._refused(pending, error)
             return False
         self.rows_refused += 1
+        if late:
+            self._count_late(-1)
         if pending.number:
             self._numbers_refused.add(pending.number)
         log.error("records %s: row %d cannot be written (%s): see %s",

@@ -216,6 +216,17 @@ def wait_for_a_slow_disk(run: Run) -> None:
     assert waited_s >= 0.1  # a wait is never shorter, however loaded the machine is
 
 
+@observes("late_rows")
+def rows_that_a_hanging_disk_may_owe(run: Run) -> None:
+    keys = {"late_rows": 1, "record_wait_ms": 0}
+    with run(**keys) as line, closing(sqlite3.connect(line.line.records, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the disk hangs
+        verdicts = line.verdicts(1, 2, 3, 4)
+        other.execute("COMMIT")
+
+    assert verdicts == ["OK", "OK", "FAULT", "FAULT"]
+
+
 @observes("unsure_margin")
 def score_below_the_threshold(run: Run) -> None:
     with run([NEARLY], unsure_margin=0.1) as line:
@@ -608,3 +619,11 @@ def test_in_shadow_mode_no_part_is_missed_in_the_bin(run: Run) -> None:
         line.plc.drain()
 
         assert line.alarms == []
+
+
+def test_a_station_that_can_write_no_rows_any_more_is_not_alive(run: Run) -> None:
+    with run([GOOD]) as line:
+        before = line.runtime.alive
+        line.runtime.records.failure = KeyError("unexpected")
+
+        assert (before, line.runtime.alive) == (True, False)

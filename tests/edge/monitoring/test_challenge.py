@@ -18,7 +18,7 @@ from edge.ejector.rejects import ESCAPED, UNCONFIRMED
 from edge.errors import OperatorRequestError
 from edge.monitoring.challenge import Challenge, due_since
 from edge.monitoring.operator_requests import acknowledge, challenge
-from edge.monitoring.operator_service import FAILED, OVERDUE, OperatorService
+from edge.monitoring.operator_service import FAILED, OVERDUE, SERVICE, OperatorService
 from edge.part import Outcome, Part
 from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 
@@ -276,6 +276,20 @@ def test_an_acknowledged_alarm_is_over_and_on_record(bench: Bench, path: Path, n
     assert ended == name
     assert bench.raised == ["PLC"]
     assert rows(path, "SELECT who, alarms FROM acknowledgements") == [("Ada", name)]
+
+
+def test_an_unexpected_error_is_an_alarm_and_does_not_stop_the_service(bench: Bench, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO challenges (time, who, parts, result, ended) VALUES ('', '', 1, 'passed', '1999-13-45')"
+        )
+    bench.service.poll()
+    broken = bench.raised
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM challenges")
+    bench.service.poll()
+
+    assert (broken, bench.raised) == ([SERVICE], [])
 
 
 def test_records_that_cannot_be_read_do_not_stop_the_service(

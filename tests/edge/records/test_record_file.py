@@ -175,3 +175,43 @@ def test_nothing_is_wrong_while_the_file_is_checkpointed(records: Records) -> No
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     assert records.replacements == 0
+
+
+class Unexpected:
+    """A value that no error of SQLite stands for."""
+
+    def __conform__(self, protocol: object) -> str:
+        raise KeyError("no such adapter")
+
+
+def test_a_writing_thread_that_fails_makes_every_part_a_fault(
+    records: Records, caplog: pytest.LogCaptureFixture
+) -> None:
+    records._update(0, "UPDATE parts SET link = ?", Unexpected())  # kept as the queue would keep it
+    records._thread.join(10.0)
+    after = [settled(1), settled(2)]
+    status = [records.keep(part, 5.0) for part in after]
+
+    assert status == [WriteStatus.REFUSED] * 2
+    assert [part.outcome.verdict for part in after if part.outcome] == [Verdict.FAULT] * 2
+    assert isinstance(records.failure, KeyError)
+    assert "the thread that writes rows failed (KeyError" in records.trouble
+    assert "the thread that writes them failed" in caplog.text
+
+
+def test_rows_of_a_disk_that_hangs_are_faults_after_a_few(tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.sqlite", late_rows=2)
+    with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the disk hangs
+        hanging = [settled(number) for number in range(1, 6)]
+        status = [records.keep(part, 0.0) for part in hanging]
+        trouble = records.trouble
+        other.execute("COMMIT")
+    again = next(number for number in range(6, 100_000) if records.keep(settled(number), 10.0) is WriteStatus.WRITTEN)
+    records.close()
+
+    assert status == [WriteStatus.LATE] * 3 + [WriteStatus.REFUSED] * 2
+    assert trouble.startswith("the disk is too slow or hangs; every part is FAULT")
+    assert records.trouble == ""
+    assert numbers(records.path)[:5] == [(1, 1), (2, 1), (3, 1), (4, 5), (5, 5)]
+    assert len(numbers(records.path)) == again

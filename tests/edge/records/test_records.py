@@ -165,7 +165,7 @@ def test_a_disk_that_is_really_full_loses_no_row(
 
 
 def test_memory_has_room_for_so_many_rows_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    records = Records(tmp_path / "records.sqlite", without_disk="memory", entries_in_memory=100)
+    records = Records(tmp_path / "records.sqlite", without_disk="memory", entries_in_memory=100, late_rows=1000)
     with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the disk hangs
         found = [records.keep(settled(number), wait_s=0) for number in range(1, 121)]
