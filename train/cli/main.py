@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from train.cli import data_commands, prediction_commands, run_commands
+from train.cli import data_commands, improve_command, prediction_commands, run_commands
 from train.cli.options import DeviceOption, ThreadsOption
 from train.errors import TrainError
 
@@ -18,6 +18,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.command("check")(data_commands.check)
 app.command("split")(data_commands.write_split)
 app.command("import")(data_commands.import_annotations)
+app.command("improve")(improve_command.improve)
 app.command("evaluate")(run_commands.evaluate)
 app.command("thresholds")(run_commands.choose_held_out)
 app.command("pool")(run_commands.pool_runs)
@@ -29,7 +30,9 @@ app.command("unsure")(prediction_commands.unsure)
 @app.callback(invoke_without_command=True)
 def train(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Folder of labelled images.", show_default=False)] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Folder of labelled images; several are joined.", show_default=False)
+    ] = None,
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "magnetic-tile",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it is resumed.")] = None,
     split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. (default: the recipe's)")] = None,
@@ -52,7 +55,7 @@ def train(
     """
     if context.invoked_subcommand is not None:
         return
-    if data is None or out is None:
+    if not data or out is None:
         raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
     from train.recipe import load_recipe
 

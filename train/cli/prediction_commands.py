@@ -57,8 +57,8 @@ def unsure(runs: RunsArgument, markdown: MarkdownOption = False) -> None:
 
 def _together(runs: list[Path]) -> "Predictions":
     """The predictions of all runs. Raises DataError if two of them predicted the same image."""
-    from train.evaluate.pooling import joined
     from train.evaluate.prediction_files import FILE, load_predictions
+    from train.evaluate.runs.pooling import joined
 
     files = {name: path / FILE if path.is_dir() else path for name, path in named_runs(runs).items()}
     return joined({name: load_predictions(file) for name, file in files.items()})

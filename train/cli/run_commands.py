@@ -110,8 +110,8 @@ def pool_runs(
     from bundle import write_whole
     from train.data.readers import read_dataset
     from train.evaluate.per_part import part_rows
-    from train.evaluate.pooling import pool, recall_lines, spread_table
     from train.evaluate.prediction_files import FILE, Predictions, load_predictions
+    from train.evaluate.runs.pooling import pool, recall_lines, spread_table
     from train.evaluate.tables import metrics_table
 
     named = {name: load_predictions(path / FILE if path.is_dir() else path) for name, path in named_runs(runs).items()}
@@ -137,8 +137,8 @@ def compare(
     markdown: MarkdownOption = False,
 ) -> None:
     """Compare the metrics of several runs, one row per run."""
-    from train.evaluate.compare_runs import load_metrics, measures_grid, paper_grid
-    from train.evaluate.paper_table import TABLE_I
+    from train.evaluate.runs.compare_runs import load_metrics, measures_grid, paper_grid
+    from train.evaluate.runs.paper_table import TABLE_I
 
     measured = {name: load_metrics(path, part) for name, path in named_runs(runs).items()}
     for grid in (paper_grid(measured, TABLE_I if paper else None), measures_grid(measured)):

@@ -1,6 +1,6 @@
 """Body of the command `train`: prepares a run, trains it, tests it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,19 +11,20 @@ from train.cli.dry_run import dry_run
 from train.cli.options import console_for, use_threads
 from train.data.check.checks import DataReport, check_images, side_counts
 from train.data.dataset import Dataset
-from train.data.readers import read_dataset
-from train.data.splits import KINDS, Split, extend_split, named_split
+from train.data.joined import read_datasets
+from train.data.splits import KINDS, SHARES, Split, extend_split, named_split
 from train.device import compute_of
 from train.errors import DataError
+from train.evaluate.runs.improvement import Improvement, compare_checkpoints
 from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
 from train.loop.run import Run
-from train.models.checkpoint import load_checkpoint
+from train.models.checkpoint import Checkpoint, load_checkpoint
 from train.recipe import Recipe, with_overrides
 
 
 def train_in_folder(
-    data: Path,
+    data: Sequence[Path],
     recipe: Recipe,
     out: Path,
     split: str | None,
@@ -36,9 +37,9 @@ def train_in_folder(
     """Train as the options of the command `train` say. Raises TrainError."""
     use_threads(threads)
     keep_freed_memory()
-    dataset = read_dataset(data)
+    dataset = read_datasets(data)
     report = check_images(dataset, recipe.input)
-    _refuse_problems(report, data)
+    _refuse_problems(report)
     chosen, extended = _chosen_split(split, recipe, dataset, init)
     recipe, followed = following(recipe, report, chosen)
     with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
@@ -55,11 +56,40 @@ def train_in_folder(
             run.test()
 
 
-def _refuse_problems(report: DataReport, data: Path) -> None:
+def improve_in_folder(
+    data: Sequence[Path],
+    recipe: Recipe,
+    out: Path,
+    before: Checkpoint,
+    init: Path,
+    hold_out: float,
+    device: str,
+    threads: int | None,
+) -> Improvement:
+    """Train a checkpoint further on joined data sets, and compare both on the held-out parts. Raises TrainError.
+
+    before: the content of the file `init`. hold_out: share of each class in the test part, where new parts are dealt.
+    """
+    use_threads(threads)
+    keep_freed_memory()
+    dataset = read_datasets(data)
+    report = check_images(dataset, recipe.input)
+    _refuse_problems(report)
+    val = min(SHARES["val"], (1 - hold_out) / 3)
+    split = extend_split(before.meta.split, dataset, {"train": 1 - hold_out - val, "val": val, "test": hold_out})
+    with _prepared(recipe, dataset, split, out, local_device(device)) as run:
+        run.resume()
+        run.start_from(init)
+        _train(run, tensorboard=False)
+        run.test()
+        return compare_checkpoints(before, load_checkpoint(run.best), dataset, run.samples["test"], run.compute)
+
+
+def _refuse_problems(report: DataReport) -> None:
     """Raise DataError for the first problem of the data set."""
     if report.problems:
         more = len(report.problems) - 1
-        others = f" (and {more} more problems: `train check {data}` lists them)" if more else ""
+        others = f" (and {more} more problems: `train check` lists them)" if more else ""
         raise DataError(report.problems[0].text + others)
 
 

@@ -84,6 +84,15 @@ class MaskFile:
 
 
 @dataclass(frozen=True)
+class NotOutlined:
+    """A class that the image has without an outline: it counts for the class, not for pixels."""
+
+    def load(self, height: int, width: int) -> Masks:
+        """An empty mask, bool [height, width]."""
+        return np.zeros((height, width), dtype=np.bool_)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One labelled image of a data set."""
 

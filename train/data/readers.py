@@ -5,10 +5,10 @@ from pathlib import Path
 from train.data.dataset import Dataset
 from train.data.duplicates import without_duplicates
 from train.data.files import Refuse, raise_error
-from train.data.magnetic_tile import is_magnetic_tile, read_magnetic_tile
-from train.data.mask_folder import is_folder, read_folder
+from train.data.layouts.magnetic_tile import is_magnetic_tile, read_magnetic_tile
+from train.data.layouts.mask_folder import is_folder, read_folder
+from train.data.layouts.severstal import is_severstal, read_severstal
 from train.data.relabel import relabelled
-from train.data.severstal import is_severstal, read_severstal
 from train.errors import DataError
 
 _LAYOUTS = (

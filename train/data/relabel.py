@@ -6,12 +6,10 @@ writes such a file with the last column empty.
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from train.data.dataset import Dataset, Masks, Outline, Sample
+from train.data.dataset import Dataset, NotOutlined, Outline, Sample
 from train.errors import DataError
 
 FILE = "relabel.csv"
@@ -20,15 +18,6 @@ COLUMNS = ("sha256", "name", "part", "label", "opinion", "score", "reason", "new
 
 GOOD, LEFT_OUT = "good", "leave-out"
 """What `new_label` may say besides the names of classes, joined by "+"."""
-
-
-@dataclass(frozen=True)
-class NotOutlined:
-    """Truth of a class that the image has, but that was never outlined; it counts for the class, not for pixels."""
-
-    def load(self, height: int, width: int) -> Masks:
-        """An empty mask, bool [height, width]."""
-        return np.zeros((height, width), dtype=np.bool_)
 
 
 def relabelled(dataset: Dataset, directory: Path) -> Dataset:

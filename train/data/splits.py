@@ -45,10 +45,11 @@ def make_split(dataset: Dataset, kind: Kind, seed: int) -> Split:
     return Split(kind=kind, seed=seed, images={sample.sha256: side for sample, side in sides})
 
 
-def extend_split(split: Split, dataset: Dataset) -> Split:
+def extend_split(split: Split, dataset: Dataset, new_shares: Mapping[Side, float] | None = None) -> Split:
     """The split with the images that it lacks: those of a known part on the side of that part, the others dealt.
 
-    No image changes its side. Raises SplitError where the images of a part are on two sides already.
+    No image changes its side. new_shares: of the new parts of each class; by default the new parts are dealt such that
+    old and new images together have `SHARES`. Raises SplitError where the images of a part are on two sides already.
     """
     parts, key = parts_of(dataset, keyed(split.kind)), keyed(split.kind)
     known: dict[str, Side] = {}
@@ -59,8 +60,12 @@ def extend_split(split: Split, dataset: Dataset) -> Split:
                 f"{sample.path}: found part {sample.part} in the {known[key(sample)]} and the {side} part of the "
                 "split, expected its images together; the pattern of the parts has changed: make a new split"
             )
-    generator = np.random.default_rng(split.seed)
-    given = deal(parts, shuffled(parts, generator), SHARES, known)
+    order = shuffled(parts, np.random.default_rng(split.seed))
+    if new_shares is None:
+        given = deal(parts, order, SHARES, known)
+    else:
+        new = {name: kinds for name, kinds in parts.items() if name not in known}
+        given = known | deal(new, [name for name in order if name in new], new_shares)
     images = split.images | {sample.sha256: given[key(sample)] for sample in dataset.samples}
     return Split(kind=split.kind, seed=split.seed, images=images)
 

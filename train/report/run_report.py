@@ -9,8 +9,8 @@ from train.data.image_set import ImageSet
 from train.data.splits import part_counts
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs
-from train.evaluate.paper_table import TABLE_I
 from train.evaluate.prediction_files import Predictions
+from train.evaluate.runs.paper_table import TABLE_I
 from train.evaluate.tables import COLUMNS, class_rows, percent, sentences
 from train.evaluate.unsure import COLUMNS as UNSURE_COLUMNS
 from train.evaluate.unsure import unsure_curve, unsure_grid

@@ -10,7 +10,7 @@ import numpy as np
 
 from bundle import FrameError, StoredImage, encode_png, read_stored, turned
 from train.data.dataset import Masks
-from train.data.mask_folder import IMAGES, MASKS
+from train.data.layouts.mask_folder import IMAGES, MASKS
 from train.data.names import check_class_names, check_file_name
 from train.errors import DataError
 

@@ -9,8 +9,8 @@ from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.errors import DataError
 from train.evaluate.metrics import measure, rate
-from train.evaluate.pooling import MEASURES, pool
 from train.evaluate.prediction_files import FILE, Predictions, load_predictions, save_predictions
+from train.evaluate.runs.pooling import MEASURES, pool
 
 ALL = [replace(row, name=f"{number}.png", image=str(number)) for number, row in enumerate(ROWS)]
 FIRST, SECOND = Predictions(CLASSES, tuple(ALL[:3])), Predictions(CLASSES, tuple(ALL[3:]))

@@ -6,9 +6,9 @@ import pytest
 from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.errors import DataError
-from train.evaluate.compare_runs import MEASURES, load_metrics, measures_grid, paper_grid
 from train.evaluate.metrics import measure
-from train.evaluate.paper_table import TABLE_I
+from train.evaluate.runs.compare_runs import MEASURES, load_metrics, measures_grid, paper_grid
+from train.evaluate.runs.paper_table import TABLE_I
 
 ALL = measure(ROWS, CLASSES)
 SOME = measure(ROWS[:3], CLASSES)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from train.errors import DataError
 from train.evaluate.metrics import Metrics
-from train.evaluate.paper_table import PaperTable
+from train.evaluate.runs.paper_table import PaperTable
 from train.evaluate.tables import Grid, percent
 
 PAPER_COLUMNS = (

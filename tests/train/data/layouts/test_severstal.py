@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from train.data.image_set import load_images
+from train.data.layouts.severstal import RunLengths
 from train.data.readers import read_dataset
-from train.data.severstal import RunLengths
 from train.errors import DataError
 
 HEIGHT, WIDTH = 256, 1600  # of the competition's images

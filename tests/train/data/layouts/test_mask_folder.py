@@ -8,7 +8,7 @@ import pytest
 
 from tests.bundle.test_images import palette_png
 from train.data.dataset import MaskFile
-from train.data.mask_folder import read_folder
+from train.data.layouts.mask_folder import read_folder
 from train.data.readers import read_dataset
 from train.errors import DataError
 

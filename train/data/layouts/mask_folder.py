@@ -1,4 +1,4 @@
-"""Plain folder layout: `images/` with `masks/<class>/`, a mask under the name of its image."""
+"""Plain folder layout: `images/` with `masks/<class>/`, a mask under the name of its image, or with `labels.csv`."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundle import OTHER_SUFFIXES, SUFFIXES, first_problem
 from bundle.toml_text import TomlError, parse_toml
-from train.data.dataset import Dataset, MaskFile, MaskRule, Sample, UnusedFile
+from train.data.dataset import Dataset, MaskFile, MaskRule, NotOutlined, Outline, Sample, UnusedFile
 from train.data.files import Refuse, pictures, raise_error, read_text, unused_files
+from train.data.layouts.class_labels import LABELS, read_class_labels
 from train.data.names import check_class_names
 from train.errors import DataError
 
@@ -47,16 +48,27 @@ def is_folder(directory: Path) -> bool:
 
 
 def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float = PATTERN_S) -> Dataset:
-    """Read `images/`, `masks/<class>/` (both with sub-folders) and `dataset.toml`; an image without any mask is good.
+    """Read `images/`, `masks/<class>/` (both with sub-folders), `labels.csv` and `dataset.toml`.
+
+    An image without a mask and without a line in `labels.csv` is good; a class that has a line but no mask is not
+    outlined (see `NotOutlined`).
 
     Raises DataError for a class that is not listed or cannot be a folder. Refuses a mask without image, a name that the
     pattern does not fit, and a picture elsewhere. An empty mask is refused when it is loaded: it may
     mean "none of this class" or "not outlined".
     """
     settings = _settings(directory / SETTINGS)
-    classes = settings.classes or tuple(sorted(path.name for path in _folders(directory / MASKS)))
+    labels = read_class_labels(directory / LABELS)
+    named = {
+        *(path.name for path in _folders(directory / MASKS)),
+        *(name for names in labels.values() for name in names),
+    }
+    classes = settings.classes or tuple(sorted(named))
     if not classes:
-        raise DataError(f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class")
+        raise DataError(
+            f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class, or {LABELS} "
+            "with the class of each defective image"
+        )
     check_class_names(classes, str(directory / SETTINGS if settings.classes else directory / MASKS))
     images = pictures(directory / IMAGES, refuse)
     if not images:
@@ -64,13 +76,14 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
     masks = {name: pictures(directory / MASKS / name, refuse) for name in classes}
     _check_class_folders(directory, classes)
     _check_masks(images, masks, refuse)
+    _check_labels(images, labels, classes, directory / LABELS, refuse)
     parts = _parts(images, settings.part, directory, pattern_s, refuse)
     samples = tuple(
-        Sample(images[key], part, tuple(_outline(masks[name].get(key), settings) for name in classes), settings.bits)
+        Sample(images[key], part, _outlines(key, classes, masks, labels, settings), settings.bits)
         for key, part in parts.items()
     )
     folders = directory / IMAGES, *(directory / MASKS / name for name in classes)
-    used = {directory / SETTINGS, *(path for folder in folders for path in folder.rglob("*"))}
+    used = {directory / SETTINGS, directory / LABELS, *(path for folder in folders for path in folder.rglob("*"))}
     return Dataset(directory.resolve().name, classes, samples, settings.citation, _unused(directory, used, refuse))
 
 
@@ -118,10 +131,20 @@ def _check_masks(images: Mapping[str, Path], masks: Mapping[str, Mapping[str, Pa
                 )
 
 
+def _check_labels(
+    images: Mapping[str, Path], labels: Mapping[str, frozenset[str]], classes: Sequence[str], path: Path, refuse: Refuse
+) -> None:
+    for key, names in labels.items():
+        if key not in images:
+            refuse(DataError(f"{path}: found the image {key!r}, expected one of {IMAGES}/; add it or remove the line"))
+        for name in sorted(names.difference(classes)):
+            refuse(DataError(f"{path}: {key}: found the class {name!r}, expected one of {', '.join(classes)}"))
+
+
 def _unused(directory: Path, used: set[Path], refuse: Refuse) -> tuple[UnusedFile, ...]:
     """Everything else; files without a picture's suffix among the images and masks as well."""
     others = (path for path in sorted(used) if path.is_file() and path.suffix.lower() not in SUFFIXES | OTHER_SUFFIXES)
-    notes = tuple(UnusedFile(path, "no picture") for path in others if path.name != SETTINGS)
+    notes = tuple(UnusedFile(path, "no picture") for path in others if path.name not in (SETTINGS, LABELS))
     return notes + unused_files(directory, used, refuse)
 
 
@@ -164,5 +187,20 @@ def _first_groups(pattern: str, names: Sequence[str], where: Path, most_s: float
     return groups
 
 
-def _outline(path: Path | None, settings: FolderSettings) -> MaskFile | None:
-    return None if path is None else MaskFile(path, may_be_empty=False, rule=settings.masks)
+def _outlines(
+    key: str,
+    classes: Sequence[str],
+    masks: Mapping[str, Mapping[str, Path]],
+    labels: Mapping[str, frozenset[str]],
+    settings: FolderSettings,
+) -> tuple[Outline | None, ...]:
+    """The outlines of one image, in the order of the classes."""
+    drawn = (masks[name].get(key) for name in classes)
+    return tuple(
+        MaskFile(path, may_be_empty=False, rule=settings.masks)
+        if path is not None
+        else NotOutlined()
+        if name in labels.get(key, ())
+        else None
+        for name, path in zip(classes, drawn, strict=True)
+    )
