@@ -19,6 +19,7 @@ from bundle.images import (
 )
 from bundle.manifest import FORMAT, MadeFrom, Manifest, MaskSize, Precision, Tolerance, first_problem
 from bundle.preprocess import Crop, Image, InputSpec, check_frame, cropped, preprocess, resize, resize_truth
+from bundle.tiling import TileGrid, Tiling
 
 __all__ = [
     "FORMAT",
@@ -45,6 +46,8 @@ __all__ = [
     "Precision",
     "StoredImage",
     "Threshold",
+    "TileGrid",
+    "Tiling",
     "Tolerance",
     "Verdict",
     "check_frame",

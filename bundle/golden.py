@@ -17,7 +17,7 @@ from bundle.errors import BundleDamaged, FrameError, GoldenMismatch
 from bundle.images import decode_image, encode_png
 from bundle.manifest import Manifest, Tolerance
 from bundle.png import MARK as PNG_MARK
-from bundle.preprocess import InputSpec, cropped
+from bundle.preprocess import InputSpec, seen
 
 EXPECTED = "golden/expected.npz"
 
@@ -98,7 +98,7 @@ def _frame(path: Path, content: bytes, spec: InputSpec) -> NDArray[np.uint8]:
         raise BundleDamaged(f"{path}: found no PNG, expected one; export the bundle again")
     try:
         frame = decode_image(path, content)
-        cropped(frame, spec.crop)
+        seen(frame, spec)
     except FrameError as error:
         raise BundleDamaged(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     return frame

@@ -13,9 +13,12 @@ from bundle.errors import BundleDamaged, BundleFormat
 from bundle.files import read_regular
 from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec
+from bundle.tiling import TileGrid, Tiling
 
 FORMAT: Final = 1
-"""Format version of the manifest that this software writes and reads."""
+"""Format version of the manifest of a bundle without tiles."""
+TILED_FORMAT: Final = 2
+"""With `input.tiles`, so that a program that knows nothing of tiles refuses the bundle by its version."""
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 32 * 2**20
@@ -56,8 +59,8 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class MaskSize(FrozenModel):
     """Size of the output masks, in cells."""
 
-    height: int = Field(ge=1, le=8192)
-    width: int = Field(ge=1, le=8192)
+    height: int = Field(ge=1, le=65536)
+    width: int = Field(ge=1, le=65536)
 
 
 class Tolerance(FrozenModel):
@@ -98,7 +101,7 @@ class Manifest(FrozenModel):
     `id` is the sha256 of the canonical manifest without it.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = FORMAT
     id: str = ""
     name: Name
     classes: tuple[Name, ...] = Field(min_length=1, max_length=MOST_CLASSES)
@@ -116,11 +119,44 @@ class Manifest(FrozenModel):
             raise ValueError(f"thresholds are for {list(self.thresholds)}, expected one per class {list(self.classes)}")
         if self.precision not in self.tolerances:
             raise ValueError(f"tolerances has no entry for the precision {self.precision}")
+        if self.input.tiles is not None:
+            self._check_tiles(self.input.tiles)
         return self
+
+    def _check_tiles(self, tiles: Tiling) -> None:
+        spec, cells = self.input, self.masks
+        if spec.height % cells.height or spec.width % cells.width:
+            raise ValueError(
+                f"masks: found {cells.width}x{cells.height} cells in {spec.width}x{spec.height} pixels with tiles, "
+                "expected cells of whole pixels"
+            )
+        cell = spec.height // cells.height, spec.width // cells.width
+        if (problem := tiles.problem(spec.height, spec.width, cell)) is not None:
+            raise ValueError(f"input.{problem}")
+
+    @property
+    def network_masks(self) -> MaskSize:
+        """Size of the masks of one run of the network: of a tile, or of all of the input."""
+        spec, seen = self.input, self.input.network
+        rows, columns = self.masks.height * seen.height // spec.height, self.masks.width * seen.width // spec.width
+        return MaskSize(height=rows, width=columns)
+
+    def run_size(self, frames: int) -> int:
+        """Largest number of frames, or of tiles, in one run of the network for a part with this many frames."""
+        return frames if self.input.tiles is None else self.input.tiles.batch
+
+    @property
+    def tile_grid(self) -> TileGrid | None:
+        """Places of the tiles; None without tiles."""
+        spec, cells = self.input, self.masks
+        if spec.tiles is None:
+            return None
+        return TileGrid.of(spec.tiles, (spec.height, spec.width), (cells.height, cells.width))
 
     def sealed(self) -> "Manifest":
         """Return the manifest with its id, in the form in which it will be read back."""
-        as_read = Manifest.model_validate_json(self.model_dump_json())
+        version = FORMAT if self.input.tiles is None else TILED_FORMAT
+        as_read = Manifest.model_validate_json(self.model_copy(update={"format": version}).model_dump_json())
         return as_read.model_copy(update={"id": as_read.computed_id()})
 
     def computed_id(self) -> str:
@@ -143,14 +179,22 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     content = _parsed(path, read_regular(folder, MANIFEST, MOST_BYTES))
     found = content.get("format")
-    if found != FORMAT:
-        newer = isinstance(found, int) and found > FORMAT
+    if found not in (FORMAT, TILED_FORMAT):
+        newer = isinstance(found, int) and found > TILED_FORMAT
         advice = "update edge-inspect on this machine" if newer else "export the bundle again"
-        raise BundleFormat(f"{path}: format: found {_shortened(found)}, expected {FORMAT}; {advice}")
+        raise BundleFormat(
+            f"{path}: format: found {_shortened(found)}, expected {FORMAT}, or {TILED_FORMAT} with tiles; {advice}"
+        )
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise BundleFormat(f"{path}: {first_problem(error)}; export the bundle again, do not edit it") from None
+    if (manifest.format == TILED_FORMAT) != (manifest.input.tiles is not None):
+        tiles = "no input.tiles" if manifest.input.tiles is None else "input.tiles"
+        raise BundleFormat(
+            f"{path}: format: found {found} with {tiles}, expected {TILED_FORMAT} with tiles alone; "
+            "export the bundle again, do not edit it"
+        )
     expected = manifest.computed_id()
     if manifest.id != expected:
         raise BundleDamaged(

@@ -3,13 +3,16 @@
 The only such code; training, calibration, export and the station all call it.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from bundle.errors import FrameError
 from bundle.frozen_model import FrozenModel
+from bundle.tiling import MOST_PIXELS, Tiling
 
 Image = NDArray[np.uint8]
 
@@ -24,17 +27,41 @@ class Crop(FrozenModel):
 
 
 class InputSpec(FrozenModel):
-    """Size and channels of the network's input, with the crop of the frame."""
+    """Size and channels of the network's input, with the crop of the frame.
 
-    height: int = Field(ge=8, le=8192)
-    width: int = Field(ge=8, le=8192)
+    With tiles, height and width are those of the cropped frame, which is not resized, and the network sees one tile at
+    a time; areas, masks and truth are of the whole input in both cases.
+    """
+
+    height: int = Field(ge=8, le=65536)
+    width: int = Field(ge=8, le=65536)
     channels: int = Field(ge=1, le=3)
     crop: Crop | None = None
+    tiles: Tiling | None = None
 
     def model_post_init(self, _context: object) -> None:
-        """Refuse two channels."""
+        """Refuse two channels, too many pixels, and tiles that do not fit."""
         if self.channels == 2:
             raise ValueError("channels is 2; expected 1 (grey) or 3 (RGB)")
+        if self.height * self.width > MOST_PIXELS:
+            raise ValueError(f"found {self.width}x{self.height} pixels, expected at most {MOST_PIXELS} in all")
+        if self.tiles is not None and (problem := self.tiles.problem(self.height, self.width)) is not None:
+            raise ValueError(problem)
+
+    @model_serializer(mode="wrap")
+    def _without_absent_tiles(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `tiles` out where there are none, so that bundles of format 1 keep their ids."""
+        content: dict[str, Any] = dump(self)
+        if self.tiles is None:
+            content.pop("tiles", None)
+        return content
+
+    @property
+    def network(self) -> "InputSpec":
+        """The input of one run of the network: a tile, or all of it."""
+        if self.tiles is None:
+            return self
+        return InputSpec(height=self.tiles.height, width=self.tiles.width, channels=self.channels)
 
 
 def preprocess(frame: Image, spec: InputSpec) -> Image:
@@ -43,11 +70,11 @@ def preprocess(frame: Image, spec: InputSpec) -> Image:
     frame: uint8 [H, W] grey or [H, W, 3] RGB, any strides; it is only read.
     Returns a new uint8 array [channels, height, width]. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601);
     a grey frame for a three-channel network is repeated. Each axis is resized by area where it shrinks and
-    linearly where it grows.
-    Raises FrameError for another type or shape, or a crop that does not lie within the frame.
+    linearly where it grows; with tiles nothing is resized.
+    Raises FrameError for another type or shape, a crop that does not lie within the frame, or another size with tiles.
     """
     check_frame(frame)
-    part = _channels(cropped(frame, spec.crop), spec.channels)
+    part = _channels(seen(frame, spec), spec.channels)
     part = resize(part, spec.height, spec.width)
     planes = part[np.newaxis] if part.ndim == 2 else part.transpose(2, 0, 1)  # [C, H, W]
     return planes.copy() if np.may_share_memory(planes, frame) else np.ascontiguousarray(planes)
@@ -91,6 +118,19 @@ def cropped(frame: Image, crop: Crop | None) -> Image:
             f"(width x height) for the crop of this bundle; set the camera's size or use another bundle"
         )
     return frame[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+
+
+def seen(frame: Image, spec: InputSpec) -> Image:
+    """View of the part of a frame that is judged. Raises FrameError if it does not fit the input."""
+    part = cropped(frame, spec.crop)
+    height, width = part.shape[:2]
+    if spec.tiles is not None and (height, width) != (spec.height, spec.width):
+        within = "" if spec.crop is None else " in the crop"
+        raise FrameError(
+            f"frame: found {width}x{height}{within}, expected {spec.width}x{spec.height} (width x height): tiles judge "
+            "every pixel and nothing is resized; set the camera's size or a crop, or train with this size as input"
+        )
+    return part
 
 
 def _channels(image: Image, channels: int) -> Image:

@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 16, 12
 CLASSES = ("Bright", "Dark")
 
 
-def tiny_model() -> bytes:
+def tiny_model(height: int = HEIGHT, width: int = WIDTH) -> bytes:
     """Make an ONNX graph with the bundle's contract: Bright is the brightness of 2x2 cells, Dark what is missing."""
     nodes = [
         helper.make_node("Cast", ["frames"], ["levels"], to=TensorProto.FLOAT),
@@ -33,11 +33,11 @@ def tiny_model() -> bytes:
     constants = {"full": 255.0, "one": 1.0, "half": 0.5}
     weights = [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in constants.items()]
     weights.append(helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]))
-    cells = [HEIGHT // 2, WIDTH // 2]
+    cells = [height // 2, width // 2]
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", 1, HEIGHT, WIDTH])],
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", 1, height, width])],
         [
             helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 2]),
             helper.make_tensor_value_info("masks", TensorProto.UINT8, ["N", 2, *cells]),
@@ -51,8 +51,8 @@ def tiny_model() -> bytes:
 
 def tiny_outputs(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute in numpy what the tiny model computes."""
-    count = len(inputs)
-    bright = inputs.reshape(count, HEIGHT // 2, 2, WIDTH // 2, 2).mean(axis=(2, 4)) / 255
+    count, _, height, width = inputs.shape
+    bright = inputs.reshape(count, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) / 255
     p = np.stack([bright, 1 - bright], axis=1).astype(np.float32)  # [N, 2, h, w]
     return p.max(axis=(2, 3)), np.floor(p * 255 + 0.5).astype(np.uint8)
 

@@ -127,7 +127,7 @@ class TorchOnStream:
     def __init__(self, model: onnx.ModelProto, manifest: Manifest, batch: int = 1) -> None:
         self.batch = batch
         self.description = f"torch {torch.__version__} in TensorRT's place"
-        spec, cells, classes = manifest.input, manifest.masks, len(manifest.classes)
+        spec, cells, classes = manifest.input.network, manifest.network_masks, len(manifest.classes)
         self._shapes: dict[str, tuple[tuple[int, ...], str]] = {
             "frames": ((batch, spec.channels, spec.height, spec.width), "|u1"),
             "scores": ((batch, classes), "<f4"),

@@ -1,16 +1,18 @@
-"""The engine contract: frames in, scores and masks out, with checked shapes."""
+"""The engine contract: frames in, scores and masks out, with checked shapes.
+
+With tiles in the bundle the contract is the same: whole pictures in, masks of whole pictures out.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import tee
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bundle import Image, Manifest, preprocess
+from bundle.tiling import Outputs as Outputs
 from edge.errors import EngineError
 
-Outputs = tuple[NDArray[np.float32], NDArray[np.uint8]]
-"""scores float32 [N, C] and masks uint8 [N, C, h, w]."""
 Pending = Callable[[], Outputs]
 """A running batch; called once, it waits for the outputs."""
 
@@ -23,6 +25,7 @@ class Engine(ABC):
 
     def __init__(self, manifest: Manifest, description: str) -> None:
         self.manifest = manifest
+        self._grid, self._cells = manifest.tile_grid, manifest.network_masks
         self.description = description
         """Name of engine, device and precision, for the log."""
 
@@ -41,22 +44,35 @@ class Engine(ABC):
 
         The outputs belong to the caller. Raises EngineError if the network fails or its outputs have another shape.
         """
-        spec, classes, cells = self.manifest.input, len(self.manifest.classes), self.manifest.masks
+        spec = self.manifest.input
         expected = (len(inputs), spec.channels, spec.height, spec.width)
         if inputs.shape != expected or inputs.dtype != np.uint8 or not len(inputs):
             raise EngineError(f"{self.description}: found input {inputs.dtype} {inputs.shape}, expected {expected}")
-        scores, masks = self._infer(inputs)
-        shapes = (len(inputs), classes), (len(inputs), classes, cells.height, cells.width)
+        if self._grid is None:
+            return self._checked(self._infer(inputs), len(inputs))
+        return self._grid.infer(inputs, self._infer_tiles)
+
+    def _infer_tiles(self, batches: Iterable[Image]) -> Iterator[Outputs]:
+        batches, counted = tee(batches)
+        return map(self._checked, self._infer_batches(batches), map(len, counted))
+
+    def _checked(self, outputs: Outputs, count: int) -> Outputs:
+        (scores, masks), classes, cells = outputs, len(self.manifest.classes), self._cells
+        shapes = (count, classes), (count, classes, cells.height, cells.width)
         if (scores.shape, masks.shape) != shapes or masks.dtype != np.uint8:
             raise EngineError(
                 f"{self.description}: found outputs {scores.shape} and {masks.dtype} {masks.shape}, "
                 f"expected {shapes[0]} and uint8 {shapes[1]}; export the bundle again"
             )
-        return scores, masks
+        return outputs
 
     @abstractmethod
     def _infer(self, inputs: Image) -> Outputs:
-        """Run the network; the caller checks the shapes of inputs and outputs."""
+        """Run the network on frames, or on tiles of one; the caller checks the shapes of inputs and outputs."""
+
+    def _infer_batches(self, batches: Iterable[Image]) -> Iterator[Outputs]:
+        """Run batches of tiles in order."""
+        return map(self._infer, batches)
 
     def close(self) -> None:  # noqa: B027, most engines hold only memory
         """Free the engine's resources; may be called twice."""

@@ -1,7 +1,7 @@
 """An engine that is reopened after its device has failed."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bundle import Image
@@ -39,7 +39,12 @@ class ReopeningEngine(Engine):
     def _infer(self, inputs: Image) -> Outputs:
         engine = self._opened()
         with self._watching(engine):
-            return engine.infer(inputs)
+            return engine._infer(inputs)
+
+    def _infer_batches(self, batches: Iterable[Image]) -> Iterator[Outputs]:
+        engine = self._opened()
+        with self._watching(engine):
+            yield from engine._infer_batches(batches)
 
     def _wait(self, engine: Engine, pending: Pending) -> Outputs:
         with self._watching(engine):

@@ -42,7 +42,7 @@ class BuildRequest:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the input, with the batch."""
-        spec = self.manifest.input
+        spec = self.manifest.input.network
         return self.batch, spec.channels, spec.height, spec.width
 
 
@@ -166,7 +166,7 @@ class PlanNetwork:
     def __init__(self, tensorrt: TensorRt, runtime: Any, engine: Any, manifest: Manifest, batch: int) -> None:
         self.batch = batch
         self.description = tensorrt.version
-        spec = manifest.input
+        spec = manifest.input.network
         self._shape = batch, spec.channels, spec.height, spec.width
         self._tensorrt, self._runtime, self._engine = tensorrt, runtime, engine
 
@@ -206,7 +206,7 @@ class PlanContext:
 
 def _check_tensors(trt: Any, engine: Any, manifest: Manifest) -> None:
     """Raise PlanRefused unless the plan's tensors match the manifest, from which the buffers are allocated."""
-    spec, cells, classes = manifest.input, manifest.masks, len(manifest.classes)
+    spec, cells, classes = manifest.input.network, manifest.network_masks, len(manifest.classes)
     expected = {
         "frames": (trt.uint8, (spec.channels, spec.height, spec.width)),
         "scores": (trt.float32, (classes,)),

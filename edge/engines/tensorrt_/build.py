@@ -65,7 +65,7 @@ class PlanBuilder:
             onnx_sha256=hashlib.sha256(bundle.model.read_bytes()).hexdigest(),
             tensorrt=self.tensorrt.version,
             target=self.target,
-            batch=batch,
+            batch=bundle.manifest.run_size(batch),
             options=self.options,
         )
 
@@ -165,7 +165,7 @@ def _agreeing(bundle: Bundle, builder: PlanBuilder, make_driver: Callable[[], Dr
         kernel = cubin(builder.target.architecture, PlanCache.of(bundle))
         opened.pop_all()  # the engine closes the driver
     try:
-        load = partial(builder.tensorrt.load, plan, bundle.manifest, batch)
+        load = partial(builder.tensorrt.load, plan, bundle.manifest, bundle.manifest.run_size(batch))
         return _checked(bundle, StreamEngine(bundle.manifest, driver, load, kernel))
     except (PlanRefused, GoldenMismatch) as error:
         builder.discard_plan(bundle, batch, str(error))
@@ -178,7 +178,7 @@ def _checked(bundle: Bundle, engine: StreamEngine) -> StreamEngine:
     """Check network and kernel on the golden frames; closes an engine that fails."""
     try:
         bundle.check(engine.infer)
-        for frame in bundle.golden.frames:
+        for frame in () if bundle.manifest.input.tiles else bundle.golden.frames:  # tiles are prepared on the host
             gap = largest_gap(engine.prepare(frame), bundle.prepare(frame))
             if gap > 1:  # OpenCV averages in floating point, the kernel in integers
                 raise EngineError(

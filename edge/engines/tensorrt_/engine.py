@@ -1,7 +1,7 @@
 """The TensorRT engine: two slots alternate, so that the copies of one batch overlap the compute of the other."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
@@ -33,13 +33,13 @@ class Network(Protocol):
 class StreamEngine(Engine):
     """Runs a network on a CUDA device, batches in order. After a DeviceError every call fails.
 
+    With tiles a batch of tiles takes one of the device's two slots, and the engine one batch of frames at a time.
     driver: owned and closed by the engine. load: loads the plan, also closed by the engine.
     """
 
-    slots = SLOTS
-
     def __init__(self, manifest: Manifest, driver: Driver, load: Callable[[], Network], cubin: bytes) -> None:
         super().__init__(manifest, driver.name)
+        self.slots = 1 if manifest.input.tiles else SLOTS
         self._driver = driver
         self._down: str | None = None
         """The first DeviceError; None while the engine works."""
@@ -54,7 +54,9 @@ class StreamEngine(Engine):
             raise
 
     def begin(self, frames: Sequence[Image]) -> Pending:
-        """Start one batch of frames, preprocessed on the device. See `Engine.begin`."""
+        """Start one batch of frames, preprocessed on the device, or on the host with tiles. See `Engine.begin`."""
+        if self.manifest.input.tiles:
+            return super().begin(frames)
         if not 1 <= len(frames) <= self._batch:
             raise EngineError(
                 f"{self.description}: found {len(frames)} frames at a time, expected 1 to {self._batch}; "
@@ -103,15 +105,19 @@ class StreamEngine(Engine):
                 raise
 
     def _infer(self, inputs: Image) -> Outputs:
-        pieces: list[Outputs] = []
-        under_way: deque[Pending] = deque()
-        for start in range(0, len(inputs), self._batch):
-            if len(under_way) == self.slots:
-                pieces.append(under_way.popleft()())
-            under_way.append(self._begin_inputs(inputs[start : start + self._batch]))
-        pieces += [pending() for pending in under_way]
+        pieces = self._infer_batches(
+            inputs[start : start + self._batch] for start in range(0, len(inputs), self._batch)
+        )
         scores, masks = zip(*pieces, strict=True)
         return np.concatenate(scores), np.concatenate(masks)
+
+    def _infer_batches(self, batches: Iterable[Image]) -> Iterator[Outputs]:
+        under_way: deque[Pending] = deque()
+        for inputs in batches:
+            if len(under_way) == SLOTS:
+                yield under_way.popleft()()
+            under_way.append(self._begin_inputs(inputs))
+        yield from (pending() for pending in under_way)
 
     def _begin_inputs(self, inputs: Image) -> Pending:
         return self._begin(lambda slot: slot.send_inputs(inputs), len(inputs))
@@ -126,7 +132,7 @@ class StreamEngine(Engine):
 
     def _free_slot(self) -> Slot:
         if not self._idle:
-            raise EngineError(f"{self.description}: found {self.slots} batches under way, expected fewer; our fault")
+            raise EngineError(f"{self.description}: found {SLOTS} batches under way, expected fewer; our fault")
         return self._idle[0]
 
     def _release(self) -> None:
@@ -134,7 +140,7 @@ class StreamEngine(Engine):
             slot.release()
 
     def _all_idle(self) -> list[Slot]:
-        if len(self._idle) != self.slots:
+        if len(self._idle) != SLOTS:
             raise EngineError(f"{self.description}: found batches under way, expected none; our fault")
         return list(self._idle)
 
@@ -152,7 +158,7 @@ class StreamEngine(Engine):
             self.description = f"{network.description} on {self._driver.name}, {self.manifest.precision}"
             self._held.callback(self._within_context, network.close)
             kernel = self._driver.load_kernel(cubin, NAME, SIGNATURE)
-            for _ in range(self.slots):
+            for _ in range(SLOTS):
                 slot = Slot(self._driver, network.make_context(), kernel, self.manifest, self._batch)
                 self._held.callback(self._within_context, slot.free)
                 self._idle.append(slot)

@@ -33,7 +33,7 @@ class Slot:
     """
 
     def __init__(self, driver: Driver, context: Context, kernel: Kernel, manifest: Manifest, batch: int) -> None:
-        spec, cells, classes = manifest.input, manifest.masks, len(manifest.classes)
+        spec, cells, classes = manifest.input.network, manifest.network_masks, len(manifest.classes)
         self._driver, self._context, self._kernel, self._spec = driver, context, kernel, spec
         self._shape = batch, spec.channels, spec.height, spec.width
         self._stream = driver.make_stream()

@@ -240,7 +240,7 @@ class TinyContext:
 
     def _compute(self) -> None:
         network, view = self._network, self._network.driver.view
-        spec, batch = network.manifest.input, network.batch
+        spec, batch = network.manifest.input.network, network.batch
         inputs = view(self._address["frames"], batch * spec.height * spec.width)
         scores, masks = tiny_outputs(inputs.reshape(batch, 1, spec.height, spec.width))
         masks = masks + np.uint8(network.wrong)

@@ -1,0 +1,35 @@
+"""The tiny bundle in tiles: the same network on pictures of any size."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bundle import Golden, InputSpec, MaskSize, Tiling, write_bundle
+from bundle.golden import encode
+from tests.conftest import HEIGHT, WIDTH, tiny_manifest, tiny_model, tiny_outputs
+
+TILED = InputSpec(height=70, width=54, channels=1, tiles=Tiling(height=HEIGHT, width=WIDTH, overlap=4, batch=5))
+"""With 30 tiles or so in six batches."""
+
+
+def picture_of(spec: InputSpec, *boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """Mid-grey picture of the size of `spec` with bright boxes: x, y, width, height."""
+    picture = np.full((spec.height, spec.width), 128, np.uint8)
+    for x, y, width, height in boxes:
+        picture[y : y + height, x : x + width] = 255
+    return picture
+
+
+def tiled_changes(spec: InputSpec) -> dict[str, object]:
+    """Changes of the tiny manifest for pictures of `spec`."""
+    return {"input": spec, "masks": MaskSize(height=spec.height // 2, width=spec.width // 2)}
+
+
+def write_tiled(folder: Path, spec: InputSpec = TILED, **changes: object) -> Path:
+    """Write the tiny bundle for pictures of `spec`, in tiles where it has them."""
+    frames = picture_of(spec), picture_of(spec, (2, 4, 4, 4))
+    golden = Golden(frames, *tiny_outputs(np.stack(frames)[:, np.newaxis]))
+    seen = spec.network
+    files = {"model.onnx": tiny_model(seen.height, seen.width), **encode(golden)}
+    write_bundle(folder, tiny_manifest(**tiled_changes(spec), **changes), files)
+    return folder
