@@ -30,6 +30,14 @@ class ExportTable(Enum):
     ALARMS = "alarms"
 
 
+class Truth(Enum):
+    """Opinion of a person about a part."""
+
+    GOOD = "good"
+    DEFECTIVE = "defective"
+    UNCLEAR = "unclear"
+
+
 EngineOption = Annotated[str, typer.Option(help=f"Engine of the network: {', '.join(ENGINES)}.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine. (default: its choice)")]
 SHIPPED = next(
@@ -210,6 +218,57 @@ def acknowledge(
 
     ended = ask(load_line(line).records, who or getuser())
     console.print(f"ended: {ended}" if ended else "there was no such alarm")
+
+
+@app.command()
+def mark(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    truth: Annotated[Truth, typer.Argument(help="The part is good, defective, or unclear.")],
+    row: Annotated[int | None, typer.Option(help="Row of the part in the records.")] = None,
+    part_id: Annotated[int | None, typer.Option(help="Instead of the row: the PLC's part id, the latest one.")] = None,
+    near: Annotated[str | None, typer.Option(help="With --part-id: UTC time near which it was inspected.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Class of a defect; several are possible.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="Camera that shows it, where the line has several.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="The outlines of the network are right.")] = False,
+    who: Annotated[str, typer.Option(help="Name of the inspector. (default: the user)")] = "",
+    note: Annotated[str, typer.Option(help="Remark.")] = "",
+) -> None:
+    """Mark a part as really good or really defective; the station's verdict stays on record as it is."""
+    from getpass import getuser
+
+    from edge.commands.review import mark_part
+    from edge.config.line import load_line
+
+    settings = load_line(line)
+    found = mark_part(settings, truth.value, row, part_id, near, classes or [], camera, confirm, who or getuser(), note)
+    console.print(found, soft_wrap=True)
+
+
+@app.command()
+def queue(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    most: Annotated[int, typer.Option(min=1, help="Parts to list.")] = 50,
+) -> None:
+    """List parts worth a person's look: unsure ones, those near a threshold, and good ones at random."""
+    from edge.commands.review import queue_table
+    from edge.config.line import load_line
+
+    console.print(queue_table(load_line(line), most))
+
+
+@app.command()
+def collect(
+    lines: Annotated[list[Path], typer.Argument(help="Configurations of one or several stations.")],
+    out: Annotated[Path, typer.Option(help="Data set to write, or to add to.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+) -> None:
+    """Write the marked parts as a data set for `train improve`: frames, masks, classes, and where each comes from."""
+    from edge.commands.review import collect_lines
+
+    for text in collect_lines(lines, out, engine):
+        console.print(text, soft_wrap=True, highlight=False)
 
 
 @app.command()

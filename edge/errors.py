@@ -13,6 +13,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   +- PlanRefused             TensorRT rejects a plan
  |   +- CaptureRefused          the network cannot be captured as a CUDA graph
  +- RecordsError                the database cannot be opened, read or written
+ +- MarkError                   a person's mark does not fit the part, or cannot be stored or collected
  +- DriftError                  a baseline cannot be read or written
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
@@ -88,6 +89,10 @@ class OutputError(StationError):
 
 class CheckFailed(StationError):
     """A check of `doctor` failed that raises no other error."""
+
+
+class MarkError(StationError):
+    """A person's mark does not fit its part, or cannot be stored or collected."""
 
 
 class DriftError(StationError):

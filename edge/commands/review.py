@@ -1,0 +1,77 @@
+"""`edge-inspect mark`, `queue` and `collect`: people's opinions about parts, and the data sets made of them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from bundle import load_bundle
+from edge.bundle_inspector import BundleInspector
+from edge.config.line import Line, load_line
+from edge.errors import MarkError
+from edge.records.database import reading
+from edge.review.collect import OpenInspector, collect, station_name
+from edge.review.marks import Mark, MarkedDefect, Truth, add_mark, row_of
+from edge.review.queue import review_queue
+
+
+def mark_part(
+    line: Line,
+    truth: Truth,
+    row: int | None,
+    part_id: int | None,
+    near: str | None,
+    classes: Sequence[str],
+    camera: str | None,
+    confirm: bool,
+    who: str,
+    note: str,
+) -> str:
+    """Add a mark as the options of the command say; returns a message. Raises MarkError, RecordsError."""
+    if (row is None) == (part_id is None):
+        raise MarkError("found neither or both of --row and --part-id, expected one of them")
+    if row is None:
+        with reading(line.records) as connection:
+            row = row_of(connection, part_id or 0, near)
+    if classes and camera is None and len(line.camera) > 1:
+        names = ", ".join(one.name for one in line.camera)
+        raise MarkError(f"found no --camera, expected the one that shows the defect: {names}")
+    shown_by = camera or line.camera[0].name
+    defects = tuple(MarkedDefect(shown_by, name, (), confirm) for name in classes)
+    number = add_mark(line.records, Mark(row, truth, who, defects, note))
+    return f"mark {number}: row {row} is {truth}{': ' if classes else ''}{', '.join(classes)}, by {who}"
+
+
+def queue_table(line: Line, most: int) -> Table:
+    """Tabulate the review queue of a line. Raises RecordsError, BundleError."""
+    thresholds = {name: limit.score for name, limit in load_bundle(line.bundle).manifest.thresholds.items()}
+    with reading(line.records) as connection:
+        found = review_queue(connection, thresholds, most)
+    table = Table("row", "part id", "time, UTC", "verdict", "class", "score", "why")
+    for one in found:
+        score = "" if one.score is None else f"{one.score:.3f}"
+        row = str(one.row), str(one.part_id), one.time[:19].replace("T", " "), one.verdict.name
+        table.add_row(*row, Text(one.class_name), score, one.reason)
+    return table
+
+
+def collect_lines(paths: Sequence[Path], out: Path, engine: str) -> Iterator[str]:
+    """Collect the marked parts of some lines; yields remarks, then a summary. Raises StationError, BundleError."""
+    stations = {station_name(path): load_line(path) for path in paths}
+    if len(stations) < len(paths):
+        raise MarkError(f"found the station names {', '.join(stations)} for {len(paths)} files; rename their folders")
+    with ExitStack() as opened:
+        inspectors = {name: _inspector(line, engine, opened) for name, line in stations.items()}
+        made = collect(stations, inspectors, out)
+    yield from made.remarks
+    good = sum(row.truth == "good" for row in made.images)
+    parts = len({(row.station, row.row) for row in made.images})
+    yield f"{out}: {len(made.images)} images of {parts} parts, {len(made.images) - good} of them defective"
+
+
+def _inspector(line: Line, engine: str, opened: ExitStack) -> OpenInspector:
+    """Open the bundle of a line when it is first needed."""
+    return cache(lambda: opened.enter_context(BundleInspector.open(line.bundle, engine)))

@@ -1,0 +1,229 @@
+"""Collected data sets: marked parts with their frames, in the folder layout that `train --data` reads."""
+
+import csv
+import hashlib
+import io
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import FrameError, Image, encode_png, read_image, write_whole
+from edge.bundle_inspector import BundleInspector
+from edge.config.line import Line
+from edge.errors import MarkError
+from edge.records.database import reading
+from edge.review.marks import Mark, MarkedDefect, StoredMark, latest_marks
+
+IMAGES, MASKS, LABELS, SETTINGS = "images", "masks", "labels.csv", "dataset.toml"
+"""Names in the folder layout."""
+PROVENANCE = "provenance.csv"
+"""Table of the collected images: where each comes from, who marked it."""
+_SETTINGS = """# Written by `edge-inspect collect`: marked parts of stations, see provenance.csv.
+part = '^([^/]+/[0-9]+)-'   # station and row: all views of a part stay together
+citation = "parts marked at the line"
+"""
+
+OpenInspector = Callable[[], BundleInspector]
+"""Opens the bundle of a line, or returns it open."""
+
+
+@dataclass(frozen=True)
+class CollectedImage:
+    """One row of the provenance table."""
+
+    image: str
+    """Path below `images/`."""
+    station: str
+    row: str
+    part_id: str
+    time: str
+    camera: str
+    verdict: str
+    bundle: str
+    truth: str
+    classes: str
+    """Names of the classes, joined by +."""
+    not_outlined: str
+    """Those without an outline."""
+    who: str
+    marked: str
+    """UTC of the mark."""
+    note: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Result of a collection."""
+
+    images: tuple[CollectedImage, ...]
+    """All images of the data set."""
+    remarks: tuple[str, ...]
+    """One line for each view that was left out."""
+
+
+def station_name(path: Path) -> str:
+    """Name of a station: the stem of its line file, or the folder of a `line.toml`."""
+    return quote(path.stem if path.stem != "line" else path.resolve().parent.name, safe=" ")
+
+
+def collect(stations: Mapping[str, Line], inspectors: Mapping[str, OpenInspector], out: Path) -> Collected:
+    """Write the marked parts of some stations into `out`, or add them to what it holds.
+
+    stations, inspectors: by the name of the station. A part that was marked again is written again; one that is now
+    unclear is removed. Views of a defective part without a marked defect are left out, for they may show it or not.
+    Raises MarkError if `out` holds other files, RecordsError if records cannot be read, OSError if `out` cannot be
+    written.
+    """
+    table = _existing(out)
+    remarks: list[str] = []
+    for station, line in stations.items():
+        _Collection(station, line, inspectors[station], out, table, remarks).run()
+    write_whole(out / SETTINGS, _SETTINGS)
+    write_whole(out / LABELS, _csv(("image", "class"), _labels(table.values())))
+    names = tuple(field.name for field in fields(CollectedImage))
+    write_whole(out / PROVENANCE, _csv(names, (tuple(asdict(row).values()) for row in table.values())))
+    return Collected(tuple(table.values()), tuple(remarks))
+
+
+class _Collection:
+    """The marked parts of one station on their way into the data set."""
+
+    def __init__(
+        self,
+        station: str,
+        line: Line,
+        inspector: OpenInspector,
+        out: Path,
+        table: dict[str, CollectedImage],
+        remarks: list[str],
+    ) -> None:
+        self._station, self._line, self._inspector = station, line, inspector
+        self._out, self._table, self._remarks = out, table, remarks
+
+    def run(self) -> None:
+        with reading(self._line.records) as connection:
+            for stored in latest_marks(connection):
+                self._take(connection, stored)
+
+    def _take(self, connection: sqlite3.Connection, stored: StoredMark) -> None:
+        mark = stored.mark
+        prefix = f"{self._station}/{mark.part}-"
+        before = [key for key in self._table if key.startswith(prefix)]
+        if before and all(self._table[key].marked == stored.time for key in before):
+            return
+        for key in before:
+            self._remove(key)
+        if mark.truth == "unclear":
+            return
+        query = "SELECT part_id, time, verdict, bundle_id FROM parts WHERE number = ?"
+        part_id, time, verdict, bundle_id = connection.execute(query, (mark.part,)).fetchone()
+        views = connection.execute("SELECT camera, picture FROM views WHERE part = ? ORDER BY rowid", (mark.part,))
+        for camera, picture in views.fetchall():
+            found = [defect for defect in mark.defects if defect.camera == camera]
+            path = self._picture(mark, camera, picture, found)
+            if path is None:
+                continue
+            key = f"{prefix}{quote(camera, safe=' ')}"
+            content = path.read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            if any(row.sha256 == sha256 for row in self._table.values()):
+                self._leave(mark, camera, "the same picture is in the data set")
+                continue
+            write_whole(self._out / IMAGES / f"{key}.png", content)
+            bare = [one.class_name for one in found if not self._outline(key, path, one, bundle_id)]
+            names = "+".join(one.class_name for one in found)
+            self._table[key] = CollectedImage(
+                key, self._station, str(mark.part), str(part_id), time, camera, str(verdict), bundle_id, mark.truth,
+                names, "+".join(bare), mark.who, stored.time, mark.note, sha256,
+            )  # fmt: skip
+
+    def _picture(self, mark: Mark, camera: str, picture: str | None, found: list[MarkedDefect]) -> Path | None:
+        """Path of a view's picture; None, with a remark, if it is left out."""
+        if mark.truth == "defective" and not found:
+            self._leave(mark, camera, "no defect is marked in it, though the part is defective")
+            return None
+        folder = self._line.pictures.folder if self._line.pictures else None
+        path = folder / picture if folder is not None and picture else None
+        if path is None or not path.is_file():
+            self._leave(mark, camera, "its picture was not kept")
+            return None
+        return path
+
+    def _outline(self, key: str, picture: Path, defect: MarkedDefect, bundle_id: str) -> bool:
+        """Write the mask of a defect; false without one, with a remark if the mark has one."""
+        if not defect.polygons and not defect.by_network:
+            return False
+        try:
+            pixels = read_image(picture)
+        except FrameError as error:
+            self._remarks.append(str(error))
+            return False
+        mask = _drawn(defect, *pixels.shape[:2]) if defect.polygons else self._by_network(pixels, defect, bundle_id)
+        if not mask.any():
+            self._remarks.append(f"{key}: {defect.class_name}: without an outline: none is found by the line's bundle")
+            return False
+        write_whole(self._out / MASKS / defect.class_name / f"{key}.png", encode_png(mask.astype(np.uint8) * 255))
+        return True
+
+    def _by_network(self, pixels: Image, defect: MarkedDefect, bundle_id: str) -> NDArray[np.bool_]:
+        """The network's mask of a class, bool [H, W]; empty if the line has another bundle than judged the part."""
+        inspector = self._inspector()
+        mask = np.zeros(pixels.shape[:2], np.bool_)
+        if inspector.bundle.manifest.id == bundle_id:
+            for found in inspector.inspect(pixels).defects:
+                if found.class_name == defect.class_name:
+                    mask |= found.mask
+        return mask
+
+    def _remove(self, key: str) -> None:
+        row = self._table.pop(key)
+        files = [self._out / IMAGES / f"{key}.png"]
+        files += [self._out / MASKS / name / f"{key}.png" for name in row.classes.split("+") if name]
+        for path in files:
+            path.unlink(missing_ok=True)
+
+    def _leave(self, mark: Mark, camera: str, reason: str) -> None:
+        self._remarks.append(f"{self._station}: row {mark.part}, {camera}: left out: {reason}")
+
+
+def _drawn(defect: MarkedDefect, height: int, width: int) -> NDArray[np.bool_]:
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.array(polygon, np.int32) for polygon in defect.polygons], 1)
+    return mask.astype(np.bool_)
+
+
+def _existing(out: Path) -> dict[str, CollectedImage]:
+    """The provenance table of an earlier collection; empty for a new folder. Raises MarkError for another folder."""
+    path = out / PROVENANCE
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise MarkError(f"{out}: found files but no {PROVENANCE}, expected a new folder or a collected data set")
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return {row["image"]: CollectedImage(**row) for row in rows}
+    except (TypeError, KeyError):
+        raise MarkError(
+            f"{path}: found other columns than `edge-inspect collect` writes; name another folder"
+        ) from None
+
+
+def _labels(rows: Iterable[CollectedImage]) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        yield from ((row.image, name) for name in row.not_outlined.split("+") if name)
+
+
+def _csv(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

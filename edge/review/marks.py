@@ -1,0 +1,178 @@
+"""Marks: what people say of a part, beside the station's verdict, which stays as it is."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal, get_args
+
+from bundle.manifest import name_problem
+from edge.errors import MarkError
+from edge.records.database import advice, connect_existing
+
+Truth = Literal["good", "defective", "unclear"]
+Polygon = tuple[tuple[int, int], ...]
+"""Corners x, y in pixels of the frame."""
+
+NONE, NETWORK = "none", "network"
+"""Stored outlines besides polygons: not outlined, and the station's own outline, confirmed."""
+LONGEST_TEXT = 500
+"""Characters of a name or note."""
+MOST_POINTS = 10_000
+"""Corners of all polygons of a defect."""
+
+
+@dataclass(frozen=True)
+class MarkedDefect:
+    """A class of a defective part, in the frame of one camera."""
+
+    camera: str
+    class_name: str
+    polygons: tuple[Polygon, ...] = ()
+    """Drawn outline; empty if it was not drawn."""
+    by_network: bool = False
+    """Whether the outline of the network is confirmed; only without polygons."""
+
+    @property
+    def outline(self) -> str:
+        """As stored in the column of this name."""
+        return json.dumps(self.polygons) if self.polygons else NETWORK if self.by_network else NONE
+
+    @classmethod
+    def stored(cls, camera: str, class_name: str, outline: str) -> "MarkedDefect":
+        """Restore a defect from its row."""
+        if outline in (NONE, NETWORK):
+            return cls(camera, class_name, (), outline == NETWORK)
+        polygons = tuple(tuple((int(x), int(y)) for x, y in polygon) for polygon in json.loads(outline))
+        return cls(camera, class_name, polygons)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One person's opinion about one part."""
+
+    part: int
+    """Row of the part."""
+    truth: Truth
+    who: str
+    defects: tuple[MarkedDefect, ...] = ()
+    """Of a defective part: at least one."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StoredMark:
+    """A mark with its row and time."""
+
+    number: int
+    time: str
+    """UTC, ISO 8601."""
+    mark: Mark
+
+
+def add_mark(records: Path, mark: Mark) -> int:
+    """Add a mark to the records of a station, which may be running; returns its row.
+
+    Raises MarkError for a part or camera that the records do not have, or a mark that does not make sense;
+    RecordsError for records that cannot be opened.
+    """
+    _check(mark)
+    with closing(connect_existing(records)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            _check_views(connection, mark)
+            number = _insert(connection, mark)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise MarkError(f"records {records}: the mark was not written ({error}); {advice(error)}") from None
+    return number
+
+
+def latest_marks(connection: sqlite3.Connection) -> Iterator[StoredMark]:
+    """Yield the latest mark of each part, in the order of the parts."""
+    rows = connection.execute("SELECT max(number), part FROM marks GROUP BY part ORDER BY part").fetchall()
+    for number, _ in rows:
+        yield _mark(connection, number)
+
+
+def marks_of(connection: sqlite3.Connection, part: int) -> list[StoredMark]:
+    """Return all marks of a part, the latest last."""
+    rows = connection.execute("SELECT number FROM marks WHERE part = ? ORDER BY number", (part,)).fetchall()
+    return [_mark(connection, number) for (number,) in rows]
+
+
+def row_of(connection: sqlite3.Connection, part_id: int, near: str | None = None) -> int:
+    """Return the row of the part with this id: the latest, or the one nearest to a UTC time, ISO 8601.
+
+    Raises MarkError if there is none.
+    """
+    order = "number DESC" if near is None else "abs(julianday(time) - julianday(?2))"
+    values = (part_id,) if near is None else (part_id, near)
+    found = connection.execute(
+        f"SELECT number FROM parts WHERE part_id = ?1 ORDER BY {order} LIMIT 1", values
+    ).fetchone()
+    if found is None:
+        raise MarkError(f"found no part with the id {part_id}, expected one of the records; check id and line.toml")
+    return int(found[0])
+
+
+def _check(mark: Mark) -> None:
+    if mark.truth not in get_args(Truth):
+        raise MarkError(f"found {mark.truth!r}, expected one of {', '.join(get_args(Truth))}")
+    if bool(mark.defects) != (mark.truth == "defective"):
+        raise MarkError(
+            f"found {len(mark.defects)} classes for a part that is {mark.truth}, expected at least one of a defective "
+            "part and none of another"
+        )
+    for name, text in (("who", mark.who), ("note", mark.note)):
+        if len(text) > LONGEST_TEXT or not text.isprintable() or (name == "who" and not text.strip()):
+            raise MarkError(f"{name}: found {text[:40]!r}, expected up to {LONGEST_TEXT} printable characters")
+    for defect in mark.defects:
+        if problem := name_problem(defect.class_name):
+            raise MarkError(f"class {defect.class_name!r}: {problem}")
+        if any(len(polygon) < 3 for polygon in defect.polygons):
+            raise MarkError(f"{defect.class_name}: found an outline with fewer than 3 corners, expected a polygon")
+        if sum(map(len, defect.polygons)) > MOST_POINTS:
+            raise MarkError(f"{defect.class_name}: found an outline with more than {MOST_POINTS} corners")
+
+
+def _check_views(connection: sqlite3.Connection, mark: Mark) -> None:
+    query = "SELECT camera, width, height FROM views WHERE part = ?"
+    sizes = {camera: (width, height) for camera, width, height in connection.execute(query, (mark.part,))}
+    if not sizes and connection.execute("SELECT 1 FROM parts WHERE number = ?", (mark.part,)).fetchone() is None:
+        raise MarkError(f"row {mark.part}: found no such part, expected one of the records; check the row")
+    for defect in mark.defects:
+        if defect.camera not in sizes:
+            cameras = ", ".join(sizes) or "none, it has no frame"
+            raise MarkError(f"row {mark.part}: found the camera {defect.camera!r}, expected one of {cameras}")
+        width, height = sizes[defect.camera]
+        corners: Sequence[tuple[int, int]] = [corner for polygon in defect.polygons for corner in polygon]
+        outside = [corner for corner in corners if not (0 <= corner[0] < width and 0 <= corner[1] < height)]
+        if outside:
+            raise MarkError(
+                f"row {mark.part}: {defect.class_name}: found the corner {outside[0]}, expected corners inside the "
+                f"frame of {width}x{height}"
+            )
+
+
+def _insert(connection: sqlite3.Connection, mark: Mark) -> int:
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    statement = "INSERT INTO marks (time, who, part, truth, note) VALUES (?, ?, ?, ?, ?)"
+    number = connection.execute(statement, (now, mark.who, mark.part, mark.truth, mark.note)).lastrowid or 0
+    connection.executemany(
+        "INSERT INTO marked_defects (mark, camera, class, outline) VALUES (?, ?, ?, ?)",
+        ((number, defect.camera, defect.class_name, defect.outline) for defect in mark.defects),
+    )
+    return number
+
+
+def _mark(connection: sqlite3.Connection, number: int) -> StoredMark:
+    query = "SELECT time, part, truth, who, note FROM marks WHERE number = ?"
+    time, part, truth, who, note = connection.execute(query, (number,)).fetchone()
+    defects = connection.execute(
+        "SELECT camera, class, outline FROM marked_defects WHERE mark = ? ORDER BY rowid", (number,)
+    )
+    return StoredMark(number, time, Mark(part, truth, who, tuple(MarkedDefect.stored(*row) for row in defects), note))

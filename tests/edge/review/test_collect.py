@@ -1,0 +1,142 @@
+"""Marked parts become a data set that training reads."""
+
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cli import main
+from edge.errors import MarkError
+from edge.records.database import connect_existing
+from edge.review.collect import station_name
+from edge.review.marks import Mark, MarkedDefect, add_mark
+from tests.edge.review.conftest import ESCAPE, FALSE_REJECT, GOOD, REJECT, UNSURE, ReviewedStation
+
+SQUARE = ((2, 4), (5, 4), (5, 7), (2, 7))
+
+
+def collected(capsys: pytest.CaptureFixture[str], out: Path, *lines: Path) -> str:
+    """Run the command; returns what it prints."""
+    assert run("collect", *lines, "--out", out) == 0
+    return capsys.readouterr().out
+
+
+def run(*arguments: object) -> str | int:
+    """Run the command; returns its exit status, or the message with which it ends."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+def files(out: Path) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def test_marks_become_images_masks_and_labels(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mark in (
+        Mark(FALSE_REJECT, "good", "Ada"),
+        Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0", "Dent", (SQUARE,)),)),
+        Mark(REJECT, "defective", "Ada", (MarkedDefect("camera0", "Dark", (), True),)),
+        Mark(UNSURE, "defective", "Ada", (MarkedDefect("camera0", "Dark"),)),
+        Mark(GOOD, "unclear", "Ada"),
+    ):
+        add_mark(station.records, mark)
+    out = tmp_path / "collected"
+    assert "4 images of 4 parts, 3 of them defective" in collected(capsys, out, station.path)
+    assert files(out) == {
+        "dataset.toml", "labels.csv", "provenance.csv", "images/line3/2-camera0.png", "images/line3/3-camera0.png",
+        "images/line3/4-camera0.png", "images/line3/5-camera0.png", "masks/Dent/line3/2-camera0.png",
+        "masks/Dark/line3/4-camera0.png",
+    }  # fmt: skip
+    assert (out / "labels.csv").read_text() == "image,class\nline3/5-camera0,Dark\n"
+    drawn = cv2.imread(str(out / "masks/Dent/line3/2-camera0.png"), cv2.IMREAD_UNCHANGED)
+    expected = np.zeros((16, 12), np.uint8)
+    expected[4:8, 2:6] = 255
+    assert (drawn == expected).all()
+    by_network = cv2.imread(str(out / "masks/Dark/line3/4-camera0.png"), cv2.IMREAD_UNCHANGED)
+    assert (by_network == expected).all()
+
+
+def test_a_mark_that_has_changed_replaces_what_was_collected(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "collected"
+    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0", "Dent", (SQUARE,)),)))
+    collected(capsys, out, station.path)
+    first = files(out)
+    collected(capsys, out, station.path)
+    assert files(out) == first
+    add_mark(station.records, Mark(ESCAPE, "good", "Bert"))
+    assert "1 images of 1 parts, 0 of them defective" in collected(capsys, out, station.path)
+    assert files(out) == first - {"masks/Dent/line3/2-camera0.png"}
+    add_mark(station.records, Mark(ESCAPE, "unclear", "Bert"))
+    assert "0 images" in collected(capsys, out, station.path)
+
+
+def test_what_is_left_out_is_named(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(connect_existing(station.records)) as connection:
+        connection.execute("UPDATE views SET picture = NULL WHERE part = ?", (GOOD,))
+        connection.execute("INSERT INTO views VALUES (?, 'side', 1, '', 12, 16, 'x.png')", (REJECT,))
+        connection.execute("UPDATE parts SET bundle_id = 'another' WHERE number = ?", (REJECT,))
+    add_mark(station.records, Mark(GOOD, "good", "Ada"))
+    add_mark(station.records, Mark(REJECT, "defective", "Ada", (MarkedDefect("camera0", "Dark", (), True),)))
+    told = collected(capsys, tmp_path / "collected", station.path)
+    assert "line3: row 1, camera0: left out: its picture was not kept" in told
+    assert "line3: row 4, side: left out: no defect is marked in it, though the part is defective" in told
+    assert "line3/4-camera0: Dark: without an outline" in told
+    assert (tmp_path / "collected/labels.csv").read_text() == "image,class\nline3/4-camera0,Dark\n"
+
+
+def test_a_folder_with_other_files_is_refused(station: ReviewedStation, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.txt").write_text("mine")
+    ended = run("collect", station.path, "--out", tmp_path / "other")
+    assert "expected a new folder or a collected data set" in str(ended)
+    assert files(tmp_path / "other") == {"thesis.txt"}
+
+
+def test_stations_need_names_of_their_own(station: ReviewedStation, tmp_path: Path) -> None:
+    ended = run("collect", station.path, station.path, "--out", tmp_path / "out")
+    assert "found the station names line3 for 2 files" in str(ended)
+    assert station_name(Path("/etc/glaze.toml")) == "glaze"
+
+
+def test_commands_mark_and_list_parts(station: ReviewedStation, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("mark", station.path, "defective", "--row", ESCAPE, "--class", "Dark", "--who", "Ada") == 0
+    assert "mark 1: row 2 is defective: Dark, by Ada" in capsys.readouterr().out
+    assert run("mark", station.path, "good", "--part-id", FALSE_REJECT + 100, "--who", "Ada") == 0
+    assert run("queue", station.path) == 0
+    told = capsys.readouterr().out
+    assert "unsure" in told
+    assert f" {FALSE_REJECT + 100} " not in told
+    assert "found neither or both of --row and --part-id" in str(run("mark", station.path, "good"))
+
+
+def test_training_reads_the_collected_folder(station: ReviewedStation, tmp_path: Path) -> None:
+    readers = pytest.importorskip("train.data.readers", reason="train is not installed on the device side")
+    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0", "Dent", (SQUARE,)),)))
+    add_mark(station.records, Mark(UNSURE, "defective", "Ada", (MarkedDefect("camera0", "Dark"),)))
+    add_mark(station.records, Mark(FALSE_REJECT, "good", "Ada"))
+    assert run("collect", station.path, "--out", tmp_path / "collected") == 0
+    dataset = readers.read_dataset(tmp_path / "collected")
+    assert dataset.classes == ("Dark", "Dent")
+    assert {sample.part: sample.labels for sample in dataset.samples} == {
+        "line3/2": (False, True), "line3/3": (False, False), "line3/5": (True, False),
+    }  # fmt: skip
+
+
+def test_wrong_columns_are_one_clear_error(station: ReviewedStation, tmp_path: Path) -> None:
+    from edge.review.collect import collect
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/provenance.csv").write_text("image,colour\na,red\n")
+    with pytest.raises(MarkError, match="found other columns"):
+        collect({}, {}, tmp_path / "out")

@@ -1,0 +1,60 @@
+"""The queue puts instructive parts first, and mixes in good ones at random."""
+
+from contextlib import closing
+
+from edge.records.database import connect_existing, reading
+from edge.review.marks import Mark, add_mark
+from edge.review.queue import GOOD_EVERY, review_queue
+from tests.edge.review.conftest import ESCAPE, FALSE_REJECT, GOOD, REJECT, UNSURE, ReviewedStation
+
+LIMITS = {"Bright": 0.9, "Dark": 0.9}
+
+
+def queued(station: ReviewedStation, most: int = 50, limits: dict[str, float] = LIMITS) -> list[tuple[int, str]]:
+    with reading(station.records) as connection:
+        return [(one.row, one.reason) for one in review_queue(connection, limits, most)]
+
+
+def test_each_part_has_its_first_reason(station: ReviewedStation) -> None:
+    assert queued(station) == [
+        (UNSURE, "unsure"), (REJECT, "near the threshold"), (FALSE_REJECT, "near the threshold"),
+        (ESCAPE, "good part, at random"), (GOOD, "good part, at random"),
+    ]  # fmt: skip
+
+
+def test_far_from_the_threshold_the_first_of_a_class_is_shown(station: ReviewedStation) -> None:
+    reasons = dict(queued(station, limits={"Bright": 0.2, "Dark": 0.2}))
+    assert reasons == {
+        UNSURE: "unsure", FALSE_REJECT: "first reject of its class", GOOD: "good part, at random",
+        ESCAPE: "good part, at random",
+    }  # fmt: skip
+
+
+def test_marked_parts_and_those_without_a_picture_are_left_out(station: ReviewedStation) -> None:
+    add_mark(station.records, Mark(UNSURE, "good", "Ada"))
+    with closing(connect_existing(station.records)) as connection:
+        connection.execute("UPDATE views SET picture = NULL WHERE part = ?", (GOOD,))
+    assert {row for row, _ in queued(station)} == {REJECT, FALSE_REJECT, ESCAPE}
+
+
+def test_good_parts_are_every_fifth(station: ReviewedStation) -> None:
+    with closing(connect_existing(station.records)) as connection:
+        for number in range(10, 40):
+            connection.execute(
+                "INSERT INTO parts (number, time, part_id, encoder, verdict, told, fault, bundle_id) "
+                "VALUES (?, '2026-05-04T12:00', 1, 0, ?, 1, '', '')", (number, 3 if number < 30 else 1),
+            )  # fmt: skip
+            connection.execute("INSERT INTO views VALUES (?, 'camera0', 1, '', 12, 16, 'x.png')", (number,))
+    reasons = [reason for _, reason in queued(station, most=20)]
+    assert reasons[GOOD_EVERY - 1 :: GOOD_EVERY] == ["good part, at random"] * 4
+    assert reasons.count("good part, at random") == 4
+    assert len(queued(station, most=7)) == 7
+
+
+def test_rejects_during_a_drift_alarm_are_shown(station: ReviewedStation) -> None:
+    with closing(connect_existing(station.records)) as connection:
+        connection.execute("INSERT INTO alarms VALUES (1, 'drift', 'drift', '', 0, '2026-05-04T11:00', NULL)")
+        connection.execute("UPDATE parts SET class = 'Bright' WHERE number = ?", (FALSE_REJECT,))
+        connection.execute("UPDATE parts SET number = 0 WHERE number = ?", (GOOD,))
+        connection.execute("UPDATE parts SET class = 'Bright', verdict = 4 WHERE number = 0")
+    assert (FALSE_REJECT, "during a drift alarm") in queued(station, limits={})
