@@ -3,10 +3,9 @@
 The only such code; training, export and the station all call it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ Outputs = tuple[NDArray[np.float32], NDArray[np.uint8]]
 """scores float32 [N, C] and masks uint8 [N, C, h, w]."""
 InferBatches = Callable[[Iterable[NDArray[np.uint8]]], Iterator[Outputs]]
 """Runs batches of tiles, uint8 [B, channels, H, W], through a network; yields the outputs of each in order."""
-Item = TypeVar("Item")
 
 MOST_PIXELS = 8192 * 8192
 """Of a network's input, and of a picture in tiles."""
@@ -118,23 +116,29 @@ class TileGrid:
         """View of one tile of a picture, [..., H, W]."""
         return picture[..., self.rows.pixels(row), self.columns.pixels(column)]
 
+    def batches(self, pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        """Tiles of pictures, uint8 [N, channels, H, W], in their order, at most `batch` at a time."""
+        places = self._of_pictures(len(pictures))
+        for start in range(0, len(places), self.batch):
+            some = places[start : start + self.batch]
+            yield np.stack([self.tile(pictures[number], row, column) for number, row, column in some])
+
     def infer(self, pictures: NDArray[np.uint8], infer_batches: InferBatches) -> Outputs:
-        """Outputs of whole pictures, uint8 [N, channels, H, W], from a network that sees tiles.
+        """Outputs of whole pictures, uint8 [N, channels, H, W], from a network that sees tiles; see `stitch`."""
+        return self.stitch(len(pictures), infer_batches(self.batches(pictures)))
+
+    def stitch(self, count: int, of_batches: Iterable[Outputs]) -> Outputs:
+        """Outputs of `count` whole pictures from those of their tiles, in batches of any size.
 
         Each cell of a mask comes from the tile in which it lies farthest from the edge, so that a defect across a seam
         is one blob. The score of a class is the highest of the tiles; where a tile's highest cell belongs to a
         neighbour, the tile counts with the highest cell of its own part, to a level of 255.
         """
-        places = [(number, *place) for number in range(len(pictures)) for place in self.places]
-        batches = (
-            np.stack([self.tile(pictures[number], row, column) for number, row, column in some])
-            for some in _batched(places, self.batch)
-        )
-        of_tiles = (each for outputs in infer_batches(batches) for each in zip(*outputs, strict=True))
+        of_tiles = (each for outputs in of_batches for each in zip(*outputs, strict=True))
         stitched: Outputs | None = None
-        for (number, row, column), (scores, cells) in zip(places, of_tiles, strict=True):
+        for (number, row, column), (scores, cells) in zip(self._of_pictures(count), of_tiles, strict=True):
             if stitched is None:
-                size = len(pictures), len(scores)
+                size = count, len(scores)
                 area = self.rows.bounds[-1], self.columns.bounds[-1]
                 stitched = np.zeros(size, np.float32), np.zeros((*size, *area), np.uint8)
             own = cells[:, self.rows.inner(row), self.columns.inner(column)]
@@ -144,12 +148,12 @@ class TileGrid:
             raise ValueError("found no picture, expected at least one")
         return stitched
 
+    def _of_pictures(self, count: int) -> list[tuple[int, int, int]]:
+        """Picture, row and column of each tile."""
+        return [(number, *place) for number in range(count) for place in self.places]
+
 
 def _own_scores(scores: NDArray[np.float32], masks: NDArray[np.uint8], own: NDArray[np.uint8]) -> NDArray[np.float32]:
     highest, whole = own.max(axis=(1, 2)), masks.max(axis=(1, 2))
     kept = (highest == whole) | ~np.isfinite(scores)  # a faulty engine's NaN must reach the decision
     return np.where(kept, scores, highest / np.float32(255)).astype(np.float32)
-
-
-def _batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from bundle import FrozenModel, InputSpec, first_problem
+from bundle import FrozenModel, InputSpec, TileGrid, first_problem
 from bundle.toml_text import TomlError, parse_toml
 from train.data.splits import Kind
 from train.errors import RecipeError
@@ -54,6 +54,13 @@ class NetworkRecipe(FrozenModel):
     def mask_px(self) -> int:
         """Input pixels along each side for one pixel of the masks."""
         return self.pooling if self.model == "can" else MASK_PX.get(self.model, 1)
+
+    def tile_grid(self, spec: InputSpec) -> TileGrid | None:
+        """Places of the tiles in a picture of this input; None without tiles."""
+        if spec.tiles is None:
+            return None
+        cells = spec.height // self.mask_px, spec.width // self.mask_px
+        return TileGrid.of(spec.tiles, (spec.height, spec.width), cells)
 
 
 class LossRecipe(FrozenModel):
@@ -141,6 +148,15 @@ class CropsRecipe(FrozenModel):
     """Of several positions, take the one with the brightness most similar to the blob's surroundings."""
 
 
+class TileDrawsRecipe(FrozenModel):
+    """Draws of training tiles from the pictures, where the input has tiles; renewed together with the guided crops."""
+
+    per_picture: int = Field(default=8, ge=1)
+    """Tiles of each picture."""
+    defect_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of a defective picture's tiles that hold a defect, at a random place in the tile."""
+
+
 class RunRecipe(FrozenModel):
     """Length of a run, batches, precision, selection of the best epoch."""
 
@@ -199,23 +215,43 @@ class Recipe(FrozenModel):
     optimiser: OptimiserRecipe = OptimiserRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     crops: CropsRecipe = CropsRecipe()
+    tile_draws: TileDrawsRecipe = TileDrawsRecipe()
     run: RunRecipe = RunRecipe()
     thresholds: ThresholdRecipe = ThresholdRecipe()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        channels, cell = self.input.channels, self.network.cell_px
-        if self.input.height % cell or self.input.width % cell:
+        channels, cell, seen = self.input.channels, self.network.cell_px, self.input.network
+        if seen.height % cell or seen.width % cell:
+            what = "an input" if self.input.tiles is None else "tiles"
             raise ValueError(
-                f"found an input of {self.input.height}x{self.input.width} with {self.network.model}, whose cells are "
+                f"found {what} of {seen.height}x{seen.width} with {self.network.model}, whose cells are "
                 f"{cell} pixels wide (network.pooling); expected sides that {cell} divides"
             )
+        self._check_tiles()
         if {len(self.network.mean), len(self.network.deviation)} != {channels}:
             raise ValueError(
                 f"found network.mean {self.network.mean} and network.deviation {self.network.deviation}, "
                 f"expected {channels} numbers each, one per input channel"
             )
         return self
+
+    def _check_tiles(self) -> None:
+        tiles, spec, step = self.input.tiles, self.input, self.network.mask_px
+        if tiles is None:
+            return
+        if spec.height % step or spec.width % step:
+            raise ValueError(
+                f"found pictures of {spec.height}x{spec.width} in tiles with {self.network.model}, whose masks have "
+                f"cells of {step} pixels; expected sides that {step} divides: set input.crop"
+            )
+        if (problem := tiles.problem(spec.height, spec.width, (step, step))) is not None:
+            raise ValueError(f"input.{problem}")
+
+    @property
+    def tile_grid(self) -> TileGrid | None:
+        """Places of the tiles in a picture; None without tiles."""
+        return self.network.tile_grid(self.input)
 
     def check_classes(self, classes: tuple[str, ...]) -> None:
         """Raise RecipeError unless the positive weights are one per class."""
@@ -231,8 +267,10 @@ class Recipe(FrozenModel):
 def first_difference(there: Recipe, here: Recipe) -> str:
     """First difference of two recipes, in brackets; empty if they are equal."""
     found, expected = _flat(there.model_dump()), _flat(here.model_dump())
-    differing = [key for key in expected if found[key] != expected[key]]
-    return f" ({differing[0]}: {found[differing[0]]!r} there, {expected[differing[0]]!r} here)" if differing else ""
+    differing = [key for key in expected | found if found.get(key) != expected.get(key)]
+    if not differing:
+        return ""
+    return f" ({differing[0]}: {found.get(differing[0])!r} there, {expected.get(differing[0])!r} here)"
 
 
 def recipe_names() -> list[str]:

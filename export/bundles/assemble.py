@@ -27,8 +27,8 @@ from train.data.splits import Split, sides_of
 if TYPE_CHECKING:
     from export.graph.from_checkpoint import Source
 
-DRAWN = 24
-"""Frames drawn for the comparison where no real ones are given."""
+DRAWN, TILED_DRAWN = 24, 2
+"""Frames drawn for the comparison where no real ones are given; with tiles a frame shows many parts."""
 
 
 class Frames(NamedTuple):
@@ -47,7 +47,8 @@ class Draft(NamedTuple):
 
 def drawn_frames(spec: InputSpec) -> Frames:
     """Drawn frames."""
-    return Frames(draw_inputs(spec, DRAWN), f"{DRAWN} drawn parts")
+    count = DRAWN if spec.tiles is None else TILED_DRAWN
+    return Frames(draw_inputs(spec, count), f"{count} drawn parts" if spec.tiles is None else f"{count} drawn pictures")
 
 
 def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:

@@ -16,6 +16,15 @@ SEED = 1913
 CANDIDATES = 24
 """Parts drawn to choose the golden frames from."""
 
+TILED_CANDIDATES = 6
+"""The same for a network that judges in tiles, whose pictures show many parts: a good one and one of each defect."""
+
+MOSAIC_PX = (400, 300)
+"""Height and width of each part in a picture of many; about the size in which they are drawn."""
+
+DEFECTIVE_EVERY = 3
+"""In such a picture, one part in this many has the defect."""
+
 TOLERANCES: Mapping[Precision, Tolerance] = MappingProxyType(
     {
         # Another order of summation gives 1e-6. TF32, which a GPU may use, rounds as float16 does, but sums in float32.
@@ -38,11 +47,16 @@ _TINT = np.array([1.0, 0.9, 0.75])  # R, G, B: so that exchanged channels show
 def draw_frame(spec: InputSpec, index: int, kind: str | None) -> Image:
     """Draw part number `index` as a frame of a camera for this input: large enough for its crop, grey or colour.
 
+    With tiles the frame shows many parts side by side, because nothing is resized.
     uint8 [H, W], or [H, W, 3] RGB where the network reads colour.
     """
-    frame = draw_tile(SEED, index, kind).image
-    if spec.crop is not None:
-        frame = resize(frame, spec.crop.y + spec.crop.height, spec.crop.x + spec.crop.width)
+    crop = spec.crop
+    size = (spec.height, spec.width) if crop is None else (crop.y + crop.height, crop.x + crop.width)
+    if spec.tiles is not None:
+        frame = _draw_mosaic(index, kind, *size)
+    else:
+        frame = draw_tile(SEED, index, kind).image
+        frame = frame if crop is None else resize(frame, *size)
     if spec.channels == 1:
         return frame
     tinted: Image = np.rint(cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) * _TINT).astype(np.uint8)
@@ -57,15 +71,17 @@ def draw_inputs(spec: InputSpec, count: int) -> Image:
 def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
     """Choose golden frames among drawn ones, with the outputs of `infer`.
 
-    The good part with the smallest score, then the defective parts with the two largest: an engine with empty or
-    constant outputs is detected.
+    The good part with the smallest score, then the defective parts with the two largest, or with tiles the largest: an
+    engine with empty or constant outputs is detected.
     """
-    frames = [draw_frame(spec, index, _kind(index)) for index in range(CANDIDATES)]
+    count = CANDIDATES if spec.tiles is None else TILED_CANDIDATES
+    frames = [draw_frame(spec, index, _kind(index)) for index in range(count)]
     peaks = answered(frames, spec, infer).scores.max(axis=1)
-    ranked = sorted(range(CANDIDATES), key=lambda index: float(peaks[index]))
+    ranked = sorted(range(count), key=lambda index: float(peaks[index]))
     good = [index for index in ranked if _kind(index) is None]
     defective = [index for index in ranked if _kind(index) is not None]
-    return answered([frames[index] for index in (good[0], defective[-1], defective[-2])], spec, infer)
+    chosen = (good[0], *defective[: -3 if spec.tiles is None else -2 : -1])
+    return answered([frames[index] for index in chosen], spec, infer)
 
 
 def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
@@ -73,6 +89,19 @@ def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
     answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
     scores, masks = (np.concatenate([answer[place] for answer in answers]) for place in (0, 1))
     return Golden(tuple(frames), scores, masks)
+
+
+def _draw_mosaic(index: int, kind: str | None, height: int, width: int) -> Image:
+    """Drawn parts side by side, uint8 [height, width]."""
+    rows, columns = -(-height // MOSAIC_PX[0]), -(-width // MOSAIC_PX[1])
+    numbers = np.arange(rows * columns).reshape(rows, columns)
+    parts = [[_mosaic_part(index, int(number), kind) for number in row] for row in numbers]
+    return np.ascontiguousarray(np.block(parts)[:height, :width])
+
+
+def _mosaic_part(index: int, number: int, kind: str | None) -> Image:
+    drawn = draw_tile(SEED + 1 + index, number, kind if number % DEFECTIVE_EVERY == 0 else None).image
+    return resize(drawn, *MOSAIC_PX)
 
 
 def _kind(index: int) -> str | None:

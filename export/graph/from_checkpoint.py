@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bundle import Image, InputSpec, first_problem
+from bundle.tiling import Outputs as NetworkOutputs
 from export.errors import GraphError
 from export.graph.cleanup import tidied
 from export.graph.signature import FRAMES, MASKS, OPSET, SCORES
@@ -55,8 +54,12 @@ class Source:
     input: InputSpec
     """Input of the bundle: the recipe's, or another size."""
 
-    def infer(self, inputs: Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def infer(self, inputs: Image) -> NetworkOutputs:
         """Run preprocessed frames, uint8 [N, C, H, W], by torch: scores float32 [N, C], masks uint8 [N, C, h, w]."""
+        grid = self.meta.recipe.network.tile_grid(self.input)
+        return self._infer(inputs) if grid is None else grid.infer(inputs, lambda batches: map(self._infer, batches))
+
+    def _infer(self, inputs: Image) -> NetworkOutputs:
         with torch.inference_mode():
             scores, masks = self.network(torch.from_numpy(inputs))
         return scores.numpy(), masks.numpy()
@@ -66,7 +69,7 @@ class Source:
 
         Raises GraphError if torch cannot export it.
         """
-        spec = self.input
+        spec = self.input.network
         frames = torch.zeros(2, spec.channels, spec.height, spec.width, dtype=torch.uint8)  # 1 would be taken as fixed
         try:
             with _quiet():

@@ -18,13 +18,15 @@ def check_graph(model: onnx.ModelProto, spec: InputSpec, classes: Sequence[str])
     """Check a graph against the contract and return the size of its masks.
 
     `frames` uint8 [N, C, H, W] in; `scores` float32 [N, classes], `masks` uint8 [N, classes, h, w] out, in this
-    order, N symbolic; the opset above and no operators of other domains; no BatchNormalization left.
+    order, N symbolic; the opset above and no operators of other domains; no BatchNormalization left. With tiles H, W,
+    h and w are of a tile, and the returned size is of the whole picture.
     Raises GraphError: what, found, expected.
     """
     _check_valid(model)
     _expect("opsets", {entry.domain: entry.version for entry in model.opset_import}, {"": OPSET})
+    seen = spec.network
     _expect(
-        "inputs", _signature(model.graph.input), [(FRAMES, "UINT8", [None, spec.channels, spec.height, spec.width])]
+        "inputs", _signature(model.graph.input), [(FRAMES, "UINT8", [None, seen.channels, seen.height, seen.width])]
     )
     outputs = _signature(model.graph.output)
     height, width = outputs[-1][2][-2:] if outputs and len(outputs[-1][2]) == 4 else (None, None)
@@ -33,7 +35,7 @@ def check_graph(model: onnx.ModelProto, spec: InputSpec, classes: Sequence[str])
     _expect("nodes BatchNormalization", sum(node.op_type == "BatchNormalization" for node in model.graph.node), 0)
     if height is None or width is None:
         raise GraphError("graph: masks: found no fixed height and width, expected both; export with a fixed input size")
-    return MaskSize(height=height, width=width)
+    return MaskSize(height=height * spec.height // seen.height, width=width * spec.width // seen.width)
 
 
 def _check_valid(model: onnx.ModelProto) -> None:

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from bundle import Image
+from bundle import Image, TileGrid
 from export.graph.signature import FRAMES
 from export.int8.activation_ranges import BINS, Histogram
 
@@ -15,10 +15,21 @@ Planes = NDArray[np.float32]
 
 
 class Probe:
-    """An onnxruntime session whose outputs are chosen inner tensors of a graph."""
+    """An onnxruntime session whose outputs are chosen inner tensors of a graph.
 
-    def __init__(self, model: onnx.ModelProto, tensors: Sequence[str], threads: int | None = None):
+    grid: the tiles of a network that sees one at a time; None for whole frames.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        tensors: Sequence[str],
+        threads: int | None = None,
+        grid: TileGrid | None = None,
+    ):
         self.tensors = tuple(tensors)
+        self.runs_per_frame = 1 if grid is None else len(grid.places)
+        self._grid = grid
         shown = onnx.ModelProto()
         shown.CopyFrom(model)
         shown.graph.ClearField("output")
@@ -30,9 +41,11 @@ class Probe:
         self._session = ort.InferenceSession(shown.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
     def frames(self, inputs: Image) -> Iterator[dict[str, Planes]]:
-        """Yield the tensors of each preprocessed frame of uint8 [N, C, H, W]."""
+        """Yield the tensors of each preprocessed frame of uint8 [N, C, H, W], or of each of its tiles."""
         for frame in inputs:
-            yield dict(zip(self.tensors, self._session.run(None, {FRAMES: frame[np.newaxis]}), strict=True))
+            batches = [frame[np.newaxis]] if self._grid is None else self._grid.batches(frame[np.newaxis])
+            for seen in (one for some in batches for one in some):
+                yield dict(zip(self.tensors, self._session.run(None, {FRAMES: seen[np.newaxis]}), strict=True))
 
 
 def histograms(probe: Probe, inputs: Image, advance: Callable[[int], None]) -> dict[str, Histogram]:

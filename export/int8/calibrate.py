@@ -1,6 +1,6 @@
 """INT8 calibration of a float bundle, up to the accuracy gate."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,9 +117,12 @@ class Calibration:
         return CalibrationResult(self._draft(model, report), search.steps[-1].objection, report, (before, after))
 
     def _histograms(self) -> dict[str, Histogram]:
-        probe = Probe(self.model, activations_of(self.model, self.layers), self.settings.threads)
-        with Bar("measuring activations", 2 * len(self.pictures.inputs)) as bar:
+        probe = self._probe(self.model, activations_of(self.model, self.layers))
+        with Bar("measuring activations", 2 * probe.runs_per_frame * len(self.pictures.inputs)) as bar:
             return histograms(probe, self.pictures.inputs, bar.step)
+
+    def _probe(self, model: onnx.ModelProto, tensors: Sequence[str]) -> Probe:
+        return Probe(model, tensors, self.settings.threads, self.bundle.manifest.tile_grid)
 
     def _ranges(self, seen: Mapping[str, Histogram], method: Method) -> dict[str, float]:
         return tied(self.model, {name: choose_range(histogram, method) for name, histogram in seen.items()})
@@ -165,7 +168,7 @@ class Calibration:
         self, model: onnx.ModelProto, seen: Mapping[str, Histogram], method: Method, search: MixedPrecisionSearch
     ) -> tuple[Layer, ...]:
         nodes = convolutions(self.model)
-        probes = [Probe(g, [n.output[0] for n in nodes], self.settings.threads) for g in (self.model, model)]
+        probes = [self._probe(graph, [node.output[0] for node in nodes]) for graph in (self.model, model)]
         noise = signal_to_noise(probes[0], probes[1], _every(self.pictures.inputs, NOISE))
         ranges, done = self._ranges(seen, method), set(quantised_layers(model))
         return tuple(

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle import SUFFIXES, Bundle, Image, InputSpec, read_image
-from bundle.preprocess import Crop
+from bundle import SUFFIXES, Bundle, FrameError, Image, InputSpec, read_image
+from bundle.preprocess import Crop, seen
 from export.errors import CalibrationError
 from export.evaluate.batched_inference import Bar
 from export.evaluate.labelled_images import own_split
 
 FLOOR = 32
-"""Fewer pictures than this need --force: the histograms of a handful say little about the next thousand."""
+"""Fewer pictures than this need --force: the histograms of a handful say little about the next thousand. A picture in
+tiles counts with each tile."""
 
 UNRELATED = 0.2
 """Neighbouring pixels of camera pictures correlate by 0.5 and more, those of noise by 0."""
@@ -42,7 +43,8 @@ def collect(folder: Path, bundle: Bundle, resize: bool, limit: int, force: bool)
     pictures = _spread(_for_calibration(_pictures(folder), bundle), limit)
     if not pictures:
         raise CalibrationError(f"{folder}: found no pictures for calibration, expected {FLOOR} or more; check --images")
-    if len(pictures) < FLOOR and not force:
+    grid = bundle.manifest.tile_grid
+    if len(pictures) * (1 if grid is None else len(grid.places)) < FLOOR and not force:
         raise CalibrationError(
             f"{folder}: found {len(pictures)} pictures to calibrate on, expected at least {FLOOR}; "
             "add some, or use --force"
@@ -93,6 +95,12 @@ def _spread(pictures: Sequence[Path], limit: int) -> list[Path]:
 
 
 def _check_size(path: Path, frame: Image, spec: InputSpec, resize: bool) -> None:
+    if spec.tiles is not None:
+        try:
+            seen(frame, spec)
+        except FrameError as error:
+            raise CalibrationError(f"{path}: {error}") from None
+        return
     part: Crop | None = spec.crop
     found = (part.height, part.width) if part else (frame.shape[0], frame.shape[1])
     if found != (spec.height, spec.width) and not resize:

@@ -122,11 +122,12 @@ def finished(nodes, weights, spec, classes):
         helper.make_node("Floor", ["rounded"], ["floored"]),
         helper.make_node("Cast", ["floored"], ["masks"], to=TensorProto.UINT8),
     ]
-    size = [spec.height // POOLING, spec.width // POOLING]
+    seen = spec.network
+    size = [seen.height // POOLING, seen.width // POOLING]
     graph = helper.make_graph(
         nodes,
         "network",
-        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", spec.channels, spec.height, spec.width])],
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", seen.channels, seen.height, seen.width])],
         [
             helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", classes]),
             helper.make_tensor_value_info("masks", TensorProto.UINT8, ["N", classes, *size]),

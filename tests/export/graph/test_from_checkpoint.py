@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="torch is not installed: reading a checkpoint needs it")
 
-from bundle import BundleError, InputSpec, Threshold, load_bundle  # noqa: E402
+from bundle import BundleError, InputSpec, Threshold, Tiling, load_bundle, write_bundle  # noqa: E402
 from edge.engines.registry import open_engine  # noqa: E402
 from export.bundles.assemble import assemble, drawn_frames  # noqa: E402
 from export.cli import app  # noqa: E402
@@ -30,14 +30,14 @@ CLASSES = ("dent", "scratch", "stain")
 METRICS = {"val": {"images": 9, "mean_recall": 0.5, "classes": [{"name": name, "positives": 2} for name in CLASSES]}}
 
 
-def write_checkpoint(path, channels=1, height=64, width=48, **network_values):
+def write_checkpoint(path, channels=1, height=64, width=48, tiles=None, **network_values):
     """A small CAN with weights and running statistics as if it were trained."""
     torch.manual_seed(7)
     torch.set_num_threads(1)
     numbers = {"mean": (0.4, 0.5, 0.6)[:channels], "deviation": (0.2, 0.25, 0.3)[:channels]}
     recipe = Recipe(
         name="tiny",
-        input=InputSpec(height=height, width=width, channels=channels),
+        input=InputSpec(height=height, width=width, channels=channels, tiles=tiles),
         network=NetworkRecipe(width=8, pooling=4, **numbers, **network_values),
     )
     network = make_network(recipe.network, channels, len(CLASSES)).train()
@@ -202,6 +202,30 @@ def test_an_engine_that_answers_nothing_is_found_out(bundle):
 
     with pytest.raises(GoldenMismatch):
         bundle.check(lambda frames: (np.zeros((1, 3), np.float32), np.zeros((1, 3, 16, 12), np.uint8)))
+
+
+def test_a_network_in_tiles_has_a_graph_of_one_tile_and_outputs_of_whole_pictures(tmp_path):
+    tiles = Tiling(height=32, width=48, overlap=8, batch=3)
+    source = read_source(write_checkpoint(tmp_path / "tiled.pt", height=120, width=96, tiles=tiles))
+    draft = assemble(source, "tiled", drawn_frames(source.input))
+    sealed = write_bundle(tmp_path / "tiled", draft.manifest, draft.files)
+    assert (sealed.format, sealed.masks.height, sealed.masks.width) == (2, 30, 24)
+    assert sealed.made_from.comparison["onnxruntime with torch"]["largest_score_difference"] < 1e-5
+    assert sealed.made_from.recipe["input"]["tiles"] == tiles.model_dump()
+    bundle = load_bundle(tmp_path / "tiled")
+    frames = random_frames(2, bundle.manifest.input)
+    scores, masks = open_engine("onnxruntime", bundle, threads=1).infer(frames)
+    expected_scores, expected_masks = source.infer(frames)
+    assert np.abs(scores - expected_scores).max() < 1e-5  # float32, another order of summation
+    assert np.abs(masks.astype(int) - expected_masks).max() <= 1  # a value within that of a half
+
+
+def test_a_size_for_tiles_is_that_of_the_picture(tmp_path):
+    tiles = Tiling(height=32, width=48, overlap=8)
+    path = write_checkpoint(tmp_path / "tiled.pt", height=120, width=96, tiles=tiles)
+    assert read_source(path, (200, 120)).input == InputSpec(height=200, width=120, channels=1, tiles=tiles)
+    with pytest.raises(GraphError, match=r"expected sides that 4 divides: set input\.crop"):
+        read_source(path, (202, 120))
 
 
 def test_a_network_that_changed_on_the_way_is_refused(source, model):
