@@ -44,6 +44,8 @@ class Outcome:
     """Highest score first; empty if the verdict is OK, TIMEOUT or FAULT."""
     fault: str = ""
     """Cause of TIMEOUT or FAULT."""
+    paused: bool = False
+    """FAULT because an operator has paused the station."""
 
 
 @dataclass

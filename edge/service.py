@@ -68,14 +68,14 @@ def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Li
 def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Line:
     """Read line.toml again and change over to its bundle; returns the configuration now in use.
 
-    On any error, including golden frames that do not match, the station continues unchanged, and the cause is logged.
+    On any error, including golden frames that do not match, the station continues unchanged and raises an alarm.
     """
     try:
         wanted = load_line(path)
         reloaded = line.model_copy(update={key: getattr(wanted, key) for key in RELOADED})
         inspector = _open_unless_stopped(reloaded, runtime, equipment)
     except Exception as error:  # the outermost loop: a failed reload must not stop the running line
-        log.error("reload refused, the station continues unchanged: %s", _text(error))
+        runtime.refuse_reload(_text(error))
         return line
     runtime.use(inspector, reloaded.recipe)
     changed = {key for key in Line.model_fields if getattr(wanted, key) != getattr(line, key)}

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
-from bundle import Bundle, Manifest, load_bundle
+from bundle import Bundle, BundleError, Manifest, load_bundle
 from edge.address import shown
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
@@ -25,6 +25,7 @@ from edge.engines.probe import open_probed
 from edge.errors import LineConfigError
 from edge.monitoring.drift import Drift
 from edge.monitoring.operator_service import OperatorService
+from edge.monitoring.verdict_rates import VerdictRates
 from edge.page.feed import Feed
 from edge.page.outbox import Outbox
 from edge.page.snapshot import Snapshot
@@ -101,6 +102,7 @@ def open_station(
         opened.callback(link.close)
         _log_choices(line, inspector)
         runtime = Runtime(inspector, cameras, records, link, line, clock, alarms, rejects)
+        _check_recipes(line, runtime)
         unused.pop_all()
         opened.callback(runtime.close_inspector)
         for watcher in (*watchers, *_own_watchers(line, runtime, records, clock, equipment, opened)):
@@ -123,6 +125,17 @@ def _check_challenge(line: Line, bundle: Bundle) -> None:
     if expected is not None and expected not in classes:
         known = ", ".join(classes)
         raise LineConfigError(f"challenge.expected: found {expected!r}, expected one of {known}; correct line.toml")
+
+
+def _check_recipes(line: Line, runtime: Runtime) -> None:
+    """Raise an alarm for each recipe whose bundle cannot be used: a changeover to it would be refused."""
+    for number, folder in line.recipes.items():
+        if folder == line.bundle:
+            continue
+        try:
+            load_bundle(folder)
+        except BundleError as error:
+            runtime.recipe_unusable(number, str(error))
 
 
 @contextmanager
@@ -161,6 +174,7 @@ def _own_watchers(
         return runtime.bundle.manifest
 
     yield Drift(line.drift, line.records, manifest, runtime.alarms).add
+    yield VerdictRates(line.rates, line.deadline_s, runtime.alarms).add
     if line.pictures is not None:
         pictures = PictureStore(
             line.pictures, records, manifest, runtime.alarms, clock=clock, free=equipment.free_bytes
@@ -173,7 +187,7 @@ def _open_page(
     settings: PageSettings, runtime: Runtime, records: Records, state: Snapshot, equipment: Equipment, opened: ExitStack
 ) -> None:
     def welcome() -> StationInfo:
-        asked = settings.model_dump(include={"title", "token", "hosts", "shift_starts"})
+        asked = settings.model_dump(include={"title", "token", "operator_token", "hosts", "shift_starts"})
         return StationInfo(**asked, records=str(records.path), next_number=records.last_number + 1)
 
     outbox = Outbox()

@@ -9,7 +9,7 @@ from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
-from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings
+from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings, RateSettings
 from edge.errors import LineConfigError
 
 DEFAULT_ENGINE = "onnxruntime"
@@ -81,6 +81,8 @@ class Line(LineTable):
     """Without this table no pictures are stored."""
     drift: DriftSettings = DriftSettings()
     """Drift monitoring is always on; this table changes its defaults."""
+    rates: RateSettings = RateSettings()
+    """Rates of TIMEOUT, FAULT and rejects are always watched; this table changes the defaults."""
     ejector: EjectorSettings | None = None
     """Without this table the PLC ejects rejected parts."""
     confirmation: ConfirmationSettings | None = None

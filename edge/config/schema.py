@@ -1,4 +1,4 @@
-"""Base of the tables of `line.toml`, and the tables of camera, pictures, drift and page."""
+"""Base of the tables of `line.toml`, and the tables of camera, pictures, drift, rates and page."""
 
 from collections.abc import Sequence
 from datetime import time
@@ -81,14 +81,40 @@ class DriftSettings(LineTable):
     alarms."""
 
 
+class RateSettings(LineTable):
+    """Alarms for too many parts that are TIMEOUT, FAULT or rejected, by an exact binomial test on the latest parts."""
+
+    window_parts: int = Field(default=200, ge=5, le=10_000)
+    """Number of latest parts that are looked at."""
+    minimum_parts: int = Field(default=20, ge=5, le=10_000)
+    """Number of parts before the first alarm, and of parts within the tolerated share that end one."""
+    timeouts: float = Field(default=0.01, ge=0, le=0.99)
+    """Tolerated share of TIMEOUT."""
+    faults: float = Field(default=0.01, ge=0, le=0.99)
+    """Tolerated share of FAULT."""
+    rejects: float = Field(default=0.5, ge=0, le=0.99)
+    """Tolerated share of NG and UNSURE; smaller changes are an alarm of the drift monitoring, against its baseline."""
+
+    @model_validator(mode="after")
+    def _window_holds_the_minimum(self) -> "RateSettings":
+        if self.minimum_parts > self.window_parts:
+            raise ValueError(
+                f"found minimum_parts = {self.minimum_parts}, expected at most window_parts = {self.window_parts}"
+            )
+        return self
+
+
 class PageSettings(LineTable):
-    """Operator page in the browser. The page is read-only."""
+    """Operator page in the browser. It is read-only without an `operator_token`."""
 
     listen: str = "127.0.0.1:8080"
     """Address and port of the page's server. The default accepts browsers on the station itself only; `0.0.0.0:8080`
     accepts them from every network of the station: set a `token` then."""
     token: str | None = Field(default=None, min_length=8)
     """Access token. A browser opens `http://station:8080/?token=...` once; a program sends a bearer token."""
+    operator_token: str | None = Field(default=None, min_length=8)
+    """Token of the operators: a page that was opened with it, as with `token`, can also start challenges, acknowledge
+    alarms, and pause the station. Without it the page is read-only for everyone."""
     without_token: bool = False
     """Whether an address other than the station's own may be served without a `token`: everyone in that network sees
     the page then."""
@@ -107,6 +133,12 @@ class PageSettings(LineTable):
         if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
             raise ValueError(f"{listen!r} is not an address with a port, such as '127.0.0.1:8080' or '[::1]:8080'")
         return listen
+
+    @model_validator(mode="after")
+    def _different_tokens(self) -> "PageSettings":
+        if self.token is not None and self.token == self.operator_token:
+            raise ValueError("found the same token and operator_token, expected different ones")
+        return self
 
     @model_validator(mode="after")
     def _token_outside(self) -> "PageSettings":

@@ -6,6 +6,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from edge.cameras.camera import Clock
+from edge.monitoring.verdict_rates import NOT_INSPECTED
 from edge.page.history import History
 from edge.page.state import (
     ChartBar,
@@ -121,4 +122,5 @@ def _obstacles(station: StationState) -> list[str]:
     found += [] if station.link_open else ["the PLC is not connected"]
     found += [f"camera {camera.name} is lost" for camera in station.cameras if not camera.connected]
     found += [f"the disk refuses rows: {station.disk_refuses}"] if station.disk_refuses else []
+    found += [f"{alarm.name}: {alarm.text}" for alarm in station.alarms if alarm.name in NOT_INSPECTED]
     return found

@@ -111,6 +111,8 @@ class StationInfo(PageMessage):
 
     title: str
     token: str | None
+    operator_token: str | None = None
+    """Token that lets operate the station; without one the page is read-only."""
     hosts: tuple[str, ...] = ()
     """Names of the station that a browser may use without a token."""
     shift_starts: tuple[str, ...]

@@ -57,7 +57,7 @@ class HealthMonitor:
     def handle(self, event: Event) -> None:
         """Evaluate an event of the link."""
         if isinstance(event, PeerLost):
-            self._alarms.raise_(PLC, f"found it silent for {event.silent_s:.1f} s; check it and its cable", Area.LINK)
+            self._alarms.raise_(PLC, "found it silent; check it and its cable", Area.LINK)
         elif isinstance(event, PortLost):
             self._alarms.raise_(PLC, f"the port failed ({event.reason}); check adapter and cable", Area.LINK)
         elif isinstance(event, Refused):

@@ -9,7 +9,7 @@ from bundle import Verdict
 from edge.cameras.camera import Camera, Clock, Frame
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
-from edge.part import Part, View
+from edge.part import Outcome, Part, View
 from edge.pipeline.free_run import FreeRunLoop
 from edge.pipeline.grabber import Grabber
 from edge.pipeline.inference_loop import InferenceLoop
@@ -39,6 +39,8 @@ class PartSource:
         """Parts that exceeded `open_parts`; each is TIMEOUT."""
         self.changing = False
         """True between the request of a changeover and its end; parts are FAULT meanwhile."""
+        self.pause = ""
+        """Who has paused the station and why; parts are FAULT until it is empty again."""
         self.stopping = threading.Event()
         """Once set, triggers are FAULT, and frames in free run are no longer parts."""
         self._cameras, self._records, self._line, self._clock = cameras, records, line, clock
@@ -113,6 +115,8 @@ class PartSource:
         self._rejects.triggered(part)
         if self.stopping.is_set():
             part.settle_as(Verdict.FAULT, "the station is stopping")
+        elif self.pause:
+            part.settle(Outcome(Verdict.FAULT, fault=self.pause, paused=True))
         elif self.changing:
             part.settle_as(Verdict.FAULT, "the station is changing over to another recipe")
         elif open_parts > self._line.open_parts:

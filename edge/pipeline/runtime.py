@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bundle import Bundle
-from edge.alarms import Alarm, Alarms
+from edge.alarms import Alarm, Alarms, Area
 from edge.cameras.camera import Camera, Clock
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
@@ -44,6 +44,8 @@ POLL_S = 0.02
 """Polling interval of the line thread: timeout of one poll of the link."""
 DELIVERY_S = 3.0
 """Time that a stopping station waits for the last acknowledgements."""
+RELOAD_REFUSED = "reload refused"
+"""Name of the alarm for a line.toml or bundle that a running station could not take over."""
 ALARMS_S = 1.0
 """Longest time between two ActiveAlarms messages, which are not acknowledged and may be lost."""
 
@@ -77,6 +79,7 @@ class Runtime:
         self._health = HealthMonitor(self.alarms, cameras, records, line.deadline_s)
         self.alarms.listeners.append(self._send_fault)
         self._alarms_sent, self._alarms_at = to_alarms(()), clock()
+        self._recipes_refused: set[str] = set()  # names of alarms
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Recipe numbers requested by the PLC; the consumer answers each by `use` or `refuse_changeover`."""
         loops: dict[str, Callable[[], None]] = {
@@ -148,11 +151,36 @@ class Runtime:
         self._inference.use(inspector, recipe)
 
     def refuse_changeover(self, recipe: int, reason: str) -> None:
-        """Refuse a changeover by a Fault message; the bundle in use stays."""
-        log.error("changeover to recipe %d refused, the bundle in use stays: %s", recipe, reason)
+        """Refuse a changeover by a Fault message and an alarm of the same name; the bundle in use stays."""
         self._source.changing = False
-        self._link.send(Fault(FaultCode.BUNDLE, text=f"recipe {recipe} refused"))
+        name = f"recipe {recipe} refused"
+        if name in self._recipes_refused:  # an alarm is sent once, each request is answered
+            self._link.send(Fault(FaultCode.BUNDLE, text=name))
+        self._recipes_refused.add(name)
+        self.alarms.raise_(name, f"{reason}; the bundle in use stays", Area.BUNDLE)
         self._send_recipe()
+
+    def recipe_unusable(self, recipe: int, reason: str) -> None:
+        """Raise the alarm about a recipe whose bundle cannot be opened, before the PLC asks for it."""
+        self.alarms.raise_(f"recipe {recipe} unusable", f"{reason}; a changeover to it would be refused", Area.BUNDLE)
+
+    def refuse_reload(self, reason: str) -> None:
+        """Raise the alarm about a refused reload; the next reload that succeeds clears it."""
+        self.alarms.raise_(RELOAD_REFUSED, f"{reason}; the station continues unchanged", Area.BUNDLE)
+
+    @property
+    def pause(self) -> str:
+        """Who has paused the station and why; empty while it inspects. Set it to pause: every part is FAULT then."""
+        return self._source.pause
+
+    @pause.setter
+    def pause(self, reason: str) -> None:
+        self._source.pause = reason
+
+    @property
+    def stopping(self) -> bool:
+        """True from the call of `stop`."""
+        return self._source.stopping.is_set()
 
     def _request_recipe(self, recipe: int) -> None:
         """Queue a changeover; 0 and the recipe in use are answered at once."""
@@ -167,6 +195,9 @@ class Runtime:
 
     def _changed_over(self, inspector: Inspector, recipe: int) -> None:
         self._source.changing = False
+        for name in (RELOAD_REFUSED, f"recipe {recipe} unusable", *self._recipes_refused):
+            self.alarms.clear(name)
+        self._recipes_refused.clear()
         self._send_recipe()
 
     def close_inspector(self) -> None:

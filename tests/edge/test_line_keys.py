@@ -390,6 +390,62 @@ def parts_until_a_change_is_an_alarm(run: Run) -> None:
     assert line.alarms == ["drift brightness camera"]
 
 
+def late_parts(run: Run, parts: int, timely: int = 0, **rates: float) -> list[str]:
+    """Alarms after timely parts and then parts whose triggers arrive past their deadline."""
+    with run(deadline_ms=1000, rates=rates, records=f"{rates}.sqlite") as line:
+        line.verdicts(*range(timely))
+        for part_id in range(parts):
+            line.plc.tell(Trigger(part_id, 0, age_ms=1001))
+            line.plc.wait_for(timely + part_id + 1)
+        line.plc.drain()
+        line.runtime.stop()
+        return line.alarms
+
+
+@observes("rates.minimum_parts")
+def parts_before_an_alarm(run: Run) -> None:
+    found = [late_parts(run, 6, minimum_parts=minimum) for minimum in (6, 7)]
+
+    assert found == [["rate of TIMEOUT"], []]
+
+
+@observes("rates.window_parts")
+def parts_that_are_looked_at(run: Run) -> None:
+    found = [late_parts(run, 7, timely=60, minimum_parts=5, window_parts=window) for window in (10, 100)]
+
+    assert found == [["rate of TIMEOUT"], []]
+
+
+@observes("rates.timeouts")
+def tolerated_timeouts(run: Run) -> None:
+    found = [late_parts(run, 10, minimum_parts=10, timeouts=share) for share in (0.1, 0.5)]
+
+    assert found == [["rate of TIMEOUT"], []]
+
+
+@observes("rates.faults")
+def tolerated_faults(run: Run) -> None:
+    found = []
+    for share in (0.1, 0.5):
+        with run(rates={"minimum_parts": 10, "faults": share}, records=f"{share}.sqlite") as line:
+            refuse_rows(line)
+            line.verdicts(*range(11))
+            found.append("rate of FAULT" in line.alarms)
+
+    assert found == [True, False]
+
+
+@observes("rates.rejects")
+def tolerated_rejects(run: Run) -> None:
+    found = []
+    for share in (0.1, 0.5):
+        with run([BRIGHT], rates={"minimum_parts": 10, "rejects": share}, records=f"{share}.sqlite") as line:
+            line.verdicts(*range(11))
+            found.append(line.alarms)
+
+    assert found == [["rate of rejects"], []]
+
+
 EJECTOR = {"output": "simulated://", "default": "pass", "fail_safe": "off", "distance_counts": 500, "length_counts": 20}
 TIMED = {"output": "simulated://", "default": "pass", "fail_safe": "off", "delay_ms": 500, "length_ms": 40}
 
@@ -598,6 +654,12 @@ def page_without_a_token(run: Run) -> None:
         pytest.fail("started")
     with run(page={"listen": "0.0.0.0:80", "without_token": True}) as line:
         assert line.pages[0].settings.without_token
+
+
+@observes("page.operator_token")
+def token_of_the_operators(run: Run) -> None:
+    with run(page={"operator_token": "open sesame"}) as line:
+        assert line.pages[0].welcome().operator_token == "open sesame"
 
 
 @observes("page.title")

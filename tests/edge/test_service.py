@@ -22,7 +22,7 @@ from edge.pipeline.inspector import Inspector
 from edge.service import change_over, reload, serve
 from edge.station import Equipment, open_inspector
 from edge.systemd import notify, watchdog_fed
-from firmware_bridge.messages import Changeover
+from firmware_bridge.messages import Changeover, Fault, FaultCode
 from tests.conftest import CLASSES
 from tests.edge.line_doubles import NumpyEngine
 from tests.edge.running_line import Run, RunningLine
@@ -36,6 +36,7 @@ class Taker:
     def __init__(self) -> None:
         self.taken: list[tuple[str, int]] = []
         self.refused: list[int] = []
+        self.reloads_refused: list[str] = []
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.finished = threading.Event()
 
@@ -50,6 +51,10 @@ class Taker:
     def refuse_changeover(self, recipe: int, reason: str) -> None:
         """Note the recipe."""
         self.refused.append(recipe)
+
+    def refuse_reload(self, reason: str) -> None:
+        """Note the reason."""
+        self.reloads_refused.append(reason)
 
 
 def write_line(folder: Path, bundle: Path, more: str = "") -> Path:
@@ -100,9 +105,7 @@ def test_a_reload_takes_the_keys_that_need_no_restart_and_names_the_others(
 
 
 @pytest.mark.parametrize("damage", ["model", "line"])
-def test_a_bad_reload_changes_nothing(
-    make_bundle: Make, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_reload_changes_nothing(make_bundle: Make, tmp_path: Path, damage: str) -> None:
     path, runtime = write_line(tmp_path, make_bundle("a")), Taker()
     line = load_line(path)
     other = make_bundle("b")
@@ -111,7 +114,7 @@ def test_a_bad_reload_changes_nothing(
 
     assert reload(path, line, runtime) == line  # type: ignore[arg-type]
     assert runtime.taken == []
-    assert "the station continues unchanged" in caplog.text
+    assert len(runtime.reloads_refused) == 1
 
 
 def break_down(*_: object) -> Engine:
@@ -119,15 +122,13 @@ def break_down(*_: object) -> Engine:
     raise MemoryError("no room for the engine")
 
 
-def test_an_error_that_nobody_expected_does_not_stop_the_line(
-    make_bundle: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_error_that_nobody_expected_does_not_stop_the_line(make_bundle: Make, tmp_path: Path) -> None:
     path, runtime = write_line(tmp_path, make_bundle("a"), '[recipes]\n3 = "a"\n'), Taker()
     line, equipment = load_line(path), Equipment(open_engine=break_down)
     runtime.changeovers.put(3)
 
     assert reload(path, line, runtime, equipment) == line  # type: ignore[arg-type]
-    assert "the station continues unchanged: MemoryError: no room for the engine" in caplog.text
+    assert runtime.reloads_refused == ["MemoryError: no room for the engine"]
     assert change_over(line, runtime, equipment) == line  # type: ignore[arg-type]
     assert (runtime.taken, runtime.refused) == ([], [3])
 
@@ -254,6 +255,44 @@ def test_a_recipe_that_is_not_to_be_had_is_refused(make_bundle: Make, tmp_path: 
     assert (runtime.taken, runtime.refused) == ([], [number])
 
 
+def test_a_refused_reload_is_an_alarm_until_one_succeeds(run: Run) -> None:
+    with run() as line:
+        right = line.path.read_text()
+        line.path.write_text(right + "shaddow = true\n")
+        reload(line.path, line.line, line.runtime, line.equipment)
+        (alarm,) = line.runtime.alarms.active
+        line.path.write_text(right.replace('"tiny"', '"other"'))
+        reload(line.path, line.line, line.runtime, line.equipment)
+        line.plc.wait_for_other(2)
+
+        assert line.plc.others[0] == Fault(FaultCode.BUNDLE, text="reload refused")
+        assert "shaddow" in alarm.text
+        assert line.alarms == []
+
+
+def test_a_refused_recipe_is_an_alarm_and_each_request_is_answered(run: Run) -> None:
+    with run(recipes={3: "other"}) as line:
+        for _ in range(2):
+            line.runtime.changeovers.put(9)
+            change_over(line.line, line.runtime, line.equipment)
+        refused = line.alarms
+        faults = [sent for sent in line.plc.others if isinstance(sent, Fault)]
+        line.runtime.changeovers.put(3)
+        change_over(line.line, line.runtime, line.equipment)
+        line.plc.wait_for_other(5)
+
+        assert (refused, len(faults)) == (["recipe 9 refused"], 2)
+        assert line.alarms == []
+
+
+def test_a_recipe_without_its_bundle_is_said_at_the_start(run: Run) -> None:
+    with run(recipes={3: "other", 4: "nothing-here"}) as line:
+        (alarm,) = line.runtime.alarms.active
+
+    assert alarm.name == "recipe 4 unusable"
+    assert "nothing-here" in alarm.text
+
+
 @pytest.fixture
 def signals() -> Iterator[None]:
     """Put the handlers of a service's signals back."""
@@ -346,5 +385,6 @@ def test_the_watchdog_of_a_service_is_fed_only_while_its_threads_live(
     impatient.cancel()
     impatient.join()
 
-    assert (heard[0], heard[-1]) == (b"READY=1", b"STOPPING=1")
+    assert heard[0] == b"READY=1"
+    assert b"STOPPING=1" in heard[-2:]  # the watchdog may be fed once more meanwhile
     assert (b"WATCHDOG=1" in heard) is lives

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from edge.page.state import CameraState, PartState, StationInfo, StationState
+from edge.page.state import AlarmState, CameraState, PartState, StationInfo, StationState
 
 NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)
 
@@ -29,6 +29,12 @@ def station(**changes: object) -> StationState:
         "triggers": 9, "overruns": 0, "acknowledged": 8, "undelivered": 0, "rows_late": 0, "disk_refuses": "",
     }  # fmt: skip
     return StationState.model_validate({**content, **changes})
+
+
+def alarm(name: str, text: str = "look", ago_s: float = 0.0, **changes: object) -> AlarmState:
+    """An active alarm, raised the given number of seconds before noon."""
+    content = {"name": name, "text": text, "since": NOON - timedelta(seconds=ago_s), "part_id": 0}
+    return AlarmState.model_validate({**content, **changes})
 
 
 def part(number: int, verdict: str = "OK", ago_s: float = 0.0, **more: object) -> PartState:

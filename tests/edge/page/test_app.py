@@ -15,7 +15,7 @@ from edge.page.page_model import PageModel
 from edge.page.state import StateUpdate, ViewPicture
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
-from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome
+from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, welcome
 from tests.edge.part_doubles import DARK, judged
 
 PATIENCE_S = 20.0
@@ -99,6 +99,9 @@ def test_too_many_browsers_are_told_to_ask(model: PageModel, serve: Serve) -> No
         ({"link_open": False}, 0, 503, "the PLC is not connected"),
         ({"alive": False}, 0, 503, "a thread of the station has failed"),
         ({"disk_refuses": "full"}, 0, 503, "the disk refuses rows: full"),
+        ({"alarms": [alarm("rate of FAULT")]}, 0, 503, "rate of FAULT: look"),
+        ({"alarms": [alarm("rate of TIMEOUT")]}, 0, 503, "rate of TIMEOUT: look"),
+        ({"alarms": [alarm("rate of rejects")]}, 0, 200, "[]"),
         ({}, 60, 503, "no update from the station for 60 s"),
     ],
 )
@@ -117,8 +120,7 @@ def test_health_says_what_is_in_the_way(
 
 def test_alarms_alone_are_healthy(model: PageModel, serve: Serve) -> None:
     at = serve(model)
-    alarm = {"name": "drift brightness top", "text": "check lamp", "since": NOON, "part_id": 0}
-    model.take(StateUpdate(station=station(alarms=(alarm,))), b"")
+    model.take(StateUpdate(station=station(alarms=(alarm("drift brightness top"),))), b"")
 
     status, words = get(f"{at}/health")
 
