@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -346,9 +346,10 @@ def _problem(error: ValidationError) -> str:
 
 def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> Mapping[str, Any]:
     for key in path:
-        inner = model.model_fields[str(key)].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        annotation = model.model_fields[str(key)].annotation
+        for inner in (annotation, *get_args(annotation)):  # a table, or one that may be absent
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
     return model.model_fields
 
 

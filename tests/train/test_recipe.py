@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle import TileGrid, Tiling
 from train.errors import RecipeError
 from train.recipe import load_recipe, recipe_names
 
@@ -56,6 +57,32 @@ def test_misspelt_key_in_a_file_names_the_file(tmp_path: Path) -> None:
 def test_unknown_recipe_lists_those_there_are() -> None:
     with pytest.raises(RecipeError, match="found no such recipe or file, expected one of demo-tiles, magnetic-tile"):
         load_recipe("magnetic-tyle")
+
+
+def test_tiles_are_set_with_defaults_on_the_command_line() -> None:
+    sides = ["input.height=3000", "input.width=4096"]
+    recipe = load_recipe("own-parts", [*sides, "input.tiles.overlap=32"])
+    assert recipe.input.tiles == Tiling(height=512, width=512, overlap=32, batch=4)
+    assert recipe.tile_grid == TileGrid.of(recipe.input.tiles, (3000, 4096), (750, 1024))
+    assert load_recipe("own-parts", sides).tile_grid is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["input.height=1000", "input.tiles.height=510"], r"found tiles of 510x512 with can, whose cells are 4"),
+        (["input.height=1002"], r"found pictures of 1002x2000 in tiles with can, .*set input\.crop"),
+        (["input.height=1000", "input.tiles.overlap=30"], r"input\.tiles: found height 512 with overlap 30, .*of 4"),
+        (
+            ["input.height=1000", "input.tiles.size=64"],
+            r"input\.tiles\.size: unknown key, expected one of height, width, o",
+        ),
+        (["input.height=256"], r"tiles\.height: found 512, expected at most the picture's height 256"),
+    ],
+)
+def test_tiles_that_do_not_fit_are_one_clear_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("own-parts", ["input.width=2000", "input.tiles={}", *overrides])
 
 
 def test_weights_must_be_one_per_class() -> None:

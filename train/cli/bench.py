@@ -28,7 +28,7 @@ PAPER_IMAGES = 1008
 def drawn_images(recipe: Recipe, count: int, seed: int = 0) -> ImageSet:
     """Noise images, two of three with a bright block as defect."""
     generator = np.random.default_rng(seed)
-    spec = recipe.input
+    spec = recipe.input.network
     images = generator.integers(90, 160, (count, spec.channels, spec.height, spec.width), dtype=np.uint8)
     masks = np.zeros((count, CLASSES, spec.height, spec.width), dtype=np.bool_)
     for index in range(count):
@@ -88,7 +88,8 @@ def _touch_batches(trainer: Trainer, data: DeviceSet) -> None:
     """Data preparation of a step: selection, augmentation, targets."""
     generator = torch.Generator().manual_seed(0)
     recipe = trainer.recipe
-    size = recipe.input.height // recipe.network.mask_px, recipe.input.width // recipe.network.mask_px
+    spec = recipe.input.network
+    size = spec.height // recipe.network.mask_px, spec.width // recipe.network.mask_px
     for index in data.shuffled(recipe.run.batch, generator):
         targets(augment(data.batch(index), recipe.augment, draw(len(index), recipe.augment, generator)), size)
 

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from train.augment.guided_crops import Crops, class_probabilities, index_defects
-from train.data.device_set import DeviceSet
+from train.augment.tile_draws import TileDrawer
+from train.data.device_set import DeviceSet, evaluation_set
 from train.data.image_set import ImageSet, load_images
 from train.loop.run import Run
 from train.models.network import weight_count
+from train.recipe import Recipe
 
 _VALIDATED = 16
 """Timed validation images."""
@@ -25,14 +27,16 @@ _CROPS = 8
 def dry_run(run: Run) -> list[str]:
     """Train two batches, validate some images, generate some crops; returns lines of text."""
     recipe, classes = run.recipe, len(run.dataset.classes)
-    batch = recipe.run.batch
-    train = load_images(run.samples["train"][:batch], recipe.input, classes)
+    drawn = 1 if recipe.input.tiles is None else recipe.tile_draws.per_picture
+    batch = -(-recipe.run.batch // drawn)
+    train = _own(load_images(run.samples["train"][:batch], recipe.input, classes), recipe)
     val = load_images(run.samples["val"][:_VALIDATED], recipe.input, classes)
     on_device = DeviceSet(train, run.compute.device)
     run.trainer.train_epoch(on_device, 0, lambda images, loss: None)  # warm-up
     step_s = _timed(lambda: run.trainer.train_epoch(on_device, 0, lambda images, loss: None))
-    validation_s = _timed(lambda: run.trainer.validate(DeviceSet(val, run.compute.device), 0)) / max(len(val), 1)
-    images = len(run.samples["train"]) + recipe.crops.images
+    val_set = evaluation_set(val, run.compute.device, recipe.tile_grid)
+    validation_s = _timed(lambda: run.trainer.validate(val_set, 0)) / max(len(val), 1)
+    images = len(run.samples["train"]) * drawn + recipe.crops.images
     crops_s = _crops_s(run) * recipe.crops.images / recipe.crops.every
     epoch_s = images / len(train) * step_s + len(run.samples["val"]) * validation_s + crops_s
     return [
@@ -44,6 +48,12 @@ def dry_run(run: Run) -> list[str]:
         f"{recipe.run.epochs} epochs: {recipe.run.epochs * epoch_s / 3600:.2f} h",
         f"memory: data {(images * _bytes(train) + len(run.samples['val']) * _bytes(val)) / 1e9:.2f} GB, {_peak(run)}",
     ]
+
+
+def _own(images: ImageSet, recipe: Recipe) -> ImageSet:
+    """The images, or tiles drawn from them."""
+    tiles = recipe.input.tiles
+    return images if tiles is None else TileDrawer(images, tiles, recipe.tile_draws).draw((recipe.seed,))
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -60,7 +70,7 @@ def _crops_s(run: Run) -> float:
     classes = len(run.dataset.classes)
     defective = [sample for sample in run.samples["train"] if not sample.good][:8]
     good = [sample for sample in run.samples["train"] if sample.good][:8]
-    images = load_images([*defective, *good], run.recipe.input, classes)
+    images = _own(load_images([*defective, *good], run.recipe.input, classes), run.recipe)
     stock = index_defects(images, run.dataset.classes)
     crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
     crops.make(range(_CROPS))  # fills the cache of blobs

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from train.data.image_set import ImageSet
+from bundle import TileGrid
+from train.data.image_set import ImageSet, present
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,37 @@ class DeviceSet:
 
     def _stored(self, values: Tensor) -> Tensor:
         return values.pin_memory() if self.home != self.device else values.to(self.home)
+
+
+class TiledSet(DeviceSet):
+    """All tiles of the pictures of an ImageSet, in order, each cut when a batch needs it.
+
+    The pictures stay in host memory. Every class that a picture has must be outlined in it.
+    """
+
+    def __init__(self, pictures: ImageSet, device: torch.device, grid: TileGrid):
+        self.device, self.home = device, torch.device("cpu")
+        self.pictures, self.grid = pictures, grid
+        self._places = grid.places
+
+    def __len__(self) -> int:
+        return len(self.pictures) * len(self._places)
+
+    def batch(self, index: Tensor) -> Batch:
+        """The tiles of these indices, on the device."""
+        numbers = [(number // len(self._places), self._places[number % len(self._places)]) for number in index.tolist()]
+        images, bits = (
+            np.stack([self.grid.tile(values[number], *place) for number, place in numbers])
+            for values in (self.pictures.images, self.pictures.bits)
+        )
+        labels = np.stack([present(one, self.pictures.labels.shape[1]) for one in bits]).astype(np.float32)
+        fields = (torch.from_numpy(values) for values in (images, bits, labels, np.ones_like(labels)))
+        return Batch(*(field.to(self.device) for field in fields))
+
+
+def evaluation_set(images: ImageSet, device: torch.device, grid: TileGrid | None) -> DeviceSet:
+    """A set to be predicted in order: the images, or the tiles of each."""
+    return DeviceSet(images, device) if grid is None else TiledSet(images, device, grid)
 
 
 def _home(images: ImageSet, device: torch.device) -> torch.device:

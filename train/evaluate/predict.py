@@ -1,13 +1,16 @@
 """Inference with a trained network through torch: outputs of an image set, evaluation of a checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from bundle import TileGrid
+from bundle.tiling import Outputs as NetworkOutputs
 from train.data.dataset import Dataset
-from train.data.device_set import Batch, DeviceSet
+from train.data.device_set import Batch, DeviceSet, TiledSet, evaluation_set
 from train.data.image_set import ImageSet, load_images
 from train.data.splits import Split, sides_of
 from train.device import Compute
@@ -28,18 +31,33 @@ def predict(
     compute: Compute,
     batch: int = BATCH,
     on_batch: Callable[[Batch, Tensor], None] | None = None,
+    grid: TileGrid | None = None,
 ) -> Outputs:
     """Scores and masks of all images, in their order; puts the network in evaluation mode.
 
     network: on the device of `compute`, see `Compute.place`.
-    on_batch: called with each batch and its float32 logits [B, C, h, w].
+    on_batch: called with each batch and its float32 logits [B, C, h, w]; batches are of tiles where there are any.
+    grid: tiles in which `images` are predicted; a TiledSet has its own.
     Raises DataError without an image.
     """
     network.eval()
-    data = images if isinstance(images, DeviceSet) else DeviceSet(images, compute.device)
+    data = images if isinstance(images, DeviceSet) else evaluation_set(images, compute.device, grid)
     if not len(data):
         raise DataError("evaluation: found no image, expected at least one; check the split and its part")
-    scores, masks = [], []
+    found = _of_batches(network, data, compute, batch, on_batch)
+    if isinstance(data, TiledSet):
+        return Outputs(*data.grid.stitch(len(data.pictures), found))
+    scores, masks = zip(*found, strict=True)
+    return Outputs(np.concatenate(scores), np.concatenate(masks))
+
+
+def _of_batches(
+    network: NormalisedNetwork,
+    data: DeviceSet,
+    compute: Compute,
+    batch: int,
+    on_batch: Callable[[Batch, Tensor], None] | None,
+) -> Iterator[NetworkOutputs]:
     for one in data.in_order(batch):
         with compute.autocast():
             logits = network(one.frames)
@@ -47,15 +65,14 @@ def predict(
         if on_batch is not None:
             on_batch(one, logits)
         of_images, of_cells = scores_and_masks(logits)
-        scores.append(of_images.cpu())
-        masks.append(of_cells.cpu())
-    return Outputs(torch.cat(scores).numpy(), torch.cat(masks).numpy())
+        yield of_images.cpu().numpy(), of_cells.cpu().numpy()
 
 
 def predict_with(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:
     """Scores and masks of all images from the network of a checkpoint."""
     network = compute.place(build_network(checkpoint))
-    return predict(network, images, compute, checkpoint.meta.recipe.run.batch)
+    recipe = checkpoint.meta.recipe
+    return predict(network, images, compute, recipe.run.batch, grid=recipe.tile_grid)
 
 
 def evaluate_checkpoint(

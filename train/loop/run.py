@@ -7,16 +7,17 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from bundle import Threshold, write_whole
 from train.augment.drawn_defects import check_drawable
 from train.data.dataset import Dataset, Sample
-from train.data.device_set import DeviceSet
+from train.data.device_set import DeviceSet, evaluation_set
 from train.data.image_set import ImageSet, load_images
 from train.data.splits import Side, Split, save_split, sides_of
 from train.device import Compute
-from train.errors import CheckpointError, SplitError
+from train.errors import CheckpointError, DataError, SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, predictions
 from train.evaluate.predict import predict_with
@@ -106,8 +107,11 @@ class Run:
             return
         train, val = self.load("train"), self.load("val")
         check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
+        if self.recipe.input.tiles is not None:
+            _check_outlined(train, self.samples["train"], self.dataset.classes)
+            _check_outlined(val, self.samples["val"], self.dataset.classes)
         training = TrainingData(train, self.recipe, self.compute.device, self.dataset.classes)
-        val_set = DeviceSet(val, self.compute.device)
+        val_set = evaluation_set(val, self.compute.device, self.recipe.tile_grid)
         log = TensorboardLog(self.out, self.history.done) if tensorboard and self.group.is_leader else None
         with (
             show(self.recipe.run.epochs, self.history.done, self.console) as progress,
@@ -255,6 +259,17 @@ def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:
         raise SplitError(
             f"split: found no image with a defect among the {len(samples['train'])} of the training part of {name}, "
             "expected some of each class: a network that never saw a defect passes every part; add defective parts"
+        )
+
+
+def _check_outlined(images: ImageSet, samples: Sequence[Sample], classes: Sequence[str]) -> None:
+    """Raise DataError for a class without an outline: which of the tiles have it is not known."""
+    lacking = np.argwhere(~images.outlined)
+    if len(lacking):
+        index, kind = lacking[0].tolist()
+        raise DataError(
+            f"{samples[index].path}: found no outline of its {classes[kind]} ({len(lacking)} such cases), expected one: "
+            "a training tile has a class only where it shows it; draw the outline, or train without tiles"
         )
 
 

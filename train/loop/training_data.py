@@ -1,4 +1,4 @@
-"""Training data of each epoch: the training part followed by the current guided crops."""
+"""Training data of each epoch: the training part, or tiles drawn from it, followed by the current guided crops."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from train.augment.guided_crops import Crops, class_probabilities, index_defects
+from train.augment.tile_draws import TileDrawer
 from train.data.device_set import Batch, DeviceSet
 from train.data.image_set import ImageSet
 from train.recipe import Recipe
 
-_STREAM = 1
-"""Distinguishes the random stream of the crops from other uses of the seed."""
+_STREAM, _TILE_STREAM = 1, 2
+"""Distinguish the random streams of the crops and of the tiles from other uses of the seed."""
 
 
 class WithCrops(DeviceSet):
@@ -65,24 +66,39 @@ class WithCrops(DeviceSet):
 
 
 class TrainingData:
-    """Renews the crops every few epochs, from the history of the run, so that a resumed run has the same crops."""
+    """Renews tiles and crops every few epochs, from the seed and the history, so that a resumed run has the same."""
 
     def __init__(self, training: ImageSet, recipe: Recipe, device: torch.device, classes: Sequence[str] = ()):
         """classes: see `index_defects`."""
         self.recipe = recipe
         self.probabilities: list[float] | None = None
         """Class probabilities of the current crops; None without crops."""
-        self._own = self._current = DeviceSet(training, device)
-        self._made: int | None = None  # epochs before the current crops
-        self._stock = index_defects(training, classes) if recipe.crops.images else None
+        self._device, self._classes = device, classes
+        self._made: int | None  # epochs before the current crops
+        self._drawn: int | None = None  # epochs before the current tiles
+        tiles = recipe.input.tiles
+        self._drawer = TileDrawer(training, tiles, recipe.tile_draws) if tiles is not None else None
+        self._take(training if self._drawer is None else self._draw(0))
 
     def of(self, epoch: int, history: Sequence[Mapping[str, Any]]) -> DeviceSet:
         """Data of epoch `epoch`, counted from 0; `history` has one row with `val_losses` per earlier epoch."""
         crops = self.recipe.crops
         made = epoch // crops.every * crops.every
+        if self._drawer is not None and made != self._drawn:
+            self._take(self._draw(made))
         if made != self._made and (made or crops.at_once):
             self._renew(made, history[made - 1]["val_losses"] if made else None)
         return self._current
+
+    def _take(self, own: ImageSet) -> None:
+        self._own = self._current = DeviceSet(own, self._device)
+        self._made = None
+        self._stock = index_defects(own, self._classes) if self.recipe.crops.images else None
+
+    def _draw(self, made: int) -> ImageSet:
+        assert self._drawer is not None
+        self._drawn = made
+        return self._drawer.draw((self.recipe.seed, _TILE_STREAM, made))
 
     def _renew(self, made: int, losses: Sequence[float] | None) -> None:
         if self._stock is None:

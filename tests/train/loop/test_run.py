@@ -7,10 +7,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from train.data.dataset import NotOutlined
 from train.data.readers import read_dataset
 from train.data.splits import make_split
 from train.device import choose_compute
-from train.errors import CheckpointError, SplitError, ThresholdError, TrainError
+from train.errors import CheckpointError, DataError, SplitError, ThresholdError, TrainError
 from train.loop.history import SECOND, EpochHistory
 from train.loop.lr_schedule import learning_rate
 from train.loop.progress import EpochProgress
@@ -26,6 +27,9 @@ def make_run(tiles: Path, recipe: Recipe, out: Path) -> Run:
     dataset = read_dataset(tiles)
     split = make_split(dataset, "by-part", recipe.seed)
     return Run(recipe, dataset, split, out, CPU, Console(file=io.StringIO()))
+
+
+TILED = {"height": 48, "width": 32, "channels": 1, "tiles": {"height": 32, "width": 16, "overlap": 8}}
 
 
 class InterruptedProgress(EpochProgress):
@@ -57,8 +61,9 @@ def untimed(checkpoint: Checkpoint) -> list[dict[str, object]]:
         {},
         {"run": {"epochs": 3, "batch": 8, "precision": "float32", "average": 0.9, "accumulate": 2}},
         {"crops": {"images": 12, "every": 1}},
+        {"input": TILED, "tile_draws": {"per_picture": 2}, "crops": {"images": 12, "every": 1}},
     ],
-    ids=["plain", "averaged", "crops"],
+    ids=["plain", "averaged", "crops", "tiles"],
 )
 def test_interrupted_and_resumed_gives_the_same_weights(tiles: Path, tmp_path: Path, quick_recipe, tables) -> None:
     recipe = quick_recipe(**tables)
@@ -101,6 +106,42 @@ def test_run_learns_and_leaves_its_files(tiles: Path, tmp_path: Path, quick_reci
     assert stored["test"] == metrics.model_dump(mode="json")
     assert load_checkpoint(run.best).meta.metrics == stored
     assert {path.name for path in tmp_path.iterdir()} >= {"best.pt", "last.pt", "split.json", "metrics.json"}
+
+
+def test_run_learns_from_tiles_and_is_measured_on_whole_pictures(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    recipe = quick_recipe(
+        input=TILED,
+        run={"epochs": 8, "batch": 8, "precision": "float32"},
+        network={"width": 8, "pooling": 2},
+        loss={"schedule": "constant", "dice": 1.0},
+        augment={},
+        tile_draws={"per_picture": 2},
+    )
+    run = make_run(tiles, recipe, tmp_path)
+    run.train()
+    metrics = run.test()
+    found = run.evaluate_part(load_checkpoint(run.best), "test")
+    assert metrics.union.average_precision > 0.9
+    assert found.outputs.masks.shape[2:] == (24, 16)
+    assert found.images.images.shape[2:] == (48, 32)
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_tiles_of_another_size_are_another_recipe(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    make_run(tiles, quick_recipe(input=TILED, tile_draws={"per_picture": 1}), tmp_path).train()
+    other = make_run(tiles, quick_recipe(tile_draws={"per_picture": 1}), tmp_path)
+    with pytest.raises(CheckpointError, match=r"another recipe \(input\.tiles\.height: 32 there, None here\)"):
+        other.resume()
+
+
+def test_tiles_want_an_outline_of_each_defect(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    run = make_run(tiles, quick_recipe(input=TILED), tmp_path)
+    index = next(index for index, one in enumerate(run.samples["train"]) if not one.good)
+    outlines = tuple(None if one is None else NotOutlined() for one in run.samples["train"][index].outlines)
+    sample = replace(run.samples["train"][index], outlines=outlines)
+    run.samples["train"] = [sample if place == index else one for place, one in enumerate(run.samples["train"])]
+    with pytest.raises(DataError, match=r"found no outline of its \w+ \(1 such cases\), expected one: a training tile"):
+        run.train()
 
 
 def test_best_is_of_the_epoch_with_the_best_measure(tiles: Path, tmp_path: Path, quick_recipe) -> None:

@@ -91,6 +91,16 @@ def test_evaluation_of_other_classes_is_refused(finished: Run, tiles: Path) -> N
         evaluate_checkpoint(other, read_dataset(tiles), None, "all", choose_compute("cpu", "float32"))
 
 
+def test_dry_run_of_tiles_counts_them(tiles: Path, tmp_path: Path, quick_recipe) -> None:
+    spec = {"height": 48, "width": 32, "channels": 1, "tiles": {"height": 32, "width": 16, "overlap": 8}}
+    run = make_run(
+        tiles, quick_recipe(input=spec, tile_draws={"per_picture": 4}, crops={"images": 8}), tmp_path / "dry"
+    )
+    lines = "\n".join(dry_run(run))
+    assert "one step of 8 images" in lines
+    assert f"one epoch of {4 * len(run.samples['train']) + 8} images" in lines
+
+
 def test_dry_run_names_time_and_memory(tiles: Path, tmp_path: Path, quick_recipe) -> None:
     run = make_run(tiles, quick_recipe(crops={"images": 8}), tmp_path / "dry")
     lines = "\n".join(dry_run(run))
