@@ -268,7 +268,7 @@ def _check_outlined(images: ImageSet, samples: Sequence[Sample], classes: Sequen
     if len(lacking):
         index, kind = lacking[0].tolist()
         raise DataError(
-            f"{samples[index].path}: found no outline of its {classes[kind]} ({len(lacking)} such cases), expected one: "
+            f"{samples[index].path}: found no outline of its {classes[kind]} ({len(lacking)} such), expected one: "
             "a training tile has a class only where it shows it; draw the outline, or train without tiles"
         )
 

@@ -140,7 +140,7 @@ def test_tiles_want_an_outline_of_each_defect(tiles: Path, tmp_path: Path, quick
     outlines = tuple(None if one is None else NotOutlined() for one in run.samples["train"][index].outlines)
     sample = replace(run.samples["train"][index], outlines=outlines)
     run.samples["train"] = [sample if place == index else one for place, one in enumerate(run.samples["train"])]
-    with pytest.raises(DataError, match=r"found no outline of its \w+ \(1 such cases\), expected one: a training tile"):
+    with pytest.raises(DataError, match=r"found no outline of its \w+ \(1 such\), expected one: a training tile"):
         run.train()
 
 
