@@ -3,8 +3,10 @@
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from edge.config.line import Line, load_line
+from edge.address import kind_of
+from edge.config.line import DEFAULT_ENGINE, Line, load_line
 from edge.errors import LineConfigError
 
 UNIT = """\
@@ -42,22 +44,44 @@ ProtectSystem=strict
 ProtectHome=read-only
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
-ProtectControlGroups=yes
-PrivateTmp=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-CapabilityBoundingSet=
-RestrictNamespaces=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
-SystemCallArchitectures=native
-ProtectHostname=yes
 ProtectKernelLogs=yes
-UMask=0027
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectProc=invisible
+PrivateTmp=yes
+PrivateMounts=yes
+RestrictSUIDSGID=yes
+RestrictRealtime=yes
+RestrictNamespaces=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+# Threads may choose their processors and give way (sched_setaffinity, setpriority): @resources stays allowed.
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+SystemCallErrorNumber=EPERM
+{capabilities}{devices}UMask=0027
 
 [Install]
 WantedBy=multi-user.target
 """
-"""systemd.unit(5), systemd.service(5), systemd.exec(5)."""
+"""systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.resource-control(5)."""
+TTY = "char-tty*"
+DEVICE_CLASSES: dict[str, tuple[str, ...]] = {
+    "file": (),
+    "synthetic": (),
+    "rtsp": (),
+    "aravis": ("char-usb_device",),
+    "v4l2": ("char-video4linux", "char-media"),
+    "serial": (TTY,),
+    "modbus-rtu": (TTY,),
+    "modbus-tcp": (),
+    "gpio": ("char-gpiochip",),
+    "simulated": (),
+}
+"""Classes of device files (/proc/devices) by kind of camera, PLC or ejector; other kinds may need any device."""
+FIRST_FREE_PORT = 1024
+"""Ports below it need CAP_NET_BIND_SERVICE, ip(7)."""
 
 
 def unit_text(path: Path, user: str) -> str:
@@ -74,7 +98,32 @@ def unit_text(path: Path, user: str) -> str:
         folder=_one_line(str(place.parent)).replace("%", "%%"),
         user=_one_line(user).replace("%", "%%"),
         writable=writable,
+        capabilities=_capabilities(line),
+        devices=_devices(line),
     )
+
+
+def _devices(line: Line) -> str:
+    """Access to device files, and whether memory may be executable that was writable."""
+    outputs = [line.ejector.output] if line.ejector and not line.shadow else []
+    kinds = {kind_of(address) for address in (line.plc, *outputs, *(camera.address for camera in line.camera))}
+    if line.engine != DEFAULT_ENGINE or kinds - set(DEVICE_CLASSES):
+        others = sorted(kinds - set(DEVICE_CLASSES)) + [line.engine] * (line.engine != DEFAULT_ENGINE)
+        return f"# The driver of {', '.join(others)} decides which device files it opens.\n"
+    classes = sorted({name for kind in kinds for name in DEVICE_CLASSES[kind]})
+    private = "" if classes else "PrivateDevices=yes\n"
+    allowed = "".join(f"DeviceAllow={name} rw\n" for name in classes)
+    return f"ProtectClock=yes\nMemoryDenyWriteExecute=yes\n{private}DevicePolicy=closed\n{allowed}"
+
+
+def _capabilities(line: Line) -> str:
+    """No capability, but for a port that only root could listen to."""
+    plc = urlsplit(line.plc)
+    listens = [plc.port or FIRST_FREE_PORT] if plc.scheme == "modbus-tcp" and "role=client" not in plc.query else []
+    listens += [line.page.host_and_port[1]] if line.page else []
+    if not any(0 < port < FIRST_FREE_PORT for port in listens):
+        return "CapabilityBoundingSet=\n"
+    return "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
 
 
 def _literal(path: Path) -> str:
