@@ -209,6 +209,7 @@ def challenge(
 def acknowledge(
     line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
     who: Annotated[str, typer.Option(help="Name of the operator, for the records.")] = "",
+    reason: Annotated[str, typer.Option(help="What was found and done, for the records.")] = "",
 ) -> None:
     """Acknowledge the running station's alarms about events: an escaped part, a failed challenge."""
     from getpass import getuser
@@ -216,7 +217,7 @@ def acknowledge(
     from edge.config.line import load_line
     from edge.monitoring.operator_requests import acknowledge as ask
 
-    ended = ask(load_line(line).records, who or getuser())
+    ended = ask(load_line(line).records, who or getuser(), reason)
     console.print(f"ended: {ended}" if ended else "there was no such alarm")
 
 
@@ -269,6 +270,37 @@ def collect(
 
     for text in collect_lines(lines, out, engine):
         console.print(text, soft_wrap=True, highlight=False)
+
+
+@app.command()
+def pause(
+    line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
+    reason: Annotated[str, typer.Option(help="Why, for the records.")],
+    who: Annotated[str, typer.Option(help="Name of the operator, for the records.")] = "",
+) -> None:
+    """Pause the running station: every part is FAULT until `resume`, also after a restart."""
+    from getpass import getuser
+
+    from edge.config.line import load_line
+    from edge.monitoring.operator_requests import pause as ask
+
+    ask(load_line(line).records, who or getuser(), reason)
+    console.print("paused: every part is FAULT")
+
+
+@app.command()
+def resume(
+    line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
+    who: Annotated[str, typer.Option(help="Name of the operator, for the records.")] = "",
+) -> None:
+    """End a pause of the running station."""
+    from getpass import getuser
+
+    from edge.config.line import load_line
+    from edge.monitoring.operator_requests import resume as ask
+
+    ask(load_line(line).records, who or getuser())
+    console.print("parts are inspected")
 
 
 @app.command()

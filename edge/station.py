@@ -107,11 +107,12 @@ def open_station(
         opened.callback(runtime.close_inspector)
         for watcher in (*watchers, *_own_watchers(line, runtime, records, clock, equipment, opened)):
             runtime.watch(watcher)
-        operators = OperatorService(line.challenge, records, alarms)
+        operators = OperatorService(line.challenge, records, alarms, pipeline=runtime)
+        operators.restore_pause()
         runtime.watch(operators.add)
         if line.page is not None:
-            state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, lambda: operators.challenge)
-            _open_page(line.page, runtime, records, state, equipment, opened)
+            state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators)
+            _open_page(line, line.page, runtime, records, state, equipment, opened)
         runtime.start()
         opened.enter_context(_serving(operators))
         try:
@@ -184,11 +185,24 @@ def _own_watchers(
 
 
 def _open_page(
-    settings: PageSettings, runtime: Runtime, records: Records, state: Snapshot, equipment: Equipment, opened: ExitStack
+    line: Line,
+    settings: PageSettings,
+    runtime: Runtime,
+    records: Records,
+    state: Snapshot,
+    equipment: Equipment,
+    opened: ExitStack,
 ) -> None:
     def welcome() -> StationInfo:
         asked = settings.model_dump(include={"title", "token", "operator_token", "hosts", "shift_starts"})
-        return StationInfo(**asked, records=str(records.path), next_number=records.last_number + 1)
+        return StationInfo(
+            **asked,
+            records=str(records.path),
+            pictures=None if line.pictures is None else str(line.pictures.folder),
+            challenge_parts=line.challenge.parts,
+            challenge_class=line.challenge.expected,
+            next_number=records.last_number + 1,
+        )
 
     outbox = Outbox()
     runtime.watch(outbox.add)

@@ -1,4 +1,4 @@
-"""Operator requests to a running station: challenges and acknowledgements, queued as rows in its records.
+"""Operator requests to a running station: challenges, acknowledgements and pauses, queued as rows in its records.
 
 The station polls the rows twice a second. A request needs write access to the file, but no port and no password; its
 time and author stay on record.
@@ -41,6 +41,32 @@ def acknowledgements_asked(connection: sqlite3.Connection) -> list[int]:
     return [number for (number,) in connection.execute("SELECT number FROM acknowledgements WHERE alarms IS NULL")]
 
 
+@dataclass(frozen=True)
+class PauseRequest:
+    """Pause that has not ended, as its row has it."""
+
+    number: int
+    who: str
+    reason: str
+    began: str | None
+    """UTC time at which the station took it; None before."""
+    end_asked: bool
+
+
+def open_pause(connection: sqlite3.Connection) -> PauseRequest | None:
+    """Return the latest pause that has not ended, those whose end is asked for last; None if there is none."""
+    query = """SELECT number, who, reason, began, end_asked IS NOT NULL FROM pauses
+        WHERE ended IS NULL ORDER BY end_asked IS NOT NULL, number DESC LIMIT 1"""
+    row = connection.execute(query).fetchone()
+    return None if row is None else PauseRequest(*row)
+
+
+def note_pause(connection: sqlite3.Connection, pause: PauseRequest, ended: bool = False) -> None:
+    """Note that the station has taken a pause, or its end."""
+    column = "ended" if ended else "began"
+    connection.execute(f"UPDATE pauses SET {column} = ? WHERE number = ? AND {column} IS NULL", (_now(), pause.number))
+
+
 def abandon_open(connection: sqlite3.Connection) -> None:
     """Abandon the challenges that an earlier run of the station left open."""
     connection.execute("UPDATE challenges SET result = 'abandoned', ended = ? WHERE result = 'open'", (_now(),))
@@ -61,21 +87,14 @@ def challenge(
     say: called with the prompt for the operator. Raises OperatorRequestError if the station does not respond, or the
     challenge is not passed.
     """
-    values = (_now(), who, settings.parts, settings.expected)
-    number = _insert(records, "INSERT INTO challenges (time, who, parts, class) VALUES (?, ?, ?, ?)", values)
+    number = begin_challenge(records, settings, who, taken_s=taken_s)
     question = f"SELECT result, found FROM challenges WHERE number = {number}"
     try:
-        result, _ = _wait(records, question, lambda row: row[0] != "asked", taken_s)
-        if result == "open":
-            say(f"Put {settings.parts} known bad part(s) on the line now, before any other part.")
+        say(f"Put {settings.parts} known bad part(s) on the line now, before any other part.")
         wait_s = settings.timeout_minutes * 60 + taken_s
         result, found = _wait(records, question, lambda row: row[0] not in ("asked", "open"), wait_s)
     except BaseException:  # Ctrl-C as well
-        _execute(
-            records,
-            "UPDATE challenges SET result = 'abandoned', ended = ? WHERE number = ? AND result IN ('asked', 'open')",
-            (_now(), number),
-        )
+        _abandon(records, number)
         raise
     if result != "passed":
         wanted = f"NG {settings.expected}" if settings.expected else "NG"
@@ -86,12 +105,58 @@ def challenge(
     return str(found)
 
 
-def acknowledge(records: Path, who: str, taken_s: float = TAKEN_S) -> str:
+def begin_challenge(
+    records: Path, settings: ChallengeSettings, who: str, reason: str = "", taken_s: float = TAKEN_S
+) -> int:
+    """Request a challenge and wait until the station has begun it; returns its number.
+
+    Raises OperatorRequestError if the station does not respond.
+    """
+    values = (_now(), who, settings.parts, settings.expected, reason)
+    statement = "INSERT INTO challenges (time, who, parts, class, reason) VALUES (?, ?, ?, ?, ?)"
+    number = _insert(records, statement, values)
+    try:
+        _wait(records, f"SELECT result FROM challenges WHERE number = {number}", lambda row: row[0] != "asked", taken_s)
+    except BaseException:  # Ctrl-C as well
+        _abandon(records, number)
+        raise
+    return number
+
+
+def pause(records: Path, who: str, reason: str, taken_s: float = TAKEN_S) -> None:
+    """Pause the station that writes these records: every part is FAULT until `resume`, also across a restart.
+
+    Raises OperatorRequestError if the station does not respond; the pause is then withdrawn.
+    """
+    number = _insert(records, "INSERT INTO pauses (time, who, reason) VALUES (?, ?, ?)", (_now(), who, reason))
+    try:
+        _wait(records, f"SELECT began FROM pauses WHERE number = {number}", lambda row: row[0] is not None, taken_s)
+    except OperatorRequestError:
+        _execute(records, "DELETE FROM pauses WHERE number = ? AND began IS NULL", (number,))
+        raise
+
+
+def resume(records: Path, who: str, taken_s: float = TAKEN_S) -> None:
+    """End all pauses of the station that writes these records.
+
+    Raises OperatorRequestError if the station does not respond.
+    """
+    _check_written(records)
+    statement = "UPDATE pauses SET end_asked = ?, end_who = ? WHERE ended IS NULL AND end_asked IS NULL"
+    _execute(records, statement, (_now(), who))
+    none_open = """INSERT INTO pauses (time, who, reason, end_asked, end_who) SELECT ?, ?, 'no pause on record', ?, ?
+        WHERE NOT EXISTS (SELECT 1 FROM pauses WHERE ended IS NULL)"""
+    _execute(records, none_open, (_now(), who, _now(), who))  # the row of a pause in force may be gone
+    _wait(records, "SELECT count(*) FROM pauses WHERE ended IS NULL", lambda row: row[0] == 0, taken_s)
+
+
+def acknowledge(records: Path, who: str, reason: str = "", taken_s: float = TAKEN_S) -> str:
     """Acknowledge the alarms of the station that writes these records; returns the names of those that it cleared.
 
     Raises OperatorRequestError if the station does not respond.
     """
-    number = _insert(records, "INSERT INTO acknowledgements (time, who) VALUES (?, ?)", (_now(), who))
+    values = (_now(), who, reason)
+    number = _insert(records, "INSERT INTO acknowledgements (time, who, reason) VALUES (?, ?, ?)", values)
     question = f"SELECT alarms FROM acknowledgements WHERE number = {number}"
     try:
         return str(_wait(records, question, lambda row: row[0] is not None, taken_s)[0])
@@ -104,12 +169,21 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
+def _abandon(records: Path, number: int) -> None:
+    statement = "UPDATE challenges SET result = 'abandoned', ended = ? WHERE number = ? AND result IN ('asked', 'open')"
+    _execute(records, statement, (_now(), number))
+
+
 def _insert(records: Path, statement: str, values: tuple[object, ...]) -> int:
+    _check_written(records)
+    return _execute(records, statement, values)
+
+
+def _check_written(records: Path) -> None:
     if not records.exists():
         raise OperatorRequestError(
             f"records {records}: found no such file, expected the records of a running station; start it first"
         )
-    return _execute(records, statement, values)
 
 
 def _execute(records: Path, statement: str, values: tuple[object, ...]) -> int:

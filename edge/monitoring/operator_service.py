@@ -7,15 +7,24 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from edge.alarms import Alarms
 from edge.config.challenge import ChallengeSettings
 from edge.ejector.rejects import ESCAPED, UNCONFIRMED
 from edge.errors import RecordsError
 from edge.monitoring.challenge import Challenge, due_since
-from edge.monitoring.operator_requests import abandon_open, acknowledgements_asked, challenges_asked, last_passed
+from edge.monitoring.operator_requests import (
+    PauseRequest,
+    abandon_open,
+    acknowledgements_asked,
+    challenges_asked,
+    last_passed,
+    note_pause,
+    open_pause,
+)
 from edge.part import Part
-from edge.records.database import connect_existing
+from edge.records.database import advice, connect_existing
 from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 from edge.wall_clock import SteadyClock
 
@@ -25,6 +34,8 @@ POLL_S = 0.5
 """Polling interval of the requests."""
 SERVICE = "operator requests"
 """Name of the alarm for requests that cannot be served because of an unexpected error."""
+PAUSED = "paused"
+"""Name of the alarm while an operator has paused the station."""
 OVERDUE, FAILED = "challenge overdue", "challenge failed"
 """Names of the alarms; the next passed challenge clears both."""
 ACKNOWLEDGED = (ESCAPED, UNCONFIRMED, FAILED, ROWS_REFUSED, REPLACED)
@@ -42,6 +53,23 @@ class ChallengeState:
     """Missing parts of the running challenge; 0 if none runs."""
 
 
+class Pausable(Protocol):
+    """Pipeline that an operator may pause."""
+
+    pause: str
+    """Who has paused it and why; empty while it inspects."""
+
+
+@dataclass(frozen=True)
+class PauseState:
+    """Pause in force, for the page."""
+
+    number: int
+    who: str
+    reason: str
+    since: datetime
+
+
 class OperatorService:
     """Polls the operator requests and the schedule of challenges. `run` is the body of a thread."""
 
@@ -51,9 +79,13 @@ class OperatorService:
         records: Records,
         alarms: Alarms,
         utc: Callable[[], datetime] | None = None,
+        pipeline: Pausable | None = None,
     ) -> None:
         self.challenge = ChallengeState(None, False, 0)
         """Replaced at each poll, never changed."""
+        self.pause: PauseState | None = None
+        """Pause in force; None while the station inspects."""
+        self._pipeline = pipeline
         self._settings, self._records, self._alarms, self._utc = settings, records, alarms, utc or SteadyClock()
         self._began = self._utc()
         self._running: Challenge | None = None
@@ -76,6 +108,17 @@ class OperatorService:
         self._guarded(abandon_open)
         while not stopping.wait(POLL_S):
             self.poll()
+
+    def restore_pause(self) -> None:
+        """Continue a pause that an earlier run left open; call it before parts are inspected.
+
+        Raises RecordsError.
+        """
+        try:
+            with closing(connect_existing(self._records.path)) as connection:
+                self._update_pause(connection)
+        except sqlite3.Error as error:
+            raise RecordsError(f"records {self._records.path}: cannot be read ({error}); {advice(error)}") from None
 
     def poll(self) -> None:
         """Run the queued requests and evaluate the schedule."""
@@ -106,7 +149,34 @@ class OperatorService:
         self._refused = ""
         self._update_schedule(passed)
 
+    def _update_pause(self, connection: sqlite3.Connection) -> None:
+        """Take the pauses and their ends. A pause whose row has disappeared goes on until an end is asked for."""
+        ended = False
+        while (found := open_pause(connection)) is not None:
+            if not found.end_asked:
+                self._begin_pause(found)
+                note_pause(connection, found)
+                return
+            note_pause(connection, found, ended=True)
+            ended = True
+        if ended and self.pause is not None and self._pipeline is not None:
+            log.warning("pause by %s: ended, parts are inspected", self.pause.who)
+            self.pause, self._pipeline.pause = None, ""
+            self._alarms.clear(PAUSED)
+
+    def _begin_pause(self, asked: PauseRequest) -> None:
+        if self._pipeline is None or (self.pause is not None and self.pause.number == asked.number):
+            return
+        words = f"paused by {asked.who}: {asked.reason}"
+        since = self._utc() if asked.began is None else datetime.fromisoformat(asked.began)
+        self._pipeline.pause, self.pause = words, PauseState(asked.number, asked.who, asked.reason, since)
+        log.warning("%s; every part is FAULT", words)
+        self._alarms.raise_(
+            PAUSED, f"{words}; every part is FAULT, resume at the page or by `edge-inspect resume line.toml`"
+        )
+
     def _run_requests(self, connection: sqlite3.Connection) -> None:
+        self._update_pause(connection)
         for number in acknowledgements_asked(connection):
             ended = [alarm.name for alarm in self._alarms.active if alarm.name in ACKNOWLEDGED]
             for name in ended:

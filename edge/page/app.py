@@ -3,22 +3,33 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 
-from edge.errors import RecordsError
-from edge.page.gate import COOKIE, AccessGate, Receive, Scope, Send
-from edge.page.history import LAST_ROW, parts_before
+from edge.errors import OperatorRequestError, RecordsError
+from edge.page.gate import COOKIE, OPERATOR, ROLE, AccessGate, Receive, Scope, Send
 from edge.page.metrics import metrics_text
+from edge.page.operator_actions import OperatorActions
 from edge.page.page_model import PageModel
-from edge.page.state import ChartBar, HealthReport, PageState, PartState
+from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, stored_jpeg
+from edge.page.state import (
+    ChartBar,
+    HealthReport,
+    OperatorAnswer,
+    OperatorName,
+    OperatorRequest,
+    PageState,
+    ShownPart,
+)
 
 STATIC = Path(__file__).with_name("static")
-FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 WATCHERS = 32
 """Largest number of event streams; further browsers poll."""
 BEAT_S = 1.0
@@ -54,42 +65,54 @@ class Notifier:
 
 
 def make_app(model: PageModel) -> AccessGate:
-    """Make the ASGI application over the page model, behind its gate; every route is read only."""
+    """Make the ASGI application over the page model, behind its gate; reading alone needs no operator's token."""
     notifier = Notifier()
     model.changed = notifier.ring
     app = FastAPI(
         title=model.welcome.title,
-        description="State of a running station of edge-inspect. Every route is read only.",
+        description="State of a running station of edge-inspect. GET routes are read only; POST routes need the "
+        "`operator_token` of `[page]` in line.toml.",
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
     )
-    _add_page(app, model.welcome.token)
+    _add_page(app, model.welcome.operator_token is not None)
     _add_figures(app, model)
     _add_events(app, model, notifier)
-    return AccessGate(app, model.welcome.token, model.welcome.hosts)
+    _add_actions(app, OperatorActions(model.welcome))
+    return AccessGate(app, model.welcome.token, model.welcome.hosts, operator_token=model.welcome.operator_token)
 
 
-def _add_page(app: FastAPI, token: str | None) -> None:
+def _add_page(app: FastAPI, operable: bool) -> None:
     index = (STATIC / "index.html").read_text(encoding="utf-8")
-    files = {name: (STATIC / name).read_bytes() for name in FILES}
+    files = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS}
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
-        if token is not None and request.query_params.get("token"):
+        token = request.query_params.get("token")
+        if token:  # the gate has checked it, where there is one
             answer: Response = RedirectResponse(".", 303)  # removes the token from the address bar
             answer.set_cookie(COOKIE, token, max_age=400 * 86_400, httponly=True, samesite="strict")
             return answer
-        return Response(index, media_type="text/html")
+        role = "operator" if request.scope[ROLE] == OPERATOR else "sign-in" if operable else "reader"
+        return Response(index.replace('data-role=""', f'data-role="{role}"'), media_type="text/html")
+
+    @app.get("/sign-out", include_in_schema=False)
+    async def sign_out() -> Response:
+        answer = RedirectResponse(".", 303)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         if name not in files:
             raise HTTPException(404, f"no file {name}")
-        return Response(files[name], media_type=FILES[name])
+        return Response(files[name].read_bytes(), media_type=KINDS[files[name].suffix])
 
 
 def _add_figures(app: FastAPI, model: PageModel) -> None:
+    records = Path(model.welcome.records)
+
     @app.get("/api/state")
     async def state() -> PageState:
         """Everything that the page shows."""
@@ -110,21 +133,29 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         verdict: Annotated[Name | None, Query(description="Only parts with this verdict.")] = None,
         part_id: Annotated[int | None, Query(ge=0, lt=2**32, description="Those with the PLC's id alone.")] = None,
-    ) -> list[PartState]:
-        """Parts from the records, the newest first."""
+        since: Annotated[datetime | None, Query(description="Triggered from this time on.")] = None,
+        until: Annotated[datetime | None, Query(description="Triggered before this time.")] = None,
+    ) -> list[ShownPart]:
+        """Parts from the records, the newest first, with the addresses of their stored pictures."""
         try:
-            return parts_before(Path(model.welcome.records), before, limit, verdict, part_id)
+            found = find_parts(records, PartQuery(before, verdict, part_id, since, until, limit))
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
+        except OverflowError:  # a time in the year 1 or 9999, in another zone
+            raise HTTPException(422, "found a time beyond the calendar") from None
+        return [model.shown(part, cameras) for part, cameras in found]
 
     @app.get("/api/pictures/{number}/{camera}", response_class=Response)
-    async def picture(number: int, camera: str) -> Response:
-        """Picture of one view as JPEG with outlined defects; available for the latest parts and rejects."""
-        content = model.picture(number, camera)
+    def picture(number: Annotated[int, PathParameter(ge=0, le=LAST_ROW)], camera: str) -> Response:
+        """Picture of one view as JPEG with outlined defects: of the latest parts and rejects, or a stored one."""
+        content, folder = model.picture(number, camera), model.welcome.pictures
+        try:
+            if content is None and folder is not None:
+                content = stored_jpeg(records, Path(folder), number, camera)
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
         if content is None:
-            raise HTTPException(
-                404, f"no picture of row {number}, camera {camera}: only the latest parts and rejects have one"
-            )
+            raise HTTPException(404, f"no picture of row {number}, camera {camera}: none was kept, or it was deleted")
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
 
     @app.get("/health", responses={503: {"model": HealthReport}})
@@ -140,13 +171,46 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
         return Response(metrics_text(model), media_type="text/plain; version=0.0.4")
 
 
+def _add_actions(app: FastAPI, actions: OperatorActions) -> None:
+    """Add the routes of the operators; the gate lets nobody else reach them."""
+
+    def answer(action: Callable[..., str], *values: str) -> OperatorAnswer:
+        try:
+            return OperatorAnswer(done=action(*values))
+        except (OperatorRequestError, RecordsError) as error:
+            raise HTTPException(503, str(error)) from None
+
+    @app.post("/api/pause")
+    def pause(asked: OperatorRequest) -> OperatorAnswer:
+        """Pause the station: every part is FAULT until it is resumed, also after a restart."""
+        return answer(actions.pause, asked.who, asked.reason)
+
+    @app.post("/api/resume")
+    def resume(asked: OperatorName) -> OperatorAnswer:
+        """Inspect again."""
+        return answer(actions.resume, asked.who)
+
+    @app.post("/api/challenge")
+    def challenge(asked: OperatorRequest) -> OperatorAnswer:
+        """Start a challenge; the next parts on the line must be the known bad parts."""
+        return answer(actions.challenge, asked.who, asked.reason)
+
+    @app.post("/api/acknowledge")
+    def acknowledge(asked: OperatorRequest) -> OperatorAnswer:
+        """Acknowledge the alarms about past events."""
+        return answer(actions.acknowledge, asked.who, asked.reason)
+
+
 def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
     watching = 0
 
     async def changes() -> AsyncIterator[str]:
-        while not model.ended:
+        ended = False
+        while not ended:
+            ended = model.ended
             yield f"data: {model.state().model_dump_json()}\n\n"
-            await notifier.wait(BEAT_S)
+            if not ended:
+                await notifier.wait(BEAT_S)
 
     def closed() -> None:
         nonlocal watching

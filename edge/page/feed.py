@@ -111,7 +111,9 @@ class Feed:
             for part in pictured:
                 self._draw(pipe, part)
             write_message(pipe, StateUpdate(station=self._station(), parts=parts))
-            if self._stop.wait(TICK_S):
+            if self._stop.wait(TICK_S):  # the last state tells a planned stop from a crash
+                parts, _ = self._outbox.take()
+                write_message(pipe, StateUpdate(station=self._station(), parts=parts))
                 return
 
     def _draw(self, pipe: IO[bytes], part: Part) -> None:

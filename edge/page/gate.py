@@ -1,15 +1,19 @@
-"""Access control of the page, in front of every route: host names, token, limit on guesses, security headers."""
+"""Access control of the page, in front of every route: host names, tokens, roles, limit on guesses, headers."""
 
 import re
 import secrets
 import socket
+from base64 import b64encode
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from time import monotonic
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,15 +37,51 @@ HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+)(:[0-9]+)?")
 """Host header: name or address, and port (RFC 9110, section 7.2)."""
 ADDRESSES = 1000
 """Addresses whose guesses are remembered; the oldest goes."""
+ROLE = "edge-inspect-role"
+"""Key of the role in the scope of a request that is passed on."""
+READER, OPERATOR = "reader", "operator"
+STYLE = """body { margin: 12vh auto; padding: 0 20px; max-width: 460px; font: 20px/1.4 system-ui, sans-serif;
+  background: #eceff2; color: #14181d; }
+h1 { font-size: 30px; } label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
+input, button { margin: 8px 0 18px; padding: 12px; border: 2px solid #5b6673; border-radius: 8px; }
+button { background: #14181d; color: #fff; font-weight: 650; cursor: pointer; } .wrong { color: #b4231c; }
+@media (prefers-color-scheme: dark) { body { background: #0f1317; color: #e9edf1; } .wrong { color: #ff8f85; }
+  input { background: #191f26; color: inherit; } button { background: #e9edf1; color: #14181d; } }"""
 SIGN_IN = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>edge-inspect: token</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>edge-inspect: token</title><link rel="icon" href="data:,"><style>STYLE</style></head><body><main>
 <h1>edge-inspect</h1>
-<form action="." method="get">
-<label>Token of [page] in line.toml: <input name="token" type="password" required autofocus></label>
+WRONG<form action="." method="get">
+<label for="token">Token of this station, from [page] in its line.toml</label>
+<input id="token" name="token" type="password" required autofocus autocomplete="current-password">
 <button>Open</button>
-</form></html>
-"""
+</form></main></body></html>
+""".replace("STYLE", STYLE)
+WRONG = '<p class="wrong" role="alert">This is not the token of this station. After ten wrong ones, wait a minute.</p>'
+SIGN_IN_POLICY = (
+    "default-src 'none'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; style-src 'sha256-"
+    + b64encode(sha256(STYLE.encode()).digest()).decode()
+    + "'"
+)
+"""Policy of the page that asks for the token, which may load nothing of the station."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Answer to a request that is not passed on."""
+
+    status: int
+    words: str
+    policy: str | None = None
+    """Policy of an HTML page; None for plain text."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of the answer, beside those of every answer."""
+        kind = "text/plain" if self.policy is None else "text/html"
+        found = {"content-type": f"{kind}; charset=utf-8", "content-length": str(len(self.words.encode()))}
+        found |= {} if self.policy is None else {"content-security-policy": self.policy}
+        return [(name.encode(), text.encode()) for name, text in found.items()]
 
 
 class AccessGate:
@@ -56,15 +96,16 @@ class AccessGate:
         token: str | None = None,
         hosts: Iterable[str] = (),
         clock: Callable[[], float] = monotonic,
+        operator_token: str | None = None,
     ) -> None:
         """hosts: names of the station beside its addresses, `localhost` and the computer's own name."""
-        self._app, self._token, self._clock = app, token, clock
+        self._app, self._token, self._operator_token, self._clock = app, token, operator_token, clock
         own = socket.gethostname()
         self._hosts = {name.lower() for name in (*hosts, "localhost", own, f"{own}.local")}
         self._guesses: OrderedDict[str, deque[float]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it with 401, 421 or 429."""
+        """Pass a request on, or refuse it with 401, 403, 421 or 429."""
         if scope["type"] != "http":
             return
         refused = self._refused(scope)
@@ -79,27 +120,38 @@ class AccessGate:
         if refused is None:
             await self._app(scope, receive, send_with_headers)
             return
-        status, kind, words = refused
-        headers = [(b"content-type", kind), (b"content-length", str(len(words)).encode())]
-        await send_with_headers({"type": "http.response.start", "status": status, "headers": headers})
-        await send_with_headers({"type": "http.response.body", "body": words})
+        start = {"type": "http.response.start", "status": refused.status, "headers": refused.headers}
+        await send_with_headers(start)
+        await send_with_headers({"type": "http.response.body", "body": refused.words.encode()})
 
-    def _refused(self, scope: Scope) -> tuple[int, bytes, bytes] | None:
+    def _refused(self, scope: Scope) -> Refusal | None:
+        """Return why a request is refused; None, and the role in the scope, where it is not."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if self._token is None:
-            host = headers.get(b"host", "localhost")
-            return None if self._is_ours(host) else _text(421, f"found the host {host!r}; add it to hosts of [page]")
+        if self._token is None and not self._is_ours(host := headers.get(b"host", "localhost")):
+            return Refusal(421, f"found the host {host!r}; add it to hosts of [page]")
         shown = [token for token in _tokens(scope, headers) if token]
         address = (scope.get("client") or ("",))[0]
-        if shown and self._too_many_guesses(address):
-            return _text(429, f"too many wrong tokens; wait {GUESSES_S:g} s")
-        if any(secrets.compare_digest(token.encode(), self._token.encode()) for token in shown):
-            return None
-        if shown:
+        known = self._token is not None or self._operator_token is not None
+        if known and shown and self._too_many_guesses(address):
+            return Refusal(429, f"too many wrong tokens; wait {GUESSES_S:g} s")
+        role = self._role(shown)
+        if known and shown and role is None:
             self._note_guess(address)
-        if "text/html" in headers.get(b"accept", ""):
-            return 401, b"text/html; charset=utf-8", SIGN_IN.encode()
-        return _text(401, "open this page once with ?token=..., the token of [page] in line.toml")
+        asked = headers.get(b"accept", "") if scope.get("method", "GET") == "GET" else ""
+        typed = bool(parse_qs(scope["query_string"].decode("latin-1")).get("token"))
+        if role is None and (self._token is not None or (known and typed)):
+            if "text/html" in asked:
+                return Refusal(401, SIGN_IN.replace("WRONG", WRONG if shown else ""), SIGN_IN_POLICY)
+            return Refusal(401, "open this page once with ?token=..., the token of [page] in line.toml")
+        if scope.get("method", "GET") not in ("GET", "HEAD") and (wrong := _not_operable(role, headers)):
+            return wrong
+        scope[ROLE] = role or READER
+        return None
+
+    def _role(self, shown: Iterable[str]) -> str | None:
+        """Return the role of the best token; None if none of them is known."""
+        roles = [(OPERATOR, self._operator_token), (READER, self._token)]
+        return next((role for role, known in roles if known and any(map(partial(_is_same, known), shown))), None)
 
     def _is_ours(self, host: str) -> bool:
         found = HOST.fullmatch(host)
@@ -139,5 +191,15 @@ def _tokens(scope: Scope, headers: MutableMapping[bytes, str]) -> list[str]:
     ]
 
 
-def _text(status: int, words: str) -> tuple[int, bytes, bytes]:
-    return status, b"text/plain; charset=utf-8", words.encode()
+def _is_same(known: str, shown: str) -> bool:
+    return secrets.compare_digest(known.encode(), shown.encode())
+
+
+def _not_operable(role: str | None, headers: MutableMapping[bytes, str]) -> Refusal | None:
+    """Refuse a request that changes something, without the operator's token or from a page of another site."""
+    origin = headers.get(b"origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
+        return Refusal(403, f"found a request from {origin!r}, expected one from the station's own page")
+    if role != OPERATOR:
+        return Refusal(403, "operating needs the operator_token of [page] in line.toml; reading alone is allowed")
+    return None

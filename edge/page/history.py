@@ -1,14 +1,12 @@
-"""History of the page: verdicts per minute for a day, the latest parts and their pictures; queries of the records."""
+"""History of the page: verdicts per minute for a day, the latest parts and their pictures."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from math import ceil
-from pathlib import Path
 
 from bundle import Verdict
-from edge.page.state import ChartBar, DefectState, Latency, PartState, VerdictCount
-from edge.records.database import reading
+from edge.page.state import ChartBar, Latency, PartState, VerdictCount
 
 MINUTE_S = 60
 KEPT_MINUTES = 25 * 60
@@ -18,9 +16,6 @@ REJECTS = 12
 PICTURED = REJECTS + 8
 """Parts whose pictures are kept: the shown rejects and the latest parts."""
 GOOD = Verdict.OK.name
-LAST_ROW = 2**62
-"""More than any row's number."""
-_COLUMNS = "number, time, part_id, verdict, told, fault, sent_us, bundle_id"
 
 
 class History:
@@ -32,6 +27,7 @@ class History:
         """The latest ones, the newest last."""
         self._minutes: OrderedDict[int, Counter[str]] = OrderedDict()
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._stored: dict[int, tuple[str, ...]] = {}
         self._pictures: OrderedDict[int, dict[str, bytes]] = OrderedDict()
 
     def add(self, parts: Iterable[PartState]) -> None:
@@ -65,6 +61,16 @@ class History:
     def cameras(self, number: int) -> tuple[str, ...]:
         """Return the cameras with a picture of this part."""
         return tuple(self._pictures.get(number, ()))
+
+    def recall_rejects(self, parts: Iterable[tuple[PartState, tuple[str, ...]]]) -> None:
+        """Put earlier rejects, the oldest first, before those to come; each with the cameras of its stored pictures."""
+        latest = [*parts][-REJECTS:]
+        self.rejects.extend(part for part, _ in latest)
+        self._stored = {part.number: cameras for part, cameras in latest}
+
+    def stored(self, number: int) -> tuple[str, ...]:
+        """Return the cameras with a stored picture of a recalled reject."""
+        return self._stored.get(number, ())
 
     def since(self, start: datetime, now: datetime) -> VerdictCount:
         """Count the parts from `start`, a whole minute, to `now`."""
@@ -106,58 +112,3 @@ class History:
             return times[min(len(times) - 1, ceil(share * len(times)) - 1)]
 
         return Latency(parts=len(times), p50_ms=percentile(0.5), p99_ms=percentile(0.99), worst_ms=times[-1])
-
-
-def recall(history: History, records: Path, next_number: int, now: datetime) -> None:
-    """Load the verdicts of the last day from the records, for a restarted page.
-
-    Raises RecordsError.
-    """
-    since, until = (at.isoformat(timespec="milliseconds") for at in (now - timedelta(minutes=KEPT_MINUTES), now))
-    query = """
-        SELECT substr(time, 1, 16), verdict, count(*) FROM parts
-        WHERE number < ? AND number >= (SELECT number FROM parts WHERE time >= ? ORDER BY time LIMIT 1)
-          AND time BETWEEN ? AND ?
-        GROUP BY 1, 2 ORDER BY 1"""
-    if not records.is_file():
-        return
-    with reading(records) as connection:
-        for minute, verdict, parts in connection.execute(query, (next_number, since, since, until)):
-            history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
-
-
-def parts_before(
-    records: Path, before: int | None, limit: int, verdict: str | None = None, part_id: int | None = None
-) -> list[PartState]:
-    """Give the parts in rows before `before` (None: the latest), the newest first; raises RecordsError.
-
-    verdict, part_id: those with this verdict or the PLC's id alone.
-    """
-    wanted = {
-        "number < ?": before or LAST_ROW,
-        "verdict = ?": None if verdict is None else int(Verdict[verdict]),
-        "part_id = ?": part_id,
-    }
-    chosen = {condition: value for condition, value in wanted.items() if value is not None}
-    query = f"SELECT {_COLUMNS} FROM parts WHERE {' AND '.join(chosen)} ORDER BY number DESC LIMIT ?"
-    with reading(records) as connection:
-        rows = connection.execute(query, (*chosen.values(), limit)).fetchall()
-        found: dict[int, list[DefectState]] = {row[0]: [] for row in rows}
-        marks = ", ".join("?" * len(found))
-        defects = f"SELECT part, class, score, area_px, camera FROM defects WHERE part IN ({marks}) ORDER BY score DESC"
-        for number, name, score, area_px, camera in connection.execute(defects, tuple(found)):
-            found[number].append(DefectState(class_name=name, score=score, area_px=area_px, camera=camera))
-    return [
-        PartState(
-            number=number,
-            time=datetime.fromisoformat(time),
-            part_id=part_id,
-            verdict=Verdict(given).name,
-            told=Verdict(told).name,
-            defects=tuple(found[number]),
-            fault=fault,
-            latency_ms=None if sent_us is None else sent_us / 1e3,
-            bundle_id=bundle_id,
-        )
-        for number, time, part_id, given, told, fault, sent_us, bundle_id in rows
-    ]

@@ -101,24 +101,35 @@ class PageModel:
 
     def _condition(self) -> Condition:
         station = self.station
+        if station is not None and self.ended:  # the pipe closes when the station has ended, or crashed
+            return "stopped" if station.stopping and station.alive else "failed"
         if station is None or self._silent_s() > SILENT_S:
             return "silent"
         if not station.alive:
             return "failed"
+        if station.stopping:
+            return "stopping"
         if not station.link_open:
             return "waiting"
+        if station.paused is not None:
+            return "paused"
         return "alarm" if station.alarms or any(not camera.connected for camera in station.cameras) else "running"
 
-    def _shown(self, part: PartState) -> ShownPart:
-        addresses = {
-            camera: f"api/pictures/{part.number}/{quote(camera, safe='')}"
-            for camera in self.history.cameras(part.number)
-        }
+    def shown(self, part: PartState, stored: tuple[str, ...] = ()) -> ShownPart:
+        """Add the addresses of a part's pictures, in memory and `stored`, by camera."""
+        with self._lock:
+            return self._shown(part, stored)
+
+    def _shown(self, part: PartState, stored: tuple[str, ...] = ()) -> ShownPart:
+        cameras = dict.fromkeys((*self.history.cameras(part.number), *stored, *self.history.stored(part.number)))
+        addresses = {camera: f"api/pictures/{part.number}/{quote(camera, safe='')}" for camera in cameras}
         return ShownPart(**part.model_dump(), pictures=addresses)
 
 
 def _obstacles(station: StationState) -> list[str]:
     found = [] if station.alive else ["a thread of the station has failed"]
+    found += ["the station is stopping"] if station.stopping else []
+    found += [f"paused by {station.paused.who}: {station.paused.reason}"] if station.paused else []
     found += [] if station.link_open else ["the PLC is not connected"]
     found += [f"camera {camera.name} is lost" for camera in station.cameras if not camera.connected]
     found += [f"the disk refuses rows: {station.disk_refuses}"] if station.disk_refuses else []

@@ -21,8 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from edge.errors import RecordsError
 from edge.page.app import make_app
 from edge.page.channel import read_messages
-from edge.page.history import recall
 from edge.page.page_model import PageModel
+from edge.page.part_queries import recall
 from edge.page.state import PageMessage, StationInfo
 
 CONNECTIONS = 64

@@ -5,8 +5,8 @@ from datetime import datetime
 from importlib.metadata import version
 
 from edge.cameras.camera import Camera
-from edge.monitoring.operator_service import ChallengeState
-from edge.page.state import AlarmState, CameraState, StationState
+from edge.monitoring.operator_service import ACKNOWLEDGED, OperatorService
+from edge.page.state import AlarmState, CameraState, PauseInForce, StationState
 from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
 from edge.wall_clock import SteadyClock
@@ -22,17 +22,18 @@ class Snapshot:
         records: Records,
         link_open: Callable[[], bool],
         shadow: bool,
-        challenge: Callable[[], ChallengeState],
+        operators: OperatorService,
         utc: Callable[[], datetime] | None = None,
     ) -> None:
         self._runtime, self._cameras, self._records = runtime, cameras, records
-        self._link_open, self._shadow, self._challenge = link_open, shadow, challenge
+        self._link_open, self._shadow, self._operators = link_open, shadow, operators
         self._utc = utc or SteadyClock()
         self._started, self._software = self._utc(), version("edge-inspect")
 
     def __call__(self) -> StationState:
         """Return the current state."""
-        runtime, inspector, challenge = self._runtime, self._runtime.inspector, self._challenge()
+        runtime, inspector, challenge = self._runtime, self._runtime.inspector, self._operators.challenge
+        pause = self._operators.pause
         return StationState(
             time=self._utc(),
             started=self._started,
@@ -41,11 +42,19 @@ class Snapshot:
             bundle_id=inspector.bundle.id,
             engine=inspector.engine.description,
             shadow=self._shadow,
-            alive=runtime.alive,
+            alive=runtime.alive or (runtime.stopping and runtime.failure is None),
+            stopping=runtime.stopping,
+            paused=PauseInForce(who=pause.who, reason=pause.reason, since=pause.since) if pause else None,
             link_open=self._link_open(),
             cameras=tuple(_camera(name, camera) for name, camera in self._cameras.items()),
             alarms=tuple(
-                AlarmState(name=alarm.name, text=alarm.text, since=alarm.since, part_id=alarm.part_id)
+                AlarmState(
+                    name=alarm.name,
+                    text=alarm.text,
+                    since=alarm.since,
+                    part_id=alarm.part_id,
+                    acknowledgeable=alarm.name in ACKNOWLEDGED,
+                )
                 for alarm in runtime.alarms.active
             ),
             triggers=runtime.triggers,

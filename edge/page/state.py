@@ -5,8 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.config.schema import ONE_LINE
+
 VERDICTS = ("OK", "NG", "UNSURE", "TIMEOUT", "FAULT")
-Condition = Literal["running", "alarm", "waiting", "failed", "silent"]
+Condition = Literal["running", "alarm", "paused", "waiting", "stopping", "stopped", "failed", "silent"]
 
 
 class PageMessage(BaseModel):
@@ -38,6 +40,16 @@ class AlarmState(PageMessage):
     since: datetime
     part_id: int
     """Part id; 0 without a part."""
+    acknowledgeable: bool = False
+    """Whether it stays until an operator acknowledges it."""
+
+
+class PauseInForce(PageMessage):
+    """Pause by an operator; every part is FAULT."""
+
+    who: str
+    reason: str
+    since: datetime
 
 
 class StationState(PageMessage):
@@ -53,7 +65,11 @@ class StationState(PageMessage):
     shadow: bool
     """Shadow mode: verdicts are recorded, but nothing is rejected."""
     alive: bool
-    """Whether every thread of the pipeline runs."""
+    """Whether every thread of the pipeline runs; the threads of a planned stop end without a failure."""
+    stopping: bool = False
+    """Whether the station has been told to stop."""
+    paused: PauseInForce | None = None
+    """Null while parts are inspected."""
     link_open: bool
     """Whether station and PLC are connected."""
     cameras: tuple[CameraState, ...]
@@ -119,6 +135,12 @@ class StationInfo(PageMessage):
     """Local times of day, such as `06:00`."""
     records: str
     """Path of the database."""
+    pictures: str | None = None
+    """Folder of the stored pictures; null if none are stored."""
+    challenge_parts: int = 1
+    """Known bad parts of a challenge."""
+    challenge_class: str | None = None
+    """Class that each of them must have; null for any."""
     next_number: int
     """Row of the first part that is sent to this page; earlier parts are in the records."""
 
@@ -179,7 +201,8 @@ class PageState(PageMessage):
 
     title: str
     condition: Condition
-    """Running, alarm, waiting for the PLC, failed, or silent (no update from the station for 2 s)."""
+    """Running, alarm, paused by an operator, waiting for the PLC, stopping, stopped as planned, failed, or silent (no
+    update from the station for 2 s)."""
     silent_s: float
     """Time since the last update of the station."""
     station: StationState | None
@@ -192,6 +215,24 @@ class PageState(PageMessage):
     shift: VerdictCount
     """Since the shift began."""
     latency: Latency | None
+
+
+class OperatorName(PageMessage):
+    """Operator of a request."""
+
+    who: str = Field(min_length=1, max_length=60, pattern=ONE_LINE)
+
+
+class OperatorRequest(OperatorName):
+    """Operator of a request, with the reason."""
+
+    reason: str = Field(min_length=1, max_length=200, pattern=ONE_LINE)
+
+
+class OperatorAnswer(PageMessage):
+    """What came of an operator's request."""
+
+    done: str
 
 
 class HealthReport(PageMessage):

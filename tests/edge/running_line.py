@@ -158,10 +158,10 @@ class RunningLine:
         self.clock.wait_for_step()
         return self.output.on
 
-    def command(self, name: str) -> str:
+    def command(self, name: str, *options: str) -> str:
         """Run a subcommand of `edge-inspect` on this line; its complaint, empty if it succeeds."""
         try:
-            main([name, str(self.path), "--who", "Ada"])
+            main([name, str(self.path), "--who", "Ada", *options])
         except SystemExit as ended:
             return "" if ended.code in (0, None) else str(ended.code)
         finally:

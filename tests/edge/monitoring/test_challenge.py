@@ -271,7 +271,7 @@ def test_an_acknowledged_alarm_is_over_and_on_record(bench: Bench, path: Path, n
     bench.alarms.raise_(name, "part 7", part_id=7)
     bench.alarms.raise_("PLC", "silent")
     with bench.running():
-        ended = acknowledge(path, "Ada", PATIENCE_S)
+        ended = acknowledge(path, "Ada", taken_s=PATIENCE_S)
 
     assert ended == name
     assert bench.raised == ["PLC"]

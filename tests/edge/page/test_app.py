@@ -4,13 +4,15 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
 
-from bundle import Verdict
+from bundle import Verdict, encode_png
 from edge.page.page_model import PageModel
 from edge.page.state import StateUpdate, ViewPicture
 from edge.records.writer import Records
@@ -19,6 +21,7 @@ from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, we
 from tests.edge.part_doubles import DARK, judged
 
 PATIENCE_S = 20.0
+OPERATING = ("/api/pause", "/api/resume", "/api/challenge", "/api/acknowledge")
 
 
 def get(address: str, **headers: str) -> tuple[int, str]:
@@ -190,6 +193,84 @@ def test_every_address_is_documented(model: PageModel, serve: Serve) -> None:
 
     assert set(described["paths"]) == {
         "/api/state", "/api/history", "/api/parts", "/api/pictures/{number}/{camera}", "/api/events", "/health",
-        "/metrics",
+        "/metrics", *OPERATING,
     }  # fmt: skip
-    assert all(set(methods) == {"get"} for methods in described["paths"].values())  # it reads, it changes nothing
+    assert all(set(methods) == {"post" if path in OPERATING else "get"} for path, methods in described["paths"].items())
+
+
+def post(address: str, content: dict[str, str], **headers: str) -> tuple[int, str]:
+    """Send a request of an operator; the answer's status and text."""
+    request = Request(address, json.dumps(content).encode(), {"Content-Type": "application/json", **headers})
+    try:
+        with urlopen(request, timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("path", OPERATING)
+def test_operating_needs_the_operators_token_and_the_page_itself(path: str, clock: Clock, serve: Serve) -> None:
+    at = serve(PageModel(welcome(token="a-long-token", operator_token="operators-own"), clock, lambda: NOON))
+    asked = {"who": "Ada"} | ({} if path == "/api/resume" else {"reason": "cleaning"})
+
+    assert post(at + path, asked)[0] == 401
+    assert post(at + path, asked, Authorization="Bearer a-long-token")[0] == 403
+    assert post(at + path, asked, Authorization="Bearer operators-own", Origin="http://evil.example")[0] == 403
+    status, words = post(at + path, asked, Authorization="Bearer operators-own", Origin=at)
+    assert (status, "found no such file" in words) == (503, True)  # there is no station
+    assert post(at + path, {"who": ""}, Authorization="Bearer operators-own")[0] == 422
+    assert post(at + path, {"who": "A\nB", "reason": "x"}, Authorization="Bearer operators-own")[0] == 422
+
+
+@pytest.mark.parametrize("path", OPERATING)
+def test_without_an_operators_token_the_page_is_read_only(path: str, model: PageModel, serve: Serve) -> None:
+    assert post(serve(model) + path, {"who": "Ada", "reason": "cleaning"})[0] == 403
+
+
+@pytest.mark.parametrize(("token", "role"), [(None, "sign-in"), ("operators-own", "operator")])
+def test_the_page_knows_its_role(token: str | None, role: str, clock: Clock, serve: Serve) -> None:
+    at = serve(PageModel(welcome(operator_token="operators-own"), clock, lambda: NOON))
+    headers = {} if token is None else {"Cookie": f"edge-inspect-token={token}"}
+
+    assert f'data-role="{role}"' in get(f"{at}/", **headers)[1]
+    assert get(f"{at}/?token=another-one", Accept="text/html")[0] == 401
+
+
+def test_a_stopped_station_and_a_crashed_one_are_told_apart(model: PageModel) -> None:
+    model.take(StateUpdate(station=station()), b"")
+    model.end()
+    crashed = model.state().condition
+    model.take(StateUpdate(station=station(stopping=True)), b"")
+
+    assert (crashed, model.state().condition) == ("failed", "stopped")
+
+
+def test_parts_are_found_by_time_with_their_stored_pictures(tmp_path: Path, clock: Clock, serve: Serve) -> None:
+    path, at = tmp_path / "r.sqlite", NOON
+    records = Records(path, lambda: at)
+    for number in range(1, 5):
+        at = NOON + timedelta(minutes=number)
+        records.keep(judged(number, Verdict.NG, [grey_frame()], tiny_manifest().sealed()), 10.0)
+    stored = {2: "2026/two.png", 3: "../outside.png", 4: "2026/gone.png"}
+    for number, name in stored.items():
+        records.note_picture(number, "camera0", name)
+    records.close()
+    (tmp_path / "pictures/2026").mkdir(parents=True)
+    for place in ("pictures/2026/two.png", "outside.png"):
+        (tmp_path / place).write_bytes(encode_png(grey_frame(0)))
+    base = serve(PageModel(welcome(records=str(path), pictures=str(tmp_path / "pictures")), clock, lambda: NOON))
+
+    def found(**query: object) -> list[int]:
+        return [one["number"] for one in json.loads(get(f"{base}/api/parts?{urlencode(query)}")[1])]
+
+    assert found(since=NOON + timedelta(minutes=2)) == [4, 3, 2]
+    assert found(since=NOON + timedelta(minutes=2), until=NOON + timedelta(minutes=4), limit=1) == [3]
+    assert found(since="2026-05-04T12:32:15Z", until="2026-05-04T14:33:16+02:00", verdict="NG") == [3, 2]
+    (second,) = json.loads(get(f"{base}/api/parts?part_id=102")[1])
+    with urlopen(f"{base}/{second['pictures']['camera0']}", timeout=PATIENCE_S) as answer:
+        assert answer.read(3) == b"\xff\xd8\xff"  # JPEG
+    assert [get(f"{base}/api/pictures/{number}/camera0")[0] for number in (1, 3, 4)] == [404, 404, 404]
+    assert get(f"{base}/api/parts?since=yesterday")[0] == 422
+    assert get(f"{base}/api/parts?since=0001-01-01T00:00:00%2B14:00")[0] == 422
+    assert get(f"{base}/api/pictures/{2**70}/camera0")[0] == 422

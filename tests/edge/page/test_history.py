@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bundle import Verdict
-from edge.page.history import KEPT_MINUTES, PICTURED, REJECTS, History, recall
+from edge.page.history import KEPT_MINUTES, PICTURED, REJECTS, History
+from edge.page.part_queries import recall
 from edge.records.writer import Records
 from tests.conftest import tiny_manifest
 from tests.edge.page.doubles import NOON, part
@@ -98,6 +99,21 @@ def test_a_page_that_starts_anew_has_the_day_from_the_records(tmp_path: Path) ->
     recall(history, path, next_number=3, now=NOON)  # the page will be told of part 3
 
     assert history.since(NOON - timedelta(days=9), NOON).verdicts == {"OK": 1}
+
+
+def test_a_page_that_starts_again_has_the_latest_rejects_from_the_records(tmp_path: Path) -> None:
+    path, manifest = tmp_path / "r.sqlite", tiny_manifest().sealed()
+    records = Records(path, lambda: NOON)
+    verdicts = [Verdict.FAULT, Verdict.OK, Verdict.NG, Verdict.UNSURE, *[Verdict.OK] * 20, *[Verdict.TIMEOUT] * 10]
+    for number, verdict in enumerate(verdicts, 1):
+        records.keep(judged(number, verdict, [], manifest), 10.0)
+    records.close()
+
+    history = History()
+    recall(history, path, next_number=len(verdicts), now=NOON)
+
+    assert [part.number for part in history.rejects] == [1, 3, 4, *range(25, 34)]
+    assert history.last is None  # the verdict of an earlier part is no verdict of now
 
 
 def test_records_that_do_not_exist_yet_are_no_past(tmp_path: Path) -> None:

@@ -62,3 +62,14 @@ def test_the_page_begins_behind_the_rows_that_are_on_record(run: Run) -> None:
 
     assert (begun.next_number, begun.records) == (3, str(line.line.records))
     assert (told.number, told.part_id, told.verdict, told.told) == (3, 3, "NG", "OK")
+
+
+def test_a_planned_stop_is_no_failure(run: Run) -> None:
+    with run(page={}) as line:
+        before = line.pages[0].state()
+        line.runtime.stop()
+        stopped = line.pages[0].state()
+        line.runtime.failure = ValueError("as a thread that failed")
+        failed = line.pages[0].state()
+
+    assert (before.stopping, stopped.stopping, stopped.alive, failed.alive) == (False, True, True, False)
