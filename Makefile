@@ -34,7 +34,7 @@ bench: .venv-dev/ready
 
 .venv-device/ready: pyproject.toml constraints.txt
 	$(DEVICE_PYTHON) -m venv --clear .venv-device
-	.venv-device/bin/python $(PIP) --editable '.[cpu,page]' pytest hypothesis onnx
+	.venv-device/bin/python $(PIP) --editable '.[cpu,page,release]' pytest hypothesis onnx
 	@touch $@
 
 .venv-dev/ready: pyproject.toml constraints.txt

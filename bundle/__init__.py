@@ -1,7 +1,15 @@
 """The contract between training, export and the line: what export writes and edge reads."""
 
 from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, decide
-from bundle.errors import BundleDamaged, BundleError, BundleFormat, FrameError, GoldenMismatch, os_problem
+from bundle.errors import (
+    BundleDamaged,
+    BundleError,
+    BundleFormat,
+    FrameError,
+    GoldenMismatch,
+    SignatureInvalid,
+    os_problem,
+)
 from bundle.files import sync_folder, write_whole
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.frozen_model import FrozenModel
@@ -44,6 +52,7 @@ __all__ = [
     "Manifest",
     "MaskSize",
     "Precision",
+    "SignatureInvalid",
     "StoredImage",
     "Threshold",
     "TileGrid",

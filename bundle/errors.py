@@ -3,6 +3,7 @@
 BundleError(Exception)          a bundle cannot be used; the message is one line
  +- BundleDamaged               a file is missing, truncated, or differs from the manifest
  +- BundleFormat                the manifest has an unknown version, key or value
+ +- SignatureInvalid            no valid signature by a known key
  +- GoldenMismatch              an engine's outputs differ from the golden outputs
 FrameError(ValueError)          a frame has the wrong shape, type or size
 """
@@ -18,6 +19,10 @@ class BundleDamaged(BundleError):
 
 class BundleFormat(BundleError):
     """The manifest has an unknown version, key or value."""
+
+
+class SignatureInvalid(BundleError):
+    """A bundle has no valid signature by a known key, or a key cannot be read."""
 
 
 class GoldenMismatch(BundleError):

@@ -304,6 +304,46 @@ def resume(
 
 
 @app.command()
+def release(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
+    note: Annotated[str, typer.Option(help="Reason, such as the result of a trial.")] = "",
+) -> None:
+    """Bring a bundle to the line: verify signature and golden frames on this machine, then switch between two parts."""
+    from getpass import getuser
+
+    from edge.commands.release import release_to
+
+    for text in release_to(bundle, line, who or getuser(), note):
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+@app.command()
+def rollback(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
+    note: Annotated[str, typer.Option(help="Reason.")] = "",
+) -> None:
+    """Switch the line back to the bundle that was in force before."""
+    from getpass import getuser
+
+    from edge.commands.release import roll_back_to
+
+    for text in roll_back_to(line, who or getuser(), note):
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+@app.command()
+def releases(line: Annotated[Path, typer.Argument(help="The line's configuration.")]) -> None:
+    """List the bundles that were in force on the line, the latest last."""
+    from edge.commands.release import releases_table
+    from edge.config.line import load_line
+
+    console.print(releases_table(load_line(line)))
+
+
+@app.command()
 def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
     """Check this machine for a line that is not running: each check reports fine, or what to do."""
     from edge.commands.doctor import examine

@@ -14,6 +14,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  |   +- CaptureRefused          the network cannot be captured as a CUDA graph
  +- RecordsError                the database cannot be opened, read or written
  +- MarkError                   a person's mark does not fit the part, or cannot be stored or collected
+ +- ReleaseError                a bundle cannot be released to the line, or rolled back
  +- DriftError                  a baseline cannot be read or written
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
@@ -93,6 +94,10 @@ class CheckFailed(StationError):
 
 class MarkError(StationError):
     """A person's mark does not fit its part, or cannot be stored or collected."""
+
+
+class ReleaseError(StationError):
+    """A bundle cannot be released to the line, or rolled back."""
 
 
 class DriftError(StationError):

@@ -1,6 +1,7 @@
 """Service loop of a running station: signals, reload, changeovers, and the supervisor's watchdog."""
 
 import logging
+import os
 import signal
 import threading
 from concurrent.futures import Future, wait
@@ -25,19 +26,23 @@ RELOADED = {"bundle", "engine", "engine_reopens", "engine_threads", "unsure_marg
 def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL) -> None:
     """Serve until SIGTERM, SIGINT, or the last picture of cameras that play files.
 
-    SIGHUP reads line.toml again and changes over to its bundle between two parts; so does a Changeover request from the
-    PLC to the bundle of its recipe. The supervisor's watchdog is fed while every thread of the runtime is alive, also
-    during the build of an engine, which may take minutes.
+    SIGHUP reads line.toml again and changes over to its bundle between two parts; so does a release, which turns the
+    link that `bundle` names, and a Changeover request from the PLC to the bundle of its recipe. The supervisor's
+    watchdog is fed while every thread of the runtime is alive, also during the build of an engine, which may take
+    minutes.
     """
     reload_asked = threading.Event()
+    link, in_force = line.bundle, _target(line.bundle)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: runtime.finished.set())
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
     notify("READY=1")
     with watchdog_fed(lambda: runtime.alive, TICK_S):
         while not runtime.finished.wait(TICK_S):
-            if reload_asked.is_set():
+            target = _target(link)
+            if reload_asked.is_set() or (line.bundle == link and target != in_force):
                 reload_asked.clear()
+                in_force = target
                 line = reload(path, line, runtime, equipment)
             line = change_over(line, runtime, equipment)
         notify("STOPPING=1")
@@ -103,6 +108,14 @@ def _open_unless_stopped(line: Line, runtime: Runtime, equipment: Equipment) -> 
         if runtime.finished.is_set():
             raise EngineError(f"{line.bundle}: not opened, because the station is stopping")
     return opening.result()
+
+
+def _target(bundle: Path) -> str:
+    """Where the link to the bundle leads; empty for a folder of its own."""
+    try:
+        return os.readlink(bundle)
+    except OSError:
+        return ""
 
 
 def _text(error: Exception) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
-from bundle import Bundle, BundleError, Manifest, load_bundle
+from bundle import Bundle, BundleError, Manifest, SignatureInvalid, load_bundle
 from edge.address import shown
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
@@ -37,6 +37,7 @@ from edge.pipeline.runtime import Runtime
 from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
 from edge.records.writer import Records
+from edge.release.signature import check_signature
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
@@ -215,7 +216,10 @@ def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Ins
 
     Raises BundleError or StationError.
     """
+    signed = check_signature(line.bundle, line.release.keys) if line.release is not None else None
     bundle = load_bundle(line.bundle)
+    if signed not in (None, bundle.id):
+        raise SignatureInvalid(f"{line.bundle}: found another bundle than the one whose signature was verified")
     engine = equipment.open_engine(line.engine, bundle, line.engine_threads, len(line.camera), line.engine_reopens)
     try:
         geometries = [_geometry(camera, bundle.manifest) for camera in line.camera]

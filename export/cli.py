@@ -147,6 +147,25 @@ def calibrate(
 
 
 @app.command()
+def sign(
+    bundle: Annotated[Path | None, typer.Argument(help="Folder of the bundle.", show_default=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="Private Ed25519 key, a PEM file.")] = None,
+    new_keys: Annotated[Path | None, typer.Option(help="Folder for a new pair of keys.")] = None,
+) -> None:
+    """Sign a bundle for lines that ask for it ([release] in line.toml): writes BUNDLE.sig beside its folder."""
+    from edge.release.signature import make_keys
+    from edge.release.signature import sign as write_signature
+
+    if new_keys is not None:
+        private, public = make_keys(new_keys)
+        console.print(f"{private}: keep it secret; {public}: name it in [release] keys of line.toml", soft_wrap=True)
+    if bundle is not None and key is not None:
+        console.print(f"{write_signature(load_bundle(bundle), key)}", soft_wrap=True)
+    elif bundle is not None or key is not None or new_keys is None:
+        raise ExportError("sign: found only one of BUNDLE and --key, expected both, or --new-keys FOLDER")
+
+
+@app.command()
 def compare(
     first: BundleArgument,
     second: Annotated[Path, typer.Argument(help="Folder of the other bundle.")],

@@ -31,7 +31,7 @@ NEVER = {
 
 ORDER = {
     "edge": "errors wall_clock address systemd config cameras part alarms engines records bundle_inspector review "
-    "ejector monitoring pipeline page station service commands cli",
+    "release ejector monitoring pipeline page station service commands cli",
     "train": "errors data recipe augment models losses device evaluate report loop cli",
     "export": "errors graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "
@@ -55,7 +55,7 @@ ASSEMBLY = {
 CHECKPOINT_STEP = "export/graph/from_checkpoint.py"
 """The one file of export that reads checkpoints, with torch."""
 
-FROM_EDGE = ("edge.engines.", "edge.errors")
+FROM_EDGE = ("edge.engines.", "edge.errors", "edge.release.signature")
 """What export may import of edge."""
 
 FROM_SYNTHETIC = ("edge/cameras/synthetic.py", "edge/commands/demo.py")
@@ -64,6 +64,7 @@ FROM_SYNTHETIC = ("edge/cameras/synthetic.py", "edge/commands/demo.py")
 ONE_FILE = {
     "torch": {"export": CHECKPOINT_STEP},
     "serial": {"firmware_bridge": "firmware_bridge/port.py", "edge": "edge/ejector/modem_line.py"},
+    "cryptography": {"edge": "edge/release/signature.py"},
     "gpiod": {"edge": "edge/ejector/gpio.py"},
     "onnxruntime": {"edge": "edge/engines/onnxruntime_cpu.py"},
     "tensorrt": {"edge": "edge/engines/tensorrt_/api.py"},

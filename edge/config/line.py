@@ -9,6 +9,7 @@ from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
+from edge.config.release import ReleaseSettings
 from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings, RateSettings
 from edge.errors import LineConfigError
 
@@ -89,6 +90,8 @@ class Line(LineTable):
     """Without this table the arrival in the bin is checked by the reject controller only, if there is one."""
     challenge: ChallengeSettings = ChallengeSettings()
     """Without this table the station never prompts for a challenge."""
+    release: ReleaseSettings | None = None
+    """Without this table bundles need no signature."""
     page: PageSettings | None = None
     """Without this table there is no page."""
 
@@ -162,4 +165,7 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
         pictures = pictures.model_copy(update={"folder": folder / pictures.folder})
     recipes = {number: folder / bundle for number, bundle in line.recipes.items()}
     paths = {"bundle": folder / line.bundle, "records": folder / line.records, "recipes": recipes}
-    return line.model_copy(update={**paths, "camera": cameras, "pictures": pictures})
+    release = line.release
+    if release is not None:
+        release = release.model_copy(update={"keys": tuple(folder / key for key in release.keys)})
+    return line.model_copy(update={**paths, "camera": cameras, "pictures": pictures, "release": release})

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bundle import load_bundle
+from bundle import BundleError, SignatureInvalid, load_bundle
 from edge.config.line import Line
 from edge.config.schema import LineTable, table_in
 from edge.errors import LineConfigError
 from edge.records.retention import AGE_EVERY_S
+from edge.release.signature import make_keys, sign
 from edge.service import change_over
 from firmware_bridge.messages import BeltPosition, Changeover, Trigger
 from tests.conftest import grey_frame
@@ -689,3 +690,18 @@ def test_a_station_that_can_write_no_rows_any_more_is_not_alive(run: Run) -> Non
         line.runtime.records.failure = KeyError("unexpected")
 
         assert (before, line.runtime.alive) == (True, False)
+
+
+@observes("release.keys")
+def signed_bundles_only(run: Run) -> None:
+    with run() as line:
+        folder, bundle = line.folder, line.runtime.bundle
+    try:
+        private, _ = make_keys(folder)
+    except SignatureInvalid as error:
+        pytest.skip(str(error))
+    with pytest.raises(BundleError, match="found no such file"), run(release={"keys": ["release.pub"]}):
+        pass
+    sign(bundle, private)
+    with run(release={"keys": ["release.pub"]}) as line:
+        assert line.runtime.bundle.id == bundle.id

@@ -342,6 +342,22 @@ def test_a_running_service_reads_its_line_again_on_sighup(run: Run) -> None:
     assert line.plc.others[0] == Changeover(0, load_bundle(line.folder / "other").id)
 
 
+@pytest.mark.usefixtures("signals")
+def test_a_running_service_takes_over_what_a_release_points_to(run: Run, tmp_path: Path) -> None:
+    def turn(line: RunningLine) -> None:
+        (line.folder / "draft").symlink_to("other")
+        (line.folder / "draft").replace(line.folder / "current")
+        line.plc.wait_for_other(1)
+
+    (tmp_path / "current").symlink_to("tiny")
+    with run(bundle="current") as line:
+        waiting = end_when(line, lambda: turn(line))
+        serve(line.path, line.line, line.runtime, line.equipment)
+        waiting.join()
+
+    assert line.plc.others == [Changeover(0, load_bundle(line.folder / "other").id)]
+
+
 def send_until(number: int, ended: threading.Event) -> None:
     """Send ourselves a signal again and again."""
     while not ended.wait(0.1):

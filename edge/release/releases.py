@@ -1,0 +1,182 @@
+"""Releases: bundles in one folder, and the link `current` that the line opens.
+
+`bundle = "releases/current"` in line.toml is a link to one of the folders beside it, each named by the bundle's id. A
+release copies the bundle there, checks it on this machine, and turns the link in one step; a running station takes over
+what the link points to, between two parts. A process that is killed leaves the old bundle in force or the new one.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from bundle import Bundle, load_bundle, sync_folder
+from edge.config.line import Line
+from edge.errors import ReleaseError
+from edge.records.database import advice, connect, reading, version_of
+from edge.release.signature import SUFFIX, check_signature, signature_path
+
+KEPT = 5
+"""Releases that stay in the folder, besides the one in force and the one before."""
+
+Action = Literal["release", "rollback"]
+Open = Callable[[Bundle], None]
+"""Opens a bundle on the line's engine, which compares its golden frames, and closes it; raises EngineError."""
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """One switch of a line's bundle, as its row in the records has it."""
+
+    number: int
+    time: str
+    """UTC, ISO 8601."""
+    who: str
+    action: Action
+    before: str
+    """Id of the bundle before; empty if there was none."""
+    after: str
+    note: str
+
+
+class ReleaseFolder:
+    """The folder of releases with its link."""
+
+    def __init__(self, link: Path) -> None:
+        """`link`: the `bundle` of line.toml. Raises ReleaseError if it is a folder of its own."""
+        self.link, self.folder = link, link.parent
+        if link.exists() and not link.is_symlink():
+            raise ReleaseError(
+                f"{link}: found a folder, expected a link made by a release, or nothing; "
+                'name one in line.toml, such as bundle = "releases/current"'
+            )
+
+    @property
+    def current(self) -> str:
+        """Name of the folder in force; empty if there is none."""
+        return os.readlink(self.link) if self.link.is_symlink() else ""
+
+    def add(self, source: Path, bundle_id: str) -> Path:
+        """Copy a bundle and its signature into the folder, each complete or not at all; returns the copy.
+
+        Raises BundleError if a copy that is there already is damaged, OSError if the disk refuses.
+        """
+        target = self.folder / bundle_id
+        self.folder.mkdir(parents=True, exist_ok=True)
+        signature = signature_path(source)
+        if signature.is_file():
+            draft = self.folder / f".{bundle_id}{SUFFIX}.part"
+            shutil.copyfile(signature, draft)
+            draft.replace(self.folder / f"{bundle_id}{SUFFIX}")
+        if not target.is_dir():
+            draft = self.folder / f".{bundle_id}.part"
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(source.resolve(), draft)
+            for path in (*draft.rglob("*"), draft):
+                _flush(path)
+            draft.rename(target)
+            sync_folder(self.folder)
+        return target
+
+    def turn(self, bundle_id: str) -> None:
+        """Point the link to a release, in one step that is on disk when this returns."""
+        draft = self.folder / f".{self.link.name}.part"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(bundle_id, target_is_directory=True)
+        draft.replace(self.link)
+        sync_folder(self.folder)
+
+    def prune(self, wanted: set[str], kept: int = KEPT) -> None:
+        """Remove the oldest releases beyond `kept`, but none of `wanted`."""
+        others = [path for path in self.folder.iterdir() if _is_id(path.name) and path.name not in wanted]
+        for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[kept:]:
+            shutil.rmtree(path)
+            path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
+
+
+def release(line: Line, source: Path, who: str, note: str, open_on_engine: Open) -> ReleaseRow:
+    """Release a bundle to a line: verify, copy, open on this machine, switch, and note it in the records.
+
+    Raises BundleError, ReleaseError, StationError; the bundle in force is then as it was.
+    """
+    folder = ReleaseFolder(line.bundle)
+    _check_keys(line, source)
+    bundle_id = load_bundle(source).id
+    if bundle_id == folder.current:
+        raise ReleaseError(f"{source}: found the bundle that is in force already, {bundle_id[:12]}")
+    try:
+        copy = folder.add(source, bundle_id)
+    except OSError as error:
+        raise ReleaseError(f"{folder.folder}: the bundle was not copied ({error.strerror}); free some space") from None
+    return _switched(line, folder, copy, "release", who, note, open_on_engine)
+
+
+def roll_back(line: Line, who: str, note: str, open_on_engine: Open) -> ReleaseRow:
+    """Switch back to the bundle that was in force before the latest switch to the current one.
+
+    Raises ReleaseError if there is none, and as `release`.
+    """
+    folder = ReleaseFolder(line.bundle)
+    current = folder.current
+    before = next((row.before for row in reversed(history(line.records)) if row.after == current), "")
+    if not before or not (folder.folder / before).is_dir():
+        raise ReleaseError(
+            f"{folder.link}: found no bundle before {current[:12] or 'none'} in {folder.folder}, expected one; "
+            "release the bundle that is wanted"
+        )
+    return _switched(line, folder, folder.folder / before, "rollback", who, note, open_on_engine)
+
+
+def history(records: Path) -> list[ReleaseRow]:
+    """All switches of a line, the latest last; empty without records. Raises RecordsError."""
+    if not records.is_file():
+        return []
+    query = "SELECT number, time, who, action, before, after, note FROM releases ORDER BY number"
+    with reading(records) as connection:
+        return [ReleaseRow(*row) for row in connection.execute(query)] if version_of(connection) >= 6 else []
+
+
+def _switched(
+    line: Line, folder: ReleaseFolder, copy: Path, action: Action, who: str, note: str, open_on_engine: Open
+) -> ReleaseRow:
+    _check_keys(line, copy)
+    open_on_engine(load_bundle(copy))
+    before = folder.current
+    row = _noted(line.records, action, who, before, copy.name, note)
+    folder.turn(copy.name)
+    folder.prune({before, copy.name})
+    return row
+
+
+def _check_keys(line: Line, folder: Path) -> None:
+    if line.release is not None:
+        check_signature(folder, line.release.keys)
+
+
+def _noted(records: Path, action: Action, who: str, before: str, after: str, note: str) -> ReleaseRow:
+    """Add the row before the switch: a switch without a row must not be, a row without a switch is seen by the link."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    statement = "INSERT INTO releases (time, who, action, before, after, note) VALUES (?, ?, ?, ?, ?, ?)"
+    try:
+        with closing(connect(records)) as connection:
+            number = connection.execute(statement, (now, who, action, before, after, note)).lastrowid or 0
+    except sqlite3.Error as error:
+        raise ReleaseError(f"records {records}: the {action} was not noted ({error}); {advice(error)}") from None
+    return ReleaseRow(number, now, who, action, before, after, note)
+
+
+def _is_id(name: str) -> bool:
+    return len(name) == 64 and all(character in "0123456789abcdef" for character in name)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

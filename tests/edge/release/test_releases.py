@@ -1,0 +1,212 @@
+"""A release leaves the old bundle in force or the new one, whatever goes wrong."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bundle import BundleError, Threshold, load_bundle
+from edge.cli import main
+from edge.config.line import Line, load_line
+from edge.errors import EngineError, ReleaseError
+from edge.release.releases import KEPT, ReleaseFolder, history, release, roll_back
+from edge.release.signature import make_keys, sign, signature_path
+from tests.conftest import CLASSES
+
+Make = Callable[..., Path]
+
+
+def write_line(folder: Path, more: str = "") -> Path:
+    path = folder / "line.toml"
+    path.write_text(
+        f'bundle = "releases/current"\nplc = "serial:///x"\ncamera = [{{ address = "synthetic://" }}]\n{more}'
+    )
+    return path
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    return load_line(write_line(tmp_path))
+
+
+@pytest.fixture
+def bundles(make_bundle: Make) -> list[Path]:
+    """Two bundles with different thresholds."""
+    return [
+        make_bundle(name, thresholds={one: Threshold(score=score) for one in CLASSES})
+        for name, score in (("first", 0.8), ("second", 0.7))
+    ]
+
+
+def opened(bundle: object) -> None:
+    """Stands for an engine that can be opened."""
+
+
+def test_a_release_is_in_force_and_on_record(line: Line, bundles: list[Path]) -> None:
+    for folder in bundles:
+        release(line, folder, "Ada", "trial: fewer escapes", opened)
+    assert load_bundle(line.bundle).id == load_bundle(bundles[1]).id
+    ids = [load_bundle(folder).id for folder in bundles]
+    assert [(row.action, row.who, row.before, row.after, row.note) for row in history(line.records)] == [
+        ("release", "Ada", "", ids[0], "trial: fewer escapes"),
+        ("release", "Ada", ids[0], ids[1], "trial: fewer escapes"),
+    ]
+
+
+def test_the_way_back_is_one_call_and_repeated_it_alternates(line: Line, bundles: list[Path]) -> None:
+    for folder in bundles:
+        release(line, folder, "Ada", "", opened)
+    row = roll_back(line, "Bert", "it rejects good ones", opened)
+    assert (row.action, row.note, row.after) == ("rollback", "it rejects good ones", load_bundle(bundles[0]).id)
+    assert load_bundle(line.bundle).id == load_bundle(bundles[0]).id
+    assert roll_back(line, "Bert", "", opened).after == load_bundle(bundles[1]).id
+
+
+def test_without_an_earlier_bundle_there_is_no_way_back(line: Line, bundles: list[Path]) -> None:
+    with pytest.raises(ReleaseError, match="found no bundle before none"):
+        roll_back(line, "Ada", "", opened)
+    release(line, bundles[0], "Ada", "", opened)
+    with pytest.raises(ReleaseError, match="found no bundle before"):
+        roll_back(line, "Ada", "", opened)
+
+
+def test_an_engine_that_refuses_it_leaves_the_old_one(line: Line, bundles: list[Path]) -> None:
+    release(line, bundles[0], "Ada", "", opened)
+
+    def refuse(bundle: object) -> None:
+        raise EngineError("golden frames differ")
+
+    with pytest.raises(EngineError, match="golden frames differ"):
+        release(line, bundles[1], "Ada", "", refuse)
+    assert load_bundle(line.bundle).id == load_bundle(bundles[0]).id
+    assert len(history(line.records)) == 1
+
+
+def test_a_damaged_bundle_is_not_released(line: Line, bundles: list[Path]) -> None:
+    (bundles[0] / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(BundleError):
+        release(line, bundles[0], "Ada", "", opened)
+    assert not line.bundle.exists()
+
+
+def test_the_bundle_in_force_is_not_released_again(line: Line, bundles: list[Path]) -> None:
+    release(line, bundles[0], "Ada", "", opened)
+    with pytest.raises(ReleaseError, match="in force already"):
+        release(line, bundles[0], "Ada", "", opened)
+
+
+def test_a_folder_in_the_place_of_the_link_is_not_touched(tmp_path: Path, bundles: list[Path]) -> None:
+    path = tmp_path / "line.toml"
+    path.write_text('bundle = "first"\nplc = "serial:///x"\ncamera = [{ address = "synthetic://" }]\n')
+    with pytest.raises(ReleaseError, match="found a folder, expected a link made by a release"):
+        release(load_line(path), bundles[1], "Ada", "", opened)
+
+
+def test_old_releases_go_but_not_those_in_use(line: Line, make_bundle: Make) -> None:
+    for number in range(KEPT + 4):
+        limits = {name: Threshold(score=0.5 + number / 100) for name in CLASSES}
+        release(line, make_bundle(f"b{number}", thresholds=limits), "Ada", "", opened)
+    kept = [path for path in line.bundle.parent.iterdir() if path.is_dir() and not path.is_symlink()]
+    assert len(kept) == KEPT + 2
+    roll_back(line, "Ada", "", opened)
+
+
+class TestSigned:
+    """Lines that ask for signatures."""
+
+    @pytest.fixture(autouse=True)
+    def has_cryptography(self) -> None:
+        pytest.importorskip("cryptography", reason="cryptography is not installed: edge-inspect[release]")
+
+    @pytest.fixture
+    def private(self, tmp_path: Path) -> Path:
+        return make_keys(tmp_path)[0]
+
+    @pytest.fixture
+    def signed_line(self, private: Path, tmp_path: Path) -> Line:
+        return load_line(write_line(tmp_path, '[release]\nkeys = ["release.pub"]\n'))
+
+    def test_only_a_signed_bundle_is_released(self, signed_line: Line, private: Path, bundles: list[Path]) -> None:
+        with pytest.raises(BundleError, match="found no such file"):
+            release(signed_line, bundles[0], "Ada", "", opened)
+        sign(load_bundle(bundles[0]), private)
+        release(signed_line, bundles[0], "Ada", "", opened)
+        assert signature_path(signed_line.bundle).is_file()
+
+    def test_a_signature_that_is_gone_stops_the_way_back(
+        self, signed_line: Line, private: Path, bundles: list[Path]
+    ) -> None:
+        for folder in bundles:
+            sign(load_bundle(folder), private)
+            release(signed_line, folder, "Ada", "", opened)
+        signature_path(signed_line.bundle.parent / load_bundle(bundles[0]).id).unlink()
+        with pytest.raises(BundleError):
+            roll_back(signed_line, "Ada", "", opened)
+        assert load_bundle(signed_line.bundle).id == load_bundle(bundles[1]).id
+
+
+def test_commands_release_list_and_roll_back(
+    line: Line, bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (
+        ["release", str(bundles[0]), str(tmp_path / "line.toml"), "--who", "Ada"],
+        ["release", str(bundles[1]), str(tmp_path / "line.toml"), "--who", "Ada", "--note", "trial"],
+        ["rollback", str(tmp_path / "line.toml"), "--who", "Bert"],
+        ["releases", str(tmp_path / "line.toml")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code
+    told = capsys.readouterr().out
+    assert told.count("golden frames match on this machine with onnxruntime") == 3
+    assert f"is {load_bundle(bundles[0]).id[:12]} now, was {load_bundle(bundles[1]).id[:12]}" in told
+    assert "rollback" in told
+    assert ReleaseFolder(line.bundle).current == load_bundle(bundles[0]).id
+
+
+KILLED = textwrap.dedent("""
+    import json, os, sys
+    from pathlib import Path
+    from bundle import load_bundle
+    from edge.config.line import load_line
+    from edge.release.releases import history, release
+    line, source = load_line(Path(sys.argv[1])), Path(sys.argv[2])
+    found, step = [], 0
+    while True:
+        step += 1
+        child = os.fork()
+        if child == 0:
+            left = step
+            def count(event, arguments):
+                global left
+                if event.startswith(("os.", "shutil.", "sqlite3.", "open")):
+                    left -= 1
+                    if left == 0:
+                        os._exit(9)  # as kill -9: nothing is flushed, no handler runs
+            sys.addaudithook(count)
+            release(line, source, "Ada", "", lambda bundle: None)
+            os._exit(0)
+        done = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        found.append(load_bundle(line.bundle).id)
+        if done == 0 or found[-1] == load_bundle(source).id:
+            break
+    print(json.dumps(found))
+""")
+
+
+def test_killed_at_any_step_it_leaves_the_old_bundle_or_the_new_one(
+    line: Line, bundles: list[Path], tmp_path: Path
+) -> None:
+    release(line, bundles[0], "Ada", "", opened)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "line.toml"), str(bundles[1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    old, new = (load_bundle(folder).id for folder in bundles)
+    assert len(found) > 20
+    assert found == [old] * (len(found) - 1) + [new]
+    assert history(line.records)[-1].after == new
