@@ -3,6 +3,7 @@
 serial:///dev/ttyTHS1?baud=115200
 modbus-rtu:///dev/ttyUSB0?baud=19200&role=server&unit=1
 modbus-tcp://0.0.0.0:502?allow=192.168.1.10&role=server&unit=1
+s7://192.168.0.10:102?db=100&rack=0&slot=1
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from firmware_bridge.errors import AddressInvalid
+
+_EXAMPLES = {"modbus-tcp": "modbus-tcp://0.0.0.0:502", "s7": "s7://192.168.0.10:102?db=100"}
+"""Kinds of link that run over a network."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def parse_address(address: str, schemes: Mapping[str, tuple[str, ...]]) -> Addre
     if parts.scheme not in schemes:
         known = ", ".join(f"{scheme}://" for scheme in schemes)
         raise AddressInvalid(f"{address!r}: found {parts.scheme or 'no scheme'!r}, expected one of {known}")
-    host, port = _host_and_port(address) if parts.scheme.endswith("-tcp") else ("", 0)
+    host, port = _host_and_port(address) if parts.scheme in _EXAMPLES else ("", 0)
     if not host and (parts.netloc or not parts.path.startswith("/")):
         raise AddressInvalid(
             f"{address!r}: expected the full path of a device after three slashes, as in {parts.scheme}:///dev/ttyTHS1"
@@ -52,7 +56,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
     except ValueError:  # a port that is no number of 16 bits
         host, port = None, None
     if not host or port is None or parts.path.strip("/"):
-        example = f"{parts.scheme}://0.0.0.0:502"
+        example = _EXAMPLES[parts.scheme]
         raise AddressInvalid(f"{address!r}: expected host and port after two slashes, as in {example}")
     return host, port
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from firmware_bridge.address import Address, one_of, parse_address, whole_number
 from firmware_bridge.endpoint import Endpoint
-from firmware_bridge.errors import AddressInvalid, LinkClosed, LinkError
+from firmware_bridge.errors import AddressInvalid, LinkClosed, LinkError, PortFailed
 from firmware_bridge.events import Event, PortBack, PortLost
 from firmware_bridge.messages import Hello, Message, Offline
 from firmware_bridge.port import BAUD_DEFAULT, BAUD_RANGE, Port, SerialPort
@@ -19,10 +19,14 @@ WRITE_TIMEOUT_S = 0.2
 REOPEN_S = (0.1, 2.0)
 """Shortest and longest pause before the port is tried again; it doubles from one to the other."""
 
+POLL_MS, POLL_MS_RANGE = 5, range(1, 101)
+"""Pause between two requests to a data block; the longest still shows a heartbeat in time."""
+
 SCHEMES = {
     "serial": ("baud",),
     "modbus-rtu": ("baud", "parity", "unit", "role", "belt"),
     "modbus-tcp": ("unit", "role", "belt", "allow"),
+    "s7": ("db", "rack", "slot", "belt", "poll_ms"),
 }
 
 
@@ -60,7 +64,8 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     serves the registers to a PLC that polls; with `&role=client` the PLC serves them and this end polls, with `&belt=1`
     the belt block too. These are the defaults. `modbus-tcp://0.0.0.0:502?allow=192.168.1.10` is the same over a
     network; a server takes one master at a time, of the hosts that `allow` lists, comma-separated. `shadow` tells the
-    PLC of shadow mode.
+    PLC of shadow mode. `s7://192.168.0.10:102?db=100&rack=0&slot=1&belt=0&poll_ms=5` reads and writes the data block of
+    an S7.
 
     Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
     """
@@ -70,7 +75,8 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     kind = _kind(address, parts)
     parity = "N" if kind is LinkKind.FRAMED else one_of(address, parts.options, "parity", ("E", "O", "N"))
     belt = bool(whole_number(address, parts.options, "belt", 0, range(2)))
-    end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt, shadow)
+    poll_s = whole_number(address, parts.options, "poll_ms", POLL_MS, POLL_MS_RANGE) / 1000
+    end = endpoint(kind, hello, new_session_number(), clock(), baud, unit, belt, shadow, poll_s)
     if kind.is_tcp:
         return SerialLink(_tcp_port(address, parts, kind), end, clock)
     # Modbus has eleven bits a character: where the parity is missing, there are two stop bits.
@@ -79,19 +85,33 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
 
 
 def _kind(address: str, parts: Address) -> LinkKind:
-    if parts.scheme == "serial":
-        return LinkKind.FRAMED
+    if parts.scheme in ("serial", "s7"):
+        return LinkKind(parts.scheme)
     role = one_of(address, parts.options, "role", ("server", "client"))
     return LinkKind(f"{parts.scheme} {role}")
 
 
 def _tcp_port(address: str, parts: Address, kind: LinkKind) -> Callable[[], Port]:
+    if kind is LinkKind.S7:
+        return _s7_port(address, parts)
     if kind is LinkKind.MODBUS_TCP_CLIENT:
         return lambda: TcpClientPort(parts.host, parts.port)
     allowed = frozenset(filter(None, parts.options.get("allow", "").split(",")))
     if not allowed and not is_loopback(parts.host):
         raise AddressInvalid(f"{address!r}: expected the PLC's address as allow=, found none; every host could write")
     return lambda: TcpServerPort(parts.host, parts.port, allowed)
+
+
+def _s7_port(address: str, parts: Address) -> Callable[[], Port]:
+    db, rack, slot = (
+        whole_number(address, parts.options, name, default, allowed)
+        for name, default, allowed in (("db", 0, range(1, 65_536)), ("rack", 0, range(8)), ("slot", 1, range(32)))
+    )
+    try:
+        from firmware_bridge.s7_port import S7ClientPort
+    except ImportError as error:
+        raise PortFailed(f"{address}: python-snap7 is not installed; pip install 'edge-inspect[s7]'") from error
+    return lambda: S7ClientPort(parts.host, parts.port, db, rack, slot)
 
 
 def new_session_number() -> int:

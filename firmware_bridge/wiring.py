@@ -25,11 +25,12 @@ class LinkKind(Enum):
     MODBUS_CLIENT = "modbus-rtu client"
     MODBUS_TCP_SERVER = "modbus-tcp server"
     MODBUS_TCP_CLIENT = "modbus-tcp client"
+    S7 = "s7"
 
     @property
     def is_tcp(self) -> bool:
         """Whether it runs over a network."""
-        return self in (LinkKind.MODBUS_TCP_SERVER, LinkKind.MODBUS_TCP_CLIENT)
+        return self in (LinkKind.MODBUS_TCP_SERVER, LinkKind.MODBUS_TCP_CLIENT, LinkKind.S7)
 
     @property
     def station_serves(self) -> bool:
@@ -46,25 +47,29 @@ def endpoint(
     unit: int = UNIT,
     belt: bool = False,
     shadow: bool = False,
+    poll_s: float = 0.0,
 ) -> Endpoint:
     """Make the end of the line that `hello` introduces.
 
     `number` is the session number; Modbus has none. `belt`: whether a PLC that serves the registers has the belt block
-    as well. `shadow`: whether this station says that it is in shadow mode. pymodbus is needed only for Modbus.
+    as well. `shadow`: whether this station says that it is in shadow mode. `poll_s`: pause between two
+    requests of a client, 0 for the shortest. pymodbus is needed only for Modbus.
     """
     if way is LinkKind.FRAMED:
         return Session(hello, number, now, Timing.for_baud(baud), shadow)
-    from firmware_bridge.modbus.framing import Framing, RtuFraming, TcpFraming
+    from firmware_bridge.modbus.framing import DataBlockFraming, Framing, RtuFraming, TcpFraming
     from firmware_bridge.modbus.register_end import RegisterClient, RegisterServer
 
     timing = Timing.for_modbus(baud) if not way.is_tcp else Timing(retry_s=TCP_RETRY_S)
     is_station = hello.role is Role.EDGE
-    handshake: Handshake = (
-        StationHandshake(hello, timing, now, belt or way.station_serves, shadow)
-        if is_station
-        else PlcHandshake(timing, now)
-    )
+    station = StationHandshake(hello, timing, now, belt or way.station_serves, shadow) if is_station else None
+    handshake: Handshake = station or PlcHandshake(timing, now)
     is_server = is_station == way.station_serves
-    framing: Framing = TcpFraming(is_server, unit) if way.is_tcp else RtuFraming(is_server, unit, baud)
-    kind = RegisterServer if is_server else RegisterClient
-    return kind(handshake, timing, framing)
+    framing: Framing
+    if way is LinkKind.S7:
+        framing = DataBlockFraming()
+    else:
+        framing = TcpFraming(is_server, unit) if way.is_tcp else RtuFraming(is_server, unit, baud)
+    if is_server:
+        return RegisterServer(handshake, timing, framing)
+    return RegisterClient(handshake, timing, framing, poll_s, guarded=station if way is LinkKind.S7 else None)

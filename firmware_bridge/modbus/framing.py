@@ -1,4 +1,4 @@
-"""Modbus frames in a stream of bytes, serial and TCP. The only file that touches pymodbus.
+"""Modbus frames in a stream of bytes, serial and TCP; data blocks. The only file that touches pymodbus.
 
 pymodbus builds frames and checks their CRC-16. Time and bytes are passed in, as everywhere here.
 """
@@ -12,6 +12,7 @@ from pymodbus.pdu import DecodePDU
 from firmware_bridge.endpoint import Disturbances
 from firmware_bridge.events import Event, LineTrouble
 from firmware_bridge.modbus.pdu import reply_size, request_size
+from firmware_bridge.modbus.register_map import DB_BYTES
 from firmware_bridge.timing import MODBUS_BITS_PER_BYTE, silent_interval_s
 
 _MAX_FRAME = 256  # MODBUS over Serial Line V1.02, section 2.4
@@ -40,6 +41,13 @@ class Framing(Protocol):
 
     def events(self) -> list[Event]:
         """Give, once, what was noticed on the wire."""
+
+    def reason(self, code: int) -> str:
+        """Say what a refusal with this code means and what to do."""
+
+
+def _modbus_reason(code: int) -> str:
+    return f"Modbus exception {code}: the register map there is another one"
 
 
 class RtuFraming:
@@ -88,6 +96,10 @@ class RtuFraming:
         """See Framing."""
         events, self._events = self._events, []
         return events
+
+    def reason(self, code: int) -> str:
+        """See Framing."""
+        return _modbus_reason(code)
 
     def _without_echo(self, data: bytes, now: float) -> bytes:
         """Take our own last frame off the front of what comes, where an adapter gives it back.
@@ -183,3 +195,43 @@ class TcpFraming:
     def events(self) -> list[Event]:
         """See Framing."""
         return []
+
+    def reason(self, code: int) -> str:
+        """See Framing."""
+        return _modbus_reason(code)
+
+
+_NOT_PERMITTED = "the CPU does not permit it; permit PUT/GET access under Protection & Security"
+_S7_REASONS = {
+    0x03: _NOT_PERMITTED,
+    0x05: f"the data block is shorter than {DB_BYTES} bytes; take its source from plc_data_block.scl",
+    0x0A: "no such data block; compare db= with its number, and switch its optimised block access off",
+    0x81: _NOT_PERMITTED,
+    0x84: f"no such data block, or one shorter than {DB_BYTES} bytes; take its source from plc_data_block.scl",
+}
+"""Return codes of an item and error classes of a reply, which share no number."""
+
+
+class DataBlockFraming:
+    """Requests and replies of a port that keeps them apart by itself: the data block of an S7."""
+
+    gap_s = 0.0
+
+    def __init__(self) -> None:
+        self.disturbances = Disturbances()
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:
+        """See Framing."""
+        return [data] if data else []
+
+    def build(self, pdu: bytes, now: float) -> bytes:
+        """See Framing."""
+        return pdu
+
+    def events(self) -> list[Event]:
+        """See Framing."""
+        return []
+
+    def reason(self, code: int) -> str:
+        """See Framing."""
+        return _S7_REASONS.get(code, f"S7 error 0x{code:02X}; see the CPU's manual")

@@ -1,16 +1,26 @@
 """Both ends of the register map on a wire: a server that answers, a client that polls and writes what has changed."""
 
-from firmware_bridge.endpoint import LinkTally
-from firmware_bridge.events import Event, Refused
+from dataclasses import dataclass
+
+from firmware_bridge.endpoint import HOLD_S, LinkTally
+from firmware_bridge.events import Event, LineTrouble, Refused
 from firmware_bridge.messages import Hello, Message, Role
 from firmware_bridge.modbus import pdu as pdus
 from firmware_bridge.modbus.framing import Framing
 from firmware_bridge.modbus.handshake import Handshake
 from firmware_bridge.modbus.register_map import Block
+from firmware_bridge.modbus.station_handshake import StationHandshake
 from firmware_bridge.timing import Timing
 
 POLL_S = 0.005
 """The pause between two requests of a client that has nothing urgent to say."""
+
+CHECK_S = 0.2
+"""Interval at which a client reads its own blocks back; no multiple of that of its heartbeats, each a write."""
+
+_TWO_WRITERS = (
+    "another client, or the PLC's own program, writes the station's registers; give each station its own data block"
+)
 
 
 class _RegisterEnd:
@@ -110,17 +120,50 @@ class RegisterServer(_RegisterEnd):
         return True
 
 
-class RegisterClient(_RegisterEnd):
-    """Polls: writes the first of its blocks that has changed, else reads those of the other side."""
+@dataclass(frozen=True)
+class _Request:
+    """A request on its way: blocks that lie side by side, and the words to be written, None for a read."""
 
-    def __init__(self, handshake: Handshake, timing: Timing, framing: Framing, poll_s: float = POLL_S) -> None:
+    blocks: tuple[Block, ...]
+    words: list[int] | None = None
+
+    @property
+    def pdu(self) -> bytes:
+        if self.words is None:
+            return pdus.read_request(self.blocks[0].address, self.count)
+        return pdus.write_request(self.blocks[0].address, self.words)
+
+    @property
+    def count(self) -> int:
+        return sum(block.count for block in self.blocks)
+
+    def __str__(self) -> str:
+        return f"{'reading' if self.words is None else 'writing'} block {self.blocks[0].name}"
+
+
+class RegisterClient(_RegisterEnd):
+    """Polls: writes the first of its blocks that has changed, else reads those of the other side.
+
+    Where other clients can write the registers too, it reads its own status block back, and suspends the `guarded`
+    handshake while another one writes them.
+    """
+
+    def __init__(
+        self,
+        handshake: Handshake,
+        timing: Timing,
+        framing: Framing,
+        poll_s: float = POLL_S,
+        guarded: StationHandshake | None = None,
+    ) -> None:
         """Begin to poll."""
         super().__init__(handshake, timing, framing)
-        self._poll_s = max(poll_s, framing.gap_s)
+        self._poll_s = max(poll_s or POLL_S, framing.gap_s)
         self._written: dict[str, list[int]] = {}
-        self._pending: tuple[Block | None, list[int]] | None = None  # the block on its way, None for a read
+        self._pending: _Request | None = None
         self._due_at = 0.0  # of the next request, or the end of the wait for a reply
         self._read_next = True
+        self._guarded, self._check_at = guarded, 0.0
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """See Endpoint."""
@@ -130,43 +173,55 @@ class RegisterClient(_RegisterEnd):
         return events
 
     def _on_reply(self, reply: bytes, now: float) -> list[Event]:
-        if self._pending is None:
+        request = self._pending
+        if request is None:
             return []
-        block, words = self._pending
         if reply[0] & pdus.ERROR:
-            return self._refused(reply, block, now)
-        if block is None:
-            return self._on_read(reply, now)
-        if reply == pdus.write_request(block.address, words)[:5]:
-            self._written[block.name] = words
-            self._answered(now)
-        return []
-
-    def _on_read(self, reply: bytes, now: float) -> list[Event]:
-        words = pdus.read_reply(reply, self._span[1])
+            return self._refused(request, reply[1], now)
+        if request.words is not None:
+            if reply == request.pdu[:5]:
+                self._written[request.blocks[0].name] = request.words
+                self._answered(now)
+            return []
+        words = pdus.read_reply(reply, request.count)
         if words is None:
             return []
+        self._answered(now)
+        if request.blocks == self.handshake.theirs:
+            return self._on_read(words, now)
+        return self._on_check(request, words, now)
+
+    def _on_read(self, words: list[int], now: float) -> list[Event]:
         start = 0
         for block in self.handshake.theirs:
             self._theirs[block.name] = words[start : start + block.count]
             start += block.count
-        self._answered(now)
-        return self._take(now)
+        was_open = self.is_open
+        events = self._take(now)
+        if was_open is not self.is_open:
+            self._written.clear()  # a server that has restarted has forgotten
+        return events
+
+    def _on_check(self, request: _Request, words: list[int], now: float) -> list[Event]:
+        """Compare one's own blocks, as the server has them, with what was written last."""
+        is_foreign = False
+        for block in request.blocks:
+            found, words = words[: block.count], words[block.count :]
+            if self._written.get(block.name, found) != found:
+                del self._written[block.name]
+                is_foreign |= any(found)  # zeros are a server that has restarted
+        if not is_foreign or self._guarded is None:
+            return []
+        events = self._framing.disturbances.note(LineTrouble.TWO_PEERS, _TWO_WRITERS, now)
+        return events + self._guarded.suspend(now + HOLD_S, "another client writes the station's registers")
 
     def _answered(self, now: float) -> None:
         self._pending = None
         self._due_at = now + (self._framing.gap_s if self._changed() else self._poll_s)
 
-    def _refused(self, reply: bytes, block: Block | None, now: float) -> list[Event]:
+    def _refused(self, request: _Request, code: int, now: float) -> list[Event]:
         self._pending, self._due_at = None, now + self.timing.silence_s
-        what = f"writing block {block.name}" if block else "reading"
-        reason = f"Modbus exception {reply[1]} on {what}: the register map there is another one"
-        return [Refused(Hello(Role.PLC, "modbus"), reason)]
-
-    @property
-    def _span(self) -> tuple[int, int]:
-        """Address and count that one read covers; the blocks of one side lie side by side."""
-        return self.handshake.theirs[0].address, sum(block.count for block in self.handshake.theirs)
+        return [Refused(Hello(Role.PLC, "modbus"), f"{request}: {self._framing.reason(code)}")]
 
     def _changed(self) -> Block | None:
         for block in self.handshake.mine:
@@ -189,14 +244,17 @@ class RegisterClient(_RegisterEnd):
         return min(self.handshake.next_tick(), self._framing.disturbances.next_tick(), self._due_at)
 
     def _request(self, now: float) -> None:
+        self._pending = self._next_request(now)
+        self._due_at = now + self.timing.retry_s
+        self._put(self._pending.pdu, now)
+
+    def _next_request(self, now: float) -> _Request:
         # Reads and writes take turns, so that a value that changes all the time keeps neither out.
         block = None if self._read_next else self._changed()
         self._read_next = block is not None
-        self._due_at = now + self.timing.retry_s
         if block:
-            words = self.handshake.image(block)
-            self._pending = (block, words)
-            self._put(pdus.write_request(block.address, words), now)
-        else:
-            self._pending = (None, [])
-            self._put(pdus.read_request(*self._span), now)
+            return _Request((block,), self.handshake.image(block))
+        if self._guarded and now >= self._check_at:
+            self._check_at = now + CHECK_S
+            return _Request(tuple(sorted(self.handshake.mine, key=lambda block: block.address)))
+        return _Request(self.handshake.theirs)

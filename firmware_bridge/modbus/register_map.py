@@ -152,6 +152,15 @@ ALARMS = Block(
 )
 BLOCKS = (CONTROL, BELT, RESULT, STATUS, ALARMS)
 
+DB_BYTES = 2 * (ALARMS.address + ALARMS.count)
+"""Length of the data block of an S7, in which register n lies at byte 2 n."""
+
+
+def written_by(writer: str) -> range:
+    """Give the registers of one side, which lie one behind the other."""
+    blocks = [block for block in BLOCKS if block.writer == writer]
+    return range(blocks[0].address, blocks[-1].address + blocks[-1].count)
+
 
 def result_values(result: Result) -> dict[str, int]:
     """Give the values of the result block."""

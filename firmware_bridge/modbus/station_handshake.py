@@ -46,6 +46,7 @@ class StationHandshake:
         self._shadow, self._refused = shadow, MAP_VERSION
         self._sequence = self._trigger_echo = self._recipe = 0
         self._overrun = self._offline = False
+        self._suspended_until = now
         self._alarms = 0
         self._triggers = self._overruns = 0
         self._open_parts: dict[tuple[int, int], None] = {}
@@ -100,7 +101,7 @@ class StationHandshake:
             self._overrun, self._values["fault"] = False, 0
         if not control["enable"]:
             events = self._disable("the PLC has disabled the inspection") if self.is_open else []
-            self._state = DISABLED if self._offline else READY
+            self._state = DISABLED if self._offline or now < self._suspended_until else READY
             self._trigger_echo = control["trigger_sequence"]
             return events
         if control["enable"] != MAP_VERSION:
@@ -108,6 +109,12 @@ class StationHandshake:
         if self._state == READY:
             return self._enable(control)
         return self._at_work(control, now) + self._read_belt(values) if self.is_open else []
+
+    def suspend(self, until: float, reason: str) -> list[Event]:
+        """Stay out of work until a time, whatever the PLC writes."""
+        events = self._disable(reason) if self.is_open else []
+        self._state, self._suspended_until = DISABLED, until
+        return events
 
     def _refuse(self, version: int) -> list[Event]:
         """Take nothing from a PLC whose program was written for another register map."""

@@ -152,6 +152,11 @@ def _far_end(way: LinkKind, baud: int, link_path: Path | None) -> tuple[Port, st
     if not way.is_tcp:
         terminal = PseudoTerminal(link_path)
         return terminal, f"{scheme}://{terminal.name}?baud={baud}" + (f"&role={role}" if role else "")
+    if way is LinkKind.S7:
+        from firmware_bridge.s7_port import S7ServerPort
+
+        cpu = S7ServerPort("127.0.0.1")
+        return cpu, f"s7://127.0.0.1:{cpu.port}?db=1"
     listener = TcpServerPort("127.0.0.1", 0, frozenset())  # finds a free port
     address = f"{scheme}://127.0.0.1:{listener.port}?role={role}"
     if not way.station_serves:

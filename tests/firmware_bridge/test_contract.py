@@ -88,6 +88,8 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 
     def make(deadline_s: float) -> Plc:
         if isinstance(request.param, LinkKind):
+            if request.param is LinkKind.S7:
+                pytest.importorskip("snap7", reason="python-snap7 is not installed (extra: s7)")
             running.append(SimulatedPlc(request.param, deadline_s))
         else:
             folder: Path = request.getfixturevalue("device_folder")
