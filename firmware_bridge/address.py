@@ -12,7 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from firmware_bridge.errors import AddressInvalid
 
-_EXAMPLES = {"modbus-tcp": "modbus-tcp://0.0.0.0:502", "s7": "s7://192.168.0.10:102?db=100"}
+_EXAMPLES = {
+    "modbus-tcp": "modbus-tcp://0.0.0.0:502",
+    "io-modbus-tcp": "io-modbus-tcp://192.168.1.20:502",
+    "s7": "s7://192.168.0.10:102?db=100",
+}
 """Kinds of link that run over a network."""
 
 

@@ -72,6 +72,8 @@ class LineTrouble(Enum):
     STRANGER = "stranger"
     TWO_PEERS = "two peers"
     UNREADABLE = "unreadable"
+    OVERRUN = "overrun"
+    TRIGGER_STUCK = "trigger stuck"
 
 
 @dataclass(frozen=True)

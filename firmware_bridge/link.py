@@ -12,6 +12,7 @@ from firmware_bridge.errors import AddressInvalid, LinkClosed, LinkError, PortFa
 from firmware_bridge.events import Event, PortBack, PortLost
 from firmware_bridge.messages import Hello, Message, Offline
 from firmware_bridge.port import BAUD_DEFAULT, BAUD_RANGE, Port, SerialPort
+from firmware_bridge.signals.opening import SIGNAL_SCHEMES, open_terminals
 from firmware_bridge.tcp_port import TcpClientPort, TcpServerPort, is_loopback
 from firmware_bridge.wiring import UNIT, LinkKind, endpoint
 
@@ -27,6 +28,7 @@ SCHEMES = {
     "modbus-rtu": ("baud", "parity", "unit", "role", "belt"),
     "modbus-tcp": ("unit", "role", "belt", "allow"),
     "s7": ("db", "rack", "slot", "belt", "poll_ms"),
+    **SIGNAL_SCHEMES,
 }
 
 
@@ -65,11 +67,13 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     the belt block too. These are the defaults. `modbus-tcp://0.0.0.0:502?allow=192.168.1.10` is the same over a
     network; a server takes one master at a time, of the hosts that `allow` lists, comma-separated. `shadow` tells the
     PLC of shadow mode. `s7://192.168.0.10:102?db=100&rack=0&slot=1&belt=0&poll_ms=5` reads and writes the data block of
-    an S7.
+    an S7. The `io-` schemes are the 24 V handshake, see signals/opening.py.
 
     Raises a LinkError where the address or the port cannot be used now; a port that fails later is an event.
     """
     parts = parse_address(address, SCHEMES)
+    if parts.scheme in SIGNAL_SCHEMES:
+        return SerialLink(*open_terminals(address, parts, clock()), clock)
     baud = whole_number(address, parts.options, "baud", BAUD_DEFAULT, BAUD_RANGE)
     unit = whole_number(address, parts.options, "unit", UNIT, range(1, 248))
     kind = _kind(address, parts)

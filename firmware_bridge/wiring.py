@@ -26,11 +26,24 @@ class LinkKind(Enum):
     MODBUS_TCP_SERVER = "modbus-tcp server"
     MODBUS_TCP_CLIENT = "modbus-tcp client"
     S7 = "s7"
+    IO_GPIO = "io-gpio"
+    IO_MODBUS_RTU = "io-modbus-rtu"
+    IO_MODBUS_TCP = "io-modbus-tcp"
 
     @property
     def is_tcp(self) -> bool:
         """Whether it runs over a network."""
-        return self in (LinkKind.MODBUS_TCP_SERVER, LinkKind.MODBUS_TCP_CLIENT, LinkKind.S7)
+        return self in (
+            LinkKind.MODBUS_TCP_SERVER,
+            LinkKind.MODBUS_TCP_CLIENT,
+            LinkKind.S7,
+            LinkKind.IO_MODBUS_TCP,
+        )
+
+    @property
+    def is_signals(self) -> bool:
+        """Whether it is the 24 V handshake, which has one part at a time, no ids, and no verdict but OK and NG."""
+        return self in (LinkKind.IO_GPIO, LinkKind.IO_MODBUS_RTU, LinkKind.IO_MODBUS_TCP)
 
     @property
     def station_serves(self) -> bool:

@@ -35,7 +35,7 @@ ORDER = {
     "train": "errors data recipe augment models losses device evaluate report loop cli",
     "export": "errors graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "
-    "tcp_port s7_port link simulator generate",
+    "tcp_port s7_port signals link simulator generate",
 }
 """Package -> its files and sub-packages from ground to roof: each imports only those that stand before it."""
 
@@ -66,7 +66,7 @@ ONE_FILE = {
     "serial": {"firmware_bridge": "firmware_bridge/port.py", "edge": "edge/ejector/modem_line.py"},
     "cryptography": {"edge": "edge/release/signature.py"},
     "snap7": {"firmware_bridge": "firmware_bridge/s7_port.py"},
-    "gpiod": {"edge": "edge/ejector/gpio.py"},
+    "gpiod": {"edge": "edge/ejector/gpio.py", "firmware_bridge": "firmware_bridge/signals/gpio_port.py"},
     "onnxruntime": {"edge": "edge/engines/onnxruntime_cpu.py"},
     "tensorrt": {"edge": "edge/engines/tensorrt_/api.py"},
     "pycuda": {"edge": "edge/engines/tensorrt_/pycuda_driver.py"},

@@ -175,8 +175,8 @@ def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callab
         link.close()
     if peer is None:
         raise CheckFailed(
-            f"{address}: the port opens, but found no answer within {wait_s:g} s, expected a Hello; "
-            "check that the PLC runs, its baud rate, and that TX goes to RX"
+            f"{address}: the port opens, but found no answer within {wait_s:g} s; "
+            "check that the PLC or module runs, its address or baud rate, and the wires (TX goes to RX)"
         )
     return f"{address}, {peer.name} {peer.software} answers as {peer.role.name}".replace("  ", " ")
 

@@ -76,6 +76,9 @@ DEVICE_CLASSES: dict[str, tuple[str, ...]] = {
     "serial": (TTY,),
     "modbus-rtu": (TTY,),
     "modbus-tcp": (),
+    "io-gpio": ("char-gpiochip",),
+    "io-modbus-rtu": (TTY,),
+    "io-modbus-tcp": (),
     "gpio": ("char-gpiochip",),
     "simulated": (),
 }

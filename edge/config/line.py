@@ -126,6 +126,22 @@ class Line(LineTable):
             raise ValueError(f"{found}, expected one; run one station per camera")
         return self
 
+    @model_validator(mode="after")
+    def _fits_the_signals(self) -> "Line":
+        """Refuse what a PLC on 24 V signals cannot say: counts, recipes, or parts that it has not triggered."""
+        counts = [self.ejector and self.ejector.distance_counts, self.confirmation and self.confirmation.within_counts]
+        wrong = {
+            f"trigger = {self.trigger!r}": self.trigger != "plc",
+            "distances in encoder counts": any(counts),
+            "recipes": bool(self.recipes),
+        }
+        found = " and ".join(name for name, is_wrong in wrong.items() if is_wrong)
+        if self.plc.startswith("io-") and found:
+            raise ValueError(
+                f"found {found} with plc = {self.plc.split(':')[0]!r}, whose 24 V signals carry no such thing"
+            )
+        return self
+
     @field_validator("camera")
     @classmethod
     def _different_names(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:

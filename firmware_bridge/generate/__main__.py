@@ -9,6 +9,7 @@ from pathlib import Path
 from firmware_bridge.generate.c_header import header_text, source_text
 from firmware_bridge.generate.modbus_tables import csv_text, data_block_text, registers_section
 from firmware_bridge.generate.protocol_tables import messages_section
+from firmware_bridge.generate.signal_diagram import signals_section
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,7 @@ def between_marks(path: Path, mark: str, text: str) -> str:
 TARGETS: dict[Path, Callable[[], str]] = {
     HERE / "PROTOCOL.md": lambda: between_marks(HERE / "PROTOCOL.md", "messages", messages_section()),
     HERE / "MODBUS.md": lambda: between_marks(HERE / "MODBUS.md", "registers", registers_section()),
+    HERE / "SIGNALS.md": lambda: between_marks(HERE / "SIGNALS.md", "signals", signals_section()),
     HERE / "modbus_map.csv": csv_text,
     HERE / "plc_data_block.scl": data_block_text,
     HERE / "device" / "message.h": header_text,

@@ -1,12 +1,13 @@
-"""The Modbus functions of the register map, as bytes without unit, checksum or header.
+"""The Modbus functions of the register map and of input/output modules, as bytes without unit, checksum or header.
 
-Source: MODBUS Application Protocol Specification V1.1b3, sections 6.3, 6.4, 6.6, 6.12 and 7.
+Source: MODBUS Application Protocol Specification V1.1b3, sections 6.2, 6.3, 6.4, 6.6, 6.11, 6.12 and 7.
 """
 
 import struct
 from collections.abc import Callable
 
 READS = (3, 4)
+READ_INPUTS, WRITE_COILS = 2, 15
 WRITE_ONE, WRITE_MANY = 6, 16
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 ERROR = 0x80
@@ -103,3 +104,41 @@ def _size(frame: bytes, many: int, fixed: dict[int, int], at: tuple[int, ...]) -
     if frame[0] in at:
         return many + 1 + frame[many] if len(frame) > many else None
     return fixed.get(frame[0], 0)
+
+
+def read_bits_request(address: int, count: int) -> bytes:
+    """Give the request for `count` discrete inputs from `address` on."""
+    return struct.pack(">BHH", READ_INPUTS, address, count)
+
+
+def read_bits_reply(reply: bytes, count: int) -> int | None:
+    """Give the inputs of a reply, the first one as the lowest bit; None where it is none to such a request."""
+    size = (count + 7) // 8
+    if len(reply) != 2 + size or reply[:2] != bytes([READ_INPUTS, size]):
+        return None
+    return int.from_bytes(reply[2:], "little") & ((1 << count) - 1)
+
+
+def write_bits_request(address: int, count: int, bits: int) -> bytes:
+    """Give the request that writes `count` coils from `address` on, the lowest of `bits` first."""
+    size = (count + 7) // 8
+    return struct.pack(">BHHB", WRITE_COILS, address, count, size) + bits.to_bytes(size, "little")
+
+
+def written_bits(request: bytes, count: int) -> int | None:
+    """Give what a request writes to the first `count` coils; None where it is no such request."""
+    if len(request) < 7 or request[:6] != write_bits_request(0, count, 0)[:6]:
+        return None
+    return int.from_bytes(request[6:], "little") & ((1 << count) - 1)
+
+
+def answer_read_bits(request: bytes, bits: int) -> bytes:
+    """Give the reply of a module whose first eight inputs are `bits`, to any request but the writing of its coils."""
+    if request[0] != READ_INPUTS:
+        return refusal(request[0], ILLEGAL_FUNCTION)
+    if len(request) != 5:
+        return refusal(READ_INPUTS, ILLEGAL_VALUE)
+    address, count = struct.unpack(">HH", request[1:])
+    if not count >= 1 or address + count > 8:
+        return refusal(READ_INPUTS, ILLEGAL_ADDRESS)
+    return bytes([READ_INPUTS, 1, bits >> address & ((1 << count) - 1)])

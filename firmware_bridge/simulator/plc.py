@@ -8,14 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from firmware_bridge.endpoint import Endpoint
 from firmware_bridge.events import Event
-from firmware_bridge.link import SerialLink, new_session_number
+from firmware_bridge.link import Link, SerialLink, new_session_number, open_link
 from firmware_bridge.messages import ActiveAlarms, BeltPosition, Hello, Result, Role, Trigger
 from firmware_bridge.parts import Ledger, PartRecord, Report
 from firmware_bridge.port import BAUD_DEFAULT, Port
+from firmware_bridge.signals.ends import LineEnd, ModuleServer
+from firmware_bridge.signals.plc_signals import PlcSignals
+from firmware_bridge.signals.station_signals import StationSignals
+from firmware_bridge.signals.terminals import SignalTimes
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
+from firmware_bridge.simulator.simulated_chip import SimulatedChip
 from firmware_bridge.tcp_port import TcpClientPort, TcpServerPort
-from firmware_bridge.wiring import LinkKind, endpoint
+from firmware_bridge.timing import Timing
+from firmware_bridge.wiring import UNIT, LinkKind, endpoint
 
 ENCODER_STEP = 1_000
 """Encoder counts from one part to the next."""
@@ -49,15 +56,22 @@ class PlcSimulator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the pseudo-terminal or the network port, and start."""
-        self._parts, self._max_open, self._clock = parts, max_open, clock
+        self._one_at_a_time = way.is_signals
+        self._parts, self._max_open, self._clock = parts, 1 if way.is_signals else max_open, clock
         self._period_s = 1 / rate_hz if rate_hz else 0.0
         self._next, self._next_at, self._left, self._sensor = first, clock(), parts, sensor
         self.arrived = 0
         """Parts in the reject bin, as its sensor has counted; told with the belt's position."""
         self._first, self._speed, self._started_at, self._belt_at = first, belt_speed, clock(), clock()
         self._ledger = Ledger(deadline_s)
-        self._session = endpoint(way, Hello(Role.PLC, "plc-simulator"), new_session_number(), clock(), baud)
-        port, self.address = _far_end(way, baud, link_path)
+        self._session = (
+            _signal_end(way, baud, deadline_s)
+            if way.is_signals
+            else endpoint(way, Hello(Role.PLC, "plc-simulator"), new_session_number(), clock(), baud)
+        )
+        self.chip = SimulatedChip()
+        """The wires of `io-gpio`, without an address: no other process can open them."""
+        port, self.address = (self.chip.open_plc(), "") if way is LinkKind.IO_GPIO else _far_end(way, baud, link_path)
         self._link = SerialLink(lambda: port, self._session, clock)
         self.alarms = ActiveAlarms()
         """Alarms that the station sent last."""
@@ -67,12 +81,20 @@ class PlcSimulator:
         self._thread = threading.Thread(target=self._run, name="plc-simulator", daemon=True)
         self._thread.start()
 
+    def open_station(self, hello: Hello) -> Link:
+        """Open the station's end of this line."""
+        if self.address:
+            return open_link(self.address, hello, self._clock)
+        times = SignalTimes()
+        end = LineEnd(StationSignals(times, self._clock()), times, Timing())
+        return SerialLink(self.chip.open_station, end, self._clock)
+
     def pace(self, rate_hz: float | None, max_open: int | None = None) -> None:
         """Change the rate in parts per second (0: none at all) and, if given, the most open parts."""
         with self._lock:
             self._period_s = math.inf if rate_hz == 0 else 1 / rate_hz if rate_hz else 0.0
             self._next_at = self._clock() + self._period_s
-            self._max_open = self._max_open if max_open is None else max_open
+            self._max_open = self._max_open if max_open is None or self._one_at_a_time else max_open
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until each part is passed or rejected; false where that takes longer than `timeout_s`."""
@@ -146,6 +168,17 @@ class PlcSimulator:
         return (self._first.encoder + int(self._speed * (now - self._started_at))) % 2**32
 
 
+def _signal_end(way: LinkKind, baud: int, deadline_s: float) -> Endpoint:
+    """Give the PLC's end of the 24 V handshake; it gives a part up just before the line does."""
+    signals, times = PlcSignals(0.9 * deadline_s), SignalTimes()
+    if way is LinkKind.IO_GPIO:
+        return LineEnd(signals, times, Timing())
+    from firmware_bridge.modbus.framing import RtuFraming, TcpFraming
+
+    framing = TcpFraming(True, UNIT) if way.is_tcp else RtuFraming(True, UNIT, baud)
+    return ModuleServer(signals, times, Timing(), framing)
+
+
 def _far_end(way: LinkKind, baud: int, link_path: Path | None) -> tuple[Port, str]:
     """Give the PLC's port, and the address under which the station reaches it."""
     scheme, _, role = way.value.partition(" ")
@@ -158,7 +191,7 @@ def _far_end(way: LinkKind, baud: int, link_path: Path | None) -> tuple[Port, st
         cpu = S7ServerPort("127.0.0.1")
         return cpu, f"s7://127.0.0.1:{cpu.port}?db=1"
     listener = TcpServerPort("127.0.0.1", 0, frozenset())  # finds a free port
-    address = f"{scheme}://127.0.0.1:{listener.port}?role={role}"
+    address = f"{scheme}://127.0.0.1:{listener.port}" + (f"?role={role}" if role else "")
     if not way.station_serves:
         return listener, address
     listener.close()

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--belt-speed", type=int, default=0, help="encoder counts per second, told to the station")
     parser.add_argument(
         "--way",
-        choices=[way.value for way in LinkKind],
+        choices=[way.value for way in LinkKind if way is not LinkKind.IO_GPIO],  # wires in memory have no address
         default=LinkKind.FRAMED.value,
         help="what the station speaks (%(default)s)",
     )

@@ -125,6 +125,8 @@ def unit_of(folder: Path, camera: str = "synthetic://", plc: str = "serial:///de
                 "DeviceAllow=char-video4linux rw",
             ],
         ),
+        ("synthetic://", "io-gpio:///dev/gpiochip0", "", ["DevicePolicy=closed", "DeviceAllow=char-gpiochip rw"]),
+        ("synthetic://", "io-modbus-tcp://10.0.0.1:502", "", ["PrivateDevices=yes", "DevicePolicy=closed"]),
         ("csi://0", "serial:///dev/ttyTHS1", "", []),
         ("synthetic://", "serial:///dev/ttyTHS1", "engine = 'tensorrt'", []),
     ],

@@ -6,6 +6,7 @@ from edge.config.line import Line, load_line
 from edge.errors import LineConfigError
 
 SMALLEST = 'bundle = "b"\nplc = "serial:///dev/ttyS0"\ncamera = [{ address = "synthetic://" }]\n'
+SIGNALS = SMALLEST.replace("serial:///dev/ttyS0", "io-gpio:///dev/gpiochip0")
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -44,6 +45,13 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (SMALLEST + "[challenge]\nat = ['6:61']\n", "challenge.at: found '6:61', expected a time of day"),
         (SMALLEST + "every_counts = 5\n", 'with trigger = "plc"'),
         (SMALLEST.replace("}]", "}, { name = 'b', address = 'x' }]") + "trigger = 'free'\n", "found 2 cameras .* one"),
+        (SIGNALS + "trigger = 'free'\n", "found trigger = 'free' with plc = 'io-gpio', whose 24 V signals carry no"),
+        (SIGNALS + "[recipes]\n2 = 'other'\n", "found recipes with plc = 'io-gpio'"),
+        (
+            SIGNALS + "[ejector]\noutput = 'simulated://'\ndistance_counts = 5\nlength_counts = 5\n",
+            "found distances in encoder counts with plc = 'io-gpio'",
+        ),
+        (SIGNALS + "[confirmation]\nwithin_counts = 5\n", "found distances in encoder counts with plc = 'io-gpio'"),
         (SMALLEST + "trigger = 'sensor'\n", "trigger: found 'sensor', expected"),
     ],
 )

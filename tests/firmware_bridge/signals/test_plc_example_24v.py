@@ -1,0 +1,189 @@
+"""The Structured Text example of the 24 V handshake: no bad part passes on a simulated line that it controls."""
+
+import importlib.util
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from firmware_bridge.events import Event
+from firmware_bridge.generate.__main__ import HERE
+from firmware_bridge.messages import Offline, Result, Trigger, Verdict
+from firmware_bridge.signals.station_signals import StationSignals
+from firmware_bridge.signals.terminals import TRIGGER, SignalTimes, Terminal
+from tests.firmware_bridge.structured_text import FunctionBlock
+
+TEXT = (HERE / "plc_example_24v.st").read_text(encoding="utf-8")
+SCAN_MS, COUNTS_PER_MS, PITCH = 10, 5, 1250
+INSPECTION_MS = 50
+NAMES = {"ready": Terminal.READY, "busy": Terminal.BUSY, "ok": Terminal.OK, "ng": Terminal.NG}
+NAMES |= {"strobe": Terminal.STROBE, "noError": Terminal.ERROR}
+
+
+class SignalLine:
+    """A belt with sensor, camera, station and ejector; the station steps each millisecond, the PLC each scan."""
+
+    def __init__(self, seed: int, encoder: int = 0) -> None:
+        self.random, self.now_ms, self.belt = Random(seed), 0, encoder
+        self.block, self.inspection_ms = FunctionBlock(TEXT), INSPECTION_MS
+        self.start_station()
+        self.parts: list[tuple[int, bool]] = []  # count at the sensor, bad
+        self.next_at, self.pitch = encoder + PITCH, PITCH
+        self.passed: list[int] = []
+        self.ejected: list[int] = []
+        self.at_ejector = 0  # parts that have been there
+        self.cut, self.stuck, self.trigger_cut = Terminal(0), Terminal(0), False
+        self.events: list[Event] = []
+
+    def start_station(self) -> None:
+        """Start the station, which knows nothing of its life before."""
+        self.station = StationSignals(SignalTimes(), self.now_ms / 1000)
+        self.results: list[tuple[int, Result]] = []
+
+    def run(self, milliseconds: int) -> None:
+        """Let time pass."""
+        for _ in range(milliseconds):
+            self.now_ms += 1
+            self.belt += COUNTS_PER_MS
+            self.step_station()
+            if self.now_ms % SCAN_MS == 0:
+                self.scan()
+
+    def step_station(self) -> None:
+        """One millisecond of the station."""
+        now = self.now_ms / 1000
+        level = TRIGGER if self.block.scope["trigger"] and not self.trigger_cut else 0
+        events = self.station.sample(level, now) + self.station.tick(now)
+        while self.results and self.results[0][0] <= self.now_ms:
+            events += self.station.send(self.results.pop(0)[1], now)
+        self.station.shown(self.station.levels, now)
+        self.events += events
+        for event in events:
+            if isinstance(event, Trigger):  # the picture shows the part that came last
+                verdict = Verdict.NG if self.parts[-1][1] else Verdict.OK
+                self.results.append((self.now_ms + self.inspection_ms, Result(event.part_id, 0, verdict)))
+
+    def scan(self) -> None:
+        """One scan of the PLC."""
+        arrives = self.belt >= self.next_at
+        if arrives:
+            self.parts.append((self.belt, self.random.random() < 0.5))
+            self.next_at += self.pitch
+        levels = self.station.levels & ~self.cut | self.stuck
+        self.block.call(
+            part=arrives,
+            encoder=self.belt % 2**32,
+            nowMs=(2**32 - 5000 + self.now_ms) % 2**32,
+            **{name: bool(levels & terminal) for name, terminal in NAMES.items()},
+        )
+        middle = self.block.scope["EJECT_DISTANCE"] + self.block.scope["EJECT_LENGTH"] // 2
+        while self.at_ejector < len(self.parts) and self.belt >= self.parts[self.at_ejector][0] + middle:
+            (self.ejected if self.block.scope["eject"] else self.passed).append(self.at_ejector)
+            self.at_ejector += 1
+
+    def bad_that_passed(self) -> list[int]:
+        """Bad parts that were not thrown out."""
+        return [part for part in self.passed if self.parts[part][1]]
+
+    def good_thrown_out_since(self, first: int) -> list[int]:
+        """Good parts from `first` on that were thrown out."""
+        return [part for part in self.ejected if part >= first and not self.parts[part][1]]
+
+
+@pytest.fixture
+def line() -> SignalLine:
+    """A line at work; counts and milliseconds roll over within the next seconds."""
+    running = SignalLine(seed=1, encoder=2**32 - 20_000)
+    running.run(3_000)
+    assert running.block.scope["healthy"]
+    return running
+
+
+def test_an_independent_grammar_of_the_language_takes_the_text() -> None:
+    found = importlib.util.find_spec("blark")
+    if found is None or found.origin is None or importlib.util.find_spec("lark") is None:
+        pytest.skip("blark is not installed, so that its grammar of Structured Text is not asked")
+    import lark
+
+    grammar = lark.Lark.open(str(Path(found.origin).parent / "iec.lark"), parser="earley", maybe_placeholders=True)
+    assert grammar.parse(TEXT).data == "iec_source"
+
+
+def test_bad_parts_are_thrown_out_and_good_ones_pass(line: SignalLine) -> None:
+    first = line.at_ejector
+    line.run(10_000)
+    assert line.bad_that_passed() == line.good_thrown_out_since(first) == []
+    assert len(line.passed) > 12
+    assert line.block.scope["missed"] == 0
+
+
+@pytest.mark.parametrize("terminal", [*Terminal, None], ids=lambda one: one.name if one else "TRIGGER")
+def test_a_cut_wire_passes_no_bad_part_and_joined_again_good_ones_pass(
+    line: SignalLine, terminal: Terminal | None
+) -> None:
+    line.trigger_cut = terminal is None
+    line.cut = terminal or Terminal(0)
+    first = len(line.parts)
+    line.run(4_000)
+    passed = [part for part in line.passed if part >= first]
+    assert bool(passed) is (terminal in (Terminal.NG, Terminal.ERROR))
+    line.trigger_cut, line.cut = False, Terminal(0)
+    line.run(1_000)
+    first = len(line.parts)
+    line.run(4_000)
+    assert line.bad_that_passed() == line.good_thrown_out_since(first) == []
+
+
+@pytest.mark.parametrize("terminal", [*Terminal], ids=lambda one: one.name)
+def test_a_wire_with_24_volts_for_ever_passes_no_bad_part(line: SignalLine, terminal: Terminal) -> None:
+    line.stuck = terminal
+    line.run(5_000)
+    assert line.bad_that_passed() == []
+    assert line.block.scope["fault"] is (terminal in (Terminal.OK, Terminal.NG, Terminal.STROBE))
+
+
+@pytest.mark.parametrize("inspection_ms", [280, 290, 300, 310, 400, 700])
+def test_a_late_result_passes_no_bad_part(line: SignalLine, inspection_ms: int) -> None:
+    line.inspection_ms = inspection_ms
+    line.run(6_000)
+    line.inspection_ms = INSPECTION_MS
+    line.run(6_000)
+    assert line.bad_that_passed() == []
+
+
+def test_parts_too_close_for_the_station_are_missed_and_thrown_out(line: SignalLine) -> None:
+    line.pitch, line.inspection_ms = 400, 90  # a part each 80 ms
+    first = len(line.parts)
+    line.run(4_000)
+    assert line.bad_that_passed() == []
+    assert line.block.scope["missed"] >= (len(line.parts) - first) // 2 - 1
+
+
+@pytest.mark.parametrize("at_ms", range(0, 250, 30))
+def test_a_restarted_station_passes_no_bad_part(line: SignalLine, at_ms: int) -> None:
+    line.run(at_ms)
+    line.start_station()
+    line.run(1_500)
+    first = len(line.parts)
+    line.run(4_000)
+    assert line.bad_that_passed() == line.good_thrown_out_since(first) == []
+
+
+@pytest.mark.parametrize("at_ms", range(0, 250, 30))
+def test_after_a_restart_of_the_plc_everything_is_ejected_for_one_eject_distance(line: SignalLine, at_ms: int) -> None:
+    line.run(at_ms)
+    on_the_way = range(line.at_ejector, len(line.parts))
+    line.block.restart()
+    line.run(1_500)
+    first = len(line.parts)
+    line.run(4_000)
+    assert not set(on_the_way) & set(line.passed)
+    assert line.bad_that_passed() == line.good_thrown_out_since(first) == []
+
+
+def test_a_station_that_goes_off_line_is_an_error_and_nothing_passes(line: SignalLine) -> None:
+    line.station.send(Offline("stopped"), line.now_ms / 1000)
+    first = len(line.parts)
+    line.run(4_000)
+    assert [part for part in line.passed if part >= first] == []
+    assert not line.block.scope["healthy"]
