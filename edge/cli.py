@@ -144,6 +144,23 @@ def bench(
         output.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
+@app.command("bench-tiles")
+def bench_tiles(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle that judges in tiles.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    threads: ThreadsOption = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Pictures to measure.")] = 5,
+) -> None:
+    """Measure the time per megapixel of pictures in tiles, beside the network on one tile alone."""
+    from edge.commands.bench_tiles import measure_tiles
+
+    loaded = load_bundle(bundle)
+    manifest = loaded.manifest
+    console.print(
+        measure_tiles(loaded, engine, threads, rounds).table(f"{manifest.name}, {engine}, {manifest.precision}")
+    )
+
+
 @app.command()
 def report(records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite.")]) -> None:
     """Print the verdicts and latencies that a line has recorded."""

@@ -47,9 +47,10 @@ class Surface:
         return plane
 
 
-def draw_surface(rng: Generator) -> Surface:
-    """Draw the surface of a good part of random size."""
-    shape = int(rng.integers(*HEIGHTS_PX, endpoint=True)), int(rng.integers(*WIDTHS_PX, endpoint=True))
+def draw_surface(rng: Generator, shape: tuple[int, int] | None = None) -> Surface:
+    """Draw the surface of a good part, of random size or of this height and width."""
+    if shape is None:
+        shape = int(rng.integers(*HEIGHTS_PX, endpoint=True)), int(rng.integers(*WIDTHS_PX, endpoint=True))
     shade = _shading(rng, shape)
     shade *= _strips(rng, shape)
     shade *= _marks(rng, shape)

@@ -50,7 +50,7 @@ def draw_tile(seed: int, index: int, kind: str | None, *, exposure: int = 0) -> 
         cover = defect.cover * surface.part
         reflectance += cover * (defect.reflectance - reflectance)
         masks[channel] = np.where(cover >= 0.5, 255, 0)
-    return Tile(_expose(_stream(seed, index, _CAMERA, exposure), reflectance), masks, kind)
+    return Tile(expose(_stream(seed, index, _CAMERA, exposure), reflectance), masks, kind)
 
 
 def draw_part(seed: int, index: int, defective_share: float = 0.3) -> Tile:
@@ -82,7 +82,7 @@ def _channel(kind: str) -> int:
     return CLASSES.index(kind)
 
 
-def _expose(rng: Generator, reflectance: Plane) -> NDArray[np.uint8]:
+def expose(rng: Generator, reflectance: Plane) -> NDArray[np.uint8]:
     """Light the surface, let the lens darken the borders, add sensor noise and read out uint8."""
     signal = reflectance * np.float32(rng.uniform(70, 165))
     for axis, length in enumerate(signal.shape):
