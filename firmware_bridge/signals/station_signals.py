@@ -45,7 +45,7 @@ class StationSignals:
         """Begin with TRIGGER taken for on, so that a part must be triggered after the start."""
         self._times, self._disturbances = times, Disturbances()
         self._phase, self._shown_at, self._shown = Phase.IDLE, math.inf, 0
-        self._raw, self._raw_since, self._off_at = True, now, now
+        self._raw, self._raw_since, self._off_at = False, now, now
         self._trigger = True
         """TRIGGER without its bounces."""
         self._parts, self._part = 0, 0
@@ -134,7 +134,7 @@ class StationSignals:
         """See SignalHandshake."""
         events = self._finish("the input/output device was lost") if self._part else []
         self._result, self._spoiled, self._trigger, self._shown = None, False, True, 0
-        self._raw, self._raw_since, self._off_at = True, now, now
+        self._raw, self._raw_since, self._off_at = False, now, now
         self._enter(Phase.IDLE)
         return events
 

@@ -13,33 +13,33 @@ DEADLINE_S, PLC_DEADLINE_S = 0.3, 0.4
 class LineText:
     """Generates good and bad texts."""
 
-    def __init__(self, places: Places, bundles: tuple[Path, Path], camera: str, baud: int, random: Random) -> None:
-        """camera: its address; writes the bad bundles, too."""
-        self._places, self._bundles, self._camera, self._baud, self._random = places, bundles, camera, baud, random
+    def __init__(self, places: Places, bundles: tuple[Path, Path], camera: str, plc: str, random: Random) -> None:
+        """camera, plc: their addresses; writes the bad bundles, too."""
+        self._places, self._bundles, self._camera, self._plc, self._random = places, bundles, camera, plc, random
         self._turn = 0
         self._bad = write_bad_bundles(bundles[0], places.bundles)
 
     def first(self) -> str:
         """Text for the start."""
-        return line_text(self._places, self._bundles[0], self._camera, self._baud)
+        return line_text(self._places, self._bundles[0], self._camera, self._plc)
 
     def good(self) -> str:
         """Text with the next of the two good bundles."""
         self._turn += 1
-        return line_text(self._places, self._bundles[self._turn % 2], self._camera, self._baud)
+        return line_text(self._places, self._bundles[self._turn % 2], self._camera, self._plc)
 
     def bad(self) -> str:
         """Text that must be refused: a bad bundle, or an unknown key."""
         choice = self._random.choice([*self._bad, None])
         if choice is None:
             return "shaddow = true\n" + self.first()
-        return line_text(self._places, choice, self._camera, self._baud)
+        return line_text(self._places, choice, self._camera, self._plc)
 
 
-def line_text(places: Places, bundle: Path, camera: str, baud: int) -> str:
-    """Text of a line.toml with the disk, port and pictures of the test."""
+def line_text(places: Places, bundle: Path, camera: str, plc: str) -> str:
+    """Text of a line.toml with the disk and pictures of the test."""
     return f"""bundle = "{bundle.resolve()}"
-plc = "serial://{places.port}?baud={baud}"
+plc = "{plc}"
 records = "{places.records}"
 engine_threads = 1
 deadline_ms = {1000 * DEADLINE_S:.0f}

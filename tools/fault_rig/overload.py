@@ -80,7 +80,9 @@ def run(bundle: Path, stretch_s: float, places: Places) -> OverloadRun:
     course = OverloadRun()
     with ExitStack() as opened:
         places.disk.mkdir(parents=True)
-        places.line.write_text(line_text(places, bundle, ON_DEMAND, BAUD), encoding="utf-8")
+        places.line.write_text(
+            line_text(places, bundle, ON_DEMAND, f"serial://{places.port}?baud={BAUD}"), encoding="utf-8"
+        )
         plc = opened.enter_context(
             PlcSimulator(10**9, max_open=KEPT_OPEN, deadline_s=PLC_DEADLINE_S, baud=BAUD, link_path=places.port)
         )

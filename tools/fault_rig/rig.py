@@ -1,6 +1,7 @@
 """Test rig: a station process and the equipment around it, with faults on command."""
 
 import random
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.simulator.plc import PlcSimulator
+from firmware_bridge.wiring import LinkKind
 from tools.fault_rig import camera, engine
 from tools.fault_rig.disk import Disk, small_disk
 from tools.fault_rig.line_text import PLC_DEADLINE_S, LineText
@@ -17,6 +19,7 @@ from tools.fault_rig.relay import Relay
 from tools.fault_rig.reloads import Reloads
 from tools.fault_rig.sensor import Sensor
 from tools.fault_rig.switches import Switches
+from tools.fault_rig.tcp_relay import HOST, TcpRelay
 
 BAUD = 115_200
 DISK_MIB = 256
@@ -40,7 +43,7 @@ class Rig:
     reloads: Reloads
     _switches: Switches
     _disk: Disk
-    _relay: Relay
+    _relay: Relay | TcpRelay
     _full: bool = False
 
     def throw(self, fault: str, on: bool) -> None:
@@ -76,7 +79,9 @@ class Rig:
 
 
 @contextmanager
-def open_rig(places: Places, bundles: tuple[Path, Path], rate: float, seed: int) -> Iterator[Rig]:
+def open_rig(
+    places: Places, bundles: tuple[Path, Path], rate: float, seed: int, way: LinkKind = LinkKind.FRAMED
+) -> Iterator[Rig]:
     """Start a station on trial in a new folder; at the end of the block everything is whole again and the station gone.
 
     The PLC triggers `rate` parts per second from the moment at which the station has introduced itself.
@@ -84,17 +89,36 @@ def open_rig(places: Places, bundles: tuple[Path, Path], rate: float, seed: int)
     with ExitStack() as opened:
         places.bundles.mkdir(parents=True)
         window_ms = min(40, 400 / rate)  # less than half of the time between two parts
-        line = LineText(places, bundles, f"{camera.TRIGGERED}{window_ms:.0f}", BAUD, random.Random(seed))
-        places.line.write_text(line.first(), encoding="utf-8")
         disk = opened.enter_context(small_disk(places.disk, DISK_MIB))
         sensor = opened.enter_context(Sensor(places.sensor, time.monotonic))
         plc = opened.enter_context(
-            PlcSimulator(10**9, rate_hz=rate, max_open=MAX_OPEN, deadline_s=PLC_DEADLINE_S, sensor=sensor.edge)
+            PlcSimulator(10**9, rate_hz=rate, max_open=MAX_OPEN, deadline_s=PLC_DEADLINE_S, sensor=sensor.edge, way=way)
         )
-        port = Path(plc.address.partition("://")[2].partition("?")[0])
-        relay = opened.enter_context(Relay(port, places.port, BAUD, random.Random(seed), time.monotonic))
+        wire, address = _wire(plc.address, places, way, random.Random(seed))
+        relay = opened.enter_context(wire)
+        line = LineText(places, bundles, f"{camera.TRIGGERED}{window_ms:.0f}", address, random.Random(seed))
+        places.line.write_text(line.first(), encoding="utf-8")
         station = StationProcess(places)
         opened.callback(station.stop)
         opened.callback(disk.thaw)
         reloads = Reloads(places.line, places.log, station.reload)
         yield Rig(line, station, plc, reloads, Switches(places.switches), disk, relay)
+
+
+def _wire(address: str, places: Places, way: LinkKind, draw: random.Random) -> tuple[Relay | TcpRelay, str]:
+    """Put the wire between the PLC's address and the station; give the station's address."""
+    if not way.is_tcp:
+        path = Path(address.partition("://")[2].partition("?")[0])
+        return Relay(path, places.port, BAUD, draw, time.monotonic), address.replace(str(path), str(places.port))
+    port = int(address.partition("?")[0].rpartition(":")[2])
+    if not way.station_serves:
+        relay = TcpRelay(0, port, draw, time.monotonic)
+        return relay, address.replace(f":{port}", f":{relay.port}")
+    station = _free_port()
+    return TcpRelay(port, station, draw, time.monotonic), address.replace(f":{port}", f":{station}")
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.parts import PartRecord, Report
+from firmware_bridge.wiring import LinkKind
 from tools.fault_rig.line_text import PLC_DEADLINE_S
 from tools.fault_rig.places import Places
 from tools.fault_rig.plan import PlannedFault, draw_plan
@@ -31,6 +32,7 @@ class SoakSettings:
     seed: int
     density: float
     bundles: tuple[Path, Path]
+    way: LinkKind = LinkKind.FRAMED
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class SoakRun:
 def run(settings: SoakSettings, places: Places, stop: threading.Event) -> SoakRun:
     """Run a test until its end or `stop`; samples and faults are written to files at once."""
     course = SoakRun()
-    with open_rig(places, settings.bundles, settings.rate, settings.seed) as rig:
+    with open_rig(places, settings.bundles, settings.rate, settings.seed, settings.way) as rig:
         if wait_until(lambda: bool(rig.plc.report().round_trips_s) or not rig.station.alive, START_S):
             _strike(rig, settings, places, stop, course)
         else:

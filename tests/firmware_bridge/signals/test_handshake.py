@@ -305,3 +305,10 @@ def test_a_device_that_is_lost_starts_over_and_gives_its_part_up() -> None:
     wires.part(6)
     wires.run(0.1)
     assert wires.results == [Result(6, 70, Verdict.OK)]
+
+
+def test_a_trigger_that_was_never_sampled_is_not_called_stuck() -> None:
+    station = StationSignals(SignalTimes(), 0.0)
+    assert station.tick(5.0) == []
+    station.lose(5.0)
+    assert station.tick(10.0) == []
