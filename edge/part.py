@@ -116,10 +116,14 @@ class Part:
         allowed_ms = (self.deadline - self.triggered) * 1e3
         self.settle_as(Verdict.TIMEOUT, f"no verdict within {allowed_ms:.0f} ms of the trigger")
 
-    def settle_error(self, error: Exception) -> None:
-        """Settle as FAULT: the inspection failed with this error; an unexpected one is logged with its traceback."""
+    def settle_error(self, error: Exception, camera: str = "") -> None:
+        """Settle as FAULT: the inspection failed with this error; an unexpected one is logged with its traceback.
+
+        camera: name of the camera whose error it is; it stands before the camera's address in the text.
+        """
         if isinstance(error, (StationError, FrameError)):
-            self.settle_as(Verdict.FAULT, str(error))
+            named = f"camera {camera}, " if camera else ""
+            self.settle_as(Verdict.FAULT, named + (str(error).removeprefix("camera ") if named else str(error)))
         else:
             log.error("part %d: the inspection failed", self.part_id, exc_info=error)
             self.settle_as(Verdict.FAULT, f"{type(error).__name__}: {error}")

@@ -15,8 +15,8 @@ class FrameReceiver(Protocol):
     def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
         """Accept the frame of a part from camera number `camera`."""
 
-    def frame_missing(self, part: Part, error: Exception) -> None:
-        """Accept the reason why a part has no frame."""
+    def frame_missing(self, part: Part, camera: int, error: Exception) -> None:
+        """Accept the reason why a part has no frame of camera number `camera`."""
 
 
 class Grabber:
@@ -37,7 +37,7 @@ class Grabber:
             try:
                 frame = self._frame_of(part.views[self._number].exposure)
             except Exception as error:  # the outermost loop: any error is a FAULT of this part
-                self._receiver.frame_missing(part, error)
+                self._receiver.frame_missing(part, self._number, error)
             else:
                 self._receiver.frame_arrived(part, self._number, frame)
             if self._camera.exhausted:

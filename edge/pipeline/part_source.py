@@ -87,7 +87,7 @@ class PartSource:
         part = self._begin(None, self._rejects.encoder(now) or 0, now, (View(name, exposure),))
         self._reporter.parts.put(part)
         if error is not None:
-            part.settle_error(error)
+            part.settle_error(error, name)
         if frame is not None and not part.settled:
             self.frame_arrived(part, 0, frame)
 
@@ -96,9 +96,9 @@ class PartSource:
         if part.add_frame(camera, frame):
             self._inference.inbox.put(part)
 
-    def frame_missing(self, part: Part, error: Exception) -> None:
+    def frame_missing(self, part: Part, camera: int, error: Exception) -> None:
         """Settle a part without a frame as FAULT."""
-        part.settle_error(error)
+        part.settle_error(error, part.views[camera].camera)
 
     def _begin(
         self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...], recipe: int = 0

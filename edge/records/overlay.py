@@ -1,5 +1,6 @@
 """Overlays: outlined defects on a picture, for the page, the stored pictures and the contact sheet."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,10 @@ GAP_PX = 6
 COLUMNS = 8
 LINE_SHARE = 320
 """Longer side of a picture with lines of one pixel; lines grow in proportion."""
+NAMED_PX = 300
+"""Longer side from which on defects are named in the picture."""
+LETTERS_PX = 900
+"""Longer side of a picture with letters of scale 1 (capitals of 22 pixels)."""
 PAGE_PX = 800
 """Longer side of a picture on the operator's page."""
 JPEG_QUALITY = 82
@@ -96,7 +101,29 @@ def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple
         x, y, width, height = defect.box
         corners = (int(x * scale_x), int(y * scale_y)), (int((x + width) * scale_x), int((y + height) * scale_y))
         cv2.rectangle(image, *corners, colour_of(defect.class_index), thick)
+    if max(size) >= NAMED_PX:
+        for defect in reversed(picture.defects):  # the strongest is drawn last, over the others
+            _name(image, defect, (defect.box[0] * scale_x, (defect.box[1] + defect.box[3]) * scale_y))
     return image
+
+
+def _name(image: Image, defect: Defect, below: tuple[float, float]) -> None:
+    """Write class and score of a defect below its box, inside the image; letters without ASCII are left out."""
+    plain = unicodedata.normalize("NFKD", defect.class_name).encode("ascii", "ignore").decode().strip()
+    text = f"{plain or f'class {defect.class_index}'} {defect.score:.2f}"
+    scale = max(image.shape[:2]) / LETTERS_PX
+    thick = max(1, round(2 * scale))
+    (width, height), under = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    margin = max(2, round(4 * scale))
+    left = int(max(0, min(below[0], image.shape[1] - width - 2 * margin)))
+    top = int(max(0, min(below[1] + margin, image.shape[0] - height - under - 2 * margin)))
+    corner = left + width + 2 * margin, top + height + under + 2 * margin
+    colour = colour_of(defect.class_index)
+    cv2.rectangle(image, (left, top), corner, colour, cv2.FILLED)
+    light = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140  # luma, ITU-R BT.601
+    ink = (0, 0, 0) if light else (255, 255, 255)
+    start = left + margin, top + margin + height
+    cv2.putText(image, text, start, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA)
 
 
 def _cell(picture: JudgedPicture, thresholds: Sequence[Threshold]) -> Image:

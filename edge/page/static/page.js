@@ -1,11 +1,14 @@
 // Operator's page: shows the state of /api/events, at most four updates per second. No libraries.
-"use strict";
+import { startChart } from "./chart.js";
+import { startDialogs } from "./dialogs.js";
+import { $, ask, clockTime, count, dayTime, duration, make, percent, picturesOf, reasonOf, renew } from "./elements.js";
+import { showRejects, startRejects } from "./rejects.js";
+import { TEXTS, fillTexts } from "./texts.js";
 
 const SILENT_MS = 3000; // without an update for this time the page reports lost contact
 const ASK_MS = 2000; // polling interval if the server has no free event stream
-const CHART_MS = 30000;
 const PIN_MS = 60000; // a selected reject returns to the live picture after this time
-const CHART_MINUTES = 480, CHART_BARS = 96;
+const SHORT = 9, MEDIUM = 26; // characters of a reason in the largest and in the middle letters
 const SIGNS = {
   OK: "M4 13l5 5L20 6",
   NG: "M5 5l14 14M19 5L5 19",
@@ -13,95 +16,154 @@ const SIGNS = {
   TIMEOUT: "M12 3a9 9 0 1 0 .001 0M12 7.5V12l3.2 2.2",
   FAULT: "M12 3l10 18H2zM12 9.5v5M12 18v.01",
 };
-const WORDS = {
-  running: "Running", alarm: "Alarm", waiting: "Waiting for the PLC", failed: "Failed", silent: "No contact",
-};
+const ENDED = ["stopped", "failed"]; // conditions that stay when the contact is lost
 
-const $ = (selector) => document.querySelector(selector);
-let heardAt = 0, askTimer = 0, pinned = null, pinnedAt = 0, latest = null, buckets = [];
+let loadedAt = Date.now(), heardAt = 0, askTimer = 0, pinned = null, pinnedAt = 0, latest = null, tokenChanged = false, endedAt = 0;
+let stationTime = "", skewMs = 0; // of the latest state; of the browser's clock to the station's
 
-function make(tag, text = "", attributes = {}) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
+const now = () => Date.now() - skewMs;
+
+function setCondition(condition) {
+  const word = TEXTS.conditions[condition], title = latest ? latest.title : "edge-inspect";
+  document.title = `${word} – ${title}`;
+  document.documentElement.dataset.condition = condition;
+  if ($("#condition").textContent !== word) $("#condition").textContent = word;
 }
 
-// Redraws only changed elements, so that pictures do not flicker and touch targets stay.
-const drawn = new Map();
-function renew(selector, key, children) {
-  if (drawn.get(selector) === key) return;
-  drawn.set(selector, key);
-  $(selector).replaceChildren(...children());
+function showContact(text, link = "") {
+  $("#contact").hidden = !text;
+  if ($("#contact").dataset.shown === text) return;
+  $("#contact").dataset.shown = text;
+  $("#contact").replaceChildren(text, ...(link ? [" ", make("a", link, { href: "." })] : []));
 }
 
-const clockTime = (iso) => new Date(iso).toLocaleTimeString([], { hour12: false });
-const percent = (value, digits = 1) => (value === null ? "–" : value.toFixed(digits) + " %");
-const count = (value) => value.toLocaleString("en").replaceAll(",", "\u2009");
-const defectWords = (defect) => `${defect.class_name} ${defect.score.toFixed(2)}`;
-
-function reason(part) {
-  if (part.fault) return part.fault;
-  const [worst, ...others] = part.defects;
-  if (!worst) return "";
-  return defectWords(worst) + (others.length ? `, and ${others.length} more` : "");
+// Also runs once a second without an update, so that every duration goes on.
+function showTimes() {
+  $("#clock").textContent = clockTime(now());
+  const silentMs = Date.now() - (heardAt || loadedAt), reported = latest ? latest.condition : "silent";
+  const lost = silentMs > SILENT_MS || !heardAt;
+  const condition = lost && !ENDED.includes(reported) ? "silent" : reported;
+  setCondition(condition);
+  if (tokenChanged) showContact(TEXTS.tokenChanged, TEXTS.enterToken);
+  else if (condition === "stopped") showContact(TEXTS.stopped(duration(Date.now() - endedAt)));
+  else if (condition === "failed") showContact(TEXTS.failed(duration(Date.now() - endedAt)));
+  else if (lost) showContact(silentMs > SILENT_MS ? TEXTS.noContact(duration(silentMs)) : TEXTS.connecting);
+  else if (condition === "silent") showContact(TEXTS.noUpdate(duration(latest.silent_s * 1000)));
+  else showContact(condition === "stopping" ? TEXTS.stopping : "");
+  const known = !["silent", ...ENDED].includes(condition);
+  if (latest && latest.station) showStation(latest.station, known);
+  else $("#devices").replaceChildren();
 }
 
 function showState(state) {
   latest = state;
-  document.title = `${WORDS[state.condition]} – ${state.title}`;
-  document.documentElement.dataset.condition = state.condition;
+  endedAt = ENDED.includes(state.condition) ? endedAt || Date.now() : 0;
+  if (state.station && state.station.time !== stationTime) { // a repeated state is no new time
+    stationTime = state.station.time;
+    skewMs = Date.now() - Date.parse(stationTime);
+  }
   $("#title").textContent = state.title;
-  $("#condition").textContent = WORDS[state.condition];
-  const silent = state.condition === "silent";
-  $("#contact").hidden = !silent;
-  if (silent) $("#contact").textContent = `No update from the station for ${Math.round(state.silent_s)} s. The values below are old.`;
-  if (state.station) showStation(state.station);
+  showTimes();
   showPart(state.last);
   showPicture(state);
-  showRejects(state.rejects);
-  showCounts("#shift", `Shift, since ${clockTime(state.shift.since).slice(0, 5)}`, state.shift);
-  showCounts("#hour", `Hour, since ${clockTime(state.hour.since).slice(0, 5)}`, state.hour);
-  $("#latency").textContent = state.latency
-    ? `Trigger to result: median ${state.latency.p50_ms.toFixed(1)} ms, 99 % within ${state.latency.p99_ms.toFixed(1)} ms`
-    : "";
+  showRejects(state.rejects, pinned, pin);
+  showCounts("#shift", TEXTS.shiftSince(clockTime(state.shift.since).slice(0, 5)), state.shift);
+  showCounts("#hour", TEXTS.hourSince(clockTime(state.hour.since).slice(0, 5)), state.hour);
+  $("#latency").textContent = state.latency ? TEXTS.latency(state.latency.p50_ms.toFixed(1), state.latency.p99_ms.toFixed(1)) : "";
 }
 
-function showStation(station) {
+function showStation(station, known) {
+  const since = (iso) => duration(now() - Date.parse(iso));
   $("#shadow").hidden = !station.shadow;
-  $("#challenge").hidden = !station.challenge_due && !station.challenge_missing;
+  $("#challenge").hidden = !known || (!station.challenge_due && !station.challenge_missing);
   $("#challenge").textContent = station.challenge_missing
-    ? `Challenge: put the known bad parts on the line now, ${station.challenge_missing} to come.`
-    : `Challenge due since ${clockTime(station.challenge_due || 0).slice(0, 5)}: start it, then put the known bad parts on the line.`;
-  const line = [{ name: "PLC", lost: !station.link_open, why: "not connected" }];
-  for (const camera of station.cameras) {
-    line.push({ name: camera.name === "camera" ? "Camera" : `Camera ${camera.name}`, lost: !camera.connected, why: "lost", title: camera.last_error });
+    ? TEXTS.challengeRuns(station.challenge_missing) : TEXTS.challengeDue(clockTime(station.challenge_due || 0).slice(0, 5));
+  const { paused } = station;
+  $("#paused").hidden = !paused;
+  if (paused) {
+    const words = station.shadow ? TEXTS.pausedInShadow : TEXTS.pausedBy;
+    $("#paused").textContent = words(paused.who, since(paused.since), paused.reason);
   }
-  if (station.disk_refuses) line.push({ name: "Disk", lost: true, why: "write error", title: station.disk_refuses });
-  renew("#parts-of-line", JSON.stringify(line), () => line.map((one) =>
-    make("li", one.lost ? `${one.name} ${one.why}` : one.name, { class: one.lost ? "lost" : "", title: one.title || "" })));
-  $("#alarms").hidden = !station.alarms.length;
-  renew("#alarms ul", JSON.stringify(station.alarms), () => station.alarms.map((alarm) => {
-    const item = make("li");
-    item.append(make("time", clockTime(alarm.since)), make("b", alarm.name), ": " + alarm.text);
+  $("[data-open=pause]").hidden = Boolean(paused);
+  $("[data-open=resume]").hidden = !paused;
+  showDevices(station, known);
+  showAlarms(station.alarms, since);
+  const facts = {
+    bundle: station.bundle_name, bundleId: station.bundle_id, engine: station.engine,
+    software: `edge-inspect ${station.software}`, started: dayTime(station.started),
+  };
+  renew("#details dl", JSON.stringify(facts), () => Object.entries(facts).flatMap(([name, text]) => [make("dt", TEXTS[name]), make("dd", text)]));
+}
+
+function showDevices(station, known) {
+  const devices = [{ name: TEXTS.plc, lost: !station.link_open, why: TEXTS.notConnected, title: "" }];
+  for (const camera of station.cameras) {
+    const name = camera.name === "camera" ? TEXTS.camera : `${TEXTS.camera} ${camera.name}`;
+    devices.push({ name, lost: !camera.connected, why: TEXTS.lost, title: camera.connected ? "" : camera.last_error });
+  }
+  if (station.disk_refuses) devices.push({ name: TEXTS.disk, lost: true, why: TEXTS.writeError, title: station.disk_refuses });
+  renew("#devices", JSON.stringify([devices, known]), () => devices.map((one) => {
+    const item = make("li", known && one.lost ? `${one.name} ${one.why}` : one.name, { title: one.title });
+    item.className = !known ? "unknown" : one.lost ? "lost" : "";
+    if (!known) item.append(make("span", ` ${TEXTS.unknown}`, { class: "unseen" }));
     return item;
   }));
-  const foot = [
-    `Bundle ${station.bundle_name}`, station.bundle_id.slice(0, 12), station.engine, `edge-inspect ${station.software}`,
-    `started ${new Date(station.started).toLocaleString([], { hour12: false, dateStyle: "medium", timeStyle: "short" })}`,
-  ];
-  renew("#foot", foot.join(), () => [...foot.map((text) => make("span", text)), ...["api/parts", "health", "metrics", "openapi.json"]
-    .map((address) => make("a", address, { href: address }))]);
+}
+
+let announced = new Map(); // name of an alarm -> when it began
+
+function showAlarms(alarms, since) {
+  $("#alarms").hidden = !alarms.length;
+  const begun = alarms.filter((alarm) => announced.get(alarm.name) !== alarm.since);
+  const ended = [...announced.keys()].filter((name) => !alarms.some((alarm) => alarm.name === name));
+  if (begun.length || ended.length) {
+    $("#spoken").textContent = [...begun.map((alarm) => TEXTS.alarmBegins(alarm.name, alarm.text)), ...ended.map(TEXTS.alarmEnds)].join(" ");
+    announced = new Map(alarms.map((alarm) => [alarm.name, alarm.since]));
+  }
+  const names = JSON.stringify(alarms.map((alarm) => [alarm.name, alarm.since]));
+  renew("#alarms ul", names, () => alarms.map(() => {
+    const item = make("li"), button = make("button", "", { type: "button" });
+    button.append(make("b"), make("time"), make("span"));
+    button.addEventListener("click", () => $("#alarm-list").showModal());
+    item.append(button);
+    return item;
+  }));
+  renew("#alarm-list ul", names, () => alarms.map(() => {
+    const item = make("li");
+    item.append(make("b"), make("time"), make("span"));
+    return item;
+  }));
+  for (const list of ["#alarms ul", "#alarm-list ul"]) {
+    alarms.forEach((alarm, place) => {
+      const item = $(list).children[place];
+      item.querySelector("b").textContent = alarm.name;
+      const lasts = since(alarm.since);
+      item.querySelector("time").textContent = list === "#alarms ul" ? TEXTS.alarmSince(lasts) : TEXTS.alarmBegan(dayTime(alarm.since), lasts);
+      item.querySelector("span").textContent = alarm.text;
+    });
+  }
 }
 
 function showPart(part) {
-  const verdict = part ? part.verdict : "";
+  const verdict = part ? part.verdict : "", why = part ? reasonOf(part) : { short: "", more: "", full: "" };
+  const told = part && part.told !== part.verdict ? TEXTS.told(part.told) : "";
+  const words = [why.short, told].filter(Boolean).join(" ");
   $("#verdict").dataset.verdict = verdict;
+  $("#verdict").dataset.length = words.length > MEDIUM ? "long" : words.length > SHORT ? "medium" : "short";
   $("#verdict path").setAttribute("d", SIGNS[verdict] || "");
-  $("#verdict strong").textContent = verdict || "No part yet";
-  const told = part && part.told !== part.verdict ? `PLC was told ${part.told}. ` : "";
-  $("#why").textContent = part ? told + reason(part) : "";
-  $("#which").textContent = part ? `Part ${part.part_id}, ${clockTime(part.time)}` : "";
+  $("#verdict strong").textContent = verdict || TEXTS.noPart;
+  renew("#why", JSON.stringify([why, told]), () => [make("span", why.short), ...(why.more ? [" ", make("small", why.more)] : []), ...(told ? [" ", make("small", told)] : [])]);
+  renew("#which", JSON.stringify(part && [part.part_id, part.time]), () => part
+    ? [make("small", TEXTS.partWord), " ", make("span", String(part.part_id)), " ", make("small", clockTime(part.time))] : []);
+  const scrolls = $("#why").scrollHeight > $("#why").clientHeight + 2;
+  if (scrolls) $("#why").tabIndex = 0;
+  else $("#why").removeAttribute("tabindex");
+}
+
+function pin(number) {
+  pinned = pinned === number ? null : number;
+  pinnedAt = Date.now();
+  showState(latest);
 }
 
 function showPicture(state) {
@@ -109,37 +171,9 @@ function showPicture(state) {
   if (!kept) pinned = null;
   const part = kept || state.last;
   $("#picture").classList.toggle("pinned", Boolean(kept));
-  $("#picture h2").textContent = !part ? "" : kept
-    ? `Rejected part ${part.part_id}, ${clockTime(part.time)}: ${part.verdict} ${reason(part)}. Tap it again for the live picture.`
-    : "Last part";
-  const pictures = part ? Object.entries(part.pictures) : [];
-  renew("#picture div", JSON.stringify([part && part.number, pictures]), () => pictures.length
-    ? pictures.map(([camera, address]) => {
-      const figure = make("figure");
-      figure.append(make("img", "", { src: address, alt: `Part ${part.part_id} seen by camera ${camera}` }));
-      if (pictures.length > 1) figure.append(make("figcaption", camera));
-      return figure;
-    })
-    : [make("p", part ? "No picture of this part" : "The first picture comes with the first part", { class: "none" })]);
-}
-
-function showRejects(rejects) {
-  renew("#rejects ol", JSON.stringify([pinned, rejects.map((part) => [part.number, part.pictures])]), () => rejects.map((part) => {
-    const [picture] = Object.values(part.pictures);
-    const thumb = make("span", picture ? "" : "no picture", { class: "thumb" });
-    if (picture) thumb.append(make("img", "", { src: picture, alt: "" }));
-    const worst = part.defects[0];
-    const button = make("button", "", { type: "button", "data-verdict": part.verdict, "aria-pressed": pinned === part.number, title: reason(part) });
-    button.append(thumb, make("b", part.verdict === "NG" && worst ? worst.class_name : part.verdict), make("small", `${part.part_id} · ${clockTime(part.time)}`));
-    button.addEventListener("click", () => {
-      pinned = pinned === part.number ? null : part.number;
-      pinnedAt = Date.now();
-      showState(latest);
-    });
-    const item = make("li");
-    item.append(button);
-    return item;
-  }));
+  $("#picture h2").textContent = kept
+    ? TEXTS.pinned(TEXTS.part(part.part_id), clockTime(part.time), `${part.verdict} ${reasonOf(part).full}`.trim()) : TEXTS.lastPart;
+  renew("#picture > div", JSON.stringify([part && [part.number, part.pictures]]), () => picturesOf(part, part ? TEXTS.noPicture : TEXTS.firstPicture));
 }
 
 function showCounts(row, title, counts) {
@@ -150,82 +184,35 @@ function showCounts(row, title, counts) {
   good.textContent = percent(counts.yield_percent);
 }
 
-function showChart() {
-  const svg = $("#chart svg"), left = 40, bottom = 18;
-  const width = svg.clientWidth, height = svg.clientHeight;
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  if (!width || !height) return;
-  const rates = buckets.map((bucket) => (bucket.parts ? bucket.rejects / bucket.parts : 0));
-  const most = Math.max(...rates);
-  const top = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1].find((step) => step >= most) || 1;
-  const x = (place) => left + (place * (width - left)) / buckets.length;
-  const y = (rate) => (height - bottom - 6) * (1 - rate / top) + 6;
-  const shape = (tag, attributes, text = "") => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.textContent = text;
-    return element;
-  };
-  const shapes = [];
-  for (const rate of [0, top / 2, top]) {
-    shapes.push(shape("line", { x1: left, x2: width, y1: y(rate), y2: y(rate) }));
-    shapes.push(shape("text", { x: left - 6, y: y(rate) + 4, "text-anchor": "end" }, `${+(100 * rate).toFixed(1)} %`));
-  }
-  buckets.forEach((bucket, place) => {
-    const time = clockTime(bucket.time).slice(0, 5);
-    if (time.endsWith(":00") && x(place) < width - 30) shapes.push(shape("text", { x: x(place), y: height - 2, "text-anchor": "middle" }, time));
-    if (!bucket.parts) return;
-    const bar = shape("rect", {
-      x: x(place) + 0.5, width: Math.max(1, x(1) - x(0) - 1), y: Math.min(y(rates[place]), y(0) - 1), height: Math.max(1, y(0) - y(rates[place])),
-    });
-    bar.append(shape("title", {}, `${time}: ${bucket.rejects} of ${bucket.parts} rejected`));
-    shapes.push(bar);
-  });
-  svg.replaceChildren(...shapes);
-  const parts = buckets.reduce((sum, bucket) => sum + bucket.parts, 0);
-  const rejects = buckets.reduce((sum, bucket) => sum + bucket.rejects, 0);
-  $("#chart h2 span").textContent = parts ? `8 hours: ${percent((100 * rejects) / parts)} of ${count(parts)}` : "";
-}
-
-async function ask(address) {
-  const answer = await fetch(address);
-  if (answer.status === 401) $("#contact").textContent = "Open this page once with ?token=..., the token of [page] in line.toml.";
-  if (!answer.ok) throw new Error(answer.status);
-  return answer.json();
-}
-
-function heard(state) {
+function hear(state) {
   heardAt = Date.now();
+  tokenChanged = false;
   showState(state);
+}
+
+async function poll() {
+  try {
+    hear(await ask("api/state"));
+  } catch (error) {
+    tokenChanged = error.status === 401;
+    showTimes();
+  }
 }
 
 function listen() {
   const events = new EventSource("api/events");
-  events.onmessage = (event) => heard(JSON.parse(event.data));
+  events.onmessage = (event) => hear(JSON.parse(event.data));
   events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED && !askTimer) {
-      askTimer = setInterval(() => ask("api/state").then(heard).catch(() => {}), ASK_MS);
-    }
+    if (events.readyState !== EventSource.CLOSED || askTimer) return;
+    askTimer = setInterval(poll, ASK_MS);
+    poll();
   };
 }
 
-async function chart() {
-  try {
-    buckets = await ask(`api/history?minutes=${CHART_MINUTES}&bars=${CHART_BARS}`);
-    showChart();
-  } catch (_) { /* the banner shows the lost contact */ }
-}
-
-setInterval(() => {
-  $("#clock").textContent = clockTime(Date.now());
-  const silentMs = Date.now() - heardAt;
-  if (silentMs < SILENT_MS) return;
-  document.documentElement.dataset.condition = "silent";
-  $("#condition").textContent = WORDS.silent;
-  $("#contact").hidden = false;
-  if (heardAt) $("#contact").textContent = `No contact with the station for ${Math.round(silentMs / 1000)} s. The values below are old.`;
-}, 1000);
-new ResizeObserver(showChart).observe($("#chart svg"));
-setInterval(chart, CHART_MS);
+fillTexts(document);
+startDialogs();
+startRejects();
+showTimes();
+setInterval(showTimes, 1000);
 listen();
-chart();
+startChart();

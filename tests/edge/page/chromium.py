@@ -152,6 +152,10 @@ class Tab:
         """Write a screenshot as PNG."""
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
+    def clear_cookies(self) -> None:
+        """Forget the cookies of this tab."""
+        self._browser.call("Storage.clearCookies", browserContextId=self._context)
+
     def complaints(self) -> list[str]:
         """Errors and warnings of the console so far, violations of the policy included."""
         self.evaluate("0")  # fetches what is waiting

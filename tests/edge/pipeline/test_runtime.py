@@ -563,7 +563,9 @@ def test_without_triggers_every_frame_is_a_part_and_so_is_every_lost_one(
     assert [result.part_id for result in results] == [1, 2, 3, 4, 5, 6, 7]
     assert verdicts(results) == ["OK", "NG", "FAULT", "FAULT", "OK", "FAULT", "OK"]
     assert [number for (number,) in rows(tmp_path, "SELECT number FROM parts ORDER BY number")] == [1, 2, 3, 4, 5, 6, 7]
-    assert rows(tmp_path, "SELECT fault FROM parts WHERE number = 3") == [("camera film: frame 3 was lost on its way",)]
+    assert rows(tmp_path, "SELECT fault FROM parts WHERE number = 3") == [
+        ("camera camera0, film: frame 3 was lost on its way",)
+    ]
 
 
 def test_of_a_web_only_the_rejects_may_be_reported_and_all_are_on_record(station: Run, tmp_path: Path) -> None:
