@@ -110,7 +110,8 @@ class BundleInspector:
     def inspect(self, image: Image | Path | str) -> Inspection:
         """Inspect one image: an array, uint8 [H, W] grey or [H, W, 3] RGB, or the path of an image file.
 
-        The image may have any size; it is resized to the network's input. Raises FrameError or EngineError.
+        The image may have any size; it is resized to the network's input. With tiles it must have the input's size.
+        Raises FrameError or EngineError.
         """
         (inspection,) = self.inspect_all([image])
         return inspection

@@ -16,14 +16,11 @@ SEED = 1913
 CANDIDATES = 24
 """Parts drawn to choose the golden frames from."""
 
-TILED_CANDIDATES = 6
-"""The same for a network that judges in tiles, whose pictures show many parts: a good one and one of each defect."""
-
 MOSAIC_PX = (400, 300)
 """Height and width of each part in a picture of many; about the size in which they are drawn."""
 
 DEFECTIVE_EVERY = 3
-"""In such a picture, one part in this many has the defect."""
+"""In such a picture, one part in this many has a defect, of every kind in turn."""
 
 TOLERANCES: Mapping[Precision, Tolerance] = MappingProxyType(
     {
@@ -71,17 +68,17 @@ def draw_inputs(spec: InputSpec, count: int) -> Image:
 def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
     """Choose golden frames among drawn ones, with the outputs of `infer`.
 
-    The good part with the smallest score, then the defective parts with the two largest, or with tiles the largest: an
-    engine with empty or constant outputs is detected.
+    The good part with the smallest score, then the defective parts with the two largest: an engine with empty or
+    constant outputs is detected. With tiles a picture of many good parts, then one of many with defects.
     """
-    count = CANDIDATES if spec.tiles is None else TILED_CANDIDATES
-    frames = [draw_frame(spec, index, _kind(index)) for index in range(count)]
+    frames = [draw_frame(spec, index, _kind(index)) for index in range(2 if spec.tiles else CANDIDATES)]
+    if spec.tiles is not None:
+        return answered(frames, spec, infer)
     peaks = answered(frames, spec, infer).scores.max(axis=1)
-    ranked = sorted(range(count), key=lambda index: float(peaks[index]))
+    ranked = sorted(range(CANDIDATES), key=lambda index: float(peaks[index]))
     good = [index for index in ranked if _kind(index) is None]
     defective = [index for index in ranked if _kind(index) is not None]
-    chosen = (good[0], *defective[: -3 if spec.tiles is None else -2 : -1])
-    return answered([frames[index] for index in chosen], spec, infer)
+    return answered([frames[index] for index in (good[0], defective[-1], defective[-2])], spec, infer)
 
 
 def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
@@ -100,8 +97,10 @@ def _draw_mosaic(index: int, kind: str | None, height: int, width: int) -> Image
 
 
 def _mosaic_part(index: int, number: int, kind: str | None) -> Image:
-    drawn = draw_tile(SEED + 1 + index, number, kind if number % DEFECTIVE_EVERY == 0 else None).image
-    return resize(drawn, *MOSAIC_PX)
+    if kind is not None:
+        turn, good = divmod(number, DEFECTIVE_EVERY)
+        kind = None if good else CLASSES[(CLASSES.index(kind) + turn) % len(CLASSES)]
+    return resize(draw_tile(SEED + 1 + index, number, kind).image, *MOSAIC_PX)
 
 
 def _kind(index: int) -> str | None:

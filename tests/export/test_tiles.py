@@ -64,7 +64,7 @@ def test_a_picture_of_many_parts_shows_defects_in_their_own_size():
 
     assert good.shape == bad.shape == (900, 1000, 3)
     changed = (good != bad).any(axis=2)
-    assert 0.0005 < changed.mean() < 0.05
+    assert 0.0005 < changed.mean() < 0.2
     assert not changed[:400, 300:900].any()  # the second and third part of the first row are good
 
 

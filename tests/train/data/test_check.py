@@ -188,3 +188,14 @@ def test_a_data_set_without_defects_is_a_problem(parts: Path) -> None:
     report = check_images(read_dataset(parts), SPEC)
     (problem,) = report.problems
     assert problem.text == "parts: found no image with a defect, expected some of each class; add them"
+
+
+def test_tiles_are_named_where_the_input_would_become_large(parts: Path) -> None:
+    image = np.kron(brushed(70)[0], np.ones((13, 13), np.uint8))
+    mask = np.zeros(image.shape, np.uint8)
+    mask[600:604, 600:604] = 255
+    cv2.imwrite(str(parts / "images" / "p70.png"), image)
+    cv2.imwrite(str(parts / "masks" / "dent" / "p70.png"), mask)
+    (found,) = [text for text in texts(check_folder(parts, SPEC, "by-part", 0)) if "smallest defect" in text]
+    size = SIDE_PX * 13
+    assert f"judge in tiles: --set input.height={size} --set input.width={size} --set input.tiles.overlap=64" in found

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bundle import InputSpec
+from bundle import InputSpec, Tiling
 from train.data.check.image_facts import ImageFacts, facts_or_error
 from train.data.dataset import Dataset
 from train.data.duplicates import near_duplicates
@@ -26,6 +26,8 @@ _SATURATED, _DARK = 0.5, 16
 _ASPECT = 1.1
 """Change of a picture's aspect by the network's input that is said."""
 _ROUND_TO_PX = 32
+_LARGE_PX = 1_000_000
+"""Pixels of an input beyond which tiles are named as another way."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _vanished(report: DataReport, spec: InputSpec) -> Iterator[Finding]:
         yield Finding(
             f"class {name}: the smallest defect is {smallest.input_px:.1f} pixels at the network's input of "
             f"{spec.width}x{spec.height}, expected {LEAST_DEFECT_PX:.0f}; {lost} ({one.sample.path}); enlarge it: "
-            f"--set input.height={height} --set input.width={width}",
+            f"--set input.height={height} --set input.width={width}{_or_tiles(one, spec, height * width)}",
             2 * gone >= len(found),
             (one.sample.path,),
         )
@@ -170,6 +172,15 @@ def _sides(one: ImageFacts, spec: InputSpec) -> tuple[tuple[int, int], tuple[int
     """Height and width of the network's input, with those of the picture, beyond which there is no more to see."""
     seen = (spec.crop.height, spec.crop.width) if spec.crop else (one.height, one.width)
     return (spec.height, spec.width), (_rounded(seen[0]), _rounded(seen[1]))
+
+
+def _or_tiles(one: ImageFacts, spec: InputSpec, wanted_px: int) -> str:
+    """Advice to judge in tiles, where the input would otherwise become large."""
+    height, width = (spec.crop.height, spec.crop.width) if spec.crop else (one.height, one.width)
+    if wanted_px < _LARGE_PX or min(height, width) < Tiling().height:
+        return ""
+    size = f"--set input.height={height} --set input.width={width} --set input.tiles.overlap={Tiling().overlap}"
+    return f"; or judge in tiles: {size}"
 
 
 def _rounded(side: float) -> int:
