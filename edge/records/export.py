@@ -1,22 +1,28 @@
 """Export of the records as CSV or Parquet."""
 
-import csv
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bundle import Verdict
 from edge.errors import RecordsError
 from edge.records.database import reading, version_of
 
-CHUNK = 10_000
-"""Rows in memory at a time."""
+CHUNK = 5_000
+"""Rows in memory at a time, for each thread."""
+THREADS = 4
+"""Threads of an export, at most; SQLite formats the rows without holding Python's lock."""
 FORMULA = "=+-@\t\r"
 """First characters of a cell that spreadsheets evaluate."""
 FROM_OUTSIDE = ("class", "camera", "fault", "source", "picture", "name", "cause")
 """Columns with texts of bundles, line files and devices."""
+UNQUOTED = ("time", "verdict", "told", "bundle_id", "link", "ejection", "area", "began", "ended")
+"""Columns with texts of the station's own, without commas and quotes."""
 _SINCE_VERSION_2 = ", ejection, challenge"
 
 _NAMED = "CASE {0} " + " ".join(f"WHEN {verdict.value} THEN '{verdict.name}'" for verdict in Verdict) + " END AS {0}"
@@ -33,44 +39,73 @@ TABLES = {
                    (SELECT max(picture) FROM views WHERE part = parts.number AND picture IS NOT NULL)) AS picture
         FROM parts LEFT JOIN defects AS worst ON worst.rowid = CASE WHEN parts.class IS NOT NULL THEN
             (SELECT rowid FROM defects WHERE part = parts.number ORDER BY score DESC, area_px DESC LIMIT 1) END
-        ORDER BY parts.number""",
-    "views": "SELECT * FROM views ORDER BY part, rowid",
-    "defects": "SELECT * FROM defects ORDER BY part, rowid",
-    "alarms": "SELECT * FROM alarms ORDER BY number",
+""",
+    "views": "SELECT * FROM views",
+    "defects": "SELECT * FROM defects",
+    "alarms": "SELECT * FROM alarms",
 }
 """Query by table; a part has camera, box and picture of its strongest defect, otherwise any picture."""
+KEYS = {"parts": "number", "views": "part", "defects": "part", "alarms": "number"}
+"""Indexed column by table, which orders the rows."""
 
 Columns = list[tuple[str, str]]
 """Column names with SQLite types: INTEGER, REAL or TEXT."""
-Write = Callable[[Path, Columns, Iterator[list[Any]]], None]
-"""Writes chunks of rows to a file."""
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """One table of a database, read in chunks of its key."""
+
+    records: Path
+    table: str
+    since_version_2: str = ""
+    """Columns that older databases lack."""
+
+    def connect(self, opened: ExitStack) -> sqlite3.Connection:
+        """Open another connection with the view `exported`, closed with `opened`; raises RecordsError."""
+        connection = opened.enter_context(reading(self.records))
+        query = TABLES[self.table].format(since_version_2=self.since_version_2)
+        connection.execute(f"CREATE TEMP VIEW exported AS {query}")
+        return connection
+
+    def columns(self, connection: sqlite3.Connection) -> Columns:
+        """Return the column names with SQLite types: INTEGER, REAL or TEXT."""
+        return [(name, kind or "TEXT") for _, name, kind, *_ in connection.execute("PRAGMA table_info(exported)")]
+
+    def spans(self, connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
+        """Yield the first and last key of each chunk; gaps in the keys are skipped."""
+        key = KEYS[self.table]
+        query = f"SELECT min({key}), (SELECT max({key}) FROM {self.table}) FROM {self.table} WHERE {key} >= ?"
+        first, last = connection.execute(query, (-(2**62),)).fetchone()
+        end = last
+        while first is not None and first <= end:
+            yield first, min(first + CHUNK - 1, end)
+            first, _ = connection.execute(query, (first + CHUNK,)).fetchone()
+
+    def within(self) -> str:
+        """Return the condition and order of one chunk."""
+        key = KEYS[self.table]
+        return f"FROM exported WHERE {key} BETWEEN ? AND ? ORDER BY {key}"
 
 
 def export(records: Path, out: Path, table: str = "parts") -> int:
     """Write one table of the records to `out`, a .csv or .parquet file; returns the number of rows.
 
-    An existing file is replaced when the new one is complete. Raises RecordsError for unreadable records, another
-    suffix, or missing pyarrow; OSError if `out` cannot be written.
+    Rows are read in chunks, so that memory does not grow with the table and a station that writes is not delayed. An
+    existing file is replaced when the new one is complete. Raises RecordsError for unreadable records, another suffix,
+    or missing pyarrow; OSError if `out` cannot be written.
     """
-    write = _writer(out)
-    draft, rows = out.with_name(f".{out.name}.part"), 0
-
-    def counted(chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
-        nonlocal rows
-        for chunk in chunks:
-            rows += len(chunk)
-            yield chunk
-
+    writers = {".csv": _write_csv, ".parquet": _write_parquet}
+    write = writers.get(out.suffix.lower())
+    if write is None:
+        raise RecordsError(f"{out}: found the ending {out.suffix!r}, expected .csv or .parquet; rename it")
+    with reading(records) as connection:
+        version = version_of(connection)
+    if table == "alarms" and version < 3:
+        raise RecordsError(f"records {records}: found version {version}, which has no alarms")
+    draft = out.with_name(f".{out.name}.part")
     try:
-        with reading(records) as connection:
-            if table == "alarms" and version_of(connection) < 3:
-                raise RecordsError(f"records {records}: found version {version_of(connection)}, which has no alarms")
-            since_2 = _SINCE_VERSION_2 if version_of(connection) >= 2 else ""
-            connection.execute(f"CREATE TEMP VIEW exported AS {TABLES[table].format(since_version_2=since_2)}")
-            columns = [
-                (name, kind or "TEXT") for _, name, kind, *_ in connection.execute("PRAGMA table_info(exported)")
-            ]
-            write(draft, columns, counted(_chunks(connection.execute("SELECT * FROM exported"))))
+        rows = write(ExportSource(records, table, _SINCE_VERSION_2 if version >= 2 else ""), draft)
         draft.replace(out)
     finally:
         with suppress(OSError):
@@ -78,25 +113,88 @@ def export(records: Path, out: Path, table: str = "parts") -> int:
     return rows
 
 
-def _chunks(cursor: sqlite3.Cursor) -> Iterator[list[Any]]:
-    return iter(lambda: cursor.fetchmany(CHUNK), [])
+def _write_csv(source: ExportSource, path: Path) -> int:
+    """RFC 4180, UTF-8; NULL is empty, numbers have up to 15 digits.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    threads = min(THREADS, os.cpu_count() or 1)
+    rows = 0
+    with ExitStack() as opened:
+        connections = [source.connect(opened) for _ in range(threads + 1)]
+        spans = source.spans(connections.pop())
+        columns = source.columns(connections[0])
+        line = f"SELECT {_csv_line(columns)} AS line {source.within()}"
+        query = f"SELECT count(*), group_concat(line, '') FROM ({line})"
+        file = opened.enter_context(path.open("w", newline="", encoding="utf-8"))
+        file.write(",".join(name for name, _ in columns) + "\r\n")
+        pool = opened.enter_context(ThreadPoolExecutor(threads, "export"))
+        running: deque[tuple[sqlite3.Connection, Future[tuple[int, str | None]]]] = deque()
+        for connection, span in zip(connections, spans, strict=False):
+            running.append((connection, pool.submit(_fetch_one, connection, query, span)))
+        while running:
+            connection, chunk = running.popleft()
+            count, text = chunk.result()
+            if (following := next(spans, None)) is not None:
+                running.append((connection, pool.submit(_fetch_one, connection, query, following)))
+            rows += count
+            file.write(text or "")
+    return rows
 
 
-def _writer(out: Path) -> Write:
-    writers: dict[str, Write] = {".csv": _write_csv, ".parquet": _write_parquet}
-    if out.suffix.lower() not in writers:
-        raise RecordsError(f"{out}: found the ending {out.suffix!r}, expected .csv or .parquet; rename it")
-    return writers[out.suffix.lower()]
+def _fetch_one(connection: sqlite3.Connection, query: str, values: tuple[int, int]) -> tuple[int, str | None]:
+    count, text = connection.execute(query, values).fetchone()
+    return count, text
 
 
-def _write_csv(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:
-    """RFC 4180, UTF-8; NULL is empty. A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    texts = [index for index, (name, _) in enumerate(columns) if name in FROM_OUTSIDE]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(name for name, _ in columns)
-        for chunk in chunks:
-            writer.writerows(_without_formulas(row, texts) for row in chunk)
+def _csv_line(columns: Columns) -> str:
+    """SQL of one line: a single printf where every text that may need quotes is empty, as in most rows."""
+    quoted = [name for name, kind in columns if _needs_quotes(name, kind)]
+    if not quoted:
+        return _joined(columns, quoted)
+    empty = " AND ".join(f"ifnull({name}, '') = ''" for name in quoted)
+    return f"CASE WHEN {empty} THEN {_joined(columns, [], quoted)} ELSE {_joined(columns, quoted)} END"
+
+
+def _joined(columns: Columns, quoted: Sequence[str], empty: Sequence[str] = ()) -> str:
+    """Texts with quotes are joined by ||, which keeps a NUL; all others are printed by printf, which is faster."""
+    pieces: list[str] = []
+    plain: list[str] = []
+    layout = ""
+    for number, (name, _) in enumerate(columns):
+        layout += "," if number else ""
+        if name in quoted:
+            pieces += [_printed(layout, plain), _quoted(name)]
+            layout, plain = "", []
+        elif name not in empty:
+            layout, plain = f"{layout}%s", [*plain, name]
+    return " || ".join([*pieces, _printed(f"{layout}\r\n", plain)])
+
+
+def _printed(layout: str, values: list[str]) -> str:
+    return f"printf({', '.join([_literal(layout), *values])})"
+
+
+def _literal(text: str) -> str:
+    """SQL of a text with line ends."""
+    return "'" + text.replace("\r\n", "' || char(13, 10) || '") + "'"
+
+
+def _needs_quotes(name: str, kind: str) -> bool:
+    return kind == "TEXT" and name not in UNQUOTED
+
+
+def _quoted(name: str) -> str:
+    """SQL of a text, in quotes where RFC 4180 wants them, and no formula."""
+    formula = " || ".join(["'['", *(f"char({ord(each)})" for each in FORMULA if each != "-"), "'-]*'"])
+    escaped = (
+        f"CASE WHEN {name} GLOB {formula} THEN char(39) || {name} ELSE {name} END" if name in FROM_OUTSIDE else name
+    )
+    quoted = f"""'"' || replace({escaped}, '"', '""') || '"'"""
+    special = "'*[,\"' || char(10, 13) || ']*'"
+    return (
+        f"CASE WHEN {name} IS NULL OR {name} = '' THEN '' WHEN {name} GLOB {special} THEN {quoted} ELSE {escaped} END"
+    )
 
 
 def escape_formula(text: str) -> str:
@@ -107,14 +205,7 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text and text[0] in FORMULA else text
 
 
-def _without_formulas(row: Sequence[Any], texts: list[int]) -> Sequence[Any]:
-    cells = [index for index in texts if row[index] and row[index][0] in FORMULA]
-    if not cells:
-        return row
-    return [escape_formula(cell) if index in cells else cell for index, cell in enumerate(row)]
-
-
-def _write_parquet(path: Path, columns: Columns, chunks: Iterator[list[Any]]) -> None:
+def _write_parquet(source: ExportSource, path: Path) -> int:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -123,9 +214,15 @@ def _write_parquet(path: Path, columns: Columns, chunks: Iterator[list[Any]]) ->
             "Parquet needs pyarrow, which is not installed; pip install 'edge-inspect[parquet]', or export to .csv"
         ) from None
     types = {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64(), "TEXT": pyarrow.string()}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns])
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        for chunk in chunks:
+    rows = 0
+    with ExitStack() as opened:
+        connection = source.connect(opened)
+        schema = pyarrow.schema([(name, types[kind]) for name, kind in source.columns(connection)])
+        writer = opened.enter_context(pyarrow.parquet.ParquetWriter(path, schema))
+        for span in source.spans(connection):
+            chunk = connection.execute(f"SELECT * {source.within()}", span).fetchall()
+            rows += len(chunk)
             pairs = zip(zip(*chunk, strict=True), schema, strict=True)
             values = [pyarrow.array(column, field.type) for column, field in pairs]
             writer.write_table(pyarrow.Table.from_arrays(values, schema=schema))
+    return rows

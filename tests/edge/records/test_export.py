@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from bundle import Defect, Verdict
 from edge.cli import main
 from edge.errors import RecordsError
-from edge.records.export import export
+from edge.records.database import connect
+from edge.records.export import CHUNK, export
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
@@ -74,6 +76,35 @@ def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
         (row,) = read(tmp_path / "out.csv")
         assert row["class"] == f"'{name}"
         assert row["score"] == "0.9"
+
+
+@pytest.mark.parametrize("name", ['say "no"', "a,b", "two\nlines", "nul\x00 inside", '=A1,"x"'])
+def test_a_text_with_separators_is_one_cell(tmp_path: Path, name: str) -> None:
+    opened = Records(tmp_path / "r.sqlite")
+    opened.keep(judged(1, Verdict.NG, [grey_frame()], MANIFEST, (Defect(0, name, 0.9, 8.0, (0, 0, 2, 2)),)), 10.0)
+    opened.close()
+    export(opened.path, tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_bytes().decode()
+
+    row = text.split("\r\n", 1)[1]
+    written = f"'{name}" if name.startswith("=") else name
+    assert (f'"{written.replace(chr(34), chr(34) * 2)}"' if "nul" not in name else written) in row
+    assert text.endswith("\r\n")
+
+
+def test_rows_of_many_chunks_are_in_order_and_complete(tmp_path: Path) -> None:
+    """Three chunks, a gap, and a foreign row with a number far beyond."""
+    numbers = [*range(1, 2 * CHUNK + 10, 3), 5 * CHUNK, 2**61]
+    with closing(connect(tmp_path / "r.sqlite")) as connection, connection:
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO parts (number, time, part_id, encoder, verdict, told, fault, bundle_id) "
+            "VALUES (?, '2026', 1, 1, 1, 1, '', 'id')",
+            ((number,) for number in numbers),
+        )
+
+    assert export(tmp_path / "r.sqlite", tmp_path / "out.csv") == len(numbers)
+    assert [int(row["number"]) for row in read(tmp_path / "out.csv")] == numbers
 
 
 @pytest.mark.parametrize(("table", "rows"), [("views", 3), ("defects", 4)])
