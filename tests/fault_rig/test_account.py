@@ -6,14 +6,14 @@ import pytest
 
 from firmware_bridge.messages import Result, Trigger, Verdict
 from firmware_bridge.parts import Ledger
-from tools.fault_rig.account import Account, AccountRow, compare
-from tools.fault_rig.witness import Evidence, Reported
+from tools.fault_rig.equipment.witness import Evidence, Reported
+from tools.fault_rig.results.account import Account, AccountRow, compare
 
 GOOD, BAD, UNHEARD = 1, 2, 3
 """Parts: one is good, one is defective, the trigger of one never reached the station."""
 
 
-class Trial:
+class RunEvents:
     """Three parts of which everything adds up; a test spoils one thing."""
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ def truth(part: int) -> str | None:
     return "Crack" if part == BAD else None
 
 
-def test_a_trial_in_which_everything_adds_up() -> None:
-    account = Trial().account()
+def test_a_run_in_which_everything_adds_up() -> None:
+    account = RunEvents().account()
 
     assert account.problems == []
     assert account.counts["triggered by the PLC"] == 3
@@ -65,45 +65,45 @@ def test_a_trial_in_which_everything_adds_up() -> None:
 
 
 def test_a_verdict_that_the_plc_heard_otherwise() -> None:
-    trial = Trial()
-    trial.rows[1] = replace(trial.rows[1], told="FAULT")
+    events = RunEvents()
+    events.rows[1] = replace(events.rows[1], told="FAULT")
 
-    assert "part 2: the PLC was told NG, on record" in trial.problem()
+    assert "part 2: the PLC was told NG, on record" in events.problem()
 
 
 def test_a_result_without_a_row() -> None:
-    trial = Trial()
-    trial.answer(UNHEARD, Verdict.FAULT)
+    events = RunEvents()
+    events.answer(UNHEARD, Verdict.FAULT)
 
-    assert "part 3: the PLC was told FAULT, on record: None" in trial.problem()
+    assert "part 3: the PLC was told FAULT, on record: None" in events.problem()
 
 
 def test_a_part_that_was_never_decided() -> None:
-    assert Trial().account(watched_s=0.5).problems == ["part 3 was never decided"]
+    assert RunEvents().account(watched_s=0.5).problems == ["part 3 was never decided"]
 
 
 def test_an_acknowledgement_of_a_result_that_never_came() -> None:
-    trial = Trial()
-    trial.rows.append(row(3, UNHEARD, "FAULT"))
-    trial.evidence.reported.append(Reported(3, UNHEARD, "FAULT", None, False))
-    trial.evidence.heard = 3
+    events = RunEvents()
+    events.rows.append(row(3, UNHEARD, "FAULT"))
+    events.evidence.reported.append(Reported(3, UNHEARD, "FAULT", None, False))
+    events.evidence.heard = 3
 
-    assert "1 rows are acknowledged without being applied, but 0 results came too late" in trial.problem()
+    assert "1 rows are acknowledged without being applied, but 0 results came too late" in events.problem()
 
 
 def test_two_rows_for_one_part() -> None:
-    trial = Trial()
-    trial.rows.append(row(3, BAD, "NG"))
-    trial.evidence.reported.append(Reported(3, BAD, "NG", 200, True))
-    trial.evidence.heard = 3
+    events = RunEvents()
+    events.rows.append(row(3, BAD, "NG"))
+    events.evidence.reported.append(Reported(3, BAD, "NG", 200, True))
+    events.evidence.heard = 3
 
-    assert trial.problem() == "part 2: 2 rows, expected one"
+    assert events.problem() == "part 2: 2 rows, expected one"
 
 
 def test_a_row_that_is_missing() -> None:
-    trial = Trial()
-    del trial.rows[0]
-    problems = trial.account().problems
+    events = RunEvents()
+    del events.rows[0]
+    problems = events.account().problems
 
     assert "rows: found no unbroken numbers from 1 to 1" in problems
     assert "the runtime counted 2 triggers, found 1 rows" in problems
@@ -111,10 +111,10 @@ def test_a_row_that_is_missing() -> None:
 
 
 def test_verdicts_in_another_order_than_their_triggers() -> None:
-    trial = Trial()
-    trial.evidence.reported.reverse()
+    events = RunEvents()
+    events.evidence.reported.reverse()
 
-    assert "row 1 was reported after row 2" in trial.account().problems
+    assert "row 1 was reported after row 2" in events.account().problems
 
 
 @pytest.mark.parametrize(
@@ -128,19 +128,19 @@ def test_verdicts_in_another_order_than_their_triggers() -> None:
 def test_a_part_that_is_ok_without_having_been_inspected(
     reported: Reported, photographed: dict[int, int], said: str
 ) -> None:
-    trial = Trial()
-    trial.evidence.reported[0] = reported
-    trial.evidence.photographed = photographed
+    events = RunEvents()
+    events.evidence.reported[0] = reported
+    events.evidence.photographed = photographed
 
-    assert said in trial.problem()
+    assert said in events.problem()
 
 
 @pytest.mark.parametrize(("verdict", "problems"), [("NG", 0), ("OK", 1)])
 def test_a_wrong_verdict_is_forgiven_if_the_bundle_itself_makes_that_mistake(verdict: str, problems: int) -> None:
     part, told = (GOOD, Verdict.NG) if verdict == "NG" else (BAD, Verdict.OK)  # the bundle says NG to everything
-    trial = Trial()
-    trial.ledger.records[part].result = Result(part, part * 10, told)
-    trial.rows[part - 1] = row(part, part, verdict)
-    trial.evidence.reported[part - 1] = replace(trial.evidence.reported[part - 1], verdict=verdict)
+    events = RunEvents()
+    events.ledger.records[part].result = Result(part, part * 10, told)
+    events.rows[part - 1] = row(part, part, verdict)
+    events.evidence.reported[part - 1] = replace(events.evidence.reported[part - 1], verdict=verdict)
 
-    assert len(trial.account().problems) == problems
+    assert len(events.account().problems) == problems

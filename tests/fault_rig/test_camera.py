@@ -1,4 +1,4 @@
-"""The camera on trial: a picture for each edge on its wire, unless it is lost or frozen."""
+"""The faulty camera: a picture for each edge on its wire, unless it is lost or frozen."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +11,10 @@ import pytest
 from edge.cameras.device import DeviceLost
 from edge.errors import CameraError
 from firmware_bridge.messages import Trigger
-from tools.fault_rig.camera import FROZEN, LOST, BeltCamera, TrialDevice
-from tools.fault_rig.sensor import Sensor
-from tools.fault_rig.switches import Switches
-from tools.fault_rig.witness import Witness, fingerprint, read_evidence
+from tools.fault_rig.equipment.camera import FROZEN, LOST, BeltCamera, FaultyDevice
+from tools.fault_rig.equipment.sensor import Sensor
+from tools.fault_rig.equipment.switches import Switches
+from tools.fault_rig.equipment.witness import Witness, fingerprint, read_evidence
 
 BELT = [np.full((4, 5), level, np.uint8) for level in (10, 20, 30)]
 
@@ -29,9 +29,9 @@ class Bench:
         self.sensor.edge(Trigger(9, 0))  # before there is a camera
         self.device = self.open()
 
-    def open(self) -> TrialDevice:
+    def open(self) -> FaultyDevice:
         """Connect to the camera."""
-        return TrialDevice(self.wire, BELT, self.switches, self.witness)
+        return FaultyDevice(self.wire, BELT, self.switches, self.witness)
 
     def level(self, part_id: int) -> int:
         """Let a part come, and give the grey level of its picture."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.fault_rig.disk import Disk, small_disk
+from tools.fault_rig.equipment.disk import Disk, small_disk
 
 
 @pytest.fixture

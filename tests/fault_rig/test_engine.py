@@ -1,4 +1,4 @@
-"""The engine on trial fails on command, and is as good as new afterwards."""
+"""The faulty engine fails on command and recovers afterwards."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,9 +11,9 @@ from edge.engines.engine import Pending
 from edge.errors import EngineError
 from tests.conftest import grey_frame
 from tests.edge.line_doubles import NumpyEngine
-from tools.fault_rig.engine import CRASHES, FAILS, TrialEngine
-from tools.fault_rig.switches import Switches
-from tools.fault_rig.witness import Witness
+from tools.fault_rig.equipment.engine import CRASHES, FAILS, FaultyEngine
+from tools.fault_rig.equipment.switches import Switches
+from tools.fault_rig.equipment.witness import Witness
 
 
 class SlottedEngine(NumpyEngine):
@@ -46,7 +46,7 @@ def test_a_failure_under_way_leaves_no_slot_occupied(
     switches = Switches(tmp_path / "switches")
     real = SlottedEngine(load_bundle(make_bundle()).manifest)
     with closing(Witness(tmp_path / "witness")) as witness:
-        engine = TrialEngine(real, switches, witness)
+        engine = FaultyEngine(real, switches, witness)
         under_way = [engine.begin([grey_frame()]) for _ in range(engine.slots)]
         switches.set(switch, on=True)
         for pending in under_way:

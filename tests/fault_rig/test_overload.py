@@ -4,7 +4,7 @@ import pytest
 
 from firmware_bridge.messages import Result, Trigger, Verdict
 from firmware_bridge.parts import PartFate, PartRecord
-from tools.fault_rig.overload import OverloadRun, Phase, check
+from tools.fault_rig.scenarios.overload import OverloadRun, Phase, check
 
 
 def part(number: int, triggered_s: float, verdict: Verdict, took_s: float = 0.05) -> PartRecord:

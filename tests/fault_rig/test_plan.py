@@ -1,10 +1,10 @@
-"""The faults of a trial."""
+"""The faults of a run."""
 
 from itertools import pairwise
 
 import pytest
 
-from tools.fault_rig.plan import PLACES, SETTLE_S, draw_plan
+from tools.fault_rig.scenarios.plan import PLACES, SETTLE_S, draw_plan
 
 HOUR_S = 3600.0
 
@@ -25,7 +25,7 @@ def test_a_place_has_one_fault_at_a_time(place: object) -> None:
     assert all(before.ends_s < after.begins_s for before, after in pairwise(faults))
 
 
-def test_a_trial_begins_and_ends_without_faults() -> None:
+def test_a_run_begins_and_ends_without_faults() -> None:
     plan = draw_plan(1, 600.0, density=50)
 
     assert min(fault.begins_s for fault in plan) > SETTLE_S

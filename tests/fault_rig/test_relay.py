@@ -9,8 +9,8 @@ import pytest
 
 from firmware_bridge.port import SerialPort
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
+from tools.fault_rig.equipment.relay import Relay
 from tools.fault_rig.process import wait_until
-from tools.fault_rig.relay import Relay
 
 BAUD = 115_200
 SAID = bytes(range(256))

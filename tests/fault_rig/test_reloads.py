@@ -8,7 +8,7 @@ from tools.fault_rig.reloads import Reload, Reloads
 
 TAKEN = "12:00 INFO reload: bundle 613e95c859f4, thresholds"
 REFUSED = "12:00 ERROR reload refused, the station continues unchanged: model.onnx is damaged"
-EXCUSED = "12:00 ERROR reload refused, the station continues unchanged: found the engine on trial told to fail"
+EXCUSED = "12:00 ERROR reload refused, the station continues unchanged: found the engine told to fail"
 
 
 class Station:

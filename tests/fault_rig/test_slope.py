@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.fault_rig.slope import fit
+from tools.fault_rig.results.slope import fit
 
 TIMES_S = np.arange(0.0, 3600.0, 10.0)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tools.fault_rig.slope import Slope
-from tools.fault_rig.summary import Limits, leaks
+from tools.fault_rig.results.slope import Slope
+from tools.fault_rig.results.summary import Limits, leaks
 
 LIMITS = Limits(memory_mib=8.0, files=1.0)
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from tools.fault_rig.tcp_relay import HOST, TcpRelay
+from tools.fault_rig.equipment.tcp_relay import HOST, TcpRelay
 
 SAID = bytes(range(256))
 PATIENCE_S = 10.0

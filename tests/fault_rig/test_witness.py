@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tools.fault_rig.witness import FRESH, Evidence, Reported, read_evidence
+from tools.fault_rig.equipment.witness import FRESH, Evidence, Reported, read_evidence
 
 
 def read(path: Path, *facts: dict[str, object], end: str = "") -> Evidence:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from tools.fault_rig.bundles import write_bad_bundles
+from tools.fault_rig.equipment.bundles import write_bad_bundles
 from tools.fault_rig.places import Places
 
 DEADLINE_S, PLC_DEADLINE_S = 0.3, 0.4

@@ -18,7 +18,7 @@ MIB = 2**20
 
 
 class StationProcess:
-    """A station on trial, from its start to its end."""
+    """The process of a station, from start to stop."""
 
     def __init__(self, places: Places) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOLD_TO_FAIL = ("told to fail", "no engine announces")
-"""Messages of the trial's engine; a good bundle is correctly refused while its engine fails."""
+"""Messages of the faulty engine; a good bundle is correctly refused while its engine fails."""
 
 
 @dataclass

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.wiring import LinkKind
-from tools.fault_rig import camera, engine
-from tools.fault_rig.disk import Disk, small_disk
+from tools.fault_rig.equipment import camera, engine
+from tools.fault_rig.equipment.disk import Disk, small_disk
+from tools.fault_rig.equipment.relay import Relay
+from tools.fault_rig.equipment.sensor import Sensor
+from tools.fault_rig.equipment.switches import Switches
+from tools.fault_rig.equipment.tcp_relay import HOST, TcpRelay
 from tools.fault_rig.line_text import PLC_DEADLINE_S, LineText
 from tools.fault_rig.places import Places
 from tools.fault_rig.process import StationProcess
-from tools.fault_rig.relay import Relay
 from tools.fault_rig.reloads import Reloads
-from tools.fault_rig.sensor import Sensor
-from tools.fault_rig.switches import Switches
-from tools.fault_rig.tcp_relay import HOST, TcpRelay
 
 BAUD = 115_200
 DISK_MIB = 256
@@ -82,7 +82,7 @@ class Rig:
 def open_rig(
     places: Places, bundles: tuple[Path, Path], rate: float, seed: int, way: LinkKind = LinkKind.FRAMED
 ) -> Iterator[Rig]:
-    """Start a station on trial in a new folder; at the end of the block everything is whole again and the station gone.
+    """Start a station in a new folder; at the end of the block the faults end and the station stops.
 
     The PLC triggers `rate` parts per second from the moment at which the station has introduced itself.
     """

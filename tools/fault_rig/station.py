@@ -11,11 +11,11 @@ from pathlib import Path
 from edge.config.line import load_line
 from edge.service import serve
 from edge.station import Equipment, open_station
-from tools.fault_rig.camera import open_trial_camera
-from tools.fault_rig.engine import open_trial_engine
+from tools.fault_rig.equipment.camera import open_faulty_camera
+from tools.fault_rig.equipment.engine import open_faulty_engine
+from tools.fault_rig.equipment.switches import Switches
+from tools.fault_rig.equipment.witness import Witness
 from tools.fault_rig.places import Places
-from tools.fault_rig.switches import Switches
-from tools.fault_rig.witness import Witness
 
 
 def main(folder: Path) -> None:
@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
     places = Places(folder)
     switches, witness = Switches(places.switches), Witness(places.witness)
     equipment = Equipment(
-        partial(open_trial_camera, places.sensor, switches, witness), partial(open_trial_engine, switches, witness)
+        partial(open_faulty_camera, places.sensor, switches, witness), partial(open_faulty_engine, switches, witness)
     )
     line = load_line(places.line)
     with open_station(line, witness.reported, equipment=equipment) as runtime:

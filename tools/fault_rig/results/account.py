@@ -11,7 +11,7 @@ from pathlib import Path
 from bundle import Verdict
 from firmware_bridge.messages import Verdict as Told
 from firmware_bridge.parts import PartFate, PartRecord, Report
-from tools.fault_rig.witness import Evidence
+from tools.fault_rig.equipment.witness import Evidence
 
 
 @dataclass(frozen=True)

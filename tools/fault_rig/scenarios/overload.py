@@ -11,7 +11,7 @@ from pathlib import Path
 from firmware_bridge.messages import Verdict
 from firmware_bridge.parts import PartRecord, Report
 from firmware_bridge.simulator.plc import PlcSimulator
-from tools.fault_rig.camera import ON_DEMAND
+from tools.fault_rig.equipment.camera import ON_DEMAND
 from tools.fault_rig.line_text import DEADLINE_S, PLC_DEADLINE_S, line_text
 from tools.fault_rig.places import Places
 from tools.fault_rig.process import StationProcess, wait_until

@@ -6,17 +6,17 @@ from bundle import Bundle, Image
 from edge.engines.engine import Engine, Outputs, Pending
 from edge.engines.registry import open_engine
 from edge.errors import EngineError
-from tools.fault_rig.switches import Switches
-from tools.fault_rig.witness import Witness, fingerprint
+from tools.fault_rig.equipment.switches import Switches
+from tools.fault_rig.equipment.witness import Witness, fingerprint
 
 FAILS, CRASHES = "engine-fails", "engine-crashes"
 
 
-class TrialEngine(Engine):
+class FaultyEngine(Engine):
     """Raises EngineError or an unexpected exception while the fault is on; otherwise runs the real engine."""
 
     def __init__(self, engine: Engine, switches: Switches, witness: Witness) -> None:
-        super().__init__(engine.manifest, f"on trial: {engine.description}")
+        super().__init__(engine.manifest, f"faulty: {engine.description}")
         self.slots = engine.slots
         self._engine, self._switches, self._witness = engine, switches, witness
 
@@ -44,12 +44,12 @@ class TrialEngine(Engine):
 
     def _fail(self) -> None:
         if self._switches.is_on(FAILS):
-            raise EngineError("found the engine on trial told to fail, expected an answer")
+            raise EngineError("found the engine told to fail, expected an answer")
         if self._switches.is_on(CRASHES):
             raise RuntimeError("an error that no engine announces")
 
 
-def open_trial_engine(
+def open_faulty_engine(
     switches: Switches,
     witness: Witness,
     name: str,
@@ -59,4 +59,4 @@ def open_trial_engine(
     reopens: bool = False,
 ) -> Engine:
     """Open the real engine, including its golden frame check, and wrap it."""
-    return TrialEngine(open_engine(name, bundle, threads, batch, reopens), switches, witness)
+    return FaultyEngine(open_engine(name, bundle, threads, batch, reopens), switches, witness)

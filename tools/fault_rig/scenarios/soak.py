@@ -13,9 +13,9 @@ from firmware_bridge.parts import PartRecord, Report
 from firmware_bridge.wiring import LinkKind
 from tools.fault_rig.line_text import PLC_DEADLINE_S
 from tools.fault_rig.places import Places
-from tools.fault_rig.plan import PlannedFault, draw_plan
 from tools.fault_rig.process import wait_until
 from tools.fault_rig.rig import Rig, open_rig
+from tools.fault_rig.scenarios.plan import PlannedFault, draw_plan
 
 TICK_S = 0.05
 SAMPLE_S = 10.0
@@ -47,7 +47,7 @@ class SoakSample:
 
 @dataclass
 class SoakRun:
-    """Measurements of a trial from outside the station."""
+    """Measurements of a run from outside the station."""
 
     started: float = 0.0
     """Time of the first result, in seconds of the monotonic clock."""

@@ -13,19 +13,19 @@ from edge.cameras.device import Device, DeviceLost, DeviceOptions, Received
 from edge.cameras.live import LiveCamera
 from edge.cameras.on_demand import OnDemandCamera
 from edge.errors import CameraError
-from tools.fault_rig.belt import draw_belt
-from tools.fault_rig.sensor import TriggerInput
-from tools.fault_rig.switches import Switches
-from tools.fault_rig.witness import Witness, fingerprint
+from tools.fault_rig.equipment.belt import draw_belt
+from tools.fault_rig.equipment.sensor import TriggerInput
+from tools.fault_rig.equipment.switches import Switches
+from tools.fault_rig.equipment.witness import Witness, fingerprint
 
 LOST, FROZEN = "camera-lost", "camera-frozen"
-TRIGGERED = "trial://?trigger=hardware&latency_ms=2&frame_timeout_ms=150&window_ms="
+TRIGGERED = "rig://?trigger=hardware&latency_ms=2&frame_timeout_ms=150&window_ms="
 """A frame takes less than 2 ms; the timeout of a missing one is shorter than its part's deadline."""
 ON_DEMAND = "belt://"
 """Takes the next part's picture at each trigger and never fails: the k-th trigger is part k."""
 
 
-class TrialDevice(Device):
+class FaultyDevice(Device):
     """Delivers one picture of the belt for each edge of the trigger input."""
 
     def __init__(self, wire: Path, belt: list[Image], switches: Switches, witness: Witness) -> None:
@@ -68,10 +68,10 @@ class BeltCamera(OnDemandCamera):
         return Frame(pixels.copy(), part_id, self.clock(), f"{self.address}#{part_id}")
 
 
-def open_trial_camera(wire: Path, switches: Switches, witness: Witness, address: str, clock: Clock) -> Camera:
+def open_faulty_camera(wire: Path, switches: Switches, witness: Witness, address: str, clock: Clock) -> Camera:
     """Open `TRIGGERED` with its window, or `ON_DEMAND`."""
     belt = draw_belt()
     if address == ON_DEMAND:
         return BeltCamera(belt, witness, clock)
-    connect = partial(TrialDevice, wire, belt, switches, witness)
+    connect = partial(FaultyDevice, wire, belt, switches, witness)
     return LiveCamera(address, clock, read_options(address, DeviceOptions), connect)

@@ -9,13 +9,13 @@ from typing import Any
 from rich.table import Table
 
 from firmware_bridge.messages import Verdict
-from tools.fault_rig.account import Account, compare, read_rows
-from tools.fault_rig.belt import truth
-from tools.fault_rig.bundles import ask_directly
+from tools.fault_rig.equipment.belt import truth
+from tools.fault_rig.equipment.bundles import ask_directly
+from tools.fault_rig.equipment.witness import read_evidence
 from tools.fault_rig.places import Places
-from tools.fault_rig.slope import Slope, fit
-from tools.fault_rig.soak import SoakRun, SoakSettings
-from tools.fault_rig.witness import read_evidence
+from tools.fault_rig.results.account import Account, compare, read_rows
+from tools.fault_rig.results.slope import Slope, fit
+from tools.fault_rig.scenarios.soak import SoakRun, SoakSettings
 
 WARM_UP = 1 / 6
 """Share of a test that is left out of the slopes as warm-up."""
@@ -81,7 +81,7 @@ class Summary:
 def sum_up(settings: SoakSettings, course: SoakRun, places: Places, limits: Limits) -> Summary:
     """Compare the logs of a finished test."""
     if course.report is None:
-        raise ValueError("the trial is not over")
+        raise ValueError("the run is not over")
     rows, whole = read_rows(places.saved_records)
     evidence = read_evidence(places.witness)
     account = compare(course.parts, course.report, rows, evidence, truth, ask_directly(list(settings.bundles)))

@@ -59,7 +59,7 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[Disk]:
     """Mount a new disk of that size at `folder` until the block ends; needs root."""
     if os.geteuid() != 0:
         sys.exit(
-            "trial: found no right to mount a small disk, which a trial really fills, expected root; start it with sudo"
+            "fault rig: found no right to mount a small disk, which the rig fills, expected root; start it with sudo"
         )
     image = folder.with_suffix(".ext4")
     with image.open("wb") as file:
@@ -79,4 +79,4 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[Disk]:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"trial: {' '.join(command)}: {done.stderr.strip()}")
+        sys.exit(f"fault rig: {' '.join(command)}: {done.stderr.strip()}")

@@ -42,7 +42,7 @@ PLACES = (
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """One fault, in seconds from the start of the trial."""
+    """One fault, in seconds from the start of the run."""
 
     begins_s: float
     ends_s: float
@@ -53,7 +53,7 @@ class PlannedFault:
 def draw_plan(
     seed: int, length_s: float, density: float = 1.0, places: tuple[Place, ...] = PLACES
 ) -> list[PlannedFault]:
-    """Draw the faults of a trial in the order of their beginnings; a density of 2 halves the pauses."""
+    """Draw the faults of a run in the order of their beginnings; a density of 2 halves the pauses."""
     plan = [fault for place in places for fault in _strike(Random(f"{seed} {place.name}"), length_s, density, place)]
     return sorted(plan, key=lambda fault: fault.begins_s)
 

@@ -11,7 +11,7 @@ from bundle.folder import MODEL
 from bundle.golden import encode
 from edge.engines.engine import Engine
 from edge.engines.registry import open_engine
-from tools.fault_rig.belt import picture
+from tools.fault_rig.equipment.belt import picture
 
 
 def write_bad_bundles(good: Path, folder: Path) -> list[Path]:
@@ -35,7 +35,7 @@ def ask_directly(bundles: list[Path]) -> Callable[[int, str], str]:
     @cache
     def verdict(part_id: int, bundle_id: str) -> str:
         if bundle_id not in loaded:
-            return "nothing, as it is no bundle of this trial"
+            return "nothing, as it is no bundle of this run"
         bundle, frame = loaded[bundle_id], picture(part_id)
         engine = engines.setdefault(bundle_id, open_engine("onnxruntime", bundle, threads=1))
         scores, masks = engine.begin([frame])()

@@ -1,0 +1,1 @@
+"""Load on the station: a plan of faults over hours, and rates beyond its limit."""
