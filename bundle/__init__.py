@@ -1,4 +1,4 @@
-"""The contract between training, export and the line: what export writes and edge reads."""
+"""The contract between training, export and the line: the bundle that export writes and edge reads."""
 
 from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, decide
 from bundle.errors import (

@@ -14,7 +14,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 @dataclass(frozen=True)
 class PngHeader:
-    """What the file says of its pixels."""
+    """Pixel format from the header of a PNG file."""
 
     colour_type: int
     bits: int

@@ -18,7 +18,7 @@ _CLEAR, _END = 256, 257
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """What the one page of a file holds."""
+    """Pixel format and data offsets of the single page of a TIFF file."""
 
     bits: int
     """Per sample, 8 or 16."""

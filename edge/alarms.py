@@ -33,7 +33,7 @@ class Alarm:
     name: str
     """Unique name, such as `camera top`; sent to the PLC."""
     text: str
-    """What was found, what was expected, what to do; shown in the log and on the page."""
+    """Message: found, expected, action; shown in the log and on the page."""
     area: Area
     part_id: int
     """Id of the part that it concerns; 0 if it concerns none."""

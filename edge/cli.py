@@ -22,7 +22,7 @@ console = Console(markup=False, emoji=False)
 
 
 class ExportTable(Enum):
-    """What can be exported."""
+    """Tables that can be exported."""
 
     PARTS = "parts"
     VIEWS = "views"

@@ -66,7 +66,7 @@ class PortBack:
 
 
 class LineTrouble(Enum):
-    """What disturbs a wire without stopping it."""
+    """Disturbance of a wire that does not stop it."""
 
     ECHO = "echo"
     STRANGER = "stranger"

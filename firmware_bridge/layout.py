@@ -1,4 +1,4 @@
-"""How the fields of a message lie on the wire: little-endian, packed, no padding.
+"""Layout of a message's fields on the wire: little-endian, packed, no padding.
 
 A message class is its own table. Each annotation names the Python type and the `Wire` that carries it, and from these
 annotations come the encoder, the decoder, the range check, the tables of PROTOCOL.md, and the C header.

@@ -42,7 +42,7 @@ SHADOW = 1
 
 
 class Verdict(IntEnum):
-    """What became of a part; anything but OK means reject."""
+    """Verdict on a part; any value but OK means reject."""
 
     NONE = 0
     OK = 1
@@ -53,21 +53,21 @@ class Verdict(IntEnum):
 
 
 class Role(IntEnum):
-    """Which end of the line a peer is; two peers of the same role refuse each other."""
+    """Role of a peer on the line; two peers of the same role refuse each other."""
 
     EDGE = 1
     PLC = 2
 
 
 class State(IntEnum):
-    """What a heartbeat says about its sender; OFFLINE after it has sent Offline."""
+    """State of a heartbeat's sender; OFFLINE after it has sent Offline."""
 
     RUNNING = 1
     OFFLINE = 2
 
 
 class FaultCode(IntEnum):
-    """What failed at the sender."""
+    """Failed component of the sender."""
 
     CAMERA = 1
     ENGINE = 2

@@ -1,4 +1,4 @@
-"""What a reject controller knows of its parts: triggered, answered, passed or rejected."""
+"""Part table of a reject controller: triggered, answered, passed or rejected."""
 
 from collections import Counter
 from dataclasses import dataclass, field

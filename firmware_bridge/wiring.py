@@ -18,7 +18,7 @@ UNIT = 1
 
 
 class LinkKind(Enum):
-    """How station and PLC speak; for Modbus, what the *station* is."""
+    """Protocol between station and PLC; for Modbus, the role of the *station*."""
 
     FRAMED = "serial"
     MODBUS_SERVER = "modbus-rtu server"

@@ -37,7 +37,7 @@ class LargePart:
 
 
 def draw_large_part(seed: int, index: int, shape: tuple[int, int], defects: int = 0) -> LargePart:
-    """Draw part number `index` of this height and width with so many defects, pits and scratches in turn."""
+    """Draw part number `index` of this height and width with this number of defects, pits and scratches in turn."""
     surface = draw_surface(_stream(seed, index, 0), shape)
     reflectance = surface.reflectance
     masks = np.zeros((len(CLASSES), *shape), np.uint8)

@@ -185,7 +185,7 @@ class ThresholdRecipe(FrozenModel):
 
     choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
     unit: Literal["picture", "part"] = "picture"
-    """What is found or rejected: each picture, or a part by the worst of its views. By part is for lines that take
+    """Unit of the goal: each picture, or a part by the worst of its views. By part is for lines that take
     several pictures of each."""
     limit: float = Field(default=0.0, ge=0, le=1)
     """Largest share of escapes or false rejects, for "max-escapes" and "max-false-rejects"."""

@@ -34,7 +34,7 @@ ROUNDS = 5
 BUSY = 4
 """Number of open parts for the throughput measurement."""
 EVERY_PICTURE = 1
-"""One in so many good parts; the pictures of rejects are always kept."""
+"""Interval of stored pictures in good parts; pictures of rejects are always stored."""
 
 
 class MemoryCamera(OnDemandCamera):

@@ -50,7 +50,7 @@ class BenchFigures:
         return float(np.median(np.divide(way.per_s, self.bare_per_s)))
 
     def overhead_ms(self, way: RuntimeFigures) -> dict[str, float]:
-        """What the runtime adds to the bare engine's median, at each percentile of its parts."""
+        """Latency of the runtime above the bare engine's median, at each percentile."""
         return _percentiles(np.subtract(way.to_result_ms, np.median(self.bare_ms)))
 
     def to_json(self) -> dict[str, Any]:

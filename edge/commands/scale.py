@@ -22,7 +22,7 @@ Grid = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scale:
-    """What a picture of a board says of its camera."""
+    """Scale and tilt of a camera, measured on a picture of a calibration board."""
 
     mm_per_px: float
     """Mean over the board, of both directions."""
@@ -38,7 +38,7 @@ class Scale:
 
     @property
     def warnings(self) -> list[str]:
-        """What makes one number for the whole picture doubtful, with what to do."""
+        """Warnings if a single scale is inaccurate for the picture, each with the remedy."""
         found = []
         if self.tilt > TILT_LIMIT:
             found.append(

@@ -1,4 +1,4 @@
-"""What `edge-inspect calibrate-scale` does: a picture, its scale, and the line for line.toml."""
+"""Command `edge-inspect calibrate-scale`: computes the scale of a picture and prints the line for line.toml."""
 
 import re
 from collections.abc import Iterator

@@ -57,7 +57,7 @@ class Pausable(Protocol):
     """Pipeline that an operator may pause."""
 
     pause: str
-    """Who has paused it and why; empty while it inspects."""
+    """Operator and reason of the pause; empty while the station inspects."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def exceeds(count: int, parts: int, rate: float, probability: float = FALSE_ALAR
 
 @dataclass(frozen=True)
 class RecentPart:
-    """What a window keeps of a part; its frames are too large."""
+    """Data of one part in a window, without its frames."""
 
     verdict: Verdict
     stamps: dict[str, float]

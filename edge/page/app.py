@@ -172,7 +172,7 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
 
 
 def _add_actions(app: FastAPI, actions: OperatorActions) -> None:
-    """Add the routes of the operators; the gate lets nobody else reach them."""
+    """Add the routes of the operators; the gate refuses all other users."""
 
     def answer(action: Callable[..., str], *values: str) -> OperatorAnswer:
         try:

@@ -21,7 +21,7 @@ _COLUMNS = "number, time, part_id, verdict, told, fault, sent_us, bundle_id"
 
 @dataclass(frozen=True)
 class PartQuery:
-    """Which parts are wanted; None leaves a condition out."""
+    """Filter of a query for parts; None disables a condition."""
 
     before: int | None = None
     """Only rows before this one."""

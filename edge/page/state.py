@@ -36,7 +36,7 @@ class AlarmState(PageMessage):
 
     name: str
     text: str
-    """What was found, what was expected, what to do."""
+    """Message: found, expected, action."""
     since: datetime
     part_id: int
     """Part id; 0 without a part."""
@@ -230,7 +230,7 @@ class OperatorRequest(OperatorName):
 
 
 class OperatorAnswer(PageMessage):
-    """What came of an operator's request."""
+    """Result of an operator's request."""
 
     done: str
 

@@ -40,7 +40,7 @@ class PartSource:
         self.changing = False
         """True between the request of a changeover and its end; parts are FAULT meanwhile."""
         self.pause = ""
-        """Who has paused the station and why; parts are FAULT until it is empty again."""
+        """Operator and reason of the pause; parts are FAULT until it is empty."""
         self.stopping = threading.Event()
         """Once set, triggers are FAULT, and frames in free run are no longer parts."""
         self._cameras, self._records, self._line, self._clock = cameras, records, line, clock

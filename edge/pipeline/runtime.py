@@ -170,7 +170,7 @@ class Runtime:
 
     @property
     def pause(self) -> str:
-        """Who has paused the station and why; empty while it inspects. Set it to pause: every part is FAULT then."""
+        """Operator and reason of the pause, empty while the station inspects; while it is set, every part is FAULT."""
         return self._source.pause
 
     @pause.setter

@@ -23,7 +23,7 @@ ADVICE = {
     "disk I/O error": "check the disk and its cable",
     "unable to open": "check the path and permissions",
 }
-"""What to do by what SQLite's message contains."""
+"""Advice by a phrase of SQLite's error message."""
 
 
 def advice(problem: object) -> str:

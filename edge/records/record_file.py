@@ -20,7 +20,7 @@ ROW_ERRORS = (
     ValueError,
     TypeError,
 )
-"""What a row raises that no disk would take: a clash with another row, a text that is no Unicode, a huge number."""
+"""Exceptions of a row that SQLite refuses on any disk: duplicate key, text that is not Unicode, integer overflow."""
 
 
 class RowError(Exception):

@@ -40,7 +40,7 @@ class KernelWork:
     macs: int
     """Multiplications with addition."""
     precision: Precision
-    """What the multiplications are done in; int8 where input and weights come out of DequantizeLinear."""
+    """Type of the multiplications; int8 where input and weights come from DequantizeLinear."""
     nbytes: int
     """Activations read, weights read, activations written, each once, in the types that lie in memory."""
 
@@ -60,7 +60,7 @@ class Work:
 
     @property
     def nbytes(self) -> int:
-        """What moves if every kernel reads and writes memory."""
+        """Memory traffic if every kernel reads and writes memory, in bytes."""
         return sum(kernel.nbytes for kernel in self.kernels)
 
 

@@ -21,7 +21,7 @@ from train.evaluate.rates import Rate
 from train.evaluate.thresholds import Goal, shift_thresholds
 
 Unit = Literal["picture", "part"]
-"""What a goal counts: pictures, or parts by the worst of their views."""
+"""Unit of a goal: pictures, or parts by the worst of their views."""
 
 
 class Retuned(NamedTuple):

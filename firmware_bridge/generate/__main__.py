@@ -1,4 +1,4 @@
-"""What is written from the tables in code: `python -m firmware_bridge.generate` renews it.
+"""Generates C headers and documents from the tables in code: `python -m firmware_bridge.generate`.
 
 Each target is a function that gives a file's whole text; a test compares them with the files.
 """

@@ -33,7 +33,7 @@ TIMES_MS = {"debounce_ms": 2, "settle_ms": 5, "strobe_ms": 50, "take_ms": 1000, 
 _RANGES = {"debounce_ms": range(101), "poll_ms": range(1, 51), "refresh_ms": range(10, 1001)}
 _RANGE = range(1, 10_001)
 MODES = ("held", "pulse")
-"""How the PLC triggers: until it has the result, or by a pulse that ends before."""
+"""Shape of the trigger: held until the result, or a pulse that ends before."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class SignalHandshake(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether the other side can be worked with."""
+        """Whether the other side is ready."""
 
     @property
     def levels(self) -> int:

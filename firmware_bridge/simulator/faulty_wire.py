@@ -10,7 +10,7 @@ BITS_PER_BYTE = 10  # 8N1
 
 @dataclass(frozen=True)
 class Faults:
-    """How often a wire does harm; all probabilities are per write, but `bit_flip`, which is per bit.
+    """Fault probabilities of a wire, per write; `bit_flip` is per bit.
 
     A `burst` inverts bits at random over up to `burst_bytes`, a `drop` swallows some bytes of a write or all of it, a
     `delay` holds it (and all behind it) for up to `delay_s`, a `cut` swallows everything for up to `cut_s`.

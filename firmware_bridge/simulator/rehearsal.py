@@ -20,7 +20,7 @@ _REMEMBERED_PARTS = 1_000
 
 @dataclass
 class RehearsalFindings:
-    """What a rehearsal has shown; the first three must be 0 on any wire.
+    """Results of a rehearsal; the first three must be 0 on any wire.
 
     `unnoticed`: times at which an end believed the line open though nothing had arrived for longer than the silence
     time. `recovered_s`: from the end of a cut to the end's notice that both directions work again.
@@ -155,7 +155,7 @@ class Rehearsal:
         if isinstance(event, Trigger):
             result = self._truth.get(event.part_id)
             if result is None or result.encoder != event.encoder:
-                # Of a former life, or damaged without notice: whatever it is, the worst that can be said is OK.
+                # From an earlier session, or damage that the CRC missed; a false OK is the worst outcome.
                 result = Result(event.part_id, event.encoder, Verdict.OK)
             ready_at = self.now + self.random.uniform(*INSPECTION_S)
             heappush(self._inspecting, (ready_at, self.random.getrandbits(64), result))

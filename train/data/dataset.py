@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
 MaskRule = Literal["above-127", "nonzero"]
-"""Which values of a mask file are defect: grey above 127, or everything but 0 (palette index 0 in a palette)."""
+"""Mask values that mean defect: grey above 127, or everything but 0 (palette index 0 in a palette)."""
 
 
 class Outline(Protocol):
@@ -106,7 +106,7 @@ class Sample:
 
     @property
     def labels(self) -> tuple[bool, ...]:
-        """Which classes the image has, in channel order."""
+        """Presence of each class in the image, in channel order."""
         return tuple(outline is not None for outline in self.outlines)
 
     @property

@@ -103,11 +103,11 @@ def unpack(bits: Bits, classes: int) -> Masks:
 
 
 def present(bits: Bits, classes: int) -> NDArray[np.bool_]:
-    """Which classes have a pixel in packed masks, uint8 [P, H, W]: bool [C]."""
+    """Presence of each class in packed masks, uint8 [P, H, W]: bool [C]."""
     return unpack(np.bitwise_or.reduce(bits, axis=(1, 2), keepdims=True), classes)[:, 0, 0]
 
 
 def outlined(bits: Bits, labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pairs [N, C] have an outline: all but the positives whose mask is empty."""
+    """Pairs [N, C] that have an outline: all but the positives with an empty mask."""
     drawn = np.array([present(one, labels.shape[1]) for one in bits], dtype=np.bool_)
     return ~labels | drawn.reshape(labels.shape)

@@ -1,4 +1,4 @@
-"""Batches made in a thread of their own while the network computes."""
+"""Prefetch: a thread makes the next batches while the network computes."""
 
 from collections import deque
 from collections.abc import Generator, Iterator

@@ -17,7 +17,7 @@ FILE = "relabel.csv"
 COLUMNS = ("sha256", "name", "part", "label", "opinion", "score", "reason", "new_label")
 
 GOOD, LEFT_OUT = "good", "leave-out"
-"""What `new_label` may say besides the names of classes, joined by "+"."""
+"""Values of `new_label` besides class names joined by "+"."""
 
 
 def relabelled(dataset: Dataset, directory: Path) -> Dataset:

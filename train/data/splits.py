@@ -71,7 +71,7 @@ def extend_split(split: Split, dataset: Dataset, new_shares: Mapping[Side, float
 
 
 def keyed(kind: Kind) -> Callable[[Sample], str]:
-    """What names the part of an image, whose images stay together: for "random" each image is a part of its own."""
+    """Key of an image's part, whose images stay together; with "random" each image is a part of its own."""
     return (lambda sample: sample.part) if kind == "by-part" else (lambda sample: sample.sha256)
 
 

@@ -1,4 +1,4 @@
-"""Parts dealt to sides, so that each side gets its share of every class."""
+"""Stratified split of parts: each side gets its share of every class."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from train.data.dataset import Dataset, Sample
 
 S = TypeVar("S", bound=Hashable)
-"""What names a side."""
+"""Name of a side, such as "train"."""
 
 Parts = Mapping[str, Counter[str]]
 """Per part, how many of its images have each class; those with none count as "good"."""

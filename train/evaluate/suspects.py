@@ -1,4 +1,4 @@
-"""Labels in doubt: parts whose pictures bear different classes, and pictures judged otherwise with confidence.
+"""Suspect labels: parts whose pictures have different classes, and confident predictions against the label.
 
 The judgement must come from networks that did not see the part: the test parts of folds (`train pool`).
 """

@@ -120,7 +120,7 @@ def _size(images: ImageSet) -> tuple[int, int]:
 
 
 def _cases(images: ImageSet, recipe: ThresholdRecipe) -> NDArray[np.int64]:
-    """Which of the cases that are counted each image is of, int [N]: the image itself, or its part."""
+    """Index of the counted case of each image, int [N]: the image itself, or its part."""
     if recipe.unit == "picture":
         return np.arange(len(images))
     if not images.parts:

@@ -1,4 +1,4 @@
-"""What a line's `unsure_margin` is worth: escapes that a person would catch, at which share of parts sent to them.
+"""Escapes caught by `unsure_margin`, against the share of parts that need a second look.
 
 A picture in which no class is found, but one would be with score thresholds lower by the margin, is UNSURE instead of
 OK (`bundle.decide`). The curve over the margin says what that buys on pictures whose truth is known.

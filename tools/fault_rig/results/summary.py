@@ -27,7 +27,7 @@ CALM_S = 6.0
 
 @dataclass(frozen=True)
 class Limits:
-    """How fast memory and open files may rise, per hour."""
+    """Largest growth of memory and open files per hour."""
 
     memory_mib: float = 8.0
     files: float = 1.0

@@ -1,4 +1,4 @@
-"""JSON documents of strangers: read within limits, with errors that name the file."""
+"""JSON documents from untrusted sources: read within limits, with errors that name the file."""
 
 import json
 from collections.abc import Iterator

@@ -29,7 +29,7 @@ class ImportedImage:
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What was written, with everything that was not taken."""
+    """Counts of an import: images written and images skipped."""
 
     images: int
     defective: int

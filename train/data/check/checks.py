@@ -1,4 +1,4 @@
-"""Findings on a data set: problems that prevent training, and warnings about figures worth little."""
+"""Findings on a data set: problems that prevent training, and warnings about unreliable metrics."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,12 +51,12 @@ class DataReport:
 
     @property
     def problems(self) -> list[Finding]:
-        """What has to be put right."""
+        """Findings that prevent training."""
         return [finding for finding in self.findings if finding.is_problem]
 
     @property
     def warnings(self) -> list[Finding]:
-        """What has to be known."""
+        """Findings that do not prevent training."""
         return [finding for finding in self.findings if not finding.is_problem]
 
 

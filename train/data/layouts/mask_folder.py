@@ -38,7 +38,7 @@ class FolderSettings(BaseModel):
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
     """Depth of the values in 16-bit images, such as 12."""
     masks: MaskRule = "above-127"
-    """Which values of a mask are defect; "nonzero" for masks of 0 and 1, and for palettes."""
+    """Mask values that mean defect; "nonzero" for masks of 0 and 1, and for palettes."""
     citation: str = ""
 
 

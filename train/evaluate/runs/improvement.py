@@ -1,4 +1,4 @@
-"""Comparison of two networks on the same held-out parts: which were fixed, which broken, and whether that is shown.
+"""Comparison of two networks on the same held-out parts: fixed parts, broken parts, significance.
 
 The test is McNemar's exact one (1947) on parts: of the parts that the networks judge differently, the number that the
 later one judges rightly is binomial with 1/2 if they are equally good.
