@@ -20,7 +20,7 @@ export const TEXTS = {
   challengeRuns: (parts) => `Challenge: put the known bad parts on the line now, ${parts} to come.`,
   plc: "PLC", notConnected: "not connected", camera: "Camera", lost: "lost", disk: "Disk", writeError: "write error",
   unknown: "unknown",
-  alarms: "Alarms", alarmBegins: (name, text) => `Alarm: ${name}. ${text}`, alarmEnds: (name) => `Alarm over: ${name}.`,
+  notices: "Notices", alarms: "Alarms", alarmBegins: (name, text) => `Alarm: ${name}. ${text}`, alarmEnds: (name) => `Alarm over: ${name}.`,
   alarmBegan: (clock, time) => `since ${clock}, for ${time}`, alarmSince: (time) => `for ${time}`,
   lastPart: "Last part", noPart: "No part yet", part: (id) => `Part ${id}`, partWord: "Part", told: (verdict) => `PLC was told ${verdict}.`,
   more: "Show more", andMore: (score, others) => others ? `${score}, and ${others} more` : score,

@@ -11,6 +11,7 @@ import select
 import shutil
 import subprocess
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -27,6 +28,10 @@ FLAGS = (
 def find_chromium() -> str | None:
     """Path of an installed Chromium or Chrome; None without one."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class ProtocolError(AssertionError):
+    """Command of the protocol that the browser refuses."""
 
 
 class Chromium:
@@ -67,7 +72,8 @@ class Chromium:
         while True:
             found = self._read(monotonic() + PATIENCE_S)
             if found.get("id") == number:
-                assert "error" not in found, f"{method}: {found['error']}"
+                if "error" in found:
+                    raise ProtocolError(f"{method}: {found['error']}")
                 return dict(found["result"])
             if "method" in found:
                 self.events.append(found)
@@ -129,9 +135,10 @@ class Tab:
         )
         script += "catch (_) { return false } })()) ? done(n <= 41) : setTimeout(look, 25); look(); })"
         while monotonic() < until:
-            found = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-            if found["result"].get("value") is True:
-                return
+            with suppress(ProtocolError):  # the page was left meanwhile
+                found = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+                if found["result"].get("value") is True:
+                    return
         raise AssertionError(f"never true: {condition}")
 
     def press(self, key: str, *modifiers: str) -> None:
