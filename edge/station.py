@@ -10,10 +10,10 @@ from pathlib import Path
 from time import monotonic
 
 from bundle import Bundle, BundleError, Manifest, SignatureInvalid, load_bundle
-from edge.address import shown
+from edge.address import kind_of, shown
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
-from edge.cameras.registry import open_camera
+from edge.cameras.registry import FILES, latency_ms, open_camera
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PageSettings
 from edge.ejector.ejector import Ejector
@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 OPERATOR_SERVICE_S = 2.0
 """Time that a stopping station waits for the operator service to end."""
+
+GRAB_MARGIN_MS = 300.0
+"""Suggested margin of a time limit above a camera's latency: frame periods, then inference."""
 
 
 OpenPage = Callable[
@@ -80,11 +83,12 @@ def open_station(
     can be inspected. watchers: called with every part after its result is sent.
     Raises BundleError, StationError or LinkError with everything closed.
     """
+    check_latencies(line)
     with ExitStack() as opened:
         inspector = open_inspector(line, clock, equipment)
         unused = opened.enter_context(ExitStack())  # closes the engine until the runtime owns it
         unused.callback(inspector.engine.close)
-        _check_challenge(line, inspector.bundle)
+        check_challenge(line, inspector.bundle)
         records = Records(
             line.records,
             without_disk=line.without_disk,
@@ -122,7 +126,22 @@ def open_station(
             runtime.stop()
 
 
-def _check_challenge(line: Line, bundle: Bundle) -> None:
+def check_latencies(line: Line) -> None:
+    """Check that the frames of live cameras can arrive within the line's time limits; raises LineConfigError."""
+    for camera in line.camera if line.trigger == "plc" else ():
+        needed_ms = latency_ms(camera.address) if kind_of(camera.address) in FILES else None
+        if needed_ms is None or needed_ms < min(line.grab_timeout_ms, line.deadline_ms):
+            continue
+        raise LineConfigError(
+            f"camera {camera.name}: latency_ms: found {needed_ms:g} ms from trigger to frame, expected less than "
+            f"grab_timeout_ms ({line.grab_timeout_ms:g}) and deadline_ms ({line.deadline_ms:g}): every part would be "
+            f"FAULT; set grab_timeout_ms = {needed_ms + GRAB_MARGIN_MS:g} and deadline_ms = "
+            f"{needed_ms + 2 * GRAB_MARGIN_MS:g} in line.toml, or latency_ms in the address of a camera that is faster"
+        )
+
+
+def check_challenge(line: Line, bundle: Bundle) -> None:
+    """Check that the bundle knows the class that a challenge expects; raises LineConfigError."""
     expected, classes = line.challenge.expected, bundle.manifest.classes
     if expected is not None and expected not in classes:
         known = ", ".join(classes)

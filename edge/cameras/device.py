@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bundle import Image
 from edge.address import AddressOptions
@@ -88,6 +88,15 @@ class DeviceOptions(FrameSanityOptions):
     silence_ms: float = Field(
         default=2000, gt=0, le=60_000, description="a camera in free run without a frame for this time is lost"
     )
+
+    @model_validator(mode="after")
+    def _a_frame_can_arrive_in_time(self) -> "DeviceOptions":
+        if self.trigger != "software" and self.latency_ms >= self.frame_timeout_ms:
+            raise ValueError(
+                f"latency_ms: found {self.latency_ms:g}, expected less than frame_timeout_ms, which is "
+                f"{self.frame_timeout_ms:g}: no frame would arrive in time; set frame_timeout_ms above it"
+            )
+        return self
 
 
 SETTING_TOLERANCE = 0.05

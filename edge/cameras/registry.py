@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from time import monotonic
 
-from edge.address import AddressOptions, kind_of, shown
+from edge.address import AddressOptions, kind_of, read_options, shown
 from edge.cameras.camera import Camera, Clock
+from edge.cameras.device import DeviceOptions
 from edge.errors import CameraError
 
 
@@ -38,6 +39,17 @@ def open_camera(address: str, clock: Clock = monotonic) -> Camera:
     there or does not support the options.
     """
     return find_kind(address).open(address, clock)
+
+
+def latency_ms(address: str) -> float | None:
+    """Return the time from a trigger to the arrival of its frame, as the address has it; None if it has none.
+
+    Raises CameraError, as `open_camera` does, but opens nothing.
+    """
+    options = read_options(address, find_kind(address).options)
+    if not isinstance(options, DeviceOptions) or options.trigger == "software":
+        return None
+    return options.latency_ms
 
 
 def find_kind(address: str) -> CameraKind:

@@ -27,6 +27,7 @@ class RtspOptions(DeviceOptions):
     latency_ms: float = Field(
         default=1000, ge=0, le=10_000, description="as above; the encoder and its buffer add to it"
     )
+    frame_timeout_ms: float = Field(default=3000, gt=0, le=60_000, description="as above, longer than `latency_ms`")
     open_timeout_ms: int = Field(default=5000, ge=100, le=60_000, description="from connecting to the first frame")
 
 

@@ -25,11 +25,13 @@ from edge.commands.doctor_checks import (
     existing,
 )
 from edge.config.line import Line, load_line
-from edge.config.schema import CameraSettings
+from edge.config.schema import CameraSettings, PageSettings
 from edge.ejector.registry import open_output
-from edge.errors import CheckFailed, StationError
+from edge.errors import CheckFailed, PageError, StationError
+from edge.page.feed import check_packages, listening
+from edge.pipeline.inspector import remarks
 from edge.records.summary import percentiles_ms
-from edge.station import introduction, open_inspector
+from edge.station import check_challenge, check_latencies, introduction, open_inspector
 from firmware_bridge.errors import LinkError
 from firmware_bridge.events import Acknowledged, HelloReceived, LineDisturbed, Refused
 from firmware_bridge.link import Link, open_link
@@ -62,6 +64,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
     yield bundle_found
     for number, folder in line.recipes.items():
         yield find_bundle(f"recipe {number}", folder)[1]
+    if bundle is not None and line.challenge.expected is not None:
+        yield find("challenge", partial(check_expected, line, bundle))
     if bundle is not None:
         yield find("engine", partial(check_engine, line))
     for camera in line.camera:
@@ -69,6 +73,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
     yield find("PLC", partial(check_plc, line.plc, introduction(bundle) if bundle else Hello()))
     if line.ejector is not None:
         yield find("ejector", partial(check_output, line.ejector.output))
+    if line.page is not None:
+        yield find("page", partial(check_page, line.page))
     yield find("wall clock", partial(check_wall_clock, line, time.time()))
     yield find("permissions", partial(check_permissions, line))
     yield find("disk", partial(check_space, line))
@@ -102,6 +108,7 @@ def find_bundle(name: str, folder: Path) -> tuple[Bundle | None, CheckResult]:
 def check_configuration(path: Path) -> str:
     """Read line.toml."""
     line = load_line(path)
+    check_latencies(line)
     return f"{path}, {len(line.camera)} camera(s)" + (", shadow mode: nothing is rejected" if line.shadow else "")
 
 
@@ -161,7 +168,25 @@ def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | No
     if bundle is not None:
         bundle.prepare(frame.pixels)
     height, width = frame.pixels.shape[:2]
-    return f"{shown(settings.address)}, {width}x{height} {'grey' if frame.pixels.ndim == 2 else 'RGB'}"
+    remarked = [] if bundle is None else remarks(frame.pixels.shape, bundle.manifest.input)
+    colours = "grey" if frame.pixels.ndim == 2 else "RGB"
+    return "; remark: ".join([f"{shown(settings.address)}, {width}x{height} {colours}", *remarked])
+
+
+def check_expected(line: Line, bundle: Bundle) -> str:
+    """Check the class that a challenge expects."""
+    check_challenge(line, bundle)
+    return f"the bundle knows the class {line.challenge.expected}"
+
+
+def check_page(settings: PageSettings) -> str:
+    """Check the packages of the page, and open its port for a moment."""
+    check_packages()
+    try:
+        listening(*settings.host_and_port).close()
+    except PageError as error:
+        raise CheckFailed(f"{settings.listen}: {error}") from None
+    return f"{settings.listen} is free"
 
 
 def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callable[[], float] = time.monotonic) -> str:
@@ -209,6 +234,8 @@ def check_permissions(line: Line) -> str:
     targets = folders | ({line.records} if line.records.exists() else set())
     refused = sorted(str(path) for path in targets if not os.access(path, os.W_OK))
     user = _user()
+    if fixed := sorted(str(path) for path in targets if os.statvfs(path).f_flag & os.ST_RDONLY):
+        raise CheckFailed(f"{', '.join(fixed)}: found a disk that is mounted read-only; mount it for writing")
     if refused:
         raise CheckFailed(f"{', '.join(refused)}: {user} may not write there; run as another user, or chown it")
     return f"{user} may write to {', '.join(sorted(str(path) for path in targets))}"

@@ -71,11 +71,10 @@ class Feed:
 
     def _run(self) -> None:
         _give_way()
-        missing = [name for name in NEEDED if find_spec(name) is None]
-        if missing:
-            log.error(
-                "page: %s not installed, the page is not served; pip install 'edge-inspect[page]'", ", ".join(missing)
-            )
+        try:
+            check_packages()
+        except PageError as error:
+            log.error("page: %s; the page is not served", error)
             return
         while not self._stop.is_set():
             self.tries += 1
@@ -131,6 +130,13 @@ class Feed:
                 self._settings.listen, problem, self._retry_s,
             )  # fmt: skip
         self._said = problem
+
+
+def check_packages() -> None:
+    """Check that the packages of the page are installed; raises PageError."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise PageError(f"{', '.join(missing)} not installed; pip install 'edge-inspect[page]'")
 
 
 def listening(host: str, port: int) -> socket.socket:

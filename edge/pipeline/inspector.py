@@ -1,5 +1,6 @@
 """Inspection of a part: preprocessing, inference and decision, with the time of each stage."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,11 +8,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, FrameError, Image, Verdict
+from bundle import Bundle, Decision, FrameError, Image, InputSpec, Verdict
 from edge.cameras.camera import Clock
 from edge.engines.engine import Engine, Pending
 from edge.part import Outcome, Part, View
 from edge.pipeline.ignore_region import IgnoreRegion
+
+log = logging.getLogger(__name__)
+
+ASPECT_TOLERANCE = 0.02
+"""Relative difference of the sides' ratio that is rounding of the sizes."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Inspector:
         self._unsure_margin = unsure_margin
         self._clock = clock
         self._geometries = geometries
+        self._remarked: set[tuple[int, tuple[int, ...]]] = set()
 
     def warm_up(self, cameras: int, times: int = 3) -> None:
         """Run a golden frame in batches of `cameras`, so that the first part is as fast as the others."""
@@ -57,9 +64,18 @@ class Inspector:
         frames = [view.frame.pixels for view in part.views if view.frame is not None]
         if len(frames) != len(part.views) or not frames:
             raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each camera")
+        for camera, view in enumerate(part.views):
+            self._remark(camera, view.camera, frames[camera].shape)
         pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()
         return partial(self._finish, part, [frame.shape for frame in frames], pending)
+
+    def _remark(self, camera: int, name: str, shape: tuple[int, ...]) -> None:
+        """Log once how a camera's frames are changed for the network."""
+        if (camera, shape) not in self._remarked:
+            self._remarked.add((camera, shape))
+            for remark in remarks(shape, self.bundle.manifest.input):
+                log.warning("camera %s: %s", name, remark)
 
     def _finish(self, part: Part, shapes: Sequence[tuple[int, ...]], pending: Pending) -> Outcome:
         scores, masks = pending()
@@ -82,6 +98,20 @@ class Inspector:
         decision = self.bundle.decide(scores, masks, shape, self._unsure_margin)
         view.masks, view.defects = masks, decision.defects
         return decision
+
+
+def remarks(shape: tuple[int, ...], spec: InputSpec) -> list[str]:
+    """Say how frames of this shape are changed for the network, beyond their size."""
+    height, width = (spec.crop.height, spec.crop.width) if spec.crop else shape[:2]
+    found = []
+    if spec.tiles is None and abs(width * spec.height / (height * spec.width) - 1) > ASPECT_TOLERANCE:
+        found.append(
+            f"found {width}x{height}, which is squashed to {spec.width}x{spec.height}; unless the training pictures "
+            "were, set another size of the camera, or export with a crop"
+        )
+    if len(shape) == 3 and spec.channels == 1:
+        found.append("found RGB, which the bundle turns into grey; unless the training pictures were, use another")
+    return found
 
 
 def worst(decisions: Sequence[Decision]) -> Outcome:

@@ -1,4 +1,4 @@
-"""One contract over every kind of camera that can run here."""
+"""One contract over every kind of camera that can run here, each with the defaults that docs/cameras.md documents."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -45,22 +45,22 @@ def open_gst(request: pytest.FixtureRequest, _stack: ExitStack, _folder: Path) -
     request.getfixturevalue("gi_path")
     require_gi(("Gst", "1.0"))
     source = "videotestsrc is-live=true pattern=snow ! video/x-raw,format=GRAY8,width=30,height=20,framerate=50/1"
-    return open_camera(f"gst://{source}?latency_ms=20")
+    return open_camera(f"gst://{source}")
 
 
 def open_rtsp(request: pytest.FixtureRequest, stack: ExitStack, _folder: Path) -> Camera:
     server = stack.enter_context(rtsp_server(request.getfixturevalue("gi_path")))
-    return open_camera(f"{server.address}?latency_ms=50")
+    return open_camera(server.address)
 
 
 def open_genicam(_request: pytest.FixtureRequest, _stack: ExitStack, _folder: Path) -> Camera:
-    return open_camera(f"genicam://1?cti={gentl_producer()}&latency_ms=50&saturated=1")
+    return open_camera(f"genicam://1?cti={gentl_producer()}&saturated=1")  # its pictures are white
 
 
 def open_aravis(request: pytest.FixtureRequest, stack: ExitStack, _folder: Path) -> Camera:
     request.getfixturevalue("gi_path")
     camera = stack.enter_context(aravis_camera())
-    return open_camera(f"{camera.address}?latency_ms=50")
+    return open_camera(camera.address)
 
 
 def open_aravis_triggered(request: pytest.FixtureRequest, stack: ExitStack, _folder: Path) -> Camera:

@@ -1,21 +1,33 @@
 """The doctor finds what is wrong, says what to do, and changes nothing."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from bundle import Crop, Golden, InputSpec, Verdict, preprocess, write_bundle
+from bundle import Crop, Golden, InputSpec, Verdict, load_bundle, preprocess, write_bundle
 from bundle.golden import encode
 from edge.cli import main
-from edge.commands.doctor import check_engine, check_plc, check_versions, examine, find
+from edge.commands.doctor import (
+    check_camera,
+    check_engine,
+    check_permissions,
+    check_plc,
+    check_versions,
+    examine,
+    find,
+)
 from edge.commands.doctor_checks import check_commits, check_records, check_space, check_wall_clock
 from edge.config.line import Line
 from edge.config.schema import CameraSettings, PictureSettings
 from edge.errors import CheckFailed, RecordsError
+from edge.page.feed import listening
+from edge.pipeline.inspector import remarks
 from edge.records.writer import Records
 from firmware_bridge.messages import Hello, Role
 from firmware_bridge.simulator.plc import PlcSimulator
@@ -76,6 +88,19 @@ EJECTOR = '[ejector]\noutput = "serial:///dev/none"\ndelay_ms = 5\nlength_ms = 5
         ('"synthetic://"', '"film://"', "camera top", "found the kind 'film'"),
         ("deadline_ms", 'engine = "abacus"\ndeadline_ms', "engine", "found 'abacus'"),
         ("[pictures]", '[recipes]\n2 = "none"\n[pictures]', "recipe 2", "none/manifest.json: found no such file"),
+        (
+            "[pictures]",
+            "[challenge]\nexpected = 'Rust'\n[pictures]",
+            "challenge",
+            "found 'Rust', expected one of Bright",
+        ),
+        ('"synthetic://"', '"rtsp://127.0.0.1:1/x"', "configuration", "set grab_timeout_ms = 1300 and deadline_ms = 1600"),
+        (
+            '"synthetic://"',
+            '"rtsp://127.0.0.1:1/x?frame_timeout_ms=900"',
+            "configuration",
+            "set frame_timeout_ms above it",
+        ),
         ("[pictures]", f"{EJECTOR}[pictures]", "ejector", "could not open port /dev/none"),
     ],
 )
@@ -100,6 +125,39 @@ def test_a_frame_that_is_smaller_than_the_crop_is_wrong(tmp_path: Path) -> None:
     wrong = {finding.name: finding.words for finding in examine(path) if not finding.fine}
 
     assert "expected at least 4000x20" in wrong["camera top"]
+
+
+def test_a_taken_port_of_the_page_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
+    with closing(listening("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:{1}".format(*taken.getsockname())
+        page = f"[page]\nlisten = '{address}'\n[pictures]"
+        path = written(tmp_path, make_bundle(), "serial:///dev/does-not-exist", "[pictures]", page)
+        wrong = {finding.name: finding.words for finding in examine(path) if not finding.fine}
+    right = {finding.name: finding.words for finding in examine(path) if finding.fine}
+
+    assert wrong["page"].startswith(f"{address}: cannot listen there (Address already in use)")
+    assert right["page"] == f"{address} is free"
+
+
+def test_a_squashed_or_coloured_frame_is_remarked(make_bundle: Make, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wide.png"), np.full((16, 24, 3), (30, 90, 200), np.uint8))
+    settings = CameraSettings(address=f"file://{tmp_path}")
+
+    words = check_camera(settings, 5.0, load_bundle(make_bundle()))
+
+    assert "24x16 RGB; remark: found 24x16, which is squashed to 12x16" in words
+    assert "; remark: found RGB, which the bundle turns into grey" in words
+    assert remarks((32, 24), load_bundle(tmp_path / "tiny").manifest.input) == []
+
+
+def test_records_on_a_read_only_mount_are_wrong(tmp_path: Path) -> None:
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    fixed = [Path(place) for place in mounts if Path(place).is_dir() and os.statvfs(place).f_flag & os.ST_RDONLY]
+    if not fixed:
+        pytest.skip("found no read-only mount on this machine")
+
+    with pytest.raises(CheckFailed, match="mounted read-only"):
+        check_permissions(line_of(tmp_path, records=fixed[0] / "records.sqlite"))
 
 
 def test_a_line_with_something_wrong_ends_with_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
