@@ -94,7 +94,12 @@ EJECTOR = '[ejector]\noutput = "serial:///dev/none"\ndelay_ms = 5\nlength_ms = 5
             "challenge",
             "found 'Rust', expected one of Bright",
         ),
-        ('"synthetic://"', '"rtsp://127.0.0.1:1/x"', "configuration", "set grab_timeout_ms = 1300 and deadline_ms = 1600"),
+        (
+            '"synthetic://"',
+            '"rtsp://127.0.0.1:1/x"',
+            "configuration",
+            "set grab_timeout_ms = 1300 and deadline_ms = 1600",
+        ),
         (
             '"synthetic://"',
             '"rtsp://127.0.0.1:1/x?frame_timeout_ms=900"',
