@@ -11,6 +11,8 @@ from types import TracebackType
 
 STEP_S = 0.002
 """Longest wait for bytes before the faults are looked at."""
+PAUSE_S = 0.0005
+"""Lets another thread cut the cable."""
 CONNECT_S = 0.2
 LATEST_S = 0.3
 """Longest delay of a bad network."""
@@ -35,12 +37,14 @@ class TcpRelay:
         self._under_way: list[deque[tuple[float, bytes]]] = [deque(), deque()]  # to the server, to the master
         self._cut, self._unplugged, self._late = (threading.Event() for _ in range(3))
         self._stop = threading.Event()
+        self._step = threading.Lock()  # held while bytes are moved
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
 
     def cut(self, on: bool) -> None:
-        """Hold all bytes back in both directions; the connections stay."""
-        (self._cut.set if on else self._cut.clear)()
+        """Hold all bytes back in both directions, from this call on; the connections stay."""
+        with self._step:
+            (self._cut.set if on else self._cut.clear)()
 
     def unplug(self, on: bool) -> None:
         """End the connection, and take no other."""
@@ -76,16 +80,19 @@ class TcpRelay:
         while not self._stop.is_set():
             if self._unplugged.is_set():
                 self._drop()
-            if self._cut.is_set():
-                self._stop.wait(STEP_S)
-                continue
-            readable, _, _ = select([self._listener, *self._ends], [], [], STEP_S)
-            if self._listener in readable:
-                self._accept()
-            try:
-                self._forward(readable)
-            except OSError:  # one end has gone: the other shall know
-                self._drop()
+            with self._step:
+                if not self._cut.is_set():
+                    self._move()
+            self._stop.wait(PAUSE_S)
+
+    def _move(self) -> None:
+        readable, _, _ = select([self._listener, *self._ends], [], [], STEP_S)
+        if self._listener in readable:
+            self._accept()
+        try:
+            self._forward(readable)
+        except OSError:  # one end has gone: the other shall know
+            self._drop()
 
     def _accept(self) -> None:
         with suppress(OSError):
