@@ -18,6 +18,8 @@ from edge.engines.registry import DEFAULT_ENGINE, open_engine
 
 LINE_SHARE = 320
 """Longer side of a picture with lines of one pixel; lines grow in proportion."""
+OUTLINE_PX = 3
+"""Widest outline; in larger pictures the box stands off, so that neither covers a small defect."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -64,12 +66,12 @@ class Inspection:
         thick = max(1, max(picture.shape[:2]) // LINE_SHARE)
         for defect in self.defects:
             colour = colour_of(defect.class_index)
-            draw_outlines(picture, defect.outlines, colour, thick)
-            x, y, width, height = defect.box
-            cv2.rectangle(picture, (x, y), (x + width, y + height), colour, thick)
+            draw_outlines(picture, defect.outlines, colour, min(thick, OUTLINE_PX))
+            (x, y, width, height), away = defect.box, 2 * thick if thick > OUTLINE_PX else 0
+            cv2.rectangle(picture, (x - away, y - away), (x + width + away, y + height + away), colour, thick)
             text, size = f"{defect.class_name} {defect.score:.2f}", 0.4 * thick
             (_, rise), _ = cv2.getTextSize(text, FONT, size, thick)
-            cv2.putText(picture, text, (x, max(y - 2 * thick, rise)), FONT, size, colour, thick, cv2.LINE_AA)
+            cv2.putText(picture, text, (x, max(y - away - 2 * thick, rise)), FONT, size, colour, thick, cv2.LINE_AA)
         return picture
 
 

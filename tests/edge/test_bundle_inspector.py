@@ -112,6 +112,15 @@ def test_the_picture_has_outlines_and_the_image_is_unchanged(inspector: BundleIn
     assert np.array_equal(picture[300:, 200:, 0], frame[300:, 200:])
 
 
+def test_the_lines_in_a_large_picture_leave_a_small_defect_visible(inspector: BundleInspector) -> None:
+    frame = np.kron(grey_frame(spot=255), np.ones((200, 200), np.uint8))  # 3200 x 2400
+    picture = inspector.inspect(frame).draw()
+    x, y, size = 400, 800, 800
+
+    assert (picture[y + 4 : y + size - 4, x + 4 : x + size - 4] == 255).all()
+    assert (picture[y : y + size, x - 21] != 128).any()  # the box, two widths of its line away
+
+
 def test_many_images_come_back_in_order(inspector: BundleInspector) -> None:
     frames = [grey_frame(spot=255 if number % 3 == 0 else None) for number in range(7)]
 
