@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import logging
 import select
 import socket
 import time
@@ -10,6 +11,8 @@ from contextlib import suppress
 
 from firmware_bridge.errors import PortFailed, PortInUse, PortNotPermitted
 
+log = logging.getLogger(__name__)
+
 IDLE_S = 2.0
 """A master that has been silent for this long gives way to another; a PLC that was switched off says no goodbye."""
 
@@ -17,6 +20,8 @@ CONNECT_S = 0.2
 RECONNECT_S = 0.2
 WRITE_S = 0.2
 _KEPT = 4096
+_NAMED = 64
+"""Refused hosts that are logged."""
 
 
 def is_loopback(host: str) -> bool:
@@ -75,6 +80,7 @@ class TcpServerPort(_Connection):
         self.refused = 0
         """Connections that were closed at once: not allowed, or beside the present master."""
         self._allowed, self._clock, self._heard_at = allowed, clock, 0.0
+        self._named: set[tuple[str, str]] = set()
         try:
             self._listener = socket.create_server((host, port))
         except OSError as error:
@@ -101,10 +107,19 @@ class TcpServerPort(_Connection):
         if busy or (self._allowed and peer not in self._allowed):
             self.refused += 1
             connected.close()
+            self._say_refused(peer, busy)
             return
         self._drop()
         self._heard_at = self._clock()
         self._adopt(connected)
+
+    def _say_refused(self, peer: str, busy: bool) -> None:
+        """Log a refused host, once for each and reason: it may try many times a second."""
+        allowed = ", ".join(sorted(self._allowed)) or "any host"
+        reason = "beside the master that is connected; one at a time" if busy else f"expected one of {allowed} (allow=)"
+        if (peer, reason) not in self._named and len(self._named) < _NAMED:
+            self._named.add((peer, reason))
+            log.warning("port %d: refused %s, %s", self.port, peer, reason)
 
     def close(self) -> None:
         """See Port."""

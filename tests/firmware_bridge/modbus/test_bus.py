@@ -234,6 +234,17 @@ def test_one_master_at_a_time_until_it_is_silent() -> None:
     server.close()
 
 
+def test_a_host_that_is_refused_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    server = TcpServerPort("127.0.0.1", 0, frozenset({"127.0.0.2"}))
+    for _ in range(3):
+        stranger = connected(server)
+        server.read(1.0)
+        stranger.close()
+    server.close()
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "refused 127.0.0.1, expected one of 127.0.0.2" in message
+
+
 def test_a_host_that_is_not_allowed_is_refused() -> None:
     server = TcpServerPort("127.0.0.1", 0, frozenset({"127.0.0.2"}))
     stranger = connected(server)
