@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bundle import FrozenModel, first_problem
+from bundle.files import write_whole
 from edge.errors import DriftError
 from edge.monitoring.drift_signals import REJECTS, Signals
 
@@ -100,9 +101,7 @@ def read_baseline(path: Path) -> Baseline | None:
 
 def store_baseline(path: Path, baseline: Baseline) -> None:
     """Write a baseline, whole or not at all; raises DriftError if the disk refuses it."""
-    draft = path.with_suffix(".part")
     try:
-        draft.write_text(baseline.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, baseline.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise DriftError(f"{path}: cannot be written ({error.strerror}); it will be learned again next time") from None

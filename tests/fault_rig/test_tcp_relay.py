@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from random import Random
 from time import monotonic
 
@@ -88,6 +89,9 @@ def test_an_unplugged_cable_ends_the_connection_and_takes_no_other(route: Route)
 def test_a_server_that_is_not_there_ends_the_masters_connection() -> None:
     with socket.create_server((HOST, 0)) as listener:
         gone = listener.getsockname()[1]
-    with TcpRelay(0, gone, Random(1), monotonic) as relay, socket.create_connection((HOST, relay.port)) as master:
+    with (
+        closing(TcpRelay(0, gone, Random(1), monotonic)) as relay,
+        socket.create_connection((HOST, relay.port)) as master,
+    ):
         master.settimeout(PATIENCE_S)
         assert heard(master, 1) == b""

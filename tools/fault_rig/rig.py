@@ -4,7 +4,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def open_rig(
         places.bundles.mkdir(parents=True)
         window_ms = min(40, 400 / rate)  # less than half of the time between two parts
         disk = opened.enter_context(small_disk(places.disk, DISK_MIB))
-        sensor = opened.enter_context(Sensor(places.sensor, time.monotonic))
+        sensor = opened.enter_context(closing(Sensor(places.sensor, time.monotonic)))
         plc = opened.enter_context(
             PlcSimulator(10**9, rate_hz=rate, max_open=MAX_OPEN, deadline_s=PLC_DEADLINE_S, sensor=sensor.edge, way=way)
         )

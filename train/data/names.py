@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 
+from bundle.manifest import LONGEST_NAME
 from train.errors import DataError
-
-LONGEST = 100
-"""Characters of a class name: folders are named like the classes, and few file systems take more than 255 bytes."""
 
 _PATH_CHARACTERS = frozenset('/\\:*?"<>|')
 """That some file system reads as part of a path, or does not take."""
@@ -40,7 +38,7 @@ def check_file_name(name: str, where: str) -> None:
 
 def shown(name: str) -> str:
     """The name for a message: escaped where it is not printable, and not too long."""
-    short = name if len(name) <= LONGEST else name[:LONGEST] + "…"
+    short = name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…"
     return repr(short) if short.isprintable() else ascii(short)
 
 
@@ -55,6 +53,6 @@ def _problem(name: str) -> str:
         return f"expected a name without {' '.join(sorted(_PATH_CHARACTERS))}, which belong to paths"
     if name.casefold() in _RESERVED:
         return f"expected another than {', '.join(sorted(_RESERVED))}, which mean something else"
-    if len(name) > LONGEST:
-        return f"expected at most {LONGEST} characters"
+    if len(name) > LONGEST_NAME:
+        return f"expected at most {LONGEST_NAME} characters"
     return ""

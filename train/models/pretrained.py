@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from train.errors import TrainError
 from train.models.can_lite import LiteEncoder
+from train.models.optional_package import import_optional
 
 NAME = "tf_efficientnet_lite0"
 """As timm calls it."""
@@ -31,7 +31,7 @@ def make_encoder(stages: int, in_channels: int, pretrained: bool, weights: str =
     weights: a file that holds them; without one the installed package is searched, then timm's hub is asked.
     Raises TrainError if timm is not installed or the weights cannot be had.
     """
-    timm = _timm()
+    timm = import_optional("timm", "pretrained")
     whole: Any = timm.create_model(NAME, pretrained=False)
     if pretrained:
         whole.load_state_dict(_weights(timm, whole.state_dict(), weights))
@@ -106,13 +106,3 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise TrainError(f"{path}: found no state dict, expected the tensors of {NAME} by name; {_ADVICE}")
     return content
-
-
-def _timm() -> Any:
-    try:
-        return import_module("timm")
-    except (ImportError, RuntimeError) as error:  # torchvision raises RuntimeError where it does not fit torch
-        raise TrainError(
-            f"timm: cannot be imported ({str(error).splitlines()[0]}); install the extra `pretrained` with a "
-            f"torchvision that fits torch {torch.__version__}: pip install 'edge-inspect[pretrained]'"
-        ) from None

@@ -1,13 +1,10 @@
 """Peer networks of the paper's comparison, from segmentation-models-pytorch (timm encoders)."""
 
-from importlib import import_module
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from train.errors import TrainError
+from train.models.optional_package import import_optional
 from train.recipe import Model
 
 PEERS: dict[Model, tuple[str, str]] = {
@@ -42,7 +39,7 @@ class Padded(nn.Module):
 
 def make_peer(model: Model, in_channels: int, classes: int, pretrained: bool) -> nn.Module:
     """Build one of `PEERS`. Raises TrainError if the library is missing or the weights cannot be downloaded."""
-    library = _library()
+    library = import_optional("segmentation_models_pytorch", "peers")
     architecture, encoder = PEERS[model]
     from_timm = encoder.startswith("tu-")  # the library has no name for their weights
     weights = (True if from_timm else "imagenet") if pretrained else None
@@ -59,13 +56,3 @@ def make_peer(model: Model, in_channels: int, classes: int, pretrained: bool) ->
             "connect to the internet once, or train from random weights with --no-pretrained"
         ) from None
     return Padded(network)
-
-
-def _library() -> Any:
-    try:
-        return import_module("segmentation_models_pytorch")
-    except (ImportError, RuntimeError) as error:  # torchvision raises RuntimeError where it does not fit torch
-        raise TrainError(
-            f"segmentation-models-pytorch: cannot be imported ({str(error).splitlines()[0]}); install the extra "
-            f"`peers` with a torchvision that fits torch {torch.__version__}: pip install 'edge-inspect[peers]'"
-        ) from None

@@ -6,7 +6,6 @@ build, and `<key>.launch`, the measured launch mode.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from bundle import Bundle
+from bundle.files import write_whole
 from edge.engines.tensorrt_.plan_key import Frozen, PlanKey, differences
 from edge.errors import EngineError
 
@@ -112,10 +112,8 @@ def _sha256(content: bytes) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     with _writing(path):
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-        os.chmod(file.name, 0o644)  # built by root, read by the station's user
-        os.replace(file.name, path)
+        write_whole(path, content)
+        path.chmod(0o644)  # built by root, read by the station's user
 
 
 @contextmanager

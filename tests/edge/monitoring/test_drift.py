@@ -142,7 +142,8 @@ def test_a_damaged_baseline_is_said_and_learned_again(
 def test_a_disk_that_refuses_the_baseline_does_not_stop_the_watch(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drift = Drift(SETTINGS, tmp_path / "no-such-folder" / "records.sqlite", lambda: MANIFEST)
+    (tmp_path / "a-file").touch()
+    drift = Drift(SETTINGS, tmp_path / "a-file" / "records.sqlite", lambda: MANIFEST)
     production = Production(drift)
     production.run(200)
     production.run(100, brighter)

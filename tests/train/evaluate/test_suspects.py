@@ -7,6 +7,7 @@ import pytest
 
 from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
+from tests.train.evaluate.test_per_part import known
 from train.data.dataset import Dataset, Sample
 from train.data.readers import read_dataset
 from train.data.relabel import COLUMNS, FILE
@@ -15,14 +16,6 @@ from train.evaluate.prediction import Prediction
 from train.evaluate.prediction_files import FILE as PREDICTIONS
 from train.evaluate.prediction_files import Predictions, save_predictions
 from train.evaluate.suspects import find_suspects
-
-
-def known(image: str, part: str) -> Sample:
-    """A sample whose image need not be read to be named."""
-    sample = Sample(Path(f"{image}.png"), part, (None, None))
-    sample.__dict__["sha256"] = image  # where it would be kept once the file has been read
-    return sample
-
 
 PARTS = {"0": "tile-1", "1": "tile-1", "2": "tile-1", "3": "tile-2", "4": "tile-3"}
 DATASET = Dataset("tiles", CLASSES, tuple(known(image, part) for image, part in PARTS.items()))

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from types import TracebackType
 
 from firmware_bridge.port import SerialPort
 from firmware_bridge.simulator.faulty_wire import Faults, FaultyWire
@@ -61,16 +60,6 @@ class Relay:
         self._plc.close()
         if self._station:
             self._station.close()
-
-    def __enter__(self) -> "Relay":
-        """Give itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _run(self) -> None:
         to_station, to_plc = self._wires

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from firmware_bridge.messages import Trigger
 
@@ -31,16 +30,6 @@ class Sensor:
     def close(self) -> None:
         """Close the pipe."""
         os.close(self._wire)
-
-    def __enter__(self) -> "Sensor":
-        """Give itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 class TriggerInput:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from select import select
-from types import TracebackType
 
 STEP_S = 0.002
 """Longest wait for bytes before the faults are looked at."""
@@ -65,16 +64,6 @@ class TcpRelay:
         self._thread.join()
         self._drop()
         self._listener.close()
-
-    def __enter__(self) -> "TcpRelay":
-        """Give itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
