@@ -87,7 +87,7 @@ function showStation(station, known) {
   $("[data-open=pause]").hidden = Boolean(paused);
   $("[data-open=resume]").hidden = !paused;
   showDevices(station, known);
-  showAlarms(station.alarms, since);
+  showAlarms(station.alarms.filter((alarm) => !paused || alarm.name !== "paused"), since); // the notice has it
   const facts = {
     bundle: station.bundle_name, bundleId: station.bundle_id, engine: station.engine,
     software: `edge-inspect ${station.software}`, started: dayTime(station.started),
