@@ -41,6 +41,11 @@ class Threshold(FrozenModel):
     min_area_px: float = Field(default=0.0, ge=0, le=8192 * 8192, allow_inf_nan=False)
     """Smallest area of a blob in pixels of the network's input; with 0 the score alone decides."""
 
+    @property
+    def words(self) -> str:
+        """The thresholds for a reader, such as `score 0.257, level 128, area 8 px`."""
+        return f"score {self.score:.3f}, level {self.level}, area {self.min_area_px:g} px"
+
 
 @dataclass(frozen=True)
 class Geometry:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +46,43 @@ SHIPPED = next(
     Path("models/demo-tiles"),
 )
 """Bundle of the demo: in the installed package, or in the repository."""
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line of the log, with time (UTC), level, logger, thread and message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        at = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
+        shown = {"time": at, "level": record.levelname, "logger": record.name, "thread": record.threadName}
+        error = {"exception": self.formatException(record.exc_info)} if record.exc_info else {}
+        return json.dumps({**shown, "message": record.getMessage(), **error}, ensure_ascii=False)
+
+
+def _print_version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    from bundle.manifest import FORMAT, TILED_FORMAT
+    from edge.records.database import VERSION
+
+    if asked:
+        formats = f"bundle formats {FORMAT} to {TILED_FORMAT}"
+        typer.echo(f"edge-inspect {version('edge-inspect')}, records version {VERSION}, {formats}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the versions and exit.")
+    ] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as JSON, one object a line.")] = False,
+) -> None:
+    """Options of every subcommand; see `--help` of each."""
+    if log_json:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonLines())
+        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 @app.command()

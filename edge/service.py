@@ -86,7 +86,9 @@ def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL
     changed = {key for key in Line.model_fields if getattr(wanted, key) != getattr(line, key)}
     if needs_restart := changed - RELOADED:
         log.warning("reload: %s changed too, which takes effect at the next start", ", ".join(sorted(needs_restart)))
-    log.info("reload: bundle %s, thresholds %s", inspector.bundle.id[:12], inspector.bundle.manifest.thresholds)
+    log.info("reload: bundle %s", inspector.bundle.id[:12])
+    for name, threshold in inspector.bundle.manifest.thresholds.items():
+        log.info("threshold %s: %s", name, threshold.words)
     return reloaded
 
 

@@ -271,7 +271,7 @@ def _log_choices(line: Line, inspector: Inspector) -> None:
     log.info("bundle %s %s, %s: golden frames match", bundle.manifest.name, bundle.id[:12], bundle.folder)
     log.info("engine %s, as configured", engine.description)
     for name, threshold in bundle.manifest.thresholds.items():
-        log.info("threshold %s: %s", name, threshold)
+        log.info("threshold %s: %s", name, threshold.words)
     for camera in line.camera:
         log.info("camera %s: %s", camera.name, shown(camera.address))
     log.info("PLC %s; records %s", line.plc, line.records)

@@ -38,6 +38,23 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor thread
 EngineOption = Annotated[str, typer.Option(help=f"What runs the networks: {', '.join(ENGINES)}.")]
 
 
+def _print_version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    if asked:
+        typer.echo(f"edge-inspect {version('edge-inspect')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of every subcommand; see `--help` of each."""
+
+
 @app.command()
 def bundle(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `train`, such as best.pt.")],

@@ -1,7 +1,9 @@
 """Messages to the PLC, built from parts and alarms."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
 
 from bundle import Box
 from edge.alarms import Alarm
@@ -63,3 +65,21 @@ def to_alarms(active: Iterable[Alarm]) -> ActiveAlarms:
 def _clipped(box: Box) -> Box:
     x, y, width, height = (min(U16, max(0, value)) for value in box)
     return x, y, width, height
+
+
+def event_text(event: object) -> str:
+    """Describe an event or message of the link for the log, such as `peer lost: silent_s 1.2`."""
+    name = re.sub(r"(?<!^)([A-Z])", r" \1", type(event).__name__).lower()
+    values = ", ".join(_values(event))
+    return f"{name}: {values}" if values else name
+
+
+def _values(event: object) -> Iterator[str]:
+    for each in fields(event) if is_dataclass(event) else ():
+        value = getattr(event, each.name)
+        if is_dataclass(value):
+            yield from _values(value)
+        elif isinstance(value, Enum):
+            yield f"{each.name} {value.name}"
+        elif value not in ("", None):
+            yield f"{each.name} {value:.4g}" if isinstance(value, float) else f"{each.name} {value}"

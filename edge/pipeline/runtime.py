@@ -21,7 +21,7 @@ from edge.pipeline.health_monitor import HealthMonitor
 from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.inspector import Inspector
 from edge.pipeline.part_source import PartSource
-from edge.pipeline.plc_messages import to_alarms, to_fault
+from edge.pipeline.plc_messages import event_text, to_alarms, to_fault
 from edge.pipeline.reporter import ReportCounts, Reporter
 from edge.records.writer import Records
 from firmware_bridge.events import Acknowledged, Event, HelloReceived, PeerBack, PeerLost, PortLost, Undelivered
@@ -259,7 +259,7 @@ class Runtime:
             self._rejects.belt_at(event.encoder, event.arrived)
         elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
             self._rejects.connected(isinstance(event, (HelloReceived, PeerBack)), isinstance(event, HelloReceived))
-            log.info("line: %s", event)
+            log.info("line: %s", event_text(event))
             if isinstance(event, HelloReceived) and self._inference.recipe:
                 self._send_recipe()
         elif isinstance(event, Fault):
@@ -270,6 +270,6 @@ class Runtime:
         elif isinstance(event, (Acknowledged, Undelivered)):
             self._reporter.delivered(event.message, isinstance(event, Acknowledged))
         elif isinstance(event, Counters):
-            log.debug("line: %s", event)
+            log.debug("line: %s", event_text(event))
         elif not isinstance(event, Message) or isinstance(event, (Offline, Settings)):
-            log.info("line: %s", event)
+            log.info("line: %s", event_text(event))

@@ -27,6 +27,14 @@ app.command("suspects")(prediction_commands.suspects)
 app.command("unsure")(prediction_commands.unsure)
 
 
+def _print_version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    if asked:
+        typer.echo(f"edge-inspect {version('edge-inspect')}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
 def train(
     context: typer.Context,
@@ -46,6 +54,9 @@ def train(
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files into --out.")] = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Train the network of a recipe on labelled images; writes best.pt, metrics.json and report.html into --out.
 
