@@ -79,6 +79,12 @@ def require_gi(*libraries: tuple[str, str]) -> None:
                 pytest.skip(f"{error}; or {INSTALL}")
 
 
+def mortal(command: list[str]) -> list[str]:
+    """Extend a command so that its process ends with ours, also if ours is killed; prctl(2), PR_SET_PDEATHSIG."""
+    setpriv = shutil.which("setpriv")
+    return command if setpriv is None else [setpriv, "--pdeathsig", "KILL", *command]
+
+
 class AravisCamera:
     """Aravis' simulated GigE Vision camera on loopback; it needs the standard's port, so one at a time."""
 
@@ -91,7 +97,7 @@ class AravisCamera:
     def start(self) -> None:
         """Switch it on; a client finds it when it answers, a few milliseconds later."""
         command = ["arv-fake-gv-camera-0.8", "-i", "127.0.0.1", "-s", "EDGE", *self._arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(mortal(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
         """Pull its plug."""
@@ -134,7 +140,7 @@ class RtspServer:
         """Start it, on the same port as before."""
         script = f"import sys; sys.path.append({str(self._folder)!r})\n{RTSP_SERVER}"
         command = [sys.executable, "-c", script, self._port]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._process = subprocess.Popen(mortal(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         self._port = self._process.stdout.readline().strip()
         assert self._port, "the RTSP server did not start"

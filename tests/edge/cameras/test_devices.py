@@ -1,6 +1,7 @@
 """Device-specific behaviour of each camera kind: settings, damaged frames, loss and reconnection."""
 
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -53,6 +54,23 @@ def unplug(camera: Camera, kill: Callable[[], None], plug_in: Callable[[], None]
     assert camera.grab(GRAB_S).exposure == back
     assert camera.health.lost == camera.health.reopened == 1
     return noticed_s
+
+
+def test_a_peer_ends_with_the_tests_that_are_killed() -> None:
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed (util-linux)")
+    script = f"""
+import os, signal, subprocess, sys
+sys.path[:0] = [{str(ROOT)!r}]
+from tests.edge.cameras.peers import mortal
+peer = subprocess.Popen(mortal(["sleep", "60"]))
+print(peer.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False)
+    peer = Path(f"/proc/{ended.stdout.strip()}/stat")
+
+    wait_until(lambda: not peer.exists() or peer.read_text().rpartition(") ")[2][0] == "Z")
 
 
 # Aravis
