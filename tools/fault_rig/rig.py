@@ -95,7 +95,7 @@ def open_rig(
             PlcSimulator(10**9, rate_hz=rate, max_open=MAX_OPEN, deadline_s=PLC_DEADLINE_S, sensor=sensor.edge, way=way)
         )
         wire, address = _wire(plc.address, places, way, random.Random(seed))
-        relay = opened.enter_context(wire)
+        relay = opened.enter_context(closing(wire))
         line = LineText(places, bundles, f"{camera.TRIGGERED}{window_ms:.0f}", address, random.Random(seed))
         places.line.write_text(line.first(), encoding="utf-8")
         station = StationProcess(places)
