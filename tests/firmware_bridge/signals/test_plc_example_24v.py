@@ -187,3 +187,13 @@ def test_a_station_that_goes_off_line_is_an_error_and_nothing_passes(line: Signa
     line.run(4_000)
     assert [part for part in line.passed if part >= first] == []
     assert not line.block.scope["healthy"]
+
+
+def test_trigger_goes_off_at_the_deadline_of_its_part(line: SignalLine) -> None:
+    line.cut = Terminal.STROBE
+    longest_ms = on_ms = 0
+    for _ in range(300):
+        line.run(SCAN_MS)
+        on_ms = on_ms + SCAN_MS if line.block.scope["trigger"] else 0
+        longest_ms = max(longest_ms, on_ms)
+    assert 0 < longest_ms <= line.block.scope["DEADLINE_MS"] + 2 * SCAN_MS
