@@ -1,10 +1,8 @@
 """One verdict for every trigger, whatever goes wrong."""
 
 import gc
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from weakref import ref
@@ -12,74 +10,28 @@ from weakref import ref
 import cv2
 import pytest
 
-from bundle import Image, Threshold, Verdict, load_bundle
+from bundle import Threshold, Verdict, load_bundle
 from edge.alarms import Area
-from edge.cameras.camera import Camera, Frame
-from edge.cameras.on_demand import OnDemandCamera
-from edge.engines.engine import Engine
-from edge.engines.registry import open_engine
-from edge.errors import CameraFinished, FrameDamaged
+from edge.cameras.camera import Frame
 from edge.part import Part, View
 from edge.pipeline.inspector import Inspector, ViewGeometry
-from edge.pipeline.runtime import Runtime
-from edge.records.writer import Records
-from firmware_bridge.events import HelloReceived, Undelivered
+from firmware_bridge.events import Undelivered
 from firmware_bridge.messages import (
     AGE_LIMIT_MS,
     AGE_UNKNOWN,
     SHADOW,
     ActiveAlarms,
-    BeltPosition,
     Changeover,
     Fault,
     FaultCode,
-    Hello,
     Result,
-    Role,
     Settings,
     Trigger,
 )
 from firmware_bridge.messages import Verdict as WireVerdict
-from tests.conftest import CLASSES, grey_frame
-from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine, make_line
-
-GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
-
-Run = Callable[..., Runtime]
-
-
-@pytest.fixture
-def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
-    """Start runtimes that stop when the test ends."""
-    bundle = load_bundle(make_bundle())
-    with ExitStack() as stack:
-
-        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **keys: object) -> Runtime:
-            records = Records(tmp_path / "records.sqlite")
-            stack.callback(records.close)
-            inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
-            named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
-            patient = {"deadline_ms": 10_000, "grab_timeout_ms": 5000, "record_wait_ms": 1000}
-            runtime = Runtime(inspector, named, records, plc, make_line(**patient | keys), monotonic)
-            stack.callback(runtime.close_inspector)
-            stack.callback(runtime.stop)
-            runtime.start()
-            return runtime
-
-        yield start
-
-
-def rows(tmp_path: Path, query: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(tmp_path / "records.sqlite")) as connection:
-        return connection.execute(query).fetchall()
-
-
-def manifest_of(tmp_path: Path):  # type: ignore[no-untyped-def]
-    return load_bundle(tmp_path / "tiny").manifest
-
-
-def verdicts(results: list[Result]) -> list[str]:
-    return [result.verdict.name for result in results]
+from tests.conftest import CLASSES
+from tests.edge.line_doubles import AgeCamera, DamagedCamera, HandPlc, ListCamera, NumpyEngine
+from tests.edge.pipeline.conftest import BRIGHT, DARK, GOOD, Run, manifest_of, rows, verdicts
 
 
 def test_verdicts_have_the_same_numbers_on_the_wire_and_in_the_records() -> None:
@@ -391,83 +343,6 @@ def test_areas_are_in_square_millimetres_where_the_scale_is_known(
     assert part.views[0].mm2_per_px == pytest.approx(2 * 3 * 0.5**2)
 
 
-def test_between_a_changeover_s_wish_and_its_answer_every_part_is_a_fault(
-    station: Run, make_bundle: Callable[..., Path]
-) -> None:
-    plc, other = HandPlc(), load_bundle(make_bundle("other"))
-    runtime = station(plc, ListCamera([GOOD]))
-    plc.tell(Changeover(7))
-    plc.trigger(1)
-    plc.wait_for(1)
-    wanted = runtime.changeovers.get()
-    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic), wanted)
-    plc.wait_for_other(1)
-    plc.trigger(2)
-
-    assert verdicts(plc.wait_for(2)) == ["FAULT", "OK"]
-    assert plc.others == [Changeover(7, other.id)]
-
-
-def test_a_refused_changeover_leaves_the_bundle_in_use(station: Run) -> None:
-    plc = HandPlc()
-    runtime = station(plc, ListCamera([GOOD]))
-    plc.tell(Changeover(7))
-    assert runtime.changeovers.get() == 7
-    runtime.refuse_changeover(7, "there is none")
-    plc.trigger(1)
-
-    assert verdicts(plc.wait_for(1)) == ["OK"]
-    assert plc.others == [
-        Fault(FaultCode.BUNDLE, text="recipe 7 refused"),
-        Changeover(0, runtime.bundle.id),
-    ]
-
-
-def test_a_changeover_to_the_recipe_in_use_is_answered_at_once(station: Run, tmp_path: Path) -> None:
-    plc = HandPlc()
-    runtime = station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
-    for asked in (3, 0):
-        plc.tell(Changeover(asked))
-    plc.trigger(1)
-
-    assert verdicts(plc.wait_for(1)) == ["OK"]
-    assert plc.others == [Changeover(3, runtime.bundle.id)] * 2
-
-
-def test_the_plc_hears_at_its_hello_which_recipe_is_in_use(station: Run, tmp_path: Path) -> None:
-    plc = HandPlc()
-    runtime = station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
-    plc.tell(HelloReceived(Hello(Role.PLC), restarted=False))
-    assert plc.wait_for_other(1) == [Changeover(3, runtime.bundle.id)]
-
-
-def test_a_result_says_by_what_its_part_was_judged(
-    station: Run, make_bundle: Callable[..., Path], tmp_path: Path
-) -> None:
-    plc, other = HandPlc(), load_bundle(make_bundle("other"))
-    runtime = station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
-    before = runtime.bundle.id
-    plc.trigger(1)
-    plc.wait_for(1)
-    runtime.use(Inspector(other, NumpyEngine(other.manifest), monotonic), 5)
-    plc.wait_for_other(1)
-    plc.trigger(2)
-
-    judged_by = [(result.recipe, result.bundle) for result in plc.wait_for(2)]
-    assert judged_by == [(3, before[:8]), (5, other.id[:8])]
-
-
-@pytest.mark.parametrize(("wanted", "verdict"), [(0, "OK"), (3, "OK"), (5, "FAULT")])
-def test_a_trigger_for_another_recipe_than_the_one_in_use_is_a_fault(
-    station: Run, tmp_path: Path, wanted: int, verdict: str
-) -> None:
-    plc = HandPlc()
-    station(plc, ListCamera([GOOD]), recipes={3: tmp_path / "tiny"}, bundle=tmp_path / "tiny")
-    plc.tell(Trigger(1, 10, recipe=wanted))
-
-    assert verdicts(plc.wait_for(1)) == [verdict]
-
-
 def test_a_trigger_whose_age_is_beyond_the_wire_is_too_old(station: Run) -> None:
     plc = HandPlc()
     station(plc, ListCamera([GOOD]), deadline_ms=5000)
@@ -525,92 +400,3 @@ def test_a_watcher_that_fails_does_not_stop_the_line(station: Run) -> None:
     assert verdicts(plc.wait_for(2)) == ["OK", "OK"]
     assert runtime.failure is None
     assert seen == [1]
-
-
-class Film(OnDemandCamera):
-    """Takes pictures by itself as fast as they are fetched, ends with the last one; None is a frame that was lost."""
-
-    def __init__(self, frames: Sequence[Image | None], damaged: set[int] = frozenset()) -> None:  # type: ignore[assignment]
-        super().__init__("film", monotonic, rate_hz=1000)
-        self._frames, self._damaged = frames, damaged
-
-    def _grab(self, timeout_s: float) -> Frame:
-        exposure = self._next_exposure(timeout_s)
-        while exposure <= len(self._frames) and self._frames[exposure - 1] is None:
-            exposure = self._next_exposure(timeout_s)
-        if exposure > len(self._frames):
-            raise CameraFinished("film: the end")
-        if exposure in self._damaged:
-            raise FrameDamaged(f"film#{exposure}: damaged", exposure)
-        pixels = self._frames[exposure - 1]
-        assert pixels is not None
-        return Frame(pixels, exposure, self.clock(), f"film#{exposure}")
-
-
-@pytest.mark.parametrize("trigger", ["camera", "free"])
-def test_without_triggers_every_frame_is_a_part_and_so_is_every_lost_one(
-    station: Run, tmp_path: Path, trigger: str
-) -> None:
-    plc = HandPlc()
-    runtime = station(
-        plc, Film([GOOD, BRIGHT, None, None, GOOD, DARK, GOOD], damaged={6}), trigger=trigger, open_parts=100
-    )
-    results = plc.wait_for(7)
-    assert runtime.finished.wait(10.0)
-    runtime.stop()
-    runtime._source._records.close()
-
-    assert [result.part_id for result in results] == [1, 2, 3, 4, 5, 6, 7]
-    assert verdicts(results) == ["OK", "NG", "FAULT", "FAULT", "OK", "FAULT", "OK"]
-    assert [number for (number,) in rows(tmp_path, "SELECT number FROM parts ORDER BY number")] == [1, 2, 3, 4, 5, 6, 7]
-    assert rows(tmp_path, "SELECT fault FROM parts WHERE number = 3") == [
-        ("camera camera0, film: frame 3 was lost on its way",)
-    ]
-
-
-def test_of_a_web_only_the_rejects_may_be_reported_and_all_are_on_record(station: Run, tmp_path: Path) -> None:
-    plc = HandPlc()
-    runtime = station(plc, Film([GOOD, BRIGHT, GOOD, DARK]), trigger="free", report="rejects", open_parts=100)
-    results = plc.wait_for(2)
-    assert runtime.finished.wait(10.0)
-    runtime.stop()
-    runtime._source._records.close()
-
-    assert [(result.part_id, result.verdict.name) for result in results] == [(2, "NG"), (4, "NG")]
-    query = "SELECT verdict, link, sent_us IS NULL FROM parts ORDER BY number"
-    assert rows(tmp_path, query) == [(1, "open", 1), (2, "acknowledged", 0), (1, "open", 1), (2, "acknowledged", 0)]
-
-
-def test_the_results_of_a_web_say_where_it_was(station: Run) -> None:
-    plc, gate = HandPlc(), threading.Event()
-
-    class Waiting(Film):
-        """Begins when the station has heard where the web is."""
-
-        def _grab(self, timeout_s: float) -> Frame:
-            assert gate.wait(10.0)
-            return super()._grab(timeout_s)
-
-    runtime = station(plc, Waiting([GOOD, GOOD]), trigger="free", open_parts=100)
-    plc.tell(BeltPosition(5000))
-    while runtime._rejects.encoder(monotonic()) is None:
-        assert runtime.failure is None
-    gate.set()
-
-    assert [result.encoder for result in plc.wait_for(2)] == [5000, 5000]
-
-
-def test_a_silent_camera_over_a_web_is_a_fault_each_time(station: Run) -> None:
-    plc = HandPlc()
-    station(plc, Film([None] * 10_000), trigger="free", grab_timeout_ms=0.001)
-
-    assert set(verdicts(plc.wait_for(3))) <= {"FAULT", "TIMEOUT"}
-
-
-def test_a_trigger_on_a_line_without_triggers_is_answered_all_the_same(station: Run) -> None:
-    plc = HandPlc()
-    station(plc, Film([]), trigger="camera", open_parts=100)
-    plc.trigger(7)
-    (result,) = plc.wait_for(1)
-
-    assert (result.part_id, result.verdict.name) == (7, "FAULT")
