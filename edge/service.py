@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 
 from bundle import BundleError
+from bundle.manifest import read_manifest
 from edge.config.line import Line, load_line
 from edge.errors import EngineError, StationError
 from edge.pipeline.inspector import Inspector
@@ -32,7 +33,7 @@ def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL)
     minutes.
     """
     reload_asked = threading.Event()
-    link, in_force = line.bundle, _target(line.bundle)
+    link, in_force = line.bundle, _in_force(line.bundle, runtime)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: runtime.finished.set())
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
@@ -110,6 +111,15 @@ def _open_unless_stopped(line: Line, runtime: Runtime, equipment: Equipment) -> 
         if runtime.finished.is_set():
             raise EngineError(f"{line.bundle}: not opened, because the station is stopping")
     return opening.result()
+
+
+def _in_force(link: Path, runtime: Runtime) -> str:
+    """Where the link to the bundle in use leads; empty if it has been turned since that bundle was opened."""
+    target = _target(link)
+    try:
+        return target if target and read_manifest(link).id == runtime.bundle.id else ""
+    except BundleError:
+        return ""
 
 
 def _target(bundle: Path) -> str:

@@ -169,8 +169,9 @@ def threads_of_the_engine(run: Run) -> None:
 
 @observes("engine_reopens")
 def reopening_of_the_engine(run: Run) -> None:
-    with run(engine_reopens=False) as line:
-        assert line.engines[0][3] is False
+    for wanted in (True, False):
+        with run(engine_reopens=wanted) as line:
+            assert line.engines[0][3] is wanted
 
 
 @observes("deadline_ms")

@@ -343,17 +343,24 @@ def test_a_running_service_reads_its_line_again_on_sighup(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("signals")
-def test_a_running_service_takes_over_what_a_release_points_to(run: Run, tmp_path: Path) -> None:
-    def turn(line: RunningLine) -> None:
-        (line.folder / "draft").symlink_to("other")
-        (line.folder / "draft").replace(line.folder / "current")
-        line.plc.wait_for_other(1)
+@pytest.mark.parametrize("before_it_serves", [True, False])
+def test_a_running_service_takes_over_what_a_release_points_to(
+    run: Run, tmp_path: Path, before_it_serves: bool
+) -> None:
+    def turn() -> None:
+        (tmp_path / "draft").symlink_to("other")
+        (tmp_path / "draft").replace(tmp_path / "current")
 
     (tmp_path / "current").symlink_to("tiny")
     with run(bundle="current") as line:
-        waiting = end_when(line, lambda: turn(line))
+        if before_it_serves:
+            turn()
+        turning = threading.Timer(0.5, turn if not before_it_serves else lambda: None)
+        turning.start()
+        waiting = end_when(line, lambda: line.plc.wait_for_other(1))
         serve(line.path, line.line, line.runtime, line.equipment)
-        waiting.join()
+        for thread in (waiting, turning):
+            thread.join()
 
     assert line.plc.others == [Changeover(0, load_bundle(line.folder / "other").id)]
 
