@@ -63,6 +63,7 @@ FROM_SYNTHETIC = ("edge/cameras/synthetic.py", "edge/commands/demo.py")
 
 ONE_FILE = {
     "torch": {"export": CHECKPOINT_STEP},
+    "defusedxml": {"train": "train/data/annotations/documents.py"},
     "serial": {"firmware_bridge": "firmware_bridge/port.py", "edge": "edge/ejector/modem_line.py"},
     "cryptography": {"edge": "edge/release/signature.py"},
     "snap7": {"firmware_bridge": "firmware_bridge/s7_port.py"},

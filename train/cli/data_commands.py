@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-AnnotationKind = Literal["coco", "labelme", "yolo"]
+AnnotationKind = Literal["coco", "cvat", "labelme", "label-studio", "voc", "yolo"]
 
 
 def check(
@@ -14,10 +14,11 @@ def check(
     kind: Annotated[Literal["random", "by-part"], typer.Option(help="Split that the counts are for.")] = "by-part",
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with pictures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures and every name to this file.")] = None,
 ) -> None:
     """Check a data set before training; exit status 0 without problems (warnings are none), 1 with, 2 if unreadable."""
     from train.data.check.checks import check_folder, side_counts
+    from train.data.check.findings import gathered
     from train.recipe import load_recipe
 
     report = check_folder(data, load_recipe(recipe, overrides or []).input, kind, seed)
@@ -26,7 +27,7 @@ def check(
         for side, images, parts, good, *classes in side_counts(report.split, report.dataset):
             named = ", ".join(f"{name} {count}" for name, count in zip(report.dataset.classes, classes, strict=True))
             typer.echo(f"{side}: {images} images of {parts} parts; good {good}, {named}")
-    for finding in [*report.problems, *report.warnings]:
+    for finding in gathered([*report.problems, *report.warnings]):
         typer.echo(f"{'problem' if finding.is_problem else 'warning'}: {finding.text}")
     typer.echo(f"{len(report.problems)} problems, {len(report.warnings)} warnings")
     if html is not None:
@@ -81,19 +82,38 @@ def write_split(
 
 def import_annotations(
     kind: Annotated[AnnotationKind, typer.Argument(help="Format of the annotations.")],
-    annotations: Annotated[Path, typer.Argument(help="COCO: the JSON file. Others: the folder of images and labels.")],
+    annotations: Annotated[
+        Path,
+        typer.Argument(
+            help="coco, cvat, label-studio: the file; coco also the folder of Roboflow's train/, valid/, test/. "
+            "labelme, voc, yolo: the folder of images and labels."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
-    images: Annotated[Path | None, typer.Option(help="COCO: folder of the images. (default: the file's)")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="coco, cvat, label-studio: folder of the images. (default: the file's)")
+    ] = None,
+    boxes: Annotated[
+        Literal["refuse", "fill", "label"],
+        typer.Option(help="A box without an outline: an error, a defect as large as the box, or a line of labels.csv."),
+    ] = "refuse",
 ) -> None:
     """Convert annotations of other tools to a folder that `train --data` reads; writes all of it or nothing."""
     from train.data.annotations.coco import import_coco
+    from train.data.annotations.cvat import import_cvat
+    from train.data.annotations.label_studio import import_label_studio
     from train.data.annotations.labelme import import_labelme
+    from train.data.annotations.voc import import_voc
     from train.data.annotations.yolo import import_yolo
 
-    if kind == "coco":
-        summary = import_coco(annotations, images or annotations.parent, out)
+    beside = images or (annotations if annotations.is_dir() else annotations.parent)
+    if kind == "labelme":
+        summary = import_labelme(annotations, out)
+    elif kind == "voc" or kind == "yolo":
+        summary = {"voc": import_voc, "yolo": import_yolo}[kind](annotations, out, boxes)
     else:
-        summary = {"labelme": import_labelme, "yolo": import_yolo}[kind](annotations, out)
+        readers = {"coco": import_coco, "cvat": import_cvat, "label-studio": import_label_studio}
+        summary = readers[kind](annotations, beside, out, boxes)
     for note in summary.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"{out}: {summary.images} images, {summary.defective} of them with defects")

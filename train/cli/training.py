@@ -10,6 +10,7 @@ import typer
 from train.cli.dry_run import dry_run
 from train.cli.options import console_for, use_threads
 from train.data.check.checks import DataReport, check_images, side_counts
+from train.data.check.findings import gathered
 from train.data.dataset import Dataset
 from train.data.joined import read_datasets
 from train.data.splits import KINDS, SHARES, Split, extend_split, named_split
@@ -43,7 +44,7 @@ def train_in_folder(
     chosen, extended = _chosen_split(split, recipe, dataset, init)
     recipe, followed = following(recipe, report, chosen)
     with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
-        for line in (*(f"warning: {finding.text}" for finding in report.warnings), *extended, *followed):
+        for line in (*(f"warning: {finding.text}" for finding in gathered(report.warnings)), *extended, *followed):
             run.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if dry:
             run.console.print("\n".join(dry_run(run)), highlight=False)

@@ -6,16 +6,15 @@ import cv2
 import numpy as np
 
 from bundle import encode_png
-from train.data.check.checks import DataReport, Finding, side_counts
+from train.data.check.checks import DataReport, side_counts
+from train.data.check.findings import Finding, gathered
 from train.data.dataset import Sample
 from train.errors import DataError
-from train.report.page import heading, page, paragraph, table, thumbnail
+from train.report.page import folded, heading, page, paragraph, table, thumbnail
 
 _SIDE_PX = 320
 _SHOWN = 6
-"""Pictures per class."""
-_MOST_FINDINGS = 40
-"""Findings that are shown with their pictures."""
+"""Pictures per class, and per finding."""
 
 
 def check_page(report: DataReport) -> str:
@@ -48,11 +47,11 @@ def side_columns(report: DataReport) -> tuple[str, ...]:
 
 def _findings(findings: list[Finding], report: DataReport) -> Iterator[str]:
     known = {sample.path: sample for sample in report.dataset.samples}
-    for finding in findings[:_MOST_FINDINGS]:
+    for finding in gathered(findings):
         yield paragraph(finding.text, "bad" if finding.is_problem else "")
-        yield from (_outlined(known[path], None) for path in finding.paths if path in known)
-    if len(findings) > _MOST_FINDINGS:
-        yield paragraph(f"and {len(findings) - _MOST_FINDINGS} more")
+        yield from (_outlined(known[path], None) for path in finding.paths[:_SHOWN] if path in known)
+        if finding.listed:
+            yield folded(f"all {len(finding.listed)}", "\n".join(finding.listed))
 
 
 def _outlined(sample: Sample, index: int | None) -> str:

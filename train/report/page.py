@@ -57,6 +57,11 @@ def preformatted(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
+def folded(summary: str, text: str) -> str:
+    """Text with its own line breaks, shown once its summary is opened."""
+    return f"<details><summary>{escape(summary)}</summary>{preformatted(text)}</details>"
+
+
 def signatures(names: Iterable[str]) -> str:
     """Lines to sign on."""
     return "".join(f'<p><span class="line"></span><br>{escape(name)}</p>' for name in names)

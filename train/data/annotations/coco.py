@@ -1,10 +1,10 @@
-"""Reads COCO annotations: polygons and run lengths.
+"""Reads COCO annotations: polygons, run lengths and boxes; one file, or Roboflow's folders.
 
 Format: cocodataset.org, "Data format", object detection.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,17 @@ from train.data.annotations.plain_folder import (
     ImportSummary,
     PictureFrame,
     merged,
+    not_listed,
     picture_frame,
     write_plain_folder,
 )
-from train.data.annotations.shapes import polygon, run_lengths, uncompressed
+from train.data.annotations.shapes import Boxes, box, box_corners, polygon, run_lengths, uncompressed
 from train.data.dataset import Masks
-from train.data.files import pictures
-from train.data.names import check_file_name, shown
+from train.data.names import check_class_names, check_file_name, shown
 from train.errors import DataError
+
+ROBOFLOW = "_annotations.coco.json"
+"""The file in each of Roboflow's folders train/, valid/ and test/, beside its pictures."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,50 @@ class CocoImage:
     annotations: tuple[Mapping[str, Any], ...]
 
 
-def import_coco(file: Path, images: Path, out: Path) -> ImportSummary:
+@dataclass(frozen=True)
+class CocoDocument:
+    """One file of annotations."""
+
+    file: Path
+    names: Mapping[Any, str]
+    """Class by the id of its category."""
+    images: tuple[CocoImage, ...]
+    notes: tuple[str, ...]
+
+
+def import_coco(file: Path, images: Path, out: Path, boxes: Boxes = "refuse") -> ImportSummary:
     """Write the annotations of a COCO file as a plain folder `out`; `file_name` is looked up below `images`.
 
+    file: or a folder in which `ROBOFLOW` stands beside its pictures, in sub-folders as well.
     Raises DataError for an annotation without an outline in its picture, an id or name that is there twice, an id that
     is not there, a size that is not the picture's, and a missing picture.
     """
+    if file.is_dir():
+        found = sorted(file.rglob(ROBOFLOW))
+        if not found:
+            raise DataError(f"{file}: found no {ROBOFLOW}, expected it beside the pictures, or the name of a COCO file")
+        documents = [_document(one, one.parent, one.parent.relative_to(file)) for one in found]
+    else:
+        documents = [_document(file, images, Path())]
+    classes = sorted({name for document in documents for name in document.names.values()})
+    notes = [note for document in documents for note in document.notes]
+    return write_plain_folder(_read(documents, boxes), classes, out, str(file), notes)
+
+
+def _document(file: Path, images: Path, below: Path) -> CocoDocument:
+    """Read one file; its pictures are written to the folder `below`."""
     content = read_json(file)
     if not isinstance(content, dict):
         raise DataError(f"{file}: found a list, expected images, categories and annotations; export COCO")
     with structure_errors(file):
         used = Counter(one["category_id"] for one in listed(content["annotations"], "annotations", file))
         names = _categories(listed(content["categories"], "categories", file), used, file)
-        entries = _images(content, images, file)
-        notes = _not_taken(images, {entry.path for entry in entries})
+        check_class_names(names.values(), str(file))
+        entries = _images(content, images, below, file)
+        notes = not_listed(images, {entry.path for entry in entries})
         roots = [one["name"] for one in content["categories"] if one["id"] not in names]
         notes += [f"category {shown(name)} is above the others and has no outline: not a class" for name in roots]
-        return write_plain_folder(_read(entries, names, file), sorted(names.values()), out, str(file), notes)
+        return CocoDocument(file, names, tuple(entries), tuple(notes))
 
 
 def _categories(categories: list[Any], used: Mapping[Any, int], file: Path) -> dict[Any, str]:
@@ -70,7 +100,7 @@ def _categories(categories: list[Any], used: Mapping[Any, int], file: Path) -> d
     return names
 
 
-def _images(content: Mapping[str, Any], folder: Path, file: Path) -> list[CocoImage]:
+def _images(content: Mapping[str, Any], folder: Path, below: Path, file: Path) -> list[CocoImage]:
     annotations = defaultdict(list)
     for one in content["annotations"]:
         annotations[one["image_id"]].append(one)
@@ -81,7 +111,10 @@ def _images(content: Mapping[str, Any], folder: Path, file: Path) -> list[CocoIm
         name = text_of(one["file_name"], "a file_name", file).replace("\\", "/").removeprefix("./")
         check_file_name(name, str(file))
         entries[one["id"]] = CocoImage(
-            folder / name, name, (one["height"], one["width"]), tuple(annotations.pop(one["id"], ()))
+            folder / name,
+            (below / name).as_posix(),
+            (one["height"], one["width"]),
+            tuple(annotations.pop(one["id"], ())),
         )
         if not (folder / name).is_file():
             raise DataError(
@@ -94,19 +127,22 @@ def _images(content: Mapping[str, Any], folder: Path, file: Path) -> list[CocoIm
     return list(entries.values())
 
 
-def _not_taken(folder: Path, taken: set[Path]) -> list[str]:
-    others = [path for path in pictures(folder).values() if path not in taken]
-    return [f"{len(others)} pictures that the file does not list: not taken, first {others[0]}"] if others else []
+def _read(documents: Iterable[CocoDocument], boxes: Boxes) -> Iterator[ImportedImage]:
+    for document in documents:
+        with structure_errors(document.file):
+            for entry in document.images:
+                yield ImportedImage(entry.path, entry.name, _masks(entry, document, boxes))
 
 
-def _read(entries: list[CocoImage], names: Mapping[Any, str], file: Path) -> Iterator[ImportedImage]:
-    for entry in entries:
-        frame = picture_frame(entry.path, entry.size, str(file))
-        masks = merged(
-            (_category(one, names, file), frame.upright(_mask(one, frame, f"{file}, annotation {one.get('id')!r:.40}")))
-            for one in entry.annotations
-        )
-        yield ImportedImage(entry.path, entry.name, masks)
+def _masks(entry: CocoImage, document: CocoDocument, boxes: Boxes) -> dict[str, Masks | None]:
+    file = document.file
+    frame = picture_frame(entry.path, entry.size, str(file))
+    wheres = [f"{file}, annotation {one.get('id')!r:.40}" for one in entry.annotations]
+    masks = (
+        (_category(one, document.names, file), frame.upright(_mask(one, frame, boxes, where)))
+        for one, where in zip(entry.annotations, wheres, strict=True)
+    )
+    return merged(masks, f"{file}, {entry.name}")
 
 
 def _category(one: Mapping[str, Any], names: Mapping[Any, str], file: Path) -> str:
@@ -118,7 +154,7 @@ def _category(one: Mapping[str, Any], names: Mapping[Any, str], file: Path) -> s
     return names[one["category_id"]]
 
 
-def _mask(one: Mapping[str, Any], frame: PictureFrame, where: str) -> Masks:
+def _mask(one: Mapping[str, Any], frame: PictureFrame, boxes: Boxes, where: str) -> Masks | None:
     segmentation = one.get("segmentation")
     if isinstance(segmentation, Mapping):
         size, counts = segmentation["size"], segmentation["counts"]
@@ -131,9 +167,10 @@ def _mask(one: Mapping[str, Any], frame: PictureFrame, where: str) -> Masks:
         return run_lengths(runs, frame.height, frame.width, where)
     outlines = [] if segmentation is None else listed(segmentation, "segmentation", where)
     if not any(outlines):
-        raise DataError(
-            f"{where}: found a box without an outline, expected a polygon or run lengths; draw the outline, or remove "
-            "the annotation with its image (without it the image would count as good)"
-        )
+        if "bbox" not in one:
+            raise DataError(f"{where}: found neither outline nor box, expected an outline; draw it again or remove it")
+        x, y, across, down = one["bbox"]
+        corners = box_corners((x + across / 2, y + down / 2), (across, down), 0, where)
+        return box(corners, boxes, frame.height, frame.width, where)
     masks = [polygon(outline, frame.height, frame.width, where) for outline in outlines]
     return np.asarray(np.logical_or.reduce(masks))

@@ -1,15 +1,22 @@
-"""JSON documents from untrusted sources: read within limits, with errors that name the file."""
+"""JSON and XML documents from untrusted sources: read within limits, with errors that name the file."""
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.ElementTree import fromstring
 
 from train.data.files import read_text
 from train.errors import DataError
 
 MOST_DIGITS = 18
+
+_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,20})?(e[+-]?\d{1,2})?", re.IGNORECASE)
 
 
 def read_json(file: Path) -> Any:
@@ -21,6 +28,19 @@ def read_json(file: Path) -> Any:
         raise DataError(f"{file}: found lists in each other without end; export the annotations again") from None
     except ValueError as error:
         raise DataError(f"{file}: cannot be read as JSON ({error}); export the annotations again") from None
+
+
+def read_xml(file: Path, root: str) -> Element:
+    """Parse an XML file whose outermost element is `root`. Raises DataError, also for entities and document types."""
+    try:
+        parsed: Element = fromstring(file.read_bytes(), forbid_dtd=True)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); restore the file") from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise DataError(f"{file}: cannot be read as XML ({error}); export the annotations again") from None
+    if parsed.tag != root:
+        raise DataError(f"{file}: found <{parsed.tag:.40}>, expected <{root}>; export the annotations again")
+    return parsed
 
 
 @contextmanager
@@ -53,6 +73,21 @@ def listed(value: object, what: str, where: object) -> list[Any]:
     if not isinstance(value, list):
         raise DataError(f"{where}: found {value!r:.40} as {what}, expected a list; export the annotations again")
     return value
+
+
+def number(text: object, what: str, where: object) -> float:
+    """The finite number that a text of an XML file states. Raises DataError."""
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text.strip()) or not math.isfinite(float(text)):
+        raise DataError(f"{where}: found {text!r:.40} as {what}, expected a number; export the annotations again")
+    return float(text)
+
+
+def whole_number(text: object, what: str, where: object) -> int:
+    """The whole number that a text of an XML file states. Raises DataError."""
+    value = number(text, what, where)
+    if not value.is_integer():
+        raise DataError(f"{where}: found {text!r:.40} as {what}, expected a whole number; export them again")
+    return int(value)
 
 
 def _no_number(name: str) -> NoReturn:

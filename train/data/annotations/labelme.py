@@ -62,7 +62,7 @@ def _read(images: Mapping[str, Path], documents: Mapping[str, Path], directory: 
         yield ImportedImage(path, name, masks)
 
 
-def _masks(file: Path, path: Path) -> dict[str, Masks]:
+def _masks(file: Path, path: Path) -> dict[str, Masks | None]:
     content = read_json(file)
     with structure_errors(file):
         named = text_of(content["imagePath"], "imagePath", file).replace("\\", "/").rpartition("/")[2]
@@ -74,7 +74,8 @@ def _masks(file: Path, path: Path) -> dict[str, Masks]:
         height, width = content.get("imageHeight"), content.get("imageWidth")
         stated = None if height is None and width is None else (height, width)
         frame = picture_frame(path, stated, str(file))
-        return merged((shape["label"], frame.upright(_mask(shape, frame, file))) for shape in content["shapes"])
+        masks = ((shape["label"], frame.upright(_mask(shape, frame, file))) for shape in content["shapes"])
+        return merged(masks, str(file))
 
 
 def _mask(shape: Mapping[str, Any], frame: PictureFrame, file: Path) -> Masks:

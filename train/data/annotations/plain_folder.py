@@ -1,8 +1,9 @@
 """Writes imported images with their masks as a plain folder, whole or not at all."""
 
+import csv
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from bundle import FrameError, StoredImage, encode_png, read_stored, turned
 from train.data.dataset import Masks
+from train.data.files import pictures
+from train.data.layouts.class_labels import COLUMNS, LABELS
 from train.data.layouts.mask_folder import IMAGES, MASKS
 from train.data.names import check_class_names, check_file_name
 from train.errors import DataError
@@ -23,8 +26,8 @@ class ImportedImage:
     """The picture."""
     name: str
     """Its name below the folder of the images, with sub-folders."""
-    masks: Mapping[str, Masks]
-    """Mask per class, at the size of the picture as it is shown."""
+    masks: Mapping[str, Masks | None]
+    """Mask per class, at the size of the picture as it is shown; None for a class without an outline."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class PictureFrame:
     turn: int = 1
     """EXIF orientation that a mask drawn in this frame still needs."""
 
-    def upright(self, mask: Masks) -> Masks:
+    def upright(self, mask: Masks | None) -> Masks | None:
         """The mask as the picture is shown."""
-        return turned(mask, self.turn)
+        return None if mask is None else turned(mask, self.turn)
 
 
 def picture_frame(path: Path, stated: tuple[object, object] | None, where: str) -> PictureFrame:
@@ -83,12 +86,28 @@ def stored_picture(path: Path, where: str) -> StoredImage:
         raise DataError(f"{where}: {error}") from None
 
 
-def merged(masks: Iterable[tuple[str, Masks]]) -> dict[str, Masks]:
-    """One mask per class, of all its outlines."""
-    together: dict[str, Masks] = {}
+def merged(masks: Iterable[tuple[str, Masks | None]], where: str) -> dict[str, Masks | None]:
+    """One mask per class, of all its outlines; None where the class is there without one.
+
+    Raises DataError where one defect of a class is outlined and another is not: the mask would say that it is good.
+    """
+    together: dict[str, Masks | None] = {}
     for name, mask in masks:
-        together[name] = together[name] | mask if name in together else mask
+        before = together.setdefault(name, mask)
+        if (before is None) != (mask is None):
+            raise DataError(
+                f"{where}: found {name!r:.80} with an outline and as a box in one picture, expected outlines of all "
+                "its defects; draw the missing ones"
+            )
+        if before is not None and mask is not None:
+            together[name] = before | mask
     return together
+
+
+def not_listed(folder: Path, listed: Collection[Path]) -> list[str]:
+    """A note on the pictures below `folder` that the annotations do not list."""
+    others = [path for path in pictures(folder).values() if path not in listed]
+    return [f"{len(others)} pictures that the file does not list: not taken, first {others[0]}"] if others else []
 
 
 def write_plain_folder(
@@ -118,6 +137,7 @@ def write_plain_folder(
 def _write(images: Iterable[ImportedImage], classes: Sequence[str], folder: Path, where: str) -> dict[str, bool]:
     """Whether each image is defective, by its name without suffix."""
     written: dict[str, bool] = {}
+    labels: list[tuple[str, str]] = []
     for name in classes:
         (folder / MASKS / name).mkdir(parents=True)
     for image in images:
@@ -131,9 +151,15 @@ def _write(images: Iterable[ImportedImage], classes: Sequence[str], folder: Path
         written[key.casefold()] = bool(image.masks)
         _copy(image.path, folder / IMAGES / image.name)
         for name, mask in image.masks.items():
+            if mask is None:
+                labels.append((image.name, name))
+                continue
             target = folder / MASKS / name / f"{key}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(encode_png(mask.astype(np.uint8) * 255))
+    if labels:
+        with (folder / LABELS).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *labels])
     return written
 
 

@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from train.errors import DataError
 
 Points = NDArray[np.float64]
 """[N, 2] as x, y in pixels."""
+
+Boxes = Literal["refuse", "fill", "label"]
+"""What a box without an outline becomes: an error, a defect as large as the box, or a class without an outline."""
 
 MARGIN = 0.05
 """How far a point may lie outside, as a share of the picture's side (and 2 pixels): tools let the mouse slip over the
@@ -43,6 +47,45 @@ def rectangle(points: object, height: int, width: int, where: str) -> Masks:
     return _filled(corners, height, width, where)
 
 
+def box(points: object, boxes: Boxes, height: int, width: int, where: str) -> Masks | None:
+    """What a box by its corners becomes, see `Boxes`: its mask, or None for a class without an outline."""
+    mask = rectangle(points, height, width, where)
+    if boxes == "refuse":
+        raise DataError(
+            f"{where}: found a box without an outline, expected a polygon or mask; draw the outline, or say what a box "
+            "is: --boxes fill (the defect is the whole box) or --boxes label (the class is there, without an outline)"
+        )
+    return mask if boxes == "fill" else None
+
+
+def ellipse(centre: object, radii: object, degrees: float, height: int, width: int, where: str) -> Masks:
+    """The mask of an ellipse, turned clockwise by `degrees`; centre and radii as x, y in pixels."""
+    (middle,), (radius,) = corners_of(centre, where), corners_of(radii, where)
+    _check_inside(middle[np.newaxis], height, width, where)
+    if not (radius.min() >= 0 and radius.max() <= height + width):
+        raise _error(where, f"an ellipse of radii {radius[0]:.6g}, {radius[1]:.6g}", "it within the picture")
+    mask = np.zeros((height, width), np.uint8)
+    x, y = np.rint(middle).astype(int).tolist()
+    a, b = np.rint(radius).astype(int).tolist()
+    cv2.ellipse(mask, (x, y), (a, b), degrees % 360, 0, 360, 1, thickness=-1)
+    return _not_empty(mask, where)
+
+
+def box_corners(
+    point: object, sides: object, degrees: float, where: str, about: Literal["middle", "corner"] = "middle"
+) -> Points:
+    """The four corners of a box of width and height `sides`, turned clockwise by `degrees` about a `point` of it.
+
+    about: whether the point is the box's middle or its upper left corner.
+    """
+    (start,), ((width, height),) = corners_of(point, where), corners_of(sides, where)
+    if not (width > 0 and height > 0 and math.isfinite(degrees)):
+        raise _error(where, f"a box of {width:.6g} x {height:.6g} pixels", "a width and a height above 0")
+    cos, sin = math.cos(math.radians(degrees % 360)), math.sin(math.radians(degrees % 360))
+    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - (0.5 if about == "middle" else 0.0)
+    return np.asarray(start + unit * [width, height] @ np.array([[cos, sin], [-sin, cos]]))
+
+
 def circle(points: object, height: int, width: int, where: str) -> Masks:
     """The mask of a circle, by its centre and a point of its rim."""
     corners = corners_of(points, where)
@@ -66,6 +109,21 @@ def run_lengths(counts: Sequence[Any], height: int, width: int, where: str) -> M
         raise _error(where, f"run lengths over {sum(counts)} pixels", f"{height * width}")
     inside = np.arange(len(counts)) % 2 == 1
     return _not_empty(np.repeat(inside, counts).reshape(width, height).T, where)
+
+
+def box_run_lengths(
+    counts: Sequence[int], corner: tuple[int, int], sides: tuple[int, int], height: int, width: int, where: str
+) -> Masks:
+    """The mask of runs that are in turn outside and inside, along the rows of a box (CVAT).
+
+    corner: x, y of its upper left pixel. sides: its width and height.
+    """
+    (x, y), (across, down) = corner, sides
+    if min(x, y) < 0 or min(across, down) < 1 or x + across > width or y + down > height:
+        raise _error(where, f"a mask of {across}x{down} at {x}, {y}", f"it within the picture of {width}x{height}")
+    mask = np.zeros((height, width), np.bool_)
+    mask[y : y + down, x : x + across] = run_lengths(counts, across, down, where).T
+    return mask
 
 
 def uncompressed(text: str, where: str) -> list[int]:

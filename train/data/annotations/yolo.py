@@ -19,7 +19,7 @@ from train.data.annotations.plain_folder import (
     picture_frame,
     write_plain_folder,
 )
-from train.data.annotations.shapes import polygon
+from train.data.annotations.shapes import Boxes, box, polygon
 from train.data.dataset import Masks
 from train.data.files import files, pictures, read_text
 from train.errors import DataError
@@ -29,10 +29,10 @@ _IMAGES, _LABELS = "images", "labels"
 _NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,20})?(e-?\d{1,2})?", re.IGNORECASE)
 
 
-def import_yolo(directory: Path, out: Path) -> ImportSummary:
+def import_yolo(directory: Path, out: Path, boxes: Boxes = "refuse") -> ImportSummary:
     """Write YOLO segmentation labels as a plain folder `out`; a picture without a label file is good.
 
-    Raises DataError for a box in the place of an outline, a class without a name, a label file without its picture,
+    Raises DataError for a box where `boxes` refuses it, a class without a name, a label file without its picture,
     and coordinates outside of the picture.
     """
     names = _class_names(directory)
@@ -46,7 +46,7 @@ def import_yolo(directory: Path, out: Path) -> ImportSummary:
         raise DataError(f"{directory}: found no *.txt in a folder labels/, expected one for each picture with a defect")
     without = len(images) - len(labels)
     notes = [f"{without} pictures without a label file: taken as good"] if without else []
-    return write_plain_folder(_read(images, labels, names), names, out, str(directory), notes)
+    return write_plain_folder(_read(images, labels, names, boxes), names, out, str(directory), notes)
 
 
 def _class_names(directory: Path) -> list[str]:
@@ -95,7 +95,9 @@ def _texts(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in texts}
 
 
-def _read(images: Mapping[str, Path], labels: Mapping[str, Path], names: Sequence[str]) -> Iterator[ImportedImage]:
+def _read(
+    images: Mapping[str, Path], labels: Mapping[str, Path], names: Sequence[str], boxes: Boxes
+) -> Iterator[ImportedImage]:
     for key, path in images.items():
         file = labels.get(key)
         name = key + path.suffix
@@ -104,22 +106,22 @@ def _read(images: Mapping[str, Path], labels: Mapping[str, Path], names: Sequenc
             yield ImportedImage(path, name, {})
             continue
         frame = picture_frame(path, None, str(file))
-        shapes = (_shape(line, names, frame, f"{file}, line {number}") for number, line in enumerate(lines, start=1))
-        yield ImportedImage(path, name, merged(shapes))
+        shapes = (
+            _shape(line, names, frame, boxes, f"{file}, line {number}") for number, line in enumerate(lines, start=1)
+        )
+        yield ImportedImage(path, name, merged(shapes, str(file)))
 
 
-def _shape(line: str, names: Sequence[str], frame: PictureFrame, where: str) -> tuple[str, Masks]:
+def _shape(line: str, names: Sequence[str], frame: PictureFrame, boxes: Boxes, where: str) -> tuple[str, Masks | None]:
     kind, *words = line.split()
     if not kind.isdecimal() or len(kind) > 6 or int(kind) >= len(names):
         raise DataError(f"{where}: found the class {kind:.20}, expected 0 to {len(names) - 1}; correct the label")
     if not all(_NUMBER.fullmatch(word) for word in words):
         raise DataError(f"{where}: found coordinates that are no numbers, expected x and y of each point; correct it")
-    if len(words) == 4:
-        raise DataError(
-            f"{where}: found a box without an outline, expected the polygon of a segmentation label; "
-            "export segmentation, or draw the outline"
-        )
     if len(words) % 2:
         raise DataError(f"{where}: found {len(words)} coordinates, expected x and y of each point; correct the label")
     corners = np.array([float(word) for word in words]).reshape(-1, 2) * [frame.width, frame.height]
+    if len(words) == 4:
+        centre, half = corners[0], corners[1] / 2
+        return names[int(kind)], box([centre - half, centre + half], boxes, frame.height, frame.width, where)
     return names[int(kind)], polygon(corners, frame.height, frame.width, where)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from bundle import InputSpec, Tiling
+from train.data.check.findings import Finding, examples, problem
 from train.data.check.image_facts import ImageFacts, facts_or_error
 from train.data.dataset import Dataset
 from train.data.duplicates import near_duplicates
@@ -28,16 +30,6 @@ _ASPECT = 1.1
 _ROUND_TO_PX = 32
 _LARGE_PX = 1_000_000
 """Pixels of an input beyond which tiles are named as another way."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a user must know of his data."""
-
-    text: str
-    is_problem: bool
-    """Whether the data cannot be trained on like this; else it is a warning."""
-    paths: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -68,7 +60,7 @@ def check_folder(directory: Path, spec: InputSpec, kind: Kind, seed: int) -> Dat
     refused: list[DataError] = []
     dataset = read_dataset(directory, refused.append)
     report = check_images(dataset, spec, with_detail=True)
-    report.findings[:0] = [Finding(str(error), True) for error in refused]
+    report.findings[:0] = [problem(error) for error in refused]
     report.findings += _near(report.facts)
     try:
         report.split = make_split(dataset, kind, seed)
@@ -84,7 +76,7 @@ def check_images(dataset: Dataset, spec: InputSpec, with_detail: bool = False, w
         found = list(pool.map(partial(facts_or_error, spec=spec, with_detail=with_detail), dataset.samples))
     facts = [one for one in found if isinstance(one, ImageFacts)]
     report = DataReport(dataset, facts)
-    report.findings = [Finding(str(one), True) for one in found if isinstance(one, DataError)]
+    report.findings = [problem(one) for one in found if isinstance(one, DataError)]
     for look in (_labels, _sizes, _depths, _colours, _exposures):
         report.findings += look(report)
     report.findings += _vanished(report, spec)
@@ -127,22 +119,48 @@ def _mixed(facts: Sequence[ImageFacts], key: Callable[[ImageFacts], str], what: 
     if len(kinds) > 1:
         rare, _ = kinds.most_common()[-1]
         paths = tuple(one.sample.path for one in facts if key(one) == rare)
-        listed = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5))
-        yield Finding(f"several {what}: {listed}, such as {paths[0]}; one camera gives one", False, paths[:4])
+        counts = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5))
+        usual, _ = kinds.most_common(1)[0]
+        listed = tuple(f"{one.sample.path}: {key(one)}" for one in facts if key(one) != usual)
+        text = f"several {what}: {counts}, such as {examples(paths)}; one camera gives one"
+        yield Finding(text, False, paths, listed)
 
 
 def _exposures(report: DataReport) -> Iterator[Finding]:
-    usual = median([one.mean for one in report.facts] or [0])
-    for one in report.facts:
-        if one.saturated > _SATURATED:
-            text = f"{one.sample.path}: {one.saturated:.0%} of the pixels are saturated"
-        elif one.mean < _DARK:
-            text = f"{one.sample.path}: mean {one.mean:.0f} of 255, nearly black"
-        elif abs(one.mean - usual) > _EXPOSURE_LEVELS:
-            text = f"{one.sample.path}: mean {one.mean:.0f} of 255, the others {usual:.0f}"
-        else:
-            continue
-        yield Finding(f"{text}; check lamp and exposure", False, (one.sample.path,))
+    saturated = [one for one in report.facts if one.saturated > _SATURATED]
+    dark = [one for one in report.facts if one.mean < _DARK]
+    rest = [one for one in report.facts if one.saturated <= _SATURATED and one.mean >= _DARK]
+    yield from _exposed(saturated, f"have more than {_SATURATED:.0%} of their pixels saturated", "saturated")
+    yield from _exposed(dark, f"are nearly black (mean below {_DARK} of 255)", "mean")
+    spreads = _spreads_of_parts(rest)
+    several = [spread for spread in spreads if spread > _EXPOSURE_LEVELS]
+    if 2 * len(several) > len(spreads):
+        yield Finding(
+            f"several exposures of each part: the pictures of {len(several)} of {len(spreads)} parts differ by "
+            f"{median(several):.0f} levels of 255 (median); expose the parts at the line in the same way",
+            False,
+        )
+        return
+    usual = median([one.mean for one in rest] or [0])
+    odd = [one for one in rest if abs(one.mean - usual) > _EXPOSURE_LEVELS]
+    yield from _exposed(odd, f"are darker or brighter than the others (mean {usual:.0f} of 255)", "mean")
+
+
+def _spreads_of_parts(facts: Iterable[ImageFacts]) -> list[float]:
+    """Difference between the brightest and the darkest picture of each part that has several, 0 to 255."""
+    means = defaultdict(list)
+    for one in facts:
+        means[one.sample.part].append(one.mean)
+    return [max(of_part) - min(of_part) for of_part in means.values() if len(of_part) > 1]
+
+
+def _exposed(facts: Sequence[ImageFacts], what: str, figure: Literal["mean", "saturated"]) -> Iterator[Finding]:
+    if facts:
+        paths = tuple(one.sample.path for one in facts)
+        figures = (f"mean {one.mean:.0f} of 255" if figure == "mean" else f"{one.saturated:.0%}" for one in facts)
+        listed = tuple(f"{path}: {shown}" for path, shown in zip(paths, figures, strict=True))
+        text = f"{len(facts)} pictures {what}, such as {examples(paths)}; check lamp and exposure"
+        yield Finding(text, False, paths, listed)
 
 
 def _vanished(report: DataReport, spec: InputSpec) -> Iterator[Finding]:
@@ -217,8 +235,8 @@ def _unused(dataset: Dataset) -> Iterator[Finding]:
     for one in dataset.unused:
         reasons[one.reason].append(one.path)
     for reason, paths in reasons.items():
-        shown = ", ".join(str(path) for path in paths[:3])
-        yield Finding(f"{len(paths)} files not taken ({reason}): {shown}{', ...' if len(paths) > 3 else ''}", False)
+        listed = tuple(str(path) for path in paths)
+        yield Finding(f"{len(paths)} files not taken ({reason}): {examples(paths)}", False, listed=listed)
 
 
 def side_counts(split: Split, dataset: Dataset) -> Iterable[tuple[str, ...]]:

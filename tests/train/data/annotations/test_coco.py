@@ -24,6 +24,8 @@ from train.data.annotations.coco import import_coco
 from train.data.readers import read_dataset
 from train.errors import DataError
 
+BOX = [2, 1, 3, 3]  # x, y, width, height
+
 
 def coco(segmentation: object) -> dict[str, object]:
     """Make a COCO file's content: one image with two annotations of one class, one good image."""
@@ -31,7 +33,7 @@ def coco(segmentation: object) -> dict[str, object]:
     return {
         "images": [{"id": 7, "file_name": "a.png", **sizes}, {"id": 8, "file_name": "b.png", **sizes}],
         "categories": [{"id": 3, "name": "dent"}],
-        "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "segmentation": segmentation}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "segmentation": segmentation, "bbox": BOX}],
     }
 
 
@@ -113,7 +115,6 @@ def outline(segmentation: object):
 
 def no_outline(content: dict) -> None:
     del content["annotations"][0]["segmentation"]
-    content["annotations"][0]["bbox"] = [2, 1, 4, 4]
 
 
 def file_name(name: str):
@@ -270,6 +271,53 @@ def test_a_picture_that_is_turned_upside_down_is_refused(tmp_path: Path) -> None
     (tmp_path / "in" / "labels.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"turned by its EXIF mark \(3\)"):
         import_coco(tmp_path / "in" / "labels.json", tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("boxes", "area"), [("fill", 16), ("label", 0)])
+def test_boxes_are_taken_as_they_are_asked_for(tmp_path: Path, boxes: str, area: int) -> None:
+    file = write_coco(tmp_path / "in", coco([]))
+    import_coco(file, tmp_path / "in", tmp_path / "out", boxes)
+    (first, _) = read_dataset(tmp_path / "out").samples
+    assert (first.labels, first.load_masks(HEIGHT, WIDTH).sum()) == ((True,), area)
+
+
+def test_an_annotation_without_outline_and_box_is_refused(tmp_path: Path) -> None:
+    content = coco([])
+    del content["annotations"][0]["bbox"]
+    with pytest.raises(DataError, match="annotation 1: found neither outline nor box"):
+        import_coco(write_coco(tmp_path / "in", content), tmp_path / "in", tmp_path / "out")
+
+
+def roboflow(folder: Path) -> Path:
+    """Write Roboflow's folders, with the ids of the categories in another order in each."""
+    for number, side in enumerate(("train", "valid", "test")):
+        write_images(folder / side, "a.png", "b.png")
+        content = coco([SQUARE])
+        content["categories"] = [
+            {"id": 0, "name": "parts", "supercategory": "none"},
+            {"id": 3 + number, "name": "dent", "supercategory": "parts"},
+            {"id": 9 - number, "name": "scratch", "supercategory": "parts"},
+        ]
+        content["annotations"][0]["category_id"] = 3 + number
+        (folder / side / "_annotations.coco.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_the_folders_of_roboflow_are_one_data_set(tmp_path: Path) -> None:
+    folder = roboflow(tmp_path / "in")
+    summary = import_coco(folder, folder, tmp_path / "out")
+    assert (summary.images, summary.defective) == (6, 3)
+    dataset = read_dataset(tmp_path / "out")
+    assert dataset.classes == ("dent", "scratch")
+    assert {sample.part for sample in dataset.samples if sample.labels == (True, False)} == {
+        "train/a", "valid/a", "test/a",
+    }  # fmt: skip
+
+
+def test_a_folder_without_roboflows_file_is_refused(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a.png")
+    with pytest.raises(DataError, match=r"found no _annotations\.coco\.json, expected it beside the pictures"):
+        import_coco(tmp_path / "in", tmp_path / "in", tmp_path / "out")
 
 
 NUMBERS = st.one_of(

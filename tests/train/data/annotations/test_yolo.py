@@ -92,6 +92,13 @@ def test_a_picture_whose_label_does_not_tell_its_turn_is_refused(tmp_path: Path)
         import_yolo(folder, tmp_path / "out")
 
 
+@pytest.mark.parametrize(("boxes", "area"), [("fill", 16), ("label", 0)])
+def test_boxes_are_taken_as_they_are_asked_for(tmp_path: Path, boxes: str, area: int) -> None:
+    import_yolo(written(tmp_path, "1 0.35 0.3125 0.3 0.375"), tmp_path / "out", boxes)
+    first = read_dataset(tmp_path / "out").samples[0]
+    assert (first.labels[0], first.load_masks(HEIGHT, WIDTH).sum()) == (True, area)
+
+
 WORDS = st.one_of(
     st.floats(-0.2, 1.2).map(lambda value: f"{value:.6f}"),
     st.floats().map(str),
