@@ -29,8 +29,8 @@ class NetworkRecipe(FrozenModel):
     model: Model = "can"
     """The paper's CAN, a CAN with a strided stem and a finer head, a CAN on a pretrained encoder, a U-Net on the same
     encoder, or a peer network."""
-    width: int = Field(default=64, ge=1)
-    pooling: int = Field(default=2, ge=1)
+    width: int = Field(default=64, ge=1, le=1024)
+    pooling: int = Field(default=2, ge=1, le=64)
     """Average pooling in front of "can": pixels per side."""
     skip: Literal["concat", "add"] = "concat"
     normalise: Literal["fixed", "image"] = "fixed"

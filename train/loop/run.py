@@ -91,7 +91,13 @@ class Run:
         self._check_same(stored.meta, _with_epochs(stored.meta.recipe, max(before, epochs)))
         if stored.training is None:
             raise CheckpointError(f"{self.last}: found no optimiser state, which resuming needs; name another --out")
-        self.trainer.restore(stored.training["trainer"])
+        try:
+            self.trainer.restore(stored.training["trainer"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise CheckpointError(
+                f"{self.last}: found a state of training that does not fit its recipe ({type(error).__name__}), "
+                "expected the optimiser and network of this run; name another --out"
+            ) from None
         self.history.rows = stored.training["history"]
         self.init, self.seen = stored.meta.init, frozenset(stored.meta.seen)
         self.console.print(f"resumes after epoch {self.history.done} of {epochs} in {self.out}")

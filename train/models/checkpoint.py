@@ -2,23 +2,23 @@
 
 import hashlib
 import io
-import pickle
 import platform
-import zipfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
 from bundle import FrozenModel, InputSpec, Threshold, first_problem, write_whole
+from bundle.manifest import MOST_CLASSES, Name
 from train.data.splits import Split
 from train.errors import CheckpointError
 from train.models.build import make_network
 from train.models.network import NormalisedNetwork
+from train.models.torch_file import TorchFileError, check_tensors, read_torch_file
 from train.recipe import Recipe
 
 FORMAT: Literal[1] = 1
@@ -32,12 +32,12 @@ class Meta(FrozenModel):
 
     format: Literal[1] = FORMAT
     recipe: Recipe
-    classes: tuple[str, ...]
+    classes: tuple[Name, ...]
     """In channel order."""
     split: Split
     thresholds: dict[str, Threshold]
     """One per class in channel order, chosen on the validation part."""
-    epoch: int
+    epoch: int = Field(ge=0)
     """Epochs trained, 1 after the first."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     """Metrics of the validation part ("val") and, after a whole run, of the test part ("test"). With thresholds from
@@ -50,6 +50,15 @@ class Meta(FrozenModel):
     """Hashes of the images that trained the start checkpoint and those before it, or chose their thresholds."""
     init: str = ""
     """The sha256 of the checkpoint that fine-tuning started from, or empty."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Meta":
+        if not 1 <= len(self.classes) <= MOST_CLASSES or tuple(self.thresholds) != self.classes:
+            raise ValueError(
+                f"thresholds: found {len(self.thresholds)} for {len(self.classes)} classes, expected one for each of 1 "
+                f"to {MOST_CLASSES}, in their order"
+            )
+        return self
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -97,34 +106,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises CheckpointError for a file that is missing, damaged, not a checkpoint of `train`, or of another format.
     """
-    _check_whole(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return _checked(read_torch_file(path), path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: found no such file, expected a checkpoint; check the path") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from None
+    except TorchFileError as error:
         raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint ({reason}); it is damaged or another kind of file: copy it again"
+            f"{path}: cannot be read as a checkpoint ({error}); it is damaged or another kind of file: copy it again"
         ) from None
-    return _checked(content, path)
-
-
-def _check_whole(path: Path) -> None:
-    """Verify the CRC-32 of every member of the zip file, which torch.load does not."""
-    if not path.is_file():
-        return  # torch.load raises
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint: found a truncated file or another format; copy it again"
-        )
-    try:
-        with zipfile.ZipFile(path) as members:
-            damaged = members.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error}); copy it again") from None
-    if damaged is not None:
-        raise CheckpointError(f"{path}: found a wrong checksum of {damaged}; copy it again")
 
 
 def build_network(checkpoint: Checkpoint) -> NormalisedNetwork:
@@ -160,15 +151,41 @@ def software() -> dict[str, str]:
 def _checked(content: object, path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("mark") != _MARK:
         raise CheckpointError(f"{path}: found a file of weights that `train` did not write, expected best.pt")
-    if content["format"] != FORMAT:
+    if content.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: found checkpoint format {content['format']!r}, expected {FORMAT}; "
+            f"{path}: found checkpoint format {ascii(content.get('format'))[:80]}, expected {FORMAT}; "
             "use the version of edge-inspect that wrote it, or train again"
         )
+    meta, training = content.get("meta"), content.get("training")
+    if not isinstance(meta, str) or not (training is None or _is_training(training)):
+        raise TorchFileError("found no metadata or an odd state of training, expected those of a run")
     try:
-        meta = Meta.model_validate_json(content["meta"])
-    except ValidationError as error:
-        raise CheckpointError(
-            f"{path}: {first_problem(error)}; it was written by another version: train again"
-        ) from None
-    return Checkpoint(meta, content["weights"], content["training"])
+        read = Meta.model_validate_json(meta)
+    except (ValidationError, UnicodeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else "meta: found text that is no Unicode"
+        raise CheckpointError(f"{path}: {problem}; it was written by another version: train again") from None
+    return Checkpoint(read, check_tensors(content.get("weights"), "weights"), training)
+
+
+class _HistoryRow(BaseModel):
+    """What a resumed run and its report read of a row of the history."""
+
+    loss: float
+    images: int
+    seconds: float
+    val_losses: list[float]
+    measures: dict[str, float]
+    crop_probabilities: list[float] | None = None
+
+
+_HISTORY = TypeAdapter(list[_HistoryRow])
+
+
+def _is_training(state: object) -> bool:
+    if not isinstance(state, dict) or not isinstance(state.get("trainer"), dict):
+        return False
+    try:
+        _HISTORY.validate_python(state.get("history"))
+    except ValidationError:
+        return False
+    return True

@@ -1,17 +1,16 @@
 """Encoder EfficientNet-Lite0 through timm, with ImageNet weights from a file, an installed package, or timm's hub."""
 
-import pickle
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from train.errors import TrainError
 from train.models.can_lite import LiteEncoder
 from train.models.optional_package import import_optional
+from train.models.torch_file import TorchFileError, check_tensors, read_torch_file
 
 NAME = "tf_efficientnet_lite0"
 """As timm calls it."""
@@ -97,12 +96,8 @@ def _packaged() -> Path | None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The state dict in a file of torch.save; nothing in it is executed. Raises TrainError for any other file."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return check_tensors(read_torch_file(path, legacy=True), "weights")
     except FileNotFoundError:
         raise TrainError(f"{path}: found no such file, expected weights of {NAME}; check network.weights") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainError(f"{path}: cannot be read as weights ({reason}); {_ADVICE}") from None
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise TrainError(f"{path}: found no state dict, expected the tensors of {NAME} by name; {_ADVICE}")
-    return content
+    except (OSError, TorchFileError) as error:
+        raise TrainError(f"{path}: cannot be read as weights ({error}); {_ADVICE}") from None

@@ -36,7 +36,8 @@ def untrained(recipe: Recipe, dataset: Dataset, split: Split, seed: int) -> Chec
     """A checkpoint of fresh weights: the scores are of no use, and still each network's own."""
     epoch_generator(seed, 0)
     network = make_network(recipe.network, 1, len(dataset.classes))
-    meta = Meta(recipe=recipe, classes=dataset.classes, split=split, thresholds={}, epoch=1)
+    thresholds = {name: Threshold() for name in dataset.classes}
+    meta = Meta(recipe=recipe, classes=dataset.classes, split=split, thresholds=thresholds, epoch=1)
     return Checkpoint(meta, network.state_dict())
 
 
