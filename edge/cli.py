@@ -96,11 +96,13 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
     from edge.records.summary import closing_report
     from edge.service import serve
     from edge.station import open_station
+    from edge.stopping import ends_within
 
     settings = load_line(line)
     first = next_number(settings.records)
-    with open_station(settings) as runtime:
+    with ends_within() as stopping, open_station(settings) as runtime:
         serve(line, settings, runtime)
+        stopping()
     console.print(*closing_report(settings.records, first))
     if runtime.failure is not None:
         raise StationError(f"the station stopped: {runtime.failure!r}; the log above has the details")

@@ -8,7 +8,7 @@ once, and the thread that settles it queues its row; a later frame or decision i
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bundle import Bundle
@@ -16,6 +16,7 @@ from edge.alarms import Alarm, Alarms, Area
 from edge.cameras.camera import Camera, Clock
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
+from edge.errors import StationError
 from edge.part import Part
 from edge.pipeline.health_monitor import HealthMonitor
 from edge.pipeline.inference_loop import InferenceLoop
@@ -122,15 +123,29 @@ class Runtime:
         return self._source.overruns
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads. Raises StationError if one cannot be started, with the others ended."""
+        started: list[threading.Thread] = []
         for thread in (*self._threads, *self._ejecting):
-            thread.start()
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError) as error:
+                self._end(started)
+                raise StationError(
+                    f"the {thread.name} thread: cannot be started ({error}), expected room for {len(self._threads)} "
+                    "threads; raise the limits of memory and tasks"
+                ) from None
+            started.append(thread)
 
     def stop(self) -> None:
         """Settle and report the open parts, send Offline to the PLC, end the threads."""
+        self._end([*self._threads, *self._ejecting])
+
+    def _end(self, started: Sequence[threading.Thread]) -> None:
+        """End the threads that were started, in the order in which they feed each other."""
         self._source.stopping.set()
         line, *chain = self._threads
-        line.join()
+        if line in started:
+            line.join()
         inboxes: list[queue.SimpleQueue[Any]] = [
             *self._source.inboxes,
             self._inference.inbox,
@@ -138,10 +153,12 @@ class Runtime:
         ]
         for inbox, thread in zip(inboxes, chain, strict=True):
             inbox.put(None)
-            thread.join()
+            if thread in started:
+                thread.join()
         if self._rejects.ejector is not None:
             self._rejects.ejector.stop()
-            self._ejecting[0].join()
+            if self._ejecting[0] in started:
+                self._ejecting[0].join()
 
     def use(self, inspector: Inspector, recipe: int = 0) -> None:
         """Change over to another bundle or engine, close the old one, and send Changeover to the PLC.
