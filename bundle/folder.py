@@ -48,8 +48,15 @@ class Bundle:
 
     @property
     def model(self) -> Path:
-        """The ONNX file."""
+        """Path of the ONNX file, for messages; engines read it with `read_model`."""
         return self.folder / MODEL
+
+    def read_model(self) -> bytes:
+        """Read the ONNX file and verify it again: what an engine gets is what `load_bundle` has checked.
+
+        Raises BundleDamaged if the file has changed since.
+        """
+        return _verified(self.folder, MODEL, self.manifest.files[MODEL], MOST_BYTES)
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Preprocess a frame to the network's input, uint8 [C, H, W]; see `preprocess`."""

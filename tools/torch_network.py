@@ -103,7 +103,9 @@ def open_torch(bundle: Bundle, compiled: bool = False, device: str = "cuda") -> 
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise EngineError(f"torch {torch.__version__}: finds no GPU; install the build for its CUDA")
-    network: Callable[[Tensor], tuple[Tensor, Tensor]] = TorchNetwork(onnx.load(bundle.model), device).eval()
+    network: Callable[[Tensor], tuple[Tensor, Tensor]] = TorchNetwork(
+        onnx.load_model_from_string(bundle.read_model()), device
+    ).eval()
     if compiled:
         network = torch.compile(network, mode="reduce-overhead")
 

@@ -28,8 +28,9 @@ class OnnxruntimeEngine(Engine):
         settings.log_severity_level = 3  # errors only; warnings would be printed on the operator's terminal
         if threads is not None:
             settings.intra_op_num_threads = threads
+        model = bundle.read_model()
         try:
-            self._session = ort.InferenceSession(bundle.model, settings, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no public base class
             raise EngineError(f"{bundle.model}: onnxruntime cannot load it ({_first_line(error)})") from None
         super().__init__(bundle.manifest, f"onnxruntime {ort.__version__} on the CPU, {bundle.manifest.precision}")

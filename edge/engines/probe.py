@@ -11,12 +11,13 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundle import Bundle, BundleDamaged, BundleError, BundleFormat, GoldenMismatch, load_bundle
 from edge.engines.engine import Engine
-from edge.engines.registry import ENGINES, open_engine
+from edge.engines.registry import ENGINES, EngineKind, open_engine
 from edge.errors import EngineError, EngineMissing, StationError
 
 _KEPT = (BundleError, BundleDamaged, BundleFormat, GoldenMismatch, EngineError, EngineMissing)
@@ -27,37 +28,62 @@ _PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal that a child gets when the thread that started it is gone."""
 
 
+MEMORY_BYTES = max(2**31, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 * 3)
+"""Address space of the child: three quarters of the machine's memory."""
+
+
 @dataclass(frozen=True)
 class ProbeLimits:
     """Resources of the child."""
 
-    seconds: float = 120.0
-    """From its start; importing and opening take about two on a workstation."""
-    memory_bytes: int = max(2**31, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 * 3)
-    """Address space: three quarters of the machine's memory."""
+    seconds: float
+    """From its start."""
+    memory_bytes: int | None = MEMORY_BYTES
+    """Of its address space; None leaves it as it is."""
+
+    @classmethod
+    def of(cls, kind: EngineKind) -> "ProbeLimits":
+        """Give the limits of an engine's kind."""
+        return cls(kind.trial_s, MEMORY_BYTES if kind.limits_memory else None)
 
 
-LIMITS = ProbeLimits()
+def open_probed(
+    name: str,
+    bundle: Bundle,
+    threads: int | None,
+    batch: int,
+    reopens: bool,
+    kinds: Mapping[str, EngineKind] = ENGINES,
+) -> Engine:
+    """Open an engine as `open_engine` does, after a trial in a child process.
 
-
-def open_probed(name: str, bundle: Bundle, threads: int | None, batch: int, reopens: bool) -> Engine:
-    """Open an engine as `open_engine` does, after a trial in a child process where the engine's kind wants one.
-
+    On a GPU the child also builds the plan, which the station finds in the cache afterwards.
     Raises EngineError if the child does not come to an end within its limits, and the child's own errors.
     """
-    if name in ENGINES and ENGINES[name].probed:
-        probe_bundle(bundle.folder, name, threads, batch)
-    return open_engine(name, bundle, threads, batch, reopens)
+    if name in kinds:
+        probe_bundle(bundle.folder, name, threads, batch, kind=kinds[name], bundle_id=bundle.id)
+    return open_engine(name, bundle, threads, batch, reopens, kinds)
 
 
 def probe_bundle(
-    folder: Path, engine: str, threads: int | None = None, batch: int = 1, limits: ProbeLimits = LIMITS
+    folder: Path,
+    engine: str,
+    threads: int | None = None,
+    batch: int = 1,
+    limits: ProbeLimits | None = None,
+    kind: EngineKind | None = None,
+    bundle_id: str = "",
 ) -> None:
     """Open a bundle's engine in a child process, check it on its golden frames and run one batch.
 
+    kind: by default the registry's. limits: by default the kind's. bundle_id: of the bundle that must be found there,
+    where that is known: it may be exchanged at any time.
     Raises the child's BundleError or EngineError, and EngineError for a child that was killed or took too long.
     """
-    request = [str(folder.resolve()), engine, threads, batch, limits.seconds, limits.memory_bytes, os.getpid()]
+    kind = kind or ENGINES[engine]
+    limits = limits or ProbeLimits.of(kind)
+    opened = [str(folder.resolve()), bundle_id, engine, kind.opener, threads, batch]
+    request = [*opened, limits.seconds, limits.memory_bytes, os.getpid()]
     command = [sys.executable, "-m", __name__, json.dumps(request)]
     where = f"{folder}: opening it with {engine} in a child process"
     with subprocess.Popen(
@@ -75,11 +101,11 @@ def probe_bundle(
         return
     answer = output.decode(errors="replace").splitlines()[-1:]
     if child.returncode == 1 and answer:
-        kind, message = json.loads(answer[0])
-        raise ERRORS.get(kind, EngineError)(message)
+        name, message = json.loads(answer[0])
+        raise ERRORS.get(name, EngineError)(message)
     raise EngineError(
         f"{where}: found it ended by {_cause(child.returncode)}, expected the golden frames to be computed within "
-        f"{limits.memory_bytes >> 20} MiB; do not use this bundle, or free some memory"
+        f"{_shown(limits.memory_bytes)}; do not use this bundle, or free some memory"
     )
 
 
@@ -87,8 +113,12 @@ def _cause(status: int) -> str:
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
+def _shown(memory_bytes: int | None) -> str:
+    return "the memory of this machine" if memory_bytes is None else f"{memory_bytes >> 20} MiB"
+
+
 def _run_child(request: str) -> None:
-    folder, engine, threads, batch, seconds, memory_bytes, parent = json.loads(request)
+    folder, bundle_id, engine, opener, threads, batch, seconds, memory_bytes, parent = json.loads(request)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(2)
@@ -97,17 +127,20 @@ def _run_child(request: str) -> None:
     processor_s = int(seconds * (os.cpu_count() or 1)) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     try:
         bundle = load_bundle(folder)
-        opened = open_engine(engine, bundle, threads, batch)
+        if bundle_id not in ("", bundle.id):
+            raise BundleDamaged(f"{folder}: found another bundle than a moment ago, expected it at rest; try again")
+        opened = open_engine(engine, bundle, threads, batch, kinds={engine: EngineKind(opener)})
         opened.begin([bundle.golden.frames[0]] * batch)()
         opened.close()
     except (BundleError, StationError) as error:
         print(json.dumps([type(error).__name__, str(error)]))
         sys.exit(1)
     except MemoryError:
-        print(json.dumps(["EngineError", f"{folder}: found no room within {memory_bytes >> 20} MiB; do not use it"]))
+        print(json.dumps(["EngineError", f"{folder}: found no room within {_shown(memory_bytes)}; do not use it"]))
         sys.exit(1)
 
 

@@ -23,17 +23,24 @@ class EngineKind:
     """Module and function, `package.module:function`; imported when an engine of this kind is opened."""
     reopens: bool = False
     """Whether a failed engine can be opened again in the same process, as after the loss of a GPU."""
-    probed: bool = True
-    """Whether a bundle is first opened in a child process, with limits of time and memory.
+    trial_s: float = 120.0
+    """Time limit of the child process that opens a bundle first; importing and opening take about two seconds."""
+    limits_memory: bool = True
+    """Whether the child's address space is limited too. Not on a GPU: CUDA reserves far more than it uses."""
 
-    Not on a GPU: a second process would need the device's memory a second time.
-    """
+
+BUILD_S = 1080.0
+"""Time of a child that builds a TensorRT plan, which the station then finds in the cache; below TimeoutStartSec."""
 
 
 ENGINES = {
     "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime"),
-    "tensorrt": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, probed=False),
-    "tensorrt_rtx": EngineKind("edge.engines.tensorrt_.build:open_tensorrt_rtx_engine", reopens=True, probed=False),
+    "tensorrt": EngineKind(
+        "edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, trial_s=BUILD_S, limits_memory=False
+    ),
+    "tensorrt_rtx": EngineKind(
+        "edge.engines.tensorrt_.build:open_tensorrt_rtx_engine", reopens=True, trial_s=BUILD_S, limits_memory=False
+    ),
 }
 """A new engine is one file and one line here; tests/edge/engines/test_contract.py runs on every name."""
 

@@ -44,7 +44,7 @@ def row(engine: str, bundle: Bundle, speed: Speed, peak: Peak | None, score_gap:
     """Figures of an engine, with its shares of the roofline."""
     shares: dict[str, Any] = {}
     if peak is not None:
-        shortest = roofline(count_work(onnx.load(bundle.model)), peak)
+        shortest = roofline(count_work(onnx.load_model_from_string(bundle.read_model())), peak)
         shares = {
             "layered_share": shortest.layered_s * speed.frames_per_s,
             "fused_share": shortest.fused_s * speed.frames_per_s,
@@ -95,7 +95,7 @@ def onnxruntime_cuda(bundle: Bundle) -> Infer:
     settings = ort.SessionOptions()
     settings.log_severity_level = 3
     try:
-        session = ort.InferenceSession(bundle.model, settings, providers=["CUDAExecutionProvider"])
+        session = ort.InferenceSession(bundle.read_model(), settings, providers=["CUDAExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors have no public base class
         raise EngineError(f"onnxruntime {ort.__version__}: {first_line(error)}") from None
     if session.get_providers()[0] != "CUDAExecutionProvider":

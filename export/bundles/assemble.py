@@ -1,5 +1,6 @@
 """Assembly of a bundle: graph, manifest, golden frames, comparison with torch."""
 
+import hashlib
 import platform
 import tempfile
 from collections.abc import Mapping
@@ -104,7 +105,8 @@ def open_draft(model: bytes, manifest: Manifest, threads: int | None = None) -> 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MODEL).write_bytes(model)
         nothing = Golden((), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0, 0), np.uint8))
-        return OnnxruntimeEngine(Bundle(Path(folder), manifest, nothing), threads)
+        files = {MODEL: hashlib.sha256(model).hexdigest()}
+        return OnnxruntimeEngine(Bundle(Path(folder), manifest.model_copy(update={"files": files}), nothing), threads)
 
 
 def derived(bundle: Bundle, name: str, model: bytes, precision: Precision, told: dict[str, dict[str, Any]]) -> Draft:

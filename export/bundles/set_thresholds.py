@@ -80,7 +80,7 @@ def retuned(
         "false_rejects_interval_95": [after.false_rejects.low, after.false_rejects.high],
     }
     changed = with_comparisons(manifest.model_copy(update={"name": name, "thresholds": chosen}), {"thresholds": told})
-    files = {MODEL: bundle.model.read_bytes()} | encode(bundle.golden)
+    files = {MODEL: bundle.read_model()} | encode(bundle.golden)
     return Retuned(Draft(changed, files), _table(manifest.thresholds, chosen, before, after))
 
 

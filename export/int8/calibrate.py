@@ -70,7 +70,7 @@ class Calibration:
                 "that the checkpoint was exported to"
             )
         self.bundle, self.name, self.pictures, self.settings = bundle, name, pictures, settings
-        self.model = onnx.load(bundle.model)
+        self.model = onnx.load_model_from_string(bundle.read_model())
         self.layers = quantisable(self.model)
         self.warnings: list[str] = []
         if not self.layers:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bundle import load_bundle
+from bundle import BundleDamaged, load_bundle
 from bundle.golden import EXPECTED
 from bundle.manifest import name_problem
 from bundle.onnx_limits import MOST_NODES, check_model
@@ -199,6 +199,14 @@ def test_a_model_beyond_the_limits_is_refused(make_bundle: Make, content: bytes,
 @pytest.mark.parametrize("path", sorted(Path("models").glob("*/model.onnx")), ids=lambda path: path.parent.name)
 def test_the_shipped_models_keep_the_limits(path: Path) -> None:
     check_model(path.read_bytes())
+
+
+def test_a_model_that_is_exchanged_after_the_check_is_refused(make_bundle: Make) -> None:
+    bundle = load_bundle(make_bundle())
+    bundle.model.write_bytes(changed_model(add_loop))
+
+    with pytest.raises(BundleDamaged, match=r"model\.onnx: found sha256"):
+        bundle.read_model()
 
 
 # names

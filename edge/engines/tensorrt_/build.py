@@ -1,6 +1,5 @@
 """Open a bundle on a GPU: find or build the plan, compile the kernel, check both on the golden frames."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from bundle import Bundle, GoldenMismatch, Image
+from bundle.folder import MODEL
 from edge.engines.tensorrt_ import launch_mode as launching
 from edge.engines.tensorrt_.api import BuildRequest, Progress, TensorRt, open_tensorrt
 from edge.engines.tensorrt_.driver import Driver
@@ -62,7 +62,7 @@ class PlanBuilder:
     def key(self, bundle: Bundle, batch: int) -> PlanKey:
         """Return the cache key of the bundle's plan."""
         return PlanKey(
-            onnx_sha256=hashlib.sha256(bundle.model.read_bytes()).hexdigest(),
+            onnx_sha256=bundle.manifest.files[MODEL],
             tensorrt=self.tensorrt.version,
             target=self.target,
             batch=bundle.manifest.run_size(batch),
@@ -70,9 +70,7 @@ class PlanBuilder:
         )
 
     def _build(self, bundle: Bundle, cache: PlanCache, key: PlanKey) -> bytes:
-        request = BuildRequest(
-            bundle.model.read_bytes(), bundle.manifest, self.target, key.batch, self.options, self.ahead
-        )
+        request = BuildRequest(bundle.read_model(), bundle.manifest, self.target, key.batch, self.options, self.ahead)
         timings = re.sub(r"[^\w.]+", "-", f"{key.tensorrt}-{key.target.gpu}.timings")
         with cache.log(key) as words:
             try:

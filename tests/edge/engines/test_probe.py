@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bundle import BundleDamaged, GoldenMismatch, load_bundle, write_bundle
-from edge.engines.probe import LIMITS, ProbeLimits, open_probed, probe_bundle
+from bundle import Bundle, BundleDamaged, GoldenMismatch, load_bundle, write_bundle
+from edge.engines.engine import Engine
+from edge.engines.onnxruntime_cpu import open_onnxruntime
+from edge.engines.probe import MEMORY_BYTES, ProbeLimits, open_probed, probe_bundle
+from edge.engines.registry import ENGINES, EngineKind
 from edge.errors import EngineError
 from tests.conftest import tiny_files, tiny_manifest, tiny_model
 
@@ -78,7 +82,7 @@ def test_a_graph_without_end_is_given_up(tmp_path: Path) -> None:
     folder = written(tmp_path / "endless", endless_model())
 
     with pytest.raises(EngineError, match=r"endless: opening it with onnxruntime.*found no end after 6 s"):
-        probe_bundle(folder, "onnxruntime", 1, limits=ProbeLimits(seconds=6, memory_bytes=LIMITS.memory_bytes))
+        probe_bundle(folder, "onnxruntime", 1, limits=ProbeLimits(seconds=6))
 
 
 def test_a_graph_that_takes_all_memory_ends_the_child_alone(tmp_path: Path) -> None:
@@ -90,7 +94,7 @@ def test_a_graph_that_takes_all_memory_ends_the_child_alone(tmp_path: Path) -> N
 
 def test_too_little_memory_is_an_error_of_one_line(make_bundle: Make) -> None:
     with pytest.raises(EngineError) as refused:
-        probe_bundle(make_bundle(), "onnxruntime", 1, limits=ProbeLimits(memory_bytes=50 * 2**20))
+        probe_bundle(make_bundle(), "onnxruntime", 1, limits=ProbeLimits(seconds=60, memory_bytes=50 * 2**20))
 
     assert "\n" not in str(refused.value)
 
@@ -115,8 +119,49 @@ def test_errors_of_the_child_keep_their_class(tmp_path: Path) -> None:
 
 
 def test_a_child_whose_parent_is_gone_ends(make_bundle: Make) -> None:
-    request = json.dumps([str(make_bundle()), "onnxruntime", 1, 1, 60, LIMITS.memory_bytes, 1])
+    opener = ENGINES["onnxruntime"].opener
+    request = json.dumps([str(make_bundle()), "", "onnxruntime", opener, 1, 1, 60, MEMORY_BYTES, 1])
 
     done = subprocess.run([sys.executable, "-m", "edge.engines.probe", request], timeout=60, check=False)
 
     assert done.returncode == 2
+
+
+def open_for_ever(*_: object) -> Engine:
+    """Open an engine that never opens, as a vendor's builder does that hangs."""
+    threading.Event().wait()
+    raise AssertionError
+
+
+def open_here(bundle: Bundle, threads: int | None, batch: int) -> Engine:
+    """Open the CPU's engine with a mark that it left, in which process it was opened."""
+    with (bundle.folder.parent / "opened").open("a", encoding="ascii") as mark:
+        mark.write(f"{os.getpid()}\n")
+    return open_onnxruntime(bundle, threads, batch)
+
+
+def test_a_gpu_engine_that_never_opens_is_given_up_in_its_child(make_bundle: Make) -> None:
+    kind = EngineKind(f"{__name__}:{open_for_ever.__name__}", reopens=True, trial_s=6, limits_memory=False)
+
+    with pytest.raises(EngineError, match="found no end after 6 s"):
+        open_probed("gpu", load_bundle(make_bundle()), 1, 1, True, {"gpu": kind})
+
+
+def test_a_gpu_engine_opens_in_a_child_first_and_then_here(make_bundle: Make) -> None:
+    kind = EngineKind(f"{__name__}:{open_here.__name__}", reopens=True, limits_memory=False)
+    bundle = load_bundle(make_bundle())
+
+    open_probed("gpu", bundle, 1, 1, False, {"gpu": kind}).close()
+
+    child, here = map(int, (bundle.folder.parent / "opened").read_text().split())
+    assert here == os.getpid() != child
+
+
+def test_a_bundle_that_is_exchanged_before_the_trial_is_refused(make_bundle: Make) -> None:
+    with pytest.raises(BundleDamaged, match="found another bundle than a moment ago"):
+        probe_bundle(make_bundle(), "onnxruntime", 1, bundle_id="0" * 64)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_every_engine_opens_in_a_child_within_the_time_that_the_unit_allows(name: str) -> None:
+    assert ENGINES[name].trial_s < 20 * 60  # TimeoutStartSec

@@ -1,8 +1,10 @@
 """TensorRT for RTX builds engines without a GPU, through the very code that builds them on a board."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,11 @@ def test_a_broken_plan_is_refused(bundle: Bundle) -> None:
 @pytest.mark.usefixtures("rtx")
 def test_a_graph_that_is_none_is_one_line(bundle: Bundle) -> None:
     bundle.model.write_bytes(b"no graph")
+    files = {**bundle.manifest.files, "model.onnx": hashlib.sha256(b"no graph").hexdigest()}
+    odd = replace(bundle, manifest=bundle.manifest.model_copy(update={"files": files}))
 
     with pytest.raises(EngineError, match="TensorRT cannot read the graph") as caught:
-        build(bundle)
+        build(odd)
 
     assert "\n" not in str(caught.value)
     assert not list(PlanCache.of(bundle).folder.glob("*.plan"))

@@ -1,6 +1,8 @@
 """Plans: found, rebuilt with the reason said, thrown away when they are not what they should be."""
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,9 +126,11 @@ def test_it_is_rebuilt_for_each_reason(
 def test_it_is_rebuilt_for_another_network(bundle: Bundle, make_bundle: Callable[..., Path]) -> None:
     plan(bundle, Foundry(RecordingDriver()), [])
     said: list[str] = []
-    (bundle.folder / "model.onnx").write_bytes(b"another")  # as a folder that was replaced
+    bundle.model.write_bytes(b"another")
+    files = {**bundle.manifest.files, "model.onnx": hashlib.sha256(b"another").hexdigest()}
+    other = replace(bundle, manifest=bundle.manifest.model_copy(update={"files": files}))  # in the same folder
 
-    _, fresh = plan(bundle, Foundry(RecordingDriver()), said)
+    _, fresh = plan(other, Foundry(RecordingDriver()), said)
 
     assert fresh
     assert "because: ONNX hash: found" in said[0]
