@@ -46,7 +46,7 @@ class Inspector:
         self._unsure_margin = unsure_margin
         self._clock = clock
         self._geometries = geometries
-        self._remarked: set[tuple[int, tuple[int, ...]]] = set()
+        self._remarked: set[int] = set()
 
     def warm_up(self, cameras: int, times: int = 3) -> None:
         """Run a golden frame in batches of `cameras`, so that the first part is as fast as the others."""
@@ -71,11 +71,12 @@ class Inspector:
         return partial(self._finish, part, [frame.shape for frame in frames], pending)
 
     def _remark(self, camera: int, name: str, shape: tuple[int, ...]) -> None:
-        """Log once how a camera's frames are changed for the network."""
-        if (camera, shape) not in self._remarked:
-            self._remarked.add((camera, shape))
-            for remark in remarks(shape, self.bundle.manifest.input):
-                log.warning("camera %s: %s", name, remark)
+        """Log once for each camera how its frames are changed for the network."""
+        if camera in self._remarked:
+            return
+        for remark in remarks(shape, self.bundle.manifest.input):
+            self._remarked.add(camera)
+            log.warning("camera %s: %s", name, remark)
 
     def _finish(self, part: Part, shapes: Sequence[tuple[int, ...]], pending: Pending) -> Outcome:
         scores, masks = pending()

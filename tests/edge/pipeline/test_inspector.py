@@ -1,9 +1,17 @@
 """A part is as bad as its worst view."""
 
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
 import pytest
 
-from bundle import Decision, Defect, Verdict
-from edge.pipeline.inspector import worst
+from bundle import Decision, Defect, Verdict, load_bundle
+from edge.pipeline.inspector import Inspector, worst
+from tests.edge.line_doubles import NumpyEngine, arrived
+
+Make = Callable[..., Path]
 
 
 def decision(verdict: Verdict, *scores: float) -> Decision:
@@ -23,3 +31,14 @@ def test_the_defects_are_those_of_the_worst_views_the_highest_score_first() -> N
     outcome = worst([decision(Verdict.NG, 0.8), decision(Verdict.UNSURE, 0.95), decision(Verdict.NG, 0.9)])
 
     assert [defect.score for defect in outcome.defects] == [0.9, 0.8]
+
+
+def test_frames_of_changing_sizes_are_remarked_once(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+    bundle = load_bundle(make_bundle())
+    inspector = Inspector(bundle, NumpyEngine(bundle.manifest), monotonic)
+    for number, height in enumerate((16, 24, 32, 40), start=1):
+        inspector.begin(arrived(number, np.zeros((height, 12), np.uint8)))()
+
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "camera top: found 12x24, which is squashed to 12x16"
+    ]
