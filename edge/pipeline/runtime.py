@@ -182,7 +182,8 @@ class Runtime:
         self.alarms.raise_(f"recipe {recipe} unusable", f"{reason}; a changeover to it would be refused", Area.BUNDLE)
 
     def refuse_reload(self, reason: str) -> None:
-        """Raise the alarm about a refused reload; the next reload that succeeds clears it."""
+        """Log a refused reload, each one, and raise its alarm; the next reload that succeeds clears it."""
+        log.error("reload refused, the station continues unchanged: %s", reason)
         self.alarms.raise_(RELOAD_REFUSED, f"{reason}; the station continues unchanged", Area.BUNDLE)
 
     @property

@@ -255,11 +255,13 @@ def test_a_recipe_that_is_not_to_be_had_is_refused(make_bundle: Make, tmp_path: 
     assert (runtime.taken, runtime.refused) == ([], [number])
 
 
-def test_a_refused_reload_is_an_alarm_until_one_succeeds(run: Run) -> None:
+def test_a_refused_reload_is_an_alarm_until_one_succeeds(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     with run() as line:
         right = line.path.read_text()
         line.path.write_text(right + "shaddow = true\n")
-        reload(line.path, line.line, line.runtime, line.equipment)
+        for _ in range(2):
+            reload(line.path, line.line, line.runtime, line.equipment)
+        assert caplog.text.count("reload refused, the station continues unchanged: ") == 2
         (alarm,) = line.runtime.alarms.active
         line.path.write_text(right.replace('"tiny"', '"other"'))
         reload(line.path, line.line, line.runtime, line.equipment)

@@ -73,6 +73,6 @@ class Reloads:
                 if not line.endswith("\n"):
                     break  # the rest comes with the next tick
                 self._read = log.tell()
-                said = "reload: bundle" in line or "reload refused" in line
+                said = "reload: bundle" in line or "reload refused, " in line
                 if said and self.sent and not self.sent[-1].outcome:
                     self.sent[-1].outcome = line.strip()
