@@ -54,12 +54,16 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def gi_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Let this process import the system's PyGObject, without the system's other packages."""
+    """Let this process import the system's PyGObject, without the system's other packages.
+
+    Each conftest that has this fixture gets a folder of its own, for the processes that its tests start.
+    """
     folder = tmp_path_factory.mktemp("gi")
+    if SYSTEM_GI.is_dir():
+        (folder / "gi").symlink_to(SYSTEM_GI)
     if importlib.util.find_spec("gi") is None:
         if not SYSTEM_GI.is_dir():
             pytest.skip(f"found no {SYSTEM_GI}: {INSTALL}")
-        (folder / "gi").symlink_to(SYSTEM_GI)
         sys.path.append(str(folder))
     try:
         import gi  # noqa: F401
@@ -143,7 +147,9 @@ class RtspServer:
         self._process = subprocess.Popen(mortal(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         self._port = self._process.stdout.readline().strip()
-        assert self._port, "the RTSP server did not start"
+        if not self._port:
+            self.kill()
+            pytest.fail("the RTSP server did not start")
 
     def kill(self) -> None:
         """Pull its plug."""

@@ -258,9 +258,15 @@ def test_a_camera_runs_within_the_filters(request: pytest.FixtureRequest, tmp_pa
         source = f"""
 sys.path.append({str(extra)!r})
 from edge.cameras.registry import open_camera
+from edge.errors import FrameDamaged
 camera = open_camera({address!r})
-camera.expose()
-print("found", camera.grab(10.0).pixels.shape)
+for _ in range(20):  # on a busy machine packets of a frame are lost
+    camera.expose()
+    try:
+        print("found", camera.grab(10.0).pixels.shape)
+        break
+    except FrameDamaged as error:
+        print(error, file=sys.stderr)
 camera.close()
 """
         ended = restricted(tmp_path, unit_of(tmp_path, address), source)
