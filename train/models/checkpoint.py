@@ -168,7 +168,7 @@ def _checked(content: object, path: Path) -> Checkpoint:
 
 
 class _HistoryRow(BaseModel):
-    """What a resumed run and its report read of a row of the history."""
+    """Fields of a row of the history that a resumed run and its report read."""
 
     loss: float
     images: int

@@ -100,7 +100,7 @@ def test_every_state_fits_every_screen_and_is_accessible(
 
 
 def findings(tab: Tab) -> list[str]:
-    """What axe-core finds wrong on the page, by rule and element; nothing where axe-core is not installed."""
+    """Accessibility faults that axe-core finds on the page, by rule and element; empty without axe-core."""
     spec = find_spec("axe_playwright_python")
     if spec is None or spec.origin is None:
         return []

@@ -32,7 +32,7 @@ from train.errors import DataError
 _KINDS = ("polygonlabels", "brushlabels", "ellipselabels", "rectanglelabels")
 """Types of results; a value has its classes under the same name."""
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""What an upload sets before a file's name."""
+"""Prefix that Label Studio adds to the name of an uploaded file."""
 
 
 @dataclass(frozen=True)

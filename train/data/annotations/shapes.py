@@ -18,7 +18,7 @@ Points = NDArray[np.float64]
 """[N, 2] as x, y in pixels."""
 
 Boxes = Literal["refuse", "fill", "label"]
-"""What a box without an outline becomes: an error, a defect as large as the box, or a class without an outline."""
+"""Treatment of a box without an outline: refuse it, fill it as a defect, or take its class without an outline."""
 
 MARGIN = 0.05
 """How far a point may lie outside, as a share of the picture's side (and 2 pixels): tools let the mouse slip over the
@@ -48,7 +48,7 @@ def rectangle(points: object, height: int, width: int, where: str) -> Masks:
 
 
 def box(points: object, boxes: Boxes, height: int, width: int, where: str) -> Masks | None:
-    """What a box by its corners becomes, see `Boxes`: its mask, or None for a class without an outline."""
+    """Mask of a box by its corners, or None for a class without an outline; see `Boxes`."""
     mask = rectangle(points, height, width, where)
     if boxes == "refuse":
         raise DataError(

@@ -38,7 +38,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class VocFiles:
-    """What belongs to the pictures, by their names without suffix."""
+    """Annotation files of the pictures, by the name of the picture without suffix."""
 
     images: Mapping[str, Path]
     documents: Mapping[str, Path]

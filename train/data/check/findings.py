@@ -11,7 +11,7 @@ EXAMPLES = 2
 """Names in a line that stands for several pictures."""
 
 _OF_ONE_PICTURE = re.compile(r"""[\d/\\'"]|\.\w{2,4}\b""")
-"""What marks a word as the name or figure of a single picture."""
+"""Characters by which a word is recognised as the name or a figure of a single picture."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Commands by which a line gets a better network: marks on parts, collected data, releases and the way back.
+
+Each imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.commands.options import EngineOption, console
+from edge.engines.registry import DEFAULT_ENGINE
+from edge.review.marks import Truth
+
+
+def mark(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    truth: Annotated[Truth, typer.Argument(help="The part is good, defective, or unclear.")],
+    row: Annotated[int | None, typer.Option(help="Row of the part in the records.")] = None,
+    part_id: Annotated[int | None, typer.Option(help="Instead of the row: the PLC's part id, the latest one.")] = None,
+    near: Annotated[str | None, typer.Option(help="With --part-id: UTC time near which it was inspected.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Class of a defect; several are possible.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="Camera that shows it, where the line has several.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="The outlines of the network are right.")] = False,
+    who: Annotated[str, typer.Option(help="Name of the inspector. (default: the user)")] = "",
+    note: Annotated[str, typer.Option(help="Remark.")] = "",
+) -> None:
+    """Mark a part as really good or really defective; the station's verdict stays on record as it is."""
+    from getpass import getuser
+
+    from edge.commands.review import mark_part
+    from edge.config.line import load_line
+
+    settings = load_line(line)
+    found = mark_part(settings, truth, row, part_id, near, classes or [], camera, confirm, who or getuser(), note)
+    console.print(found, soft_wrap=True)
+
+
+def queue(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    most: Annotated[int, typer.Option(min=1, help="Parts to list.")] = 50,
+) -> None:
+    """List parts worth a person's look: unsure ones, those near a threshold, and good ones at random."""
+    from edge.commands.review import queue_table
+    from edge.config.line import load_line
+
+    console.print(queue_table(load_line(line), most))
+
+
+def collect(
+    lines: Annotated[list[Path], typer.Argument(help="Configurations of one or several stations.")],
+    out: Annotated[Path, typer.Option(help="Data set to write, or to add to.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+) -> None:
+    """Write the marked parts as a data set for `train improve`: frames, masks, classes, and where each comes from."""
+    from edge.commands.review import collect_lines
+
+    for text in collect_lines(lines, out, engine):
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+def release(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
+    note: Annotated[str, typer.Option(help="Reason, such as the result of a trial.")] = "",
+) -> None:
+    """Bring a bundle to the line: verify signature and golden frames on this machine, then switch between two parts."""
+    from getpass import getuser
+
+    from edge.commands.release import release_to
+
+    for text in release_to(bundle, line, who or getuser(), note):
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+def rollback(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
+    note: Annotated[str, typer.Option(help="Reason.")] = "",
+) -> None:
+    """Switch the line back to the bundle that was in force before."""
+    from getpass import getuser
+
+    from edge.commands.release import roll_back_to
+
+    for text in roll_back_to(line, who or getuser(), note):
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+def releases(line: Annotated[Path, typer.Argument(help="The line's configuration.")]) -> None:
+    """List the bundles that were in force on the line, the latest last."""
+    from edge.commands.release import releases_table
+    from edge.config.line import load_line
+
+    console.print(releases_table(load_line(line)))
