@@ -1,9 +1,5 @@
 """The Structured Text example: it is of the language, and no bad part passes on a simulated line that it controls."""
 
-import importlib.util
-from pathlib import Path
-from random import Random
-
 import pytest
 
 from firmware_bridge.events import Event
@@ -12,32 +8,23 @@ from firmware_bridge.messages import Hello, Result, Trigger, Verdict
 from firmware_bridge.modbus.register_map import CONTROL, RESULT, STATUS
 from firmware_bridge.modbus.station_handshake import StationHandshake
 from firmware_bridge.timing import Timing
+from tests.firmware_bridge.plc_line import COUNTS_PER_MS, INSPECTION_MS, PITCH, SCAN_MS, PlcLine, check_grammar
 from tests.firmware_bridge.structured_text import FunctionBlock, StructuredTextError
 
 TEXT = (HERE / "plc_example.st").read_text(encoding="utf-8")
-SCAN_MS, COUNTS_PER_MS, PITCH = 10, 5, 1250
-INSPECTION_MS = 50
 
 
-class Line:
+class Line(PlcLine):
     """A belt with a sensor, a camera, a station and an ejector, controlled by the function block scan by scan.
 
     A picture shows the part that came last when the station takes the trigger, as a camera triggered by software does.
     """
 
     def __init__(self, seed: int, encoder: int = 0) -> None:
-        self.random, self.now_ms, self.belt = Random(seed), 0, encoder
-        self.block = FunctionBlock(TEXT)
+        super().__init__(TEXT, seed, encoder)
         self.station = StationHandshake(Hello(), Timing.for_modbus(115_200), 0.0)
-        self.parts: list[tuple[int, bool]] = []  # count at the sensor, bad
-        self.next_at = encoder + PITCH
-        self.taken_off: set[int] = set()
-        self.passed: list[int] = []
-        self.ejected: list[int] = []
-        self.at_ejector = 0  # parts that have been there
-        self.results: list[tuple[int, Result]] = []
         self.connected = self.encoder_turns = True
-        self.count, self.pitch, self.scan = encoder, PITCH, 0
+        self.count, self.scan = encoder, 0
 
     def run(self, milliseconds: int) -> None:
         """Let time pass."""
@@ -49,10 +36,7 @@ class Line:
         self.now_ms += SCAN_MS
         self.belt += COUNTS_PER_MS * SCAN_MS
         self.count += COUNTS_PER_MS * SCAN_MS if self.encoder_turns else 0
-        arrives = self.belt >= self.next_at
-        if arrives:
-            self.parts.append((self.belt, self.random.random() < 0.5))
-            self.next_at += self.pitch
+        arrives = self.part_arrives()
         self.scan += 1
         fresh = self.connected and self.scan % 2 == 0
         image = self.image() if fresh else self.block.scope["image"]
@@ -61,7 +45,7 @@ class Line:
             image=image,
             part=arrives,
             encoder=self.count % 2**32,
-            nowMs=(2**32 - 5000 + self.now_ms) % 2**32,
+            nowMs=self.plc_ms(),
         )
         if self.connected and self.scan % 2:
             words = [self.block.scope["control"][place] for place in range(CONTROL.count)]
@@ -84,22 +68,6 @@ class Line:
                 verdict = Verdict.NG if bad else Verdict.OK
                 self.results.append((self.now_ms + INSPECTION_MS, Result(event.part_id, event.encoder, verdict)))
 
-    def at_the_ejector(self) -> None:
-        """Throw out what is in the middle of the ejector while it is on."""
-        middle = self.block.scope["EJECT_DISTANCE"] + self.block.scope["EJECT_LENGTH"] // 2
-        while self.at_ejector < len(self.parts) and self.belt >= self.parts[self.at_ejector][0] + middle:
-            if self.at_ejector not in self.taken_off:
-                (self.ejected if self.block.scope["eject"] else self.passed).append(self.at_ejector)
-            self.at_ejector += 1
-
-    def bad_that_passed(self) -> list[int]:
-        """Bad parts that were not thrown out."""
-        return [part for part in self.passed if self.parts[part][1]]
-
-    def good_thrown_out_since(self, first: int) -> list[int]:
-        """Good parts from `first` on that were thrown out."""
-        return [part for part in self.ejected if part >= first and not self.parts[part][1]]
-
 
 @pytest.fixture
 def line() -> Line:
@@ -115,13 +83,7 @@ def test_the_text_is_of_the_subset_that_every_controller_compiles() -> None:
 
 
 def test_an_independent_grammar_of_the_language_takes_the_text() -> None:
-    found = importlib.util.find_spec("blark")
-    if found is None or found.origin is None or importlib.util.find_spec("lark") is None:
-        pytest.skip("blark is not installed, so that its grammar of Structured Text is not asked")
-    import lark
-
-    grammar = lark.Lark.open(str(Path(found.origin).parent / "iec.lark"), parser="earley", maybe_placeholders=True)
-    assert grammar.parse(TEXT).data == "iec_source"
+    check_grammar(TEXT)
 
 
 @pytest.mark.parametrize(

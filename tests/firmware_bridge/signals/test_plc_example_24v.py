@@ -1,9 +1,5 @@
 """The Structured Text example of the 24 V handshake: no bad part passes on a simulated line that it controls."""
 
-import importlib.util
-from pathlib import Path
-from random import Random
-
 import pytest
 
 from firmware_bridge.events import Event
@@ -11,34 +7,27 @@ from firmware_bridge.generate.__main__ import HERE
 from firmware_bridge.messages import Offline, Result, Trigger, Verdict
 from firmware_bridge.signals.station_signals import StationSignals
 from firmware_bridge.signals.terminals import TRIGGER, SignalTimes, Terminal
-from tests.firmware_bridge.structured_text import FunctionBlock
+from tests.firmware_bridge.plc_line import COUNTS_PER_MS, INSPECTION_MS, SCAN_MS, PlcLine, check_grammar
 
 TEXT = (HERE / "plc_example_24v.st").read_text(encoding="utf-8")
-SCAN_MS, COUNTS_PER_MS, PITCH = 10, 5, 1250
-INSPECTION_MS = 50
 NAMES = {"ready": Terminal.READY, "busy": Terminal.BUSY, "ok": Terminal.OK, "ng": Terminal.NG}
 NAMES |= {"strobe": Terminal.STROBE, "noError": Terminal.ERROR}
 
 
-class SignalLine:
+class SignalLine(PlcLine):
     """A belt with sensor, camera, station and ejector; the station steps each millisecond, the PLC each scan."""
 
     def __init__(self, seed: int, encoder: int = 0) -> None:
-        self.random, self.now_ms, self.belt = Random(seed), 0, encoder
-        self.block, self.inspection_ms = FunctionBlock(TEXT), INSPECTION_MS
+        super().__init__(TEXT, seed, encoder)
+        self.inspection_ms = INSPECTION_MS
         self.start_station()
-        self.parts: list[tuple[int, bool]] = []  # count at the sensor, bad
-        self.next_at, self.pitch = encoder + PITCH, PITCH
-        self.passed: list[int] = []
-        self.ejected: list[int] = []
-        self.at_ejector = 0  # parts that have been there
         self.cut, self.stuck, self.trigger_cut = Terminal(0), Terminal(0), False
         self.events: list[Event] = []
 
     def start_station(self) -> None:
         """Start the station, which knows nothing of its life before."""
         self.station = StationSignals(SignalTimes(), self.now_ms / 1000)
-        self.results: list[tuple[int, Result]] = []
+        self.results = []
 
     def run(self, milliseconds: int) -> None:
         """Let time pass."""
@@ -65,29 +54,15 @@ class SignalLine:
 
     def scan(self) -> None:
         """One scan of the PLC."""
-        arrives = self.belt >= self.next_at
-        if arrives:
-            self.parts.append((self.belt, self.random.random() < 0.5))
-            self.next_at += self.pitch
+        arrives = self.part_arrives()
         levels = self.station.levels & ~self.cut | self.stuck
         self.block.call(
             part=arrives,
             encoder=self.belt % 2**32,
-            nowMs=(2**32 - 5000 + self.now_ms) % 2**32,
+            nowMs=self.plc_ms(),
             **{name: bool(levels & terminal) for name, terminal in NAMES.items()},
         )
-        middle = self.block.scope["EJECT_DISTANCE"] + self.block.scope["EJECT_LENGTH"] // 2
-        while self.at_ejector < len(self.parts) and self.belt >= self.parts[self.at_ejector][0] + middle:
-            (self.ejected if self.block.scope["eject"] else self.passed).append(self.at_ejector)
-            self.at_ejector += 1
-
-    def bad_that_passed(self) -> list[int]:
-        """Bad parts that were not thrown out."""
-        return [part for part in self.passed if self.parts[part][1]]
-
-    def good_thrown_out_since(self, first: int) -> list[int]:
-        """Good parts from `first` on that were thrown out."""
-        return [part for part in self.ejected if part >= first and not self.parts[part][1]]
+        self.at_the_ejector()
 
 
 @pytest.fixture
@@ -100,13 +75,7 @@ def line() -> SignalLine:
 
 
 def test_an_independent_grammar_of_the_language_takes_the_text() -> None:
-    found = importlib.util.find_spec("blark")
-    if found is None or found.origin is None or importlib.util.find_spec("lark") is None:
-        pytest.skip("blark is not installed, so that its grammar of Structured Text is not asked")
-    import lark
-
-    grammar = lark.Lark.open(str(Path(found.origin).parent / "iec.lark"), parser="earley", maybe_placeholders=True)
-    assert grammar.parse(TEXT).data == "iec_source"
+    check_grammar(TEXT)
 
 
 def test_bad_parts_are_thrown_out_and_good_ones_pass(line: SignalLine) -> None:
