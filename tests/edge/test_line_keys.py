@@ -1,6 +1,7 @@
 """Every key of line.toml takes effect in a running station: each case changes one key and observes what it does.
 
-A key without a case fails by its name. The base of all cases waits long for everything, and has no optional table.
+A key without a case fails by its name; all cases are in this one file, because the test looks
+for them here. The base of all cases waits long for everything, and has no optional table.
 """
 
 import sqlite3

@@ -21,7 +21,6 @@ from edge.errors import EngineError
 from edge.pipeline.inspector import Inspector
 from edge.service import change_over, reload, serve
 from edge.station import Equipment, open_inspector
-from edge.systemd import notify, watchdog_fed
 from firmware_bridge.messages import Changeover, Fault, FaultCode
 from tests.conftest import CLASSES
 from tests.edge.line_doubles import NumpyEngine
@@ -168,52 +167,6 @@ def test_what_needs_a_restart_is_said(make_bundle: Make, tmp_path: Path, caplog:
 
     assert after.deadline_ms == line.deadline_ms
     assert "deadline_ms changed too" in caplog.text
-
-
-def test_the_supervisor_hears_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(tmp_path / "notify"))
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        notify("READY=1")
-
-        assert supervisor.recv(100) == b"READY=1"
-
-
-def test_the_watchdog_is_fed_while_the_line_lives_whatever_else_takes_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alive = True
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(tmp_path / "notify"))
-        supervisor.settimeout(10)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        asked = threading.Semaphore(0)
-
-        def is_alive() -> bool:
-            asked.release()
-            return alive
-
-        with watchdog_fed(is_alive, 0.001):
-            heard = {supervisor.recv(100) for _ in range(3)}  # this thread does nothing but wait
-            alive = False
-            for _ in range(50):
-                assert asked.acquire(timeout=10)
-            supervisor.settimeout(0.0)
-            with suppress(BlockingIOError):  # what was said before
-                while True:
-                    supervisor.recv(100)
-            for _ in range(10):
-                assert asked.acquire(timeout=10)
-            with pytest.raises(BlockingIOError):
-                supervisor.recv(100)
-
-    assert heard == {b"WATCHDOG=1"}
-
-
-def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-
-    notify("READY=1")
 
 
 def test_the_plc_s_recipe_is_taken_over(make_bundle: Make, tmp_path: Path) -> None:
