@@ -18,7 +18,7 @@ from typing import Literal
 from bundle import Bundle, load_bundle, sync_folder
 from edge.config.line import Line
 from edge.errors import ReleaseError
-from edge.records.database import advice, connect, reading, version_of
+from edge.records.database import advice, connect, connect_existing, reading, version_of
 from edge.release.signature import SUFFIX, check_signature, signature_path
 
 KEPT = 5
@@ -163,7 +163,7 @@ def _noted(records: Path, action: Action, who: str, before: str, after: str, not
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     statement = "INSERT INTO releases (time, who, action, before, after, note) VALUES (?, ?, ?, ?, ?, ?)"
     try:
-        with closing(connect(records)) as connection:
+        with closing(connect_existing(records) if records.is_file() else connect(records)) as connection:
             number = connection.execute(statement, (now, who, action, before, after, note)).lastrowid or 0
     except sqlite3.Error as error:
         raise ReleaseError(f"records {records}: the {action} was not noted ({error}); {advice(error)}") from None

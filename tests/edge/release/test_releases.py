@@ -1,10 +1,12 @@
 """A release leaves the old bundle in force or the new one, whatever goes wrong."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from bundle import BundleError, Threshold, load_bundle
 from edge.cli import main
 from edge.config.line import Line, load_line
-from edge.errors import EngineError, ReleaseError
+from edge.errors import EngineError, RecordsError, ReleaseError
 from edge.release.releases import KEPT, ReleaseFolder, history, release, roll_back
 from edge.release.signature import make_keys, sign, signature_path
 from tests.conftest import CLASSES
@@ -113,6 +115,17 @@ def test_old_releases_go_but_not_those_in_use(line: Line, make_bundle: Make) -> 
     kept = [path for path in line.bundle.parent.iterdir() if path.is_dir() and not path.is_symlink()]
     assert len(kept) == KEPT + 2
     roll_back(line, "Ada", "", opened)
+
+
+def test_records_of_a_station_of_an_earlier_version_are_not_migrated_under_it(line: Line, bundles: list[Path]) -> None:
+    release(line, bundles[0], "Ada", "", opened)
+    with closing(sqlite3.connect(line.records)) as connection:
+        connection.execute("PRAGMA user_version = 5")
+    with pytest.raises(RecordsError, match="found version 5, expected 6; restart the station"):
+        release(line, bundles[1], "Ada", "", opened)
+    assert load_bundle(line.bundle).id == load_bundle(bundles[0]).id
+    with closing(sqlite3.connect(line.records)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
 
 
 class TestSigned:
