@@ -89,7 +89,7 @@ class Feed:
 
     def _serve(self) -> None:
         with listening(*self._settings.host_and_port) as socket_:
-            self.address = "http://{}:{}".format(*socket_.getsockname()[:2])
+            self.address = _url(*socket_.getsockname()[:2])
             page = _start_process(socket_)
             assert page.stdin is not None  # PIPE was requested
             self.process = page.pid
@@ -150,6 +150,11 @@ def listening(host: str, port: int) -> socket.socket:
         opened.close()
         raise PageError(f"cannot listen there ({error.strerror}); free the port, or set another in [page]") from None
     return opened
+
+
+def _url(host: str, port: int) -> str:
+    """Address of the page, with an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _start_process(listening_socket: socket.socket) -> "subprocess.Popen[bytes]":

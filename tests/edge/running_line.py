@@ -1,12 +1,16 @@
 """A running station on doubles, put together by `open_station` from the text of a line.toml."""
 
+import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from bundle import Bundle, Image, Manifest
 from edge.cameras.camera import Camera, Clock, Frame
@@ -17,7 +21,11 @@ from edge.config.schema import PageSettings
 from edge.ejector.output import SimulatedOutput
 from edge.engines.engine import Engine
 from edge.errors import CameraFinished
-from edge.page.state import StationInfo, StationState
+from edge.page.feed import Feed
+from edge.page.gate import Application
+from edge.page.outbox import Outbox
+from edge.page.page_model import PageModel
+from edge.page.state import StateUpdate, StationInfo, StationState
 from edge.part import Part
 from edge.pipeline.runtime import Runtime
 from edge.station import Equipment, open_station
@@ -68,17 +76,47 @@ class FilmCamera(OnDemandCamera):
 
 
 @dataclass
-class ClosedPage:
-    """A page that serves nothing, with what the station gave it."""
+class PageDouble:
+    """A page without a process of its own, with what the station gave it."""
 
     settings: PageSettings
-    outbox: object
+    outbox: Outbox
     state: Callable[[], StationState]
     manifest: Callable[[], Manifest]
     welcome: Callable[[], StationInfo]
+    later: timedelta = timedelta()
+    """How far the page's clock is ahead of the station's."""
+
+    def answer(self, path: str, **headers: str) -> tuple[int, str]:
+        """Status and text that a browser of this computer gets, once the page has the station's latest state."""
+        from edge.page.app import make_app  # needs FastAPI
+
+        model = PageModel(self.welcome(), monotonic, lambda: datetime.now(timezone.utc) + self.later)
+        parts, _ = self.outbox.take()
+        model.take(StateUpdate(station=self.state(), parts=parts), b"")
+        return ask(make_app(model), path, headers)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def ask(app: Application, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    """Send a GET request to an ASGI application; status and text of its answer."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    asked = {"host": "localhost", "accept": "text/html", **headers}
+    scope = {
+        "type": "http", "method": "GET", "scheme": "http", "path": path, "query_string": b"", "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in asked.items()],
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode()
 
 
 @dataclass
@@ -106,8 +144,12 @@ class RunningLine:
     engines: list[tuple[str, int | None, int, bool]] = field(default_factory=list)
     """Name, threads, batch and whether it is opened again, of each engine that was opened."""
     outputs: list[str] = field(default_factory=list)
-    links: list[tuple[str, Hello]] = field(default_factory=list)
-    pages: list[ClosedPage] = field(default_factory=list)
+    links: list[tuple[str, Hello, bool]] = field(default_factory=list)
+    """Address, first message and whether it is in shadow mode, of each link that was opened."""
+    pages: list[PageDouble] = field(default_factory=list)
+    feeds: list[Feed] = field(default_factory=list)
+    """Pages that have a process, as in production."""
+    serves_page: bool = False
     runtime: Runtime = field(init=False)
     line: Line = field(init=False)
 
@@ -197,11 +239,14 @@ class RunningLine:
         return self.output
 
     def _open_link(self, address: str, hello: Hello, clock: Clock, shadow: bool) -> HandPlc:
-        self.links.append((address, hello))
+        self.links.append((address, hello, shadow))
         return self.plc
 
-    def _open_page(self, *given: object) -> ClosedPage:
-        self.pages.append(ClosedPage(*given))  # type: ignore[arg-type]
+    def _open_page(self, *given: Any) -> PageDouble | Feed:
+        if self.serves_page:
+            self.feeds.append(Feed(*given))
+            return self.feeds[-1]
+        self.pages.append(PageDouble(*given))
         return self.pages[-1]
 
     def _free(self, folder: Path) -> int:

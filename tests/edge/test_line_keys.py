@@ -4,7 +4,9 @@ A key without a case fails by its name; all cases are in this one file, because 
 for them here. The base of all cases waits long for everything, and has no optional table.
 """
 
+import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -24,7 +26,7 @@ from edge.release.signature import make_keys, sign
 from edge.service import change_over
 from firmware_bridge.messages import BeltPosition, Changeover, Trigger
 from tests.conftest import grey_frame
-from tests.edge.running_line import Run, RunningLine
+from tests.edge.running_line import PageDouble, Run, RunningLine
 
 GOOD, BRIGHT, DARK = grey_frame(), grey_frame(spot=255), grey_frame(spot=0)
 NEARLY = grey_frame(spot=220)
@@ -77,7 +79,7 @@ def test_without_an_optional_table_there_is_nothing_of_it(table: str, run: Run) 
 @observes("bundle")
 def bundle_in_use(run: Run) -> None:
     with run(bundle="other") as line:
-        (_, hello) = line.links[0]
+        (_, hello, _) = line.links[0]
 
         assert hello.bundle_id == line.runtime.bundle.id == load_bundle(line.folder / "other").id
 
@@ -270,7 +272,7 @@ def results_that_the_plc_is_sent(run: Run) -> None:
 def verdict_that_the_plc_is_told(run: Run) -> None:
     with run([BRIGHT], shadow=True, ejector=EJECTOR) as line:
         assert line.verdicts(1) == ["OK"]
-        assert line.outputs == []
+        assert (line.outputs, line.links[0][2]) == ([], True)
     assert line.rows("SELECT verdict, told FROM parts") == [(2, 1)]
 
 
@@ -515,6 +517,11 @@ def output_without_a_plc(run: Run) -> None:
         assert (before, line.ejects()) == (True, False)
 
 
+def test_the_ejector_of_a_line_without_triggers_needs_no_plc(run: Run) -> None:
+    with run(trigger="free", ejector=EJECTOR | {"fail_safe": "on"}, doubles={"rolls_at_once": False}) as line:
+        assert not line.ejects()
+
+
 @observes("ejector.coast_ms")
 def belt_between_two_counts(run: Run) -> None:
     with run([BRIGHT], ejector=EJECTOR | {"distance_counts": 280, "coast_ms": 1000}) as line:
@@ -633,22 +640,38 @@ def challenge_whose_parts_do_not_come(run: Run) -> None:
     assert line.rows("SELECT result FROM challenges") == [("abandoned",)]
 
 
+def page_of(line: RunningLine) -> PageDouble:
+    """The page of a line; skips where FastAPI is missing."""
+    pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
+    return line.pages[0]
+
+
 @observes("page.listen")
 def address_of_the_page(run: Run) -> None:
-    with run(page={"listen": "[::1]:8181"}) as line:
-        assert line.pages[0].settings.host_and_port == ("::1", 8181)
+    pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
+    with run(page={"listen": "127.0.0.2:0"}, doubles={"serves_page": True}) as line:
+        (feed,) = line.feeds
+        while feed.address is None and not feed.tries > 1:  # its thread opens the port
+            threading.Event().wait(0.01)
+        assert (feed.address or "").startswith("http://127.0.0.2:")
 
 
 @observes("page.token")
 def token_of_the_page(run: Run) -> None:
     with run(page={"token": "open sesame"}) as line:
-        assert line.pages[0].welcome().token == "open sesame"
+        page = page_of(line)
+        (without, _), (status, _) = page.answer("/"), page.answer("/", authorization="Bearer open sesame")
+
+    assert (without, status) == (401, 200)
 
 
 @observes("page.hosts")
 def hosts_of_the_page(run: Run) -> None:
     with run(page={"hosts": ["line3.plant.example"]}) as line:
-        assert line.pages[0].welcome().hosts == ("line3.plant.example",)
+        page = page_of(line)
+        found = [page.answer("/", host=f"line{number}.plant.example")[0] for number in (3, 4)]
+
+    assert found == [200, 421]
 
 
 @observes("page.without_token")
@@ -656,25 +679,38 @@ def page_without_a_token(run: Run) -> None:
     with pytest.raises(LineConfigError, match="without a token, expected a token"), run(page={"listen": "0.0.0.0:80"}):
         pytest.fail("started")
     with run(page={"listen": "0.0.0.0:80", "without_token": True}) as line:
-        assert line.pages[0].settings.without_token
+        assert page_of(line).answer("/")[0] == 200
 
 
 @observes("page.operator_token")
 def token_of_the_operators(run: Run) -> None:
     with run(page={"operator_token": "open sesame"}) as line:
-        assert line.pages[0].welcome().operator_token == "open sesame"
+        page = page_of(line)
+        (_, before), (_, after) = page.answer("/"), page.answer("/", authorization="Bearer open sesame")
+
+    assert ('data-role="sign-in"' in before, 'data-role="operator"' in after) == (True, True)
 
 
 @observes("page.title")
 def title_of_the_page(run: Run) -> None:
     with run(page={"title": "Line 3, glaze"}) as line:
-        assert line.pages[0].welcome().title == "Line 3, glaze"
+        _, state = page_of(line).answer("/api/state")
+
+    assert json.loads(state)["title"] == "Line 3, glaze"
 
 
 @observes("page.shift_starts")
 def shifts_of_the_page(run: Run) -> None:
-    with run(page={"shift_starts": ["05:30", "17:30"]}) as line:
-        assert line.pages[0].welcome().shift_starts == ("05:30", "17:30")
+    now = datetime.now(timezone.utc)
+    found = {}
+    for hours in (-1, 1):  # the page looks two hours after the part
+        starts = [(now + timedelta(hours=hours)).astimezone().strftime("%H:%M")]
+        with run(page={"shift_starts": starts}) as line:
+            line.verdicts(1, 2)  # the second result is sent after the page has the first part
+            line.pages[0].later = timedelta(hours=2)
+            found[hours] = json.loads(page_of(line).answer("/api/state")[1])["shift"]["verdicts"]
+
+    assert (bool(found[-1]), found[1]) == (True, {})
 
 
 def test_in_shadow_mode_no_part_is_missed_in_the_bin(run: Run) -> None:

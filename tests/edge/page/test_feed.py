@@ -115,6 +115,17 @@ def test_the_page_ends_with_the_station(open_feed: Open) -> None:
         urlopen(f"{address}/health", timeout=20)
 
 
+def test_the_address_of_a_page_on_ipv6_is_one_that_a_browser_takes(open_feed: Open) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this computer has no IPv6: {error.strerror}")
+    feed = open_feed(Outbox(), "[::1]:0")
+
+    state_of(feed, lambda state: state["condition"] == "running")
+    assert (feed.address or "").startswith("http://[::1]:")
+
+
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(PageError, match="cannot listen there"):
         listening("192.0.2.1", 0)  # RFC 5737: reserved for documentation

@@ -58,10 +58,20 @@ def test_the_page_begins_behind_the_rows_that_are_on_record(run: Run) -> None:
         begun = line.pages[0].welcome()
         line.verdicts(3)
         line.runtime.stop()
-        (told,), _ = line.pages[0].outbox.take()  # type: ignore[attr-defined]
+        (told,), _ = line.pages[0].outbox.take()
 
     assert (begun.next_number, begun.records) == (3, str(line.line.records))
     assert (told.number, told.part_id, told.verdict, told.told) == (3, 3, "NG", "OK")
+
+
+def test_the_page_knows_the_challenge_and_the_pictures_of_its_line(run: Run) -> None:
+    with run(page={}, challenge={"parts": 3, "expected": "Dark"}, pictures={"folder": "kept"}) as line:
+        begun = line.pages[0].welcome()
+    with run(page={}) as without:
+        bare = without.pages[0].welcome()
+
+    assert (begun.challenge_parts, begun.challenge_class, begun.pictures) == (3, "Dark", str(line.folder / "kept"))
+    assert (bare.challenge_parts, bare.challenge_class, bare.pictures) == (1, None, None)
 
 
 def test_a_planned_stop_is_no_failure(run: Run) -> None:
