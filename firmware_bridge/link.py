@@ -88,8 +88,13 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
     return SerialLink(lambda: SerialPort(parts.path, baud, WRITE_TIMEOUT_S, parity, stop_bits), end, clock)
 
 
+def link_kind(address: str) -> LinkKind:
+    """Give the way of an address; raises AddressInvalid."""
+    return _kind(address, parse_address(address, SCHEMES))
+
+
 def _kind(address: str, parts: Address) -> LinkKind:
-    if parts.scheme in ("serial", "s7"):
+    if parts.scheme in ("serial", "s7", *SIGNAL_SCHEMES):
         return LinkKind(parts.scheme)
     role = one_of(address, parts.options, "role", ("server", "client"))
     return LinkKind(f"{parts.scheme} {role}")

@@ -50,6 +50,29 @@ class LinkKind(Enum):
         """Whether the station is a Modbus server."""
         return self in (LinkKind.MODBUS_SERVER, LinkKind.MODBUS_TCP_SERVER)
 
+    @property
+    def silence_advice(self) -> str:
+        """What to check where nothing answers."""
+        return _SILENCE_ADVICE[self]
+
+
+_CABLE = "check that the PLC or controller runs, its baud rate, and the wires (TX goes to RX)"
+_BUS = "baud rate and parity, and the wires (A to A, B to B)"
+_PROGRAM = "that its program counts plc_heartbeat"
+_SILENCE_ADVICE = {
+    LinkKind.FRAMED: _CABLE,
+    LinkKind.MODBUS_SERVER: f"check that the PLC runs and polls this unit, {_PROGRAM}, {_BUS}",
+    LinkKind.MODBUS_CLIENT: f"check that the PLC runs and serves this unit, {_PROGRAM}, {_BUS}",
+    LinkKind.MODBUS_TCP_SERVER: f"check that the PLC connects to this address, port and unit, {_PROGRAM}, that allow= "
+    "names its address, and the network between",
+    LinkKind.MODBUS_TCP_CLIENT: f"check that the PLC serves this address, port and unit, {_PROGRAM}, its firewall, and "
+    "the network between",
+    LinkKind.S7: f"check that the CPU is in RUN, {_PROGRAM}, its address, and the network between",
+    LinkKind.IO_GPIO: "check that the chip of the pins is that of the address",
+    LinkKind.IO_MODBUS_RTU: f"check that the module has power, its unit, {_BUS}",
+    LinkKind.IO_MODBUS_TCP: "check that the module has power, its address, port and unit, and the network between",
+}
+
 
 def endpoint(
     way: LinkKind,

@@ -34,11 +34,11 @@ from edge.records.summary import percentiles_ms
 from edge.station import check_challenge, check_latencies, introduction, open_inspector
 from firmware_bridge.errors import LinkError
 from firmware_bridge.events import Acknowledged, HelloReceived, LineDisturbed, Refused
-from firmware_bridge.link import Link, open_link
+from firmware_bridge.link import Link, link_kind, open_link
 from firmware_bridge.messages import Hello
 
 HELLO_S = 2.0
-"""Longest wait for the PLC's response; its silence time is 1 s at usual baud rates."""
+"""Longest wait for the PLC's response; a serial line is silent after 1 s at usual baud rates."""
 RUNS = 5
 
 
@@ -199,10 +199,7 @@ def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callab
     finally:
         link.close()
     if peer is None:
-        raise CheckFailed(
-            f"{address}: the port opens, but found no answer within {wait_s:g} s; "
-            "check that the PLC or module runs, its address or baud rate, and the wires (TX goes to RX)"
-        )
+        raise CheckFailed(f"{address}: found no answer within {wait_s:g} s; {link_kind(address).silence_advice}")
     return f"{address}, {peer.name} {peer.software} answers as {peer.role.name}".replace("  ", " ")
 
 

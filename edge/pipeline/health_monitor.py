@@ -59,7 +59,9 @@ class HealthMonitor:
         if isinstance(event, PeerLost):
             self._alarms.raise_(PLC, "found it silent; check it and its cable", Area.LINK)
         elif isinstance(event, PortLost):
-            self._alarms.raise_(PLC, f"the port failed ({event.reason}); check adapter and cable", Area.LINK)
+            self._alarms.raise_(
+                PLC, f"the port failed ({event.reason}); check the device and its cable or network", Area.LINK
+            )
         elif isinstance(event, Refused):
             self._alarms.raise_(PLC, f"{event.reason}; check what is connected to the port", Area.LINK)
         elif isinstance(event, LineDisturbed):

@@ -1,6 +1,8 @@
 """The doctor finds what is wrong, says what to do, and changes nothing."""
 
 import os
+import re
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -32,6 +34,7 @@ from edge.records.writer import Records
 from firmware_bridge.messages import Hello, Role
 from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
+from firmware_bridge.wiring import LinkKind
 from tests.conftest import grey_frame, tiny_files, tiny_manifest, tiny_outputs
 from tests.edge.part_doubles import judged
 
@@ -180,6 +183,28 @@ def test_a_silent_plc_is_said() -> None:
             check_plc(f"serial://{terminal.name}", Hello(), wait_s=0.05)
     finally:
         terminal.close()
+
+
+SILENT = {
+    "modbus-tcp://127.0.0.1:0": "that allow= names its address",
+    "modbus-tcp://127.0.0.1:{free}?role=client": "that the PLC serves this address, port and unit",
+    "io-modbus-tcp://127.0.0.1:{free}": "that the module has power, its address, port and unit",
+}
+
+
+@pytest.mark.parametrize("address", SILENT)
+def test_of_a_network_no_serial_setting_is_to_be_checked(address: str) -> None:
+    with socket.socket() as other:  # bound, so that nothing else listens there
+        other.bind(("127.0.0.1", 0))
+        with pytest.raises(CheckFailed, match=SILENT[address]) as failed:
+            check_plc(address.format(free=other.getsockname()[1]), Hello(), wait_s=0.05)
+    assert not re.search("baud|parity|TX|wires", str(failed.value))
+
+
+def test_each_way_says_what_to_check_where_nothing_answers() -> None:
+    for way in LinkKind:
+        assert ("baud rate" in way.silence_advice) is not (way.is_tcp or way is LinkKind.IO_GPIO), way
+        assert way.silence_advice.startswith("check that")
 
 
 def test_somebody_who_is_no_plc_is_said() -> None:
