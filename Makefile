@@ -4,6 +4,9 @@ PYTHON ?= python3
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
 	"$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Processes that share the tests, by whole files, so that a file's fixtures are made once.
+WORKERS ?= 2
+PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadfile
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
 .PHONY: demo test test-device check bench clean
@@ -12,11 +15,11 @@ demo: .venv/ready
 	.venv/bin/edge-inspect demo
 
 test: .venv-dev/ready test-device
-	.venv-dev/bin/python -m pytest
+	.venv-dev/bin/python $(PYTEST)
 
 test-device: .venv-device/ready
 	.venv-device/bin/python -c 'import importlib.util as u; assert u.find_spec("torch") is None, "torch is installed here"'
-	.venv-device/bin/python -m pytest $(DEVICE_TESTS)
+	.venv-device/bin/python $(PYTEST) $(DEVICE_TESTS)
 
 check: .venv-dev/ready
 	.venv-dev/bin/ruff check .
@@ -34,7 +37,7 @@ bench: .venv-dev/ready
 
 .venv-device/ready: pyproject.toml constraints.txt
 	$(DEVICE_PYTHON) -m venv --clear .venv-device
-	.venv-device/bin/python $(PIP) --editable '.[cpu,page,release]' pytest hypothesis onnx
+	.venv-device/bin/python $(PIP) --editable '.[cpu,page,release]' pytest pytest-xdist hypothesis onnx
 	@touch $@
 
 .venv-dev/ready: pyproject.toml constraints.txt

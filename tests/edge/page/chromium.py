@@ -152,7 +152,8 @@ class Tab:
         self._call("Input.dispatchKeyEvent", type="keyUp", **named)
 
     def type(self, text: str) -> None:
-        """Type a text into the element with the focus."""
+        """Type a text into the field with the focus, once one has it: `autofocus` takes effect after loading."""
+        self.wait_for("document.activeElement.matches('input, textarea')")
         self._call("Input.insertText", text=text)
 
     def picture(self, path: Path) -> None:
