@@ -1,4 +1,4 @@
-# For Jetson boards with JetPack 6. UNTESTED: nobody has built or run this on a board yet; see docs/jetson.md.
+# For Jetson boards with JetPack 6. UNTESTED: it has not been built or run on a board yet; see docs/jetson.md.
 FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0
 
 RUN apt-get update \

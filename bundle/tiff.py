@@ -112,7 +112,7 @@ def _check_data(content: bytes, tags: dict[int, list[int]], pixel_bytes: int) ->
 
 
 def _length(data: bytes, compression: int, expected: int) -> int:
-    """How many bytes the data decode to; -1 where they do not decode."""
+    """Return the number of bytes that the data decode to; -1 for data that do not decode."""
     if compression == _NONE:
         return min(len(data), expected)
     if compression in (_DEFLATE, _ADOBE_DEFLATE):

@@ -114,7 +114,7 @@ def _open_unless_stopped(line: Line, runtime: Runtime, equipment: Equipment) -> 
 
 
 def _in_force(link: Path, runtime: Runtime) -> str:
-    """Where the link to the bundle in use leads; empty if it has been turned since that bundle was opened."""
+    """Return the target of the link to the bundle in use; empty if it has changed since that bundle was opened."""
     target = _target(link)
     try:
         return target if target and read_manifest(link).id == runtime.bundle.id else ""
@@ -123,7 +123,7 @@ def _in_force(link: Path, runtime: Runtime) -> str:
 
 
 def _target(bundle: Path) -> str:
-    """Where the link to the bundle leads; empty for a folder of its own."""
+    """Return the target of the link to the bundle; empty for a folder of its own."""
     try:
         return os.readlink(bundle)
     except OSError:

@@ -214,7 +214,7 @@ class Changeover(Message, kind=7, reliable=True):
 
 @dataclass(frozen=True)
 class Settings(Message, kind=8, reliable=True):
-    """How the reject controller works: distances in encoder counts, times in milliseconds.
+    """Settings of the reject controller: distances in encoder counts, times in milliseconds.
 
     An eject is confirmed by the controller's input within `confirm_within` of its start (0 = there is no such input).
     The belt moves by at least `least_travel` from one part to the next. While the belt stands, one eject holds the

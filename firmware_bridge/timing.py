@@ -17,7 +17,7 @@ MODBUS_CYCLE_BYTES = 170
 
 @dataclass(frozen=True)
 class Timing:
-    """When to repeat, when to give up, when to call the peer lost; all in seconds.
+    """Times of repetition, giving up and the loss of the peer, in seconds.
 
     `window` is the number of messages on the way at a time, at most 32 (see sequence.py).
     """

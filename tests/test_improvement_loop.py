@@ -67,7 +67,7 @@ def run_line(path: Path) -> dict[str, tuple[int, Verdict]]:
 
 
 def passed(verdicts: dict[str, tuple[int, Verdict]], kind: str) -> int:
-    """How many parts of a kind were passed."""
+    """Number of parts of a kind that were passed."""
     return sum(verdict is Verdict.OK for name, (_, verdict) in verdicts.items() if KINDS[int(name[:3]) - 1] == kind)
 
 

@@ -56,7 +56,7 @@ CHECKPOINT_STEP = "export/graph/from_checkpoint.py"
 """The one file of export that reads checkpoints, with torch."""
 
 FROM_EDGE = ("edge.engines.", "edge.errors", "edge.release.signature")
-"""What export may import of edge."""
+"""Rooms of edge that export may import."""
 
 FROM_SYNTHETIC = ("edge/cameras/synthetic.py", "edge/commands/demo.py")
 """The files of edge that may import synthetic: the virtual camera, and the demo that knows the truth."""

@@ -33,7 +33,7 @@ TimeoutStartSec=20min
 # Open parts get their verdicts, the PLC is told. The page's process ends with its station.
 TimeoutStopSec=30
 KillMode=mixed
-# Memory is taken from anybody else first.
+# The kernel kills other processes first when memory runs out.
 OOMScoreAdjust=-500
 LimitMEMLOCK=infinity
 StateDirectory=edge-inspect

@@ -22,7 +22,7 @@ enum {
 enum {
     EI_INPUT_PART = 1,    /* a part is in front of the camera */
     EI_INPUT_EJECTED = 2, /* the ejector has thrown a part out */
-    EI_INPUT_RESET = 4,   /* an operator has looked after the fault */
+    EI_INPUT_RESET = 4,   /* an operator acknowledges the fault */
 };
 
 /* What is wrong with the controller's own line; each bit holds until EI_INPUT_RESET. */

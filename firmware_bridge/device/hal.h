@@ -16,7 +16,7 @@ enum {
     EI_OUTPUT_EJECT = 1,   /* throw out what is in front of the ejector */
     EI_OUTPUT_RUN = 2,     /* the line may run */
     EI_OUTPUT_HEALTHY = 4, /* the inspection works */
-    EI_OUTPUT_ALARM = 8,   /* it works, but somebody should look after it */
+    EI_OUTPUT_ALARM = 8,   /* it works, but needs attention */
 };
 
 struct ei_hal {

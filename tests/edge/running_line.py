@@ -85,7 +85,7 @@ class PageDouble:
     manifest: Callable[[], Manifest]
     welcome: Callable[[], StationInfo]
     later: timedelta = timedelta()
-    """How far the page's clock is ahead of the station's."""
+    """Lead of the page's clock over the station's."""
 
     def answer(self, path: str, **headers: str) -> tuple[int, str]:
         """Status and text that a browser of this computer gets, once the page has the station's latest state."""
@@ -162,7 +162,7 @@ class RunningLine:
 
     @property
     def folder(self) -> Path:
-        """Where everything of the line is."""
+        """Folder of the line."""
         return self.path.parent
 
     @property

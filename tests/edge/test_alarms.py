@@ -60,7 +60,7 @@ def test_another_part_is_told_again(alarms: Alarms, heard: list[tuple[str, str, 
     assert [part_id for _, _, part_id, _ in heard] == [1, 2]
 
 
-def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
+def test_a_listener_that_fails_keeps_no_other_from_the_alarm(
     alarms: Alarms, heard: list[tuple[str, str, int, bool]]
 ) -> None:
     def failing(alarm: Alarm, raised: bool) -> None:
@@ -164,7 +164,7 @@ def test_a_silent_plc_is_an_alarm_until_it_answers(
     assert alarms.active == ()
 
 
-def test_the_plc_s_own_fault_is_an_alarm_until_it_starts_anew(alarms: Alarms, tmp_path: Path) -> None:
+def test_the_plc_s_own_fault_is_an_alarm_until_it_restarts(alarms: Alarms, tmp_path: Path) -> None:
     records = Records(tmp_path / "r.sqlite")
     monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
     monitor.handle(Fault(FaultCode.OUTPUT, 7, "eject not confirmed"))

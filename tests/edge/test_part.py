@@ -20,7 +20,7 @@ def test_the_first_verdict_stands_and_is_handed_on_once() -> None:
     assert handed_on == [OK]
 
 
-def test_whoever_waits_for_the_verdict_wakes_when_it_has_been_handed_on() -> None:
+def test_a_thread_that_waits_for_the_verdict_wakes_after_the_callback() -> None:
     awake: list[bool] = []
     part = Part(1, 1, 1, 0.0, 1.0, when_settled=lambda settled: awake.append(settled.wait(0.0)))
     part.settle(OK)
@@ -29,7 +29,7 @@ def test_whoever_waits_for_the_verdict_wakes_when_it_has_been_handed_on() -> Non
     assert part.wait(0.0)
 
 
-def test_whoever_comes_second_goes_on_when_the_verdict_has_been_handed_on() -> None:
+def test_the_second_thread_to_settle_goes_on_after_the_callback() -> None:
     finished: list[bool] = []
 
     def hand_on(part: Part) -> None:

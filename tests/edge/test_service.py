@@ -121,7 +121,7 @@ def break_down(*_: object) -> Engine:
     raise MemoryError("no room for the engine")
 
 
-def test_an_error_that_nobody_expected_does_not_stop_the_line(make_bundle: Make, tmp_path: Path) -> None:
+def test_an_unexpected_error_does_not_stop_the_line(make_bundle: Make, tmp_path: Path) -> None:
     path, runtime = write_line(tmp_path, make_bundle("a"), '[recipes]\n3 = "a"\n'), Taker()
     line, equipment = load_line(path), Equipment(open_engine=break_down)
     runtime.changeovers.put(3)

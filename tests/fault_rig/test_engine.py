@@ -17,7 +17,7 @@ from tools.fault_rig.equipment.witness import Witness
 
 
 class SlottedEngine(NumpyEngine):
-    """Takes a batch for each of its slots, and one more when somebody has waited for the first."""
+    """Takes a batch for each of its slots, and one more when a caller has waited for the first."""
 
     slots = 2
 

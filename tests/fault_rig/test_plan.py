@@ -32,7 +32,7 @@ def test_a_run_begins_and_ends_without_faults() -> None:
     assert max(fault.ends_s for fault in plan) <= 600 - SETTLE_S
 
 
-def test_a_density_has_faults_strike_so_many_times_as_often() -> None:
+def test_a_density_multiplies_the_rate_of_the_faults() -> None:
     usual, dense = (len(draw_plan(1, 20 * HOUR_S, density)) for density in (1.0, 3.0))
 
     assert dense / usual == pytest.approx(3, rel=0.1)  # the faults themselves take a few per cent of the time

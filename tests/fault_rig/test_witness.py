@@ -22,7 +22,7 @@ def test_a_picture_that_the_engine_answered_on_was_judged(tmp_path: Path) -> Non
     assert evidence == Evidence({1: 7}, [Reported(1, 1, "OK", 7, True)], 1)
 
 
-def test_a_part_whose_picture_nobody_answered_on_was_not_judged(tmp_path: Path) -> None:
+def test_a_part_without_an_answer_on_its_picture_was_not_judged(tmp_path: Path) -> None:
     evidence = read(tmp_path / "w", {"judged": 8}, report(1, 7), report(2))
 
     assert [part.judged for part in evidence.reported] == [False, False]

@@ -12,7 +12,7 @@ from tests.firmware_bridge.device.reject_line import RejectLine
 
 @pytest.fixture(scope="session")
 def device_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where C programs are built."""
+    """Folder in which C programs are built."""
     return tmp_path_factory.mktemp("device")
 
 

@@ -21,7 +21,7 @@ Outcome = list[tuple[Verdict, bool]]
 
 
 class Plc(Protocol):
-    """What the contract is tested on: a line of PARTS parts, each rejected at its deadline."""
+    """Other end of the contract test: a line of PARTS parts, each rejected at its deadline."""
 
     carries_verdicts: bool
     """Whether a result says more than OK or NG."""

@@ -108,7 +108,7 @@ def test_an_inspection_that_restarts_goes_on(simulator: PlcSimulator) -> None:
     assert simulator.report().passed >= 18  # of 20; up to three parts were open when the first one left
 
 
-def test_nobody_at_the_other_end_is_told(tmp_path: Path) -> None:
+def test_a_missing_other_end_is_reported(tmp_path: Path) -> None:
     far, near = os.openpty()
     link = open_link(f"serial://{os.ttyname(near)}", Hello())
     events = inspect_until(link, lambda events: count(events, PeerLost) > 0)
@@ -260,7 +260,7 @@ def test_a_fixed_address_takes_the_place_of_a_left_over_link_only(tmp_path: Path
         PseudoTerminal(path)
 
 
-def test_what_nobody_reads_is_lost_as_on_a_wire() -> None:
+def test_bytes_that_are_not_read_are_lost_as_on_a_wire() -> None:
     terminal = PseudoTerminal()
     for _ in range(100):
         terminal.write(bytes(1024))

@@ -93,7 +93,7 @@ def test_a_data_block_is_big_endian_with_register_n_at_byte_2n(cpu: Cpu, station
     hmi.disconnect()
 
 
-def test_a_cut_is_noticed_and_a_restarted_cpu_begins_afresh(cpu: Cpu, station: Link) -> None:
+def test_a_cut_is_noticed_and_a_restarted_cpu_starts_a_new_session(cpu: Cpu, station: Link) -> None:
     assert len(pass_one_part(cpu, station, 1)) == 1
     cpu.link.close()
     until(has(PeerLost), station)

@@ -7,7 +7,7 @@ from train.models.can import ContextAggregation
 
 @pytest.mark.parametrize("width", [16, 20, 24, 32, 40, 48])
 def test_gradients_are_numbers_at_every_width(width: int) -> None:
-    """Where bfloat16 convolutions give others, float32 is chosen."""
+    """Float32 is chosen where bfloat16 convolutions give NaN."""
     compute = choose_compute("cpu", "auto", width)
     network = ContextAggregation(1, 2, width, pooling=1).to(memory_format=torch.channels_last)
     with compute.autocast():

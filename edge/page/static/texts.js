@@ -44,7 +44,7 @@ export const TEXTS = {
   refused: (problem) => `Not done: ${problem}`, unreachable: "no contact with the station",
   requests: {
     pause: {
-      effect: "From now on every part is rejected, until somebody resumes. A restart does not end the pause.",
+      effect: "From now on every part is rejected, until an operator resumes. A restart does not end the pause.",
       reasons: ["Cleaning", "Change of material", "Lamp or camera", "Fault upstream"],
     },
     resume: { effect: "Parts are inspected again.", reasons: [] },

@@ -1,5 +1,5 @@
--- Version 2 of the records: what became of rejected parts, challenges with known bad parts, alarms looked after.
-CREATE TABLE challenges (           -- one per challenge that somebody asked for
+-- Version 2 of the records: what became of rejected parts, challenges with known bad parts, acknowledged alarms.
+CREATE TABLE challenges (           -- one per challenge
     number INTEGER PRIMARY KEY,
     time TEXT NOT NULL,             -- when it was asked for, UTC, ISO 8601
     who TEXT NOT NULL,              -- asked for it
@@ -9,13 +9,13 @@ CREATE TABLE challenges (           -- one per challenge that somebody asked for
     result TEXT NOT NULL DEFAULT 'asked' CHECK (result IN ('asked', 'open', 'passed', 'failed', 'abandoned')),
     found TEXT NOT NULL DEFAULT ''  -- verdict and class of each part
 );
-CREATE TABLE acknowledgements (     -- one whenever somebody has looked after the alarms
+CREATE TABLE acknowledgements (     -- one per acknowledgement of the alarms
     number INTEGER PRIMARY KEY,
     time TEXT NOT NULL,             -- UTC, ISO 8601
     who TEXT NOT NULL,
     alarms TEXT                     -- that were ended by it, NULL until the station has taken notice
 );
 ALTER TABLE parts ADD COLUMN challenge INTEGER REFERENCES challenges (number); -- NULL for all parts but known bad ones
-ALTER TABLE parts ADD COLUMN ejection TEXT  -- NULL where the part was passed, or where nobody knows
+ALTER TABLE parts ADD COLUMN ejection TEXT  -- NULL where the part was passed, or where it is unknown
     CHECK (ejection IN ('ejected', 'escaped', 'confirmed', 'unconfirmed'));
 PRAGMA user_version = 2;

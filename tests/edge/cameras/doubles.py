@@ -86,7 +86,7 @@ class SilentDevice(HandDevice):
 
 
 class Plug:
-    """Where devices are connected: each attempt takes the next one, an exception is raised."""
+    """Socket for devices: each attempt to connect takes the next one, an exception is raised."""
 
     def __init__(self, *devices: Device | Exception) -> None:
         self._devices = list(devices)

@@ -137,7 +137,7 @@ class RtspServer:
 
     @property
     def address(self) -> str:
-        """Where its stream is."""
+        """Address of its stream."""
         return f"rtsp://127.0.0.1:{self._port}/line"
 
     def start(self) -> None:

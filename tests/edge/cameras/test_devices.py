@@ -123,7 +123,7 @@ def test_a_network_camera_that_was_unplugged_comes_back(gi_path: Path) -> None:
         assert noticed_s < 3.0
 
 
-def test_where_nobody_sends_video_the_address_is_refused_without_its_password() -> None:
+def test_an_address_without_a_video_is_refused_without_its_password() -> None:
     with pytest.raises(CameraError, match=r"camera rtsp://127.0.0.1:1/line.*: found no picture") as caught:
         open_camera("rtsp://operator:secret@127.0.0.1:1/line?open_timeout_ms=500")
 

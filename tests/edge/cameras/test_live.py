@@ -143,7 +143,7 @@ def test_a_silent_camera_is_lost_within_a_bounded_time(caplog: pytest.LogCapture
     assert "no frame for 2.0 s, expected a steady stream" in caplog.text
 
 
-def test_an_error_that_nobody_foresaw_is_a_loss_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_a_loss_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
     first, second = HandDevice(), HandDevice()
     plug = Plug(first, ZeroDivisionError("on opening"), second)
     camera = live(plug)
@@ -173,7 +173,7 @@ def test_a_device_that_cannot_be_opened_leaves_no_thread() -> None:
         live(Plug(CameraError("found nothing in the socket")))
 
 
-def test_an_exposure_that_nobody_grabs_does_not_fill_the_memory() -> None:
+def test_an_exposure_that_is_not_grabbed_does_not_fill_the_memory() -> None:
     device = HandDevice()
     camera = live(Plug(device))
     for number in range(KEPT + 4):

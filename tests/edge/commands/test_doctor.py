@@ -207,7 +207,7 @@ def test_each_way_says_what_to_check_where_nothing_answers() -> None:
         assert way.silence_advice.startswith("check that")
 
 
-def test_somebody_who_is_no_plc_is_said() -> None:
+def test_another_device_than_a_plc_is_reported() -> None:
     with PlcSimulator(1) as plc, pytest.raises(CheckFailed, match="plc-simulator has the role PLC as this end has"):
         check_plc(plc.address, Hello(Role.PLC, "a second PLC"))
 

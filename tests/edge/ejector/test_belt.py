@@ -61,7 +61,7 @@ def test_two_readings_at_one_moment_say_nothing_of_speed() -> None:
     assert belt((100, 1.0), (150, 1.0)).at(1.3) == 150
 
 
-def test_a_count_far_back_is_an_encoder_that_has_started_anew() -> None:
+def test_a_count_far_back_is_an_encoder_that_has_restarted() -> None:
     made = belt((50_000, 1.0))
 
     assert not made.read(7, 1.1)

@@ -113,7 +113,7 @@ def test_by_time_needs_no_encoder() -> None:
     assert switched(bench) == [(0.5, True), (0.55, False)]
 
 
-def test_at_the_start_what_nobody_knows_is_thrown_out() -> None:
+def test_at_the_start_unknown_parts_are_ejected() -> None:
     bench = Bench(default="reject")
     bench.run(0.1)
     bench.part(1, passes=True)
@@ -180,7 +180,7 @@ def test_a_verdict_that_comes_behind_the_ejector_is_an_escape() -> None:
     assert bench.fates == {1: Fate.ESCAPED}
 
 
-def test_an_encoder_that_starts_anew_leaves_no_reject_unmentioned() -> None:
+def test_an_encoder_that_restarts_leaves_no_reject_unmentioned() -> None:
     bench = Bench(at_start=1_000_000)
     bench.run(0.1)
     bench.part(1, passes=False)

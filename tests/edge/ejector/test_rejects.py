@@ -119,7 +119,7 @@ def test_what_the_reject_controller_misses_stands_in_the_row(path: Path) -> None
     assert bench.ejections() == {1: "unconfirmed"}
 
 
-def test_a_plc_that_starts_anew_confirms_nothing_of_before(path: Path) -> None:
+def test_a_plc_that_restarts_confirms_no_earlier_part(path: Path) -> None:
     bench = Bench(path, ConfirmationSettings(within_counts=500))
     bench.rejects.belt_at(1000, 7)
     bench.report(bench.part(1))

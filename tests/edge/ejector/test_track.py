@@ -166,7 +166,7 @@ def test_what_lay_between_camera_and_ejector_at_the_start_is_thrown_out() -> Non
     assert on == [(at, at < DISTANCE) for at in range(0, DISTANCE + 100, 10)]
 
 
-def test_when_the_encoder_starts_anew_all_that_is_not_proved_good_counts_as_escaped() -> None:
+def test_when_the_encoder_restarts_all_that_is_not_proved_good_counts_as_escaped() -> None:
     made = track(reject_unproved=False)
     for key in range(4):
         made.add(key, key * 100)

@@ -112,7 +112,7 @@ def test_a_closed_engine_still_answers_what_was_handed_over(open_watched: Open) 
     assert [brightest(each) for each in pending] == [pytest.approx(128 / 255), pytest.approx(1.0)]
 
 
-def test_a_batch_that_nobody_waits_for_any_more_is_not_run(open_watched: Open) -> None:
+def test_a_batch_without_a_waiting_caller_is_not_run(open_watched: Open) -> None:
     engine = open_watched()
     engine.begin([GOOD])
 

@@ -56,7 +56,7 @@ def test_a_picture_that_is_gone_is_not_found(model: PageModel, serve: Serve) -> 
     assert "row 7" in words
 
 
-def test_the_page_asks_nobody_but_the_station(model: PageModel, serve: Serve) -> None:
+def test_the_page_loads_from_the_station_only(model: PageModel, serve: Serve) -> None:
     at = serve(model)
     page = get(f"{at}/")[1]
     answers = [get(f"{at}/static/{path.name}") for path in STATIC.iterdir() if path.name != "index.html"]

@@ -131,7 +131,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
         listening("192.0.2.1", 0)  # RFC 5737: reserved for documentation
 
 
-def test_a_board_that_nobody_reads_does_not_grow() -> None:
+def test_an_outbox_that_is_not_read_does_not_grow() -> None:
     outbox = Outbox(lambda: NOON)
     for number in range(1, PARTS_WAITING + 100):
         outbox.add(judged(number, Verdict.NG if number % 2 else Verdict.OK, [grey_frame()], MANIFEST))

@@ -85,7 +85,7 @@ def test_pictures_of_the_rejects_shown_outlive_those_of_good_parts() -> None:
     assert PICTURED > REJECTS
 
 
-def test_a_page_that_starts_anew_has_the_day_from_the_records(tmp_path: Path) -> None:
+def test_a_page_that_restarts_has_the_day_from_the_records(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
     at = NOON - timedelta(days=3)
     records = Records(path, lambda: at)

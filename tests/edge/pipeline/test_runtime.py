@@ -224,7 +224,7 @@ def test_a_result_that_was_not_delivered_is_on_record(station: Run, tmp_path: Pa
     runtime = station(plc, ListCamera([GOOD]))
     plc.trigger(1)
     (result,) = plc.wait_for(1)
-    plc.tell(Undelivered(result, "nobody answers"))
+    plc.tell(Undelivered(result, "no answer"))
     runtime.stop()
     runtime._source._records.close()
 

@@ -124,7 +124,7 @@ def test_the_overlay_shows_the_crop_with_the_defect_where_it_is() -> None:
     assert (columns.min(), rows.min(), columns.max(), rows.max()) == (2, 4, 6, 8)
 
 
-def test_a_disk_that_hangs_holds_up_nobody_and_what_found_no_room_is_said(
+def test_a_disk_that_hangs_delays_no_part_and_skipped_pictures_are_logged(
     open_pictures: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reached, gate, now = threading.Event(), threading.Event(), [0.0]

@@ -121,7 +121,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"this machine lets nobody mount: {mounted.stderr.strip()}")
+        pytest.skip(f"this machine does not let a user mount: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -164,7 +164,7 @@ def test_a_disk_that_is_really_full_loses_no_row(
     assert rows(records, "SELECT count(*) FROM parts") == [(number,)]
 
 
-def test_memory_has_room_for_so_many_rows_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_memory_holds_a_limited_number_of_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     records = Records(tmp_path / "records.sqlite", without_disk="memory", entries_in_memory=100, late_rows=1000)
     with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the disk hangs
@@ -231,7 +231,7 @@ def test_rows_that_never_reached_the_disk_are_counted_at_the_end(records: Record
 def test_without_time_to_wait_the_result_goes_out_and_the_row_follows(tmp_path: Path) -> None:
     records = Records(tmp_path / "records.sqlite")
     with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # somebody else is writing
+        other.execute("BEGIN IMMEDIATE")  # another process is writing
         kept = records.keep(settled(1), wait_s=0.001)
         other.execute("COMMIT")
     left = records.close()
@@ -387,7 +387,7 @@ def test_reading_changes_no_version(of_version_1: Path) -> None:
 
 def test_a_step_that_fails_leaves_the_version_before(of_version_1: Path) -> None:
     with closing(sqlite3.connect(of_version_1)) as connection:
-        connection.execute("CREATE TABLE challenges (somebody_else TEXT)")
+        connection.execute("CREATE TABLE challenges (another_program TEXT)")
 
     with pytest.raises(RecordsError, match="cannot be used"):
         Records(of_version_1)

@@ -170,7 +170,7 @@ def test_a_disk_that_others_have_filled_is_said(tmp_path: Path) -> None:
         held.make_room(TODAY)
 
 
-def test_a_picture_that_somebody_else_removed_is_no_trouble(tmp_path: Path) -> None:
+def test_a_picture_that_another_program_removed_is_no_trouble(tmp_path: Path) -> None:
     put(tmp_path, "2026-05-01/good/a.png", "2026-05-02/good/b.png")
     held = retention(tmp_path, keep_bytes=100)
     (tmp_path / "2026-05-01/good/a.png").unlink()

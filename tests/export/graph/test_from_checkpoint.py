@@ -54,7 +54,7 @@ def write_checkpoint(path, channels=1, height=64, width=48, tiles=None, **networ
         epoch=5,
         metrics=METRICS,
         data="drawn",
-        citation="Nobody, 2026",
+        citation="Paper, 2026",
         software={"torch": "another"},
     )
     save_checkpoint(Checkpoint(meta, network.state_dict()), path)
@@ -78,7 +78,7 @@ def model(source):
 
 @pytest.fixture(scope="module")
 def bundle(checkpoint, tmp_path_factory):
-    """What the command makes of the checkpoint."""
+    """Bundle that the command makes of the checkpoint."""
     out = tmp_path_factory.mktemp("bundles") / "tiny"
     result = CliRunner().invoke(app, ["bundle", str(checkpoint), "--out", str(out)], catch_exceptions=False)
     assert result.exit_code == 0
@@ -187,7 +187,7 @@ def test_the_manifest_says_where_the_bundle_comes_from(bundle, source):
     assert made_from.checkpoint_sha256 == source.sha256
     assert made_from.split["images"] == {"ab": "train", "cd": "test"}
     assert made_from.metrics == METRICS
-    assert made_from.citation == "Nobody, 2026"
+    assert made_from.citation == "Paper, 2026"
     assert {"onnx", "onnxruntime", "torch", "torch (training)"} <= set(made_from.software)
 
 

@@ -32,7 +32,7 @@ def build(target: str, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Decided:
-    """What the controller did with a part at the ejector."""
+    """Decision of the controller on a part at the ejector."""
 
     part_id: int
     encoder: int

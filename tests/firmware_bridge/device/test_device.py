@@ -219,7 +219,7 @@ def test_a_trigger_for_a_former_station_does_not_reach_the_next_one(line: Reject
     assert not any(isinstance(event, Trigger) for event in line.events)
 
 
-def test_offline_holds_until_the_station_starts_anew(line: RejectLine) -> None:
+def test_offline_holds_until_the_station_restarts(line: RejectLine) -> None:
     line.edge.send(Offline("end of shift"), line.now_ms / 1000)
     line.answer(line.part())
     line.pass_ms(120)
@@ -255,7 +255,7 @@ def test_three_answers_for_unknown_parts_are_a_confused_station(line: RejectLine
     assert [decided.passed for decided in line.bench.decided()] == [False]
 
 
-def test_an_eject_that_nobody_saw_is_a_fault_until_it_is_looked_after(device_library: ctypes.CDLL) -> None:
+def test_an_unseen_eject_is_a_fault_until_it_is_acknowledged(device_library: ctypes.CDLL) -> None:
     line = RejectLine(device_library, Settings(1000, 100, 300, 50))
     line.become_healthy()
     seen, unseen = line.part(), None

@@ -1,4 +1,4 @@
-"""What the C reject controller checks of its own line: restart, encoder, queue, ejector, settings."""
+"""Self-checks of the C reject controller: restart, encoder, queue, ejector, settings."""
 
 import ctypes
 from collections.abc import Callable, Iterator

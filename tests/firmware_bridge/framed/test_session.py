@@ -224,7 +224,7 @@ def test_an_end_that_is_not_heard_finds_out_from_its_peer(pair: Pair) -> None:
     assert pair.edge.delivery._next == sent
 
 
-def test_nobody_there_at_all_is_a_lost_peer() -> None:
+def test_a_peer_that_was_never_there_is_a_lost_peer() -> None:
     edge = Session(Hello(Role.EDGE), 101, 0.0, TIMING)
     assert edge.tick(0.99) == []
     assert edge.tick(1.0) == [PeerLost(1.0)]
@@ -336,7 +336,7 @@ def test_a_late_acknowledgement_is_ignored(pair: Pair) -> None:
     assert pair.edge.receive(encode_frame(encode(header, Ack())), pair.now) == []
 
 
-def test_a_frame_from_nobody_is_ignored(pair: Pair) -> None:
+def test_a_frame_of_session_zero_is_ignored(pair: Pair) -> None:
     header = Header(Hello.KIND, 0, 0, 0)
     assert pair.edge.receive(encode_frame(encode(header, Hello(Role.PLC))), pair.now) == []
 

@@ -57,11 +57,11 @@ class Pair:
                 self.at_plc += self.plc.take(self.shown(), self.now)
 
     def control(self) -> dict[str, int]:
-        """What the PLC writes."""
+        """Registers that the PLC writes."""
         return CONTROL.unpack(self.plc.image(CONTROL))
 
     def shown(self) -> dict[str, dict[str, int]]:
-        """What the station writes."""
+        """Registers that the station writes, by block."""
         return {block.name: block.unpack(self.station.image(block)) for block in (RESULT, STATUS)}
 
     def status_bit(self, place: int) -> int:
@@ -166,7 +166,7 @@ def test_silence_is_noticed_and_ends(pair: Pair, blind: str) -> None:
     assert pair.plc.is_open
 
 
-def test_a_result_that_nobody_takes_is_given_up(pair: Pair) -> None:
+def test_a_result_that_is_not_taken_is_given_up(pair: Pair) -> None:
     pair.station.send(RESULT_OF_7, pair.now)
     control = pair.control()
     events: list[Event] = []

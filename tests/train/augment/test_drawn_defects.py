@@ -90,7 +90,7 @@ def test_the_share_is_drawn_and_the_rest_cut_out(share: float, least: float, mos
     assert least <= np.mean(cut_out) <= most
 
 
-def test_a_class_that_nobody_can_draw_is_cut_out() -> None:
+def test_a_class_without_an_artist_is_cut_out() -> None:
     stock = index_defects(marked_set(), ("Blowhole", "Dent", "Scratch"))
     recipe = CropsRecipe(images=10, drawn=1.0)
     made = Crops(stock, recipe, np.array([0.0, 0.5, 0.5]), seed=(0,)).make(range(10))

@@ -21,8 +21,8 @@ Boxes = Literal["refuse", "fill", "label"]
 """Treatment of a box without an outline: refuse it, fill it as a defect, or take its class without an outline."""
 
 MARGIN = 0.05
-"""How far a point may lie outside, as a share of the picture's side (and 2 pixels): tools let the mouse slip over the
-edge; farther out the annotation belongs to another picture."""
+"""Largest distance of a point outside the picture, as a share of the picture's side (and 2 pixels): tools let the mouse
+slip over the edge; farther out the annotation belongs to another picture."""
 
 
 def polygon(points: object, height: int, width: int, where: str) -> Masks:

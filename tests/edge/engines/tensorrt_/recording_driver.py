@@ -16,14 +16,14 @@ GAP = 1 << 20
 
 
 class LazyStream:
-    """Queued work, none of it done until somebody waits for it."""
+    """Queued work, none of it done until a caller waits for it."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
         self.queued: deque[Callable[[], None]] = deque()
         self.done = 0
         self.captured: list[Callable[[], None]] | None = None
-        """What is queued while the stream is in a capture."""
+        """Work queued while the stream is in a capture."""
 
     def put(self, work: Callable[[], None]) -> None:
         """Queue work, or note it in a capture."""

@@ -77,7 +77,7 @@ def names_used_here() -> set[str]:
 
 
 def missing(version: str, folder: Path) -> set[str]:
-    """What the package uses and this version has not."""
+    """Names that the package uses and this version lacks."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if not (folder / "tensorrt_bindings").exists():
         command = [

@@ -62,7 +62,7 @@ def test_the_copies_of_a_frame_overlap_its_neighbour() -> None:
 
     work = [call for call in driver.calls[made:] if call[0] in ("upload", "wait_for", "enqueue", "synchronize")]
 
-    # both are uploaded before anybody waits; the second network starts after the first
+    # both are uploaded before a caller waits; the second network starts after the first
     assert work == [
         *(("upload", 1), ("enqueue", 1), ("upload", 2), ("wait_for", 2), ("enqueue", 2)),
         *(("synchronize", 1), ("synchronize", 2)),

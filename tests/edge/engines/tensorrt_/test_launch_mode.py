@@ -47,7 +47,7 @@ def bundle(make_bundle: Callable[..., Path]) -> Bundle:
 
 
 def launches(machine: PricedMachine, engine: StreamEngine) -> str:
-    """What one more frame launches its network by; closes the engine."""
+    """Launch mode of one more frame; closes the engine."""
     made = len(machine.foundry.driver.calls)
     assert engine.begin([grey_frame(spot=255)])()[0][0, 0] == pytest.approx(1.0)
     engine.close()
@@ -152,7 +152,7 @@ def test_the_choice_goes_with_its_plan(bundle: Bundle) -> None:
     assert stored(bundle) == LaunchMode(graph=False, plain_ms=1.0, graph_ms=2.0)
 
 
-def test_the_log_has_it_where_nobody_listens(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_listener_the_log_has_it(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
     foundry = Foundry(RecordingDriver())
 
     def make_driver() -> RecordingDriver:
