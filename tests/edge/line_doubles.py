@@ -158,6 +158,8 @@ class NumpyEngine(Engine):
     def __init__(self, manifest: Manifest, fail_on: int | None = None, gate: threading.Event | None = None) -> None:
         super().__init__(manifest, "numpy")
         self.calls = 0
+        self.batches: list[int] = []
+        """Number of frames of each call."""
         self.closed = False
         self._fail_on, self._gate = fail_on, gate
 
@@ -167,6 +169,7 @@ class NumpyEngine(Engine):
 
     def _infer(self, inputs: Image) -> Outputs:
         self.calls += 1
+        self.batches.append(len(inputs))
         if self._gate is not None:
             assert self._gate.wait(10.0)
         if self.calls == self._fail_on:

@@ -143,6 +143,8 @@ class RunningLine:
     cameras: list[FilmCamera] = field(default_factory=list)
     engines: list[tuple[str, int | None, int, bool]] = field(default_factory=list)
     """Name, threads, batch and whether it is opened again, of each engine that was opened."""
+    networks: list[NumpyEngine] = field(default_factory=list)
+    """Engines that were opened."""
     outputs: list[str] = field(default_factory=list)
     links: list[tuple[str, Hello, bool]] = field(default_factory=list)
     """Address, first message and whether it is in shadow mode, of each link that was opened."""
@@ -232,7 +234,8 @@ class RunningLine:
 
     def _open_engine(self, name: str, bundle: Bundle, threads: int | None, batch: int, reopens: bool) -> Engine:
         self.engines.append((name, threads, batch, reopens))
-        return NumpyEngine(bundle.manifest, gate=self.inferring)
+        self.networks.append(NumpyEngine(bundle.manifest, gate=self.inferring))
+        return self.networks[-1]
 
     def _open_output(self, address: str) -> SimulatedOutput:
         self.outputs.append(address)
