@@ -53,8 +53,8 @@ class Line(LineTable):
     record_wait_ms: float = Field(default=5, ge=0, le=1000)
     """Longest time that a result waits for its row to be on disk; then it is sent, and the row follows."""
     late_rows: int = Field(default=LATE_ROWS, ge=0, le=100_000)
-    """Maximum number of rows that were not on disk when their results were sent and still are not. Beyond it the disk
-    counts as one that refuses rows (see `without_disk`): a disk that hangs would lose them at a power failure."""
+    """Maximum number of rows that were not on disk when their results were sent and still are not. A crash loses no
+    more rows of parts that were told OK. A further part meets a disk that refuses rows (see `without_disk`)."""
     unsure_margin: float = Field(default=0, ge=0, le=1)
     """A part is UNSURE if the score of a class is below its threshold by at most this margin."""
 

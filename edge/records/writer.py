@@ -25,7 +25,7 @@ from edge.errors import RecordsError
 from edge.part import OneShotEvent, Outcome, Part
 from edge.records.database import advice, last_number
 from edge.records.record_file import FileReplacedError, RecordFile, RowError
-from edge.records.rows import Statement, statements_of
+from edge.records.rows import Statement, removal_of, statements_of
 from edge.wall_clock import SteadyClock
 
 log = logging.getLogger(__name__)
@@ -62,25 +62,30 @@ class PendingWrite:
     """Part of the row until its status is known, then None: its frames are large. None for an update."""
     fault: Outcome | None = None
     """Outcome of that part if the disk refuses the row, or memory is full, while the reporter still waits for it."""
-    _status: WriteStatus | None = None
+    status: WriteStatus | None = None
+    """None until it is known."""
     _known: OneShotEvent = field(default_factory=OneShotEvent)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def conclude(self, status: WriteStatus) -> WriteStatus:
-        """Fix the status; the first call decides. A part that is REFUSED or LOST is overruled, and so is its row."""
-        with self._lock:
-            if self._status is None:
-                self._status, part, self.part = status, self.part, None
-                if part is not None and self.fault is not None and status in (WriteStatus.REFUSED, WriteStatus.LOST):
-                    part.overrule(self.fault)
-                    self.statements = statements_of(part)
-                self._known.set()
-            return self._status
+    def conclude(self, status: WriteStatus) -> bool:
+        """Fix the status; the first call decides, and gets True.
 
-    def wait(self, timeout_s: float) -> WriteStatus:
-        """Wait for the status; LATE after `timeout_s` seconds."""
+        A part that is REFUSED or LOST is overruled, and so is its row.
+        """
+        with self._lock:
+            if self.status is not None:
+                return False
+            self.status, part, self.part = status, self.part, None
+            if part is not None and self.fault is not None and status in (WriteStatus.REFUSED, WriteStatus.LOST):
+                part.overrule(self.fault)
+                self.statements = statements_of(part)
+            self._known.set()
+            return True
+
+    def wait(self, timeout_s: float) -> WriteStatus | None:
+        """Wait for the status; None if it is not known after `timeout_s` seconds."""
         self._known.wait(timeout_s)
-        return self.conclude(WriteStatus.LATE)
+        return self.status
 
 
 class Records:
@@ -109,6 +114,7 @@ class Records:
         self._without_disk = {"fault": WriteStatus.REFUSED, "memory": WriteStatus.IN_MEMORY}[without_disk]
         self._entries_in_memory, self._full = entries_in_memory, False
         self._late_rows, self._late_waiting = late_rows, 0
+        self._beyond_late: PendingWrite | None = None  # latest row without a place among the late ones, until written
         self._counting = threading.Lock()
         self.rows_refused = 0
         """Rows and updates that cannot be written and stand in the side file `refused_rows`."""
@@ -138,8 +144,8 @@ class Records:
 
     @property
     def _refusing(self) -> bool:
-        """True if the disk refuses rows, or more than `late_rows` of them are late."""
-        return bool(self.refusal) or self._late_waiting > self._late_rows
+        """True if the disk refuses rows, or `late_rows` of them are late and another would have been."""
+        return bool(self.refusal) or self._beyond_late is not None
 
     @property
     def waiting(self) -> int:
@@ -182,18 +188,27 @@ class Records:
         return self.wait(self.begin(part), wait_s)
 
     def wait(self, row: PendingWrite, wait_s: float) -> WriteStatus:
-        """Wait at most `wait_s` seconds for a row; if LATE, it counts against `late_rows` until it is written."""
-        status = row.wait(wait_s)
-        if status is WriteStatus.LATE:
-            self._count_late(1)
+        """Wait at most `wait_s` seconds for a row; then it is LATE, or as on a disk that refuses rows.
+
+        At most `late_rows` rows are LATE at a time, so a crash costs at most that number of rows of parts told OK.
+        """
+        known = row.wait(wait_s)
+        if known is not None:
+            return known
+        with self._counting:
+            status = WriteStatus.LATE if self._late_waiting < self._late_rows else self._without_disk
+            if not row.conclude(status):
+                return row.status or status
+            hung, late = self._beyond_late is not None, status is WriteStatus.LATE
+            self._late_waiting += late
+            self._beyond_late = self._beyond_late if late else row
+        if not (hung or late):
+            log.error("records %s: %s", self.path, self.trouble)
         return status
 
-    def _count_late(self, change: int) -> None:
+    def _late_row_written(self) -> None:
         with self._counting:
-            self._late_waiting += change
-            hangs = change > 0 and self._late_waiting == self._late_rows + 1
-        if hangs:
-            log.error("records %s: %s", self.path, self.trouble)
+            self._late_waiting -= 1
 
     def _queue(self, pending: PendingWrite) -> None:
         if self.waiting < self._entries_in_memory:
@@ -296,7 +311,7 @@ class Records:
         try:
             if pending.number in self._numbers_refused:
                 raise RowError(f"row {pending.number} itself could not be written")
-            self._file.write(pending.statements)
+            self._write_current(pending)
         except FileReplacedError as error:
             self.replacements += 1
             pending.conclude(self._without_disk)
@@ -307,14 +322,27 @@ class Records:
         except (sqlite3.Error, RecordsError) as error:
             self._refused(pending, error)
             return False
-        if pending.conclude(WriteStatus.WRITTEN) is WriteStatus.LATE:
+        if pending.status is WriteStatus.LATE:
             self.late += 1
-            self._count_late(-1)
-        self._accepted()
+            self._late_row_written()
+        self._accepted(pending)
         return True
 
-    def _accepted(self) -> None:
-        if self.refusal:
+    def _write_current(self, pending: PendingWrite) -> None:
+        """Write an entry and fix its status; a row whose part was overruled while the disk hung is written again."""
+        written = pending.statements
+        self._file.write(written)
+        pending.conclude(WriteStatus.WRITTEN)
+        if pending.statements is not written:
+            pending.statements = [*removal_of(pending.statements), *pending.statements]
+            self._file.write(pending.statements)
+
+    def _accepted(self, pending: PendingWrite) -> None:
+        with self._counting:
+            caught_up = pending is self._beyond_late
+            if caught_up:
+                self._beyond_late = None
+        if self.refusal or caught_up:
             log.warning("records %s: the disk takes rows again, %d entries were waiting", self.path, self.waiting)
             self.refusal = ""
         if self._full and self.waiting <= self._entries_in_memory // 2:
@@ -328,19 +356,19 @@ class Records:
         try:
             with self._numbering:  # a foreign row may have a higher number
                 self._last_number = max(self._last_number, last_number(self._file.connection))
-            late = pending.conclude(WriteStatus.REFUSED) is WriteStatus.LATE
+            pending.conclude(WriteStatus.REFUSED)
             self._file.set_aside(pending.number, self.now(), reason, pending.statements)
         except (OSError, sqlite3.Error) as error:
             self._refused(pending, error)
             return False
         self.rows_refused += 1
-        if late:
-            self._count_late(-1)
+        if pending.status is WriteStatus.LATE:
+            self._late_row_written()
         if pending.number:
             self._numbers_refused.add(pending.number)
         log.error("records %s: row %d cannot be written (%s): see %s",
                   self.path, pending.number, reason, self.refused_rows)  # fmt: skip
-        self._accepted()
+        self._accepted(pending)
         return True
 
     def _refused(self, pending: PendingWrite, error: Exception) -> None:

@@ -229,7 +229,7 @@ def rows_that_a_hanging_disk_may_owe(run: Run) -> None:
         verdicts = line.verdicts(1, 2, 3, 4)
         other.execute("COMMIT")
 
-    assert verdicts == ["OK", "OK", "FAULT", "FAULT"]
+    assert verdicts == ["OK", "FAULT", "FAULT", "FAULT"]
 
 
 @observes("unsure_margin")

@@ -210,8 +210,30 @@ def test_rows_of_a_disk_that_hangs_are_faults_after_a_few(tmp_path: Path) -> Non
     again = next(number for number in range(6, 100_000) if records.keep(settled(number), 10.0) is WriteStatus.WRITTEN)
     records.close()
 
-    assert status == [WriteStatus.LATE] * 3 + [WriteStatus.REFUSED] * 2
+    assert status == [WriteStatus.LATE] * 2 + [WriteStatus.REFUSED] * 3
     assert trouble.startswith("the disk is too slow or hangs; every part is FAULT")
     assert records.trouble == ""
-    assert numbers(records.path)[:5] == [(1, 1), (2, 1), (3, 1), (4, 5), (5, 5)]
+    assert numbers(records.path)[:5] == [(1, 1), (2, 1), (3, 5), (4, 5), (5, 5)]
     assert len(numbers(records.path)) == again
+
+
+@pytest.mark.parametrize("late_rows", [0, 1, 3])
+def test_parts_that_were_open_when_the_disk_began_to_hang_do_not_exceed_the_late_rows(
+    tmp_path: Path, late_rows: int
+) -> None:
+    records = Records(tmp_path / "r.sqlite", late_rows=late_rows)
+    with closing(sqlite3.connect(records.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the disk hangs, also with the first row in the writer's hands
+        parts = [settled(number) for number in range(1, 9)]
+        rows = [records.begin(part) for part in parts]
+        status = [records.wait(row, 0.0) for row in rows]
+        trouble = records.trouble
+        other.execute("COMMIT")
+    records.close()
+
+    told = [part.outcome.verdict for part in parts if part.outcome]
+    assert status == [WriteStatus.LATE] * late_rows + [WriteStatus.REFUSED] * (8 - late_rows)
+    assert told == [Verdict.OK] * late_rows + [Verdict.FAULT] * (8 - late_rows)
+    assert "every part is FAULT" in trouble
+    assert numbers(records.path) == [(part.number, int(verdict)) for part, verdict in zip(parts, told, strict=True)]
+    assert records.trouble == ""
