@@ -68,7 +68,7 @@ class Alarms:
             alarm = Alarm(name, text, area, part_id, before.since if before else self._utc())
             self._active[name] = alarm
         if before is None or before.part_id != part_id:
-            log.error("alarm: %s: %s", name, text)
+            log.error("alarm: %s: %s", name, text, extra={"kind": name})
             self._tell(alarm, raised=True)
 
     def clear(self, name: str) -> None:
@@ -76,7 +76,7 @@ class Alarms:
         with self._lock:
             alarm = self._active.pop(name, None)
         if alarm is not None:
-            log.warning("alarm cleared: %s", name)
+            log.warning("alarm cleared: %s", name, extra={"kind": name})
             self._tell(alarm, raised=False)
 
     def _tell(self, alarm: Alarm, raised: bool) -> None:

@@ -18,6 +18,7 @@ from edge.commands import improvement
 from edge.commands.options import EngineOption, ThreadsOption, console
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.errors import LineConfigError, StationError
+from edge.rate_limited_log import RateLimitedHandler
 from firmware_bridge.errors import LinkError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
@@ -73,7 +74,7 @@ def options(
     if log_json:
         handler = logging.StreamHandler()
         handler.setFormatter(JsonLines())
-        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+        logging.basicConfig(level=logging.INFO, handlers=[RateLimitedHandler(handler)], force=True)
 
 
 @app.command()
@@ -341,7 +342,7 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error is one line on standard error, with exit status 1."""
     handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RateLimitedHandler(handler)])
     try:
         app(arguments)
     except (BundleError, FrameError, LinkError, StationError) as error:

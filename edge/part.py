@@ -109,7 +109,8 @@ class Part:
     def settle_as(self, verdict: Verdict, fault: str) -> None:
         """Settle as TIMEOUT or FAULT and log the cause; no effect if the part already has a verdict."""
         if self.settle(Outcome(verdict, fault=fault)):
-            log.warning("part %d (row %d): %s: %s", self.part_id, self.number, verdict.name, fault)
+            shown = self.part_id, self.number, verdict.name, fault
+            log.warning("part %d (row %d): %s: %s", *shown, extra={"kind": verdict.name})
 
     def settle_late(self) -> None:
         """Settle as TIMEOUT: the deadline has passed."""

@@ -45,6 +45,8 @@ POLL_S = 0.02
 """Polling interval of the line thread: timeout of one poll of the link."""
 DELIVERY_S = 3.0
 """Time that a stopping station waits for the last acknowledgements."""
+RECIPES_REFUSED = 8
+"""Most alarms about refused recipes, the latest ones: a PLC could ask for each of 65,535 numbers."""
 RELOAD_REFUSED = "reload refused"
 """Name of the alarm for a line.toml or bundle that a running station could not take over."""
 ALARMS_S = 1.0
@@ -80,7 +82,7 @@ class Runtime:
         self._health = HealthMonitor(self.alarms, cameras, records, line.deadline_s)
         self.alarms.listeners.append(self._send_fault)
         self._alarms_sent, self._alarms_at = to_alarms(()), clock()
-        self._recipes_refused: set[str] = set()  # names of alarms
+        self._recipes_refused: list[str] = []  # names of alarms, the latest at the end
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Recipe numbers requested by the PLC; the consumer answers each by `use` or `refuse_changeover`."""
         loops: dict[str, Callable[[], None]] = {
@@ -173,7 +175,10 @@ class Runtime:
         name = f"recipe {recipe} refused"
         if name in self._recipes_refused:  # an alarm is sent once, each request is answered
             self._link.send(Fault(FaultCode.BUNDLE, text=name))
-        self._recipes_refused.add(name)
+        else:
+            self._recipes_refused.append(name)
+        while len(self._recipes_refused) > RECIPES_REFUSED:
+            self.alarms.clear(self._recipes_refused.pop(0))
         self.alarms.raise_(name, f"{reason}; the bundle in use stays", Area.BUNDLE)
         self._send_recipe()
 
@@ -277,7 +282,7 @@ class Runtime:
             self._rejects.belt_at(event.encoder, event.arrived)
         elif isinstance(event, (HelloReceived, PeerBack, PeerLost, PortLost)):
             self._rejects.connected(isinstance(event, (HelloReceived, PeerBack)), isinstance(event, HelloReceived))
-            log.info("line: %s", event_text(event))
+            self._log(event)
             if isinstance(event, HelloReceived) and self._inference.recipe:
                 self._send_recipe()
         elif isinstance(event, Fault):
@@ -290,4 +295,7 @@ class Runtime:
         elif isinstance(event, Counters):
             log.debug("line: %s", event_text(event))
         elif not isinstance(event, Message) or isinstance(event, (Offline, Settings)):
-            log.info("line: %s", event_text(event))
+            self._log(event)
+
+    def _log(self, event: Event) -> None:
+        log.info("line: %s", event_text(event), extra={"kind": type(event).__name__})

@@ -8,6 +8,7 @@ import pytest
 
 from bundle import load_bundle
 from edge.pipeline.inspector import Inspector
+from edge.pipeline.runtime import RECIPES_REFUSED
 from firmware_bridge.events import HelloReceived
 from firmware_bridge.messages import (
     Changeover,
@@ -96,3 +97,13 @@ def test_a_trigger_for_another_recipe_than_the_one_in_use_is_a_fault(
     plc.tell(Trigger(1, 10, recipe=wanted))
 
     assert verdicts(plc.wait_for(1)) == [verdict]
+
+
+def test_alarms_about_refused_recipes_are_few_however_many_are_asked_for(station: Run) -> None:
+    runtime = station(HandPlc(), ListCamera([GOOD]))
+    for recipe in range(1, 1000):
+        runtime.refuse_changeover(recipe, "there is none")
+
+    assert [alarm.name for alarm in runtime.alarms.active] == [
+        f"recipe {recipe} refused" for recipe in range(1000 - RECIPES_REFUSED, 1000)
+    ]
