@@ -214,13 +214,11 @@ def _open_page(
     opened: ExitStack,
 ) -> None:
     def welcome() -> StationInfo:
-        asked = settings.model_dump(include={"title", "token", "operator_token", "hosts", "shift_starts"})
         return StationInfo(
-            **asked,
+            settings=settings,
             records=str(records.path),
             pictures=None if line.pictures is None else str(line.pictures.folder),
-            challenge_parts=line.challenge.parts,
-            challenge_class=line.challenge.expected,
+            challenge=line.challenge,
             next_number=records.last_number + 1,
         )
 

@@ -66,21 +66,21 @@ class Notifier:
 
 def make_app(model: PageModel) -> AccessGate:
     """Make the ASGI application over the page model, behind its gate; reading alone needs no operator's token."""
-    notifier = Notifier()
+    notifier, settings = Notifier(), model.welcome.settings
     model.changed = notifier.ring
     app = FastAPI(
-        title=model.welcome.title,
+        title=settings.title,
         description="State of a running station of edge-inspect. GET routes are read only; POST routes need the "
         "`operator_token` of `[page]` in line.toml.",
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
     )
-    _add_page(app, model.welcome.operator_token is not None)
+    _add_page(app, settings.operator_token is not None)
     _add_figures(app, model)
     _add_events(app, model, notifier)
     _add_actions(app, OperatorActions(model.welcome))
-    return AccessGate(app, model.welcome.token, model.welcome.hosts, operator_token=model.welcome.operator_token)
+    return AccessGate(app, settings.token, settings.hosts, operator_token=settings.operator_token)
 
 
 def _add_page(app: FastAPI, operable: bool) -> None:

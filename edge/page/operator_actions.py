@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from edge.config.challenge import ChallengeSettings
 from edge.monitoring.operator_requests import acknowledge, begin_challenge, pause, resume
 from edge.page.state import StationInfo
 
@@ -15,7 +14,7 @@ class OperatorActions:
 
     def __init__(self, station: StationInfo) -> None:
         self._records = Path(station.records)
-        self._challenge = ChallengeSettings(parts=station.challenge_parts, expected=station.challenge_class)
+        self._challenge = station.challenge
 
     def pause(self, who: str, reason: str) -> str:
         """Pause the station."""

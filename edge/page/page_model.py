@@ -61,11 +61,11 @@ class PageModel:
     def state(self) -> PageState:
         """Return everything that the page shows."""
         now = self._utc()
-        begun = latest_time_of_day(now, self.welcome.shift_starts) or now
+        begun = latest_time_of_day(now, self.welcome.settings.shift_starts) or now
         with self._lock:
             last = self.history.last
             return PageState(
-                title=self.welcome.title,
+                title=self.welcome.settings.title,
                 condition=self._condition(),
                 silent_s=round(self._silent_s(), 1),
                 station=self.station,

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.config.schema import ONE_LINE
+from edge.config.challenge import ChallengeSettings
+from edge.config.schema import ONE_LINE, PageSettings
 
 VERDICTS = ("OK", "NG", "UNSURE", "TIMEOUT", "FAULT")
 Condition = Literal["running", "alarm", "paused", "waiting", "stopping", "stopped", "failed", "silent"]
@@ -125,22 +126,12 @@ class PartState(PageMessage):
 class StationInfo(PageMessage):
     """First message to a page."""
 
-    title: str
-    token: str | None
-    operator_token: str | None = None
-    """Token that lets operate the station; without one the page is read-only."""
-    hosts: tuple[str, ...] = ()
-    """Names of the station that a browser may use without a token."""
-    shift_starts: tuple[str, ...]
-    """Local times of day, such as `06:00`."""
+    settings: PageSettings
     records: str
     """Path of the database."""
     pictures: str | None = None
     """Folder of the stored pictures; null if none are stored."""
-    challenge_parts: int = 1
-    """Known bad parts of a challenge."""
-    challenge_class: str | None = None
-    """Class that each of them must have; null for any."""
+    challenge: ChallengeSettings = ChallengeSettings()
     next_number: int
     """Row of the first part that is sent to this page; earlier parts are in the records."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
+from edge.config.schema import PageSettings
 from edge.page.state import AlarmState, CameraState, PartState, StationInfo, StationState
 
 NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)
@@ -44,6 +45,8 @@ def part(number: int, verdict: str = "OK", ago_s: float = 0.0, **more: object) -
 
 
 def welcome(**changes: object) -> StationInfo:
-    """The beginning of a page."""
-    content = {"title": "Line 3", "token": None, "shift_starts": ("06:00",), "records": "none", "next_number": 1}
+    """The beginning of a page; a change may be a key of `[page]`."""
+    keys = {"title": "Line 3", "shift_starts": ("06:00",)}
+    keys |= {name: changes.pop(name) for name in PageSettings.model_fields if name in changes}
+    content = {"settings": PageSettings.model_validate(keys), "records": "none", "next_number": 1}
     return StationInfo.model_validate({**content, **changes})

@@ -70,8 +70,8 @@ def test_the_page_knows_the_challenge_and_the_pictures_of_its_line(run: Run) -> 
     with run(page={}) as without:
         bare = without.pages[0].welcome()
 
-    assert (begun.challenge_parts, begun.challenge_class, begun.pictures) == (3, "Dark", str(line.folder / "kept"))
-    assert (bare.challenge_parts, bare.challenge_class, bare.pictures) == (1, None, None)
+    assert (begun.challenge.parts, begun.challenge.expected, begun.pictures) == (3, "Dark", str(line.folder / "kept"))
+    assert (bare.challenge.parts, bare.challenge.expected, bare.pictures) == (1, None, None)
 
 
 def test_a_planned_stop_is_no_failure(run: Run) -> None:
