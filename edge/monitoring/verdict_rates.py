@@ -1,7 +1,7 @@
 """Alarms for a rate of TIMEOUT, FAULT or rejects far above the tolerated one, by an exact binomial test."""
 
 import math
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 
 from bundle import Verdict
@@ -69,50 +69,41 @@ class VerdictRates:
     def __init__(self, settings: RateSettings, deadline_s: float, alarms: Alarms) -> None:
         self._settings, self._deadline_s, self._alarms = settings, deadline_s, alarms
         self._window: deque[RecentPart] = deque(maxlen=settings.window_parts)
-        self._counts: Counter[Verdict] = Counter()  # in the window
         self._active: set[str] = set()
         self._kinds = {
             TIMEOUTS: RateKind((Verdict.TIMEOUT,), settings.timeouts, "TIMEOUT", Area.ENGINE),
             FAULTS: RateKind((Verdict.FAULT,), settings.faults, "FAULT", Area.OTHER),
             REJECTS: RateKind((Verdict.NG, Verdict.UNSURE), settings.rejects, "rejected", Area.OTHER),
         }
+        # by name of the alarm, of those parts of the window that may lead to it: whether each is of its kind
+        self._hits: dict[str, deque[bool]] = {name: deque(maxlen=settings.window_parts) for name in self._kinds}
 
     def add(self, part: Part) -> None:
         """Add a reported part."""
         if part.outcome is None or part.outcome.paused:
             return
-        if len(self._window) == self._window.maxlen:
-            self._counts[self._window[0].verdict] -= 1
         self._window.append(RecentPart(part.outcome.verdict, part.stamps, part.outcome.fault, part.part_id))
-        self._counts[part.outcome.verdict] += 1
+        for name, kind in self._kinds.items():
+            self._hits[name].append(part.outcome.verdict in kind.verdicts)
         if len(self._window) < self._settings.minimum_parts:
             return
-        ended = [name for name in self._active if self._is_over(self._kinds[name])]
-        for name in ended:
-            self._active.remove(name)
-            self._alarms.clear(name)
-        if ended and not self._active:  # what has led to an alarm must not lead to the next one
-            latest = self._latest()
-            self._window.clear()
-            self._window.extend(latest)
-            self._counts = Counter(sample.verdict for sample in latest)
         for name, kind in self._kinds.items():
-            if name not in self._active and exceeds(self._count(kind), len(self._window), kind.tolerated):
+            if name in self._active:
+                self._end(name, kind)
+            elif exceeds(sum(self._hits[name]), len(self._hits[name]), kind.tolerated):
                 self._active.add(name)
                 self._alarms.raise_(name, self._text(name, kind), kind.area)
 
-    def _count(self, kind: RateKind) -> int:
-        return sum(self._counts[verdict] for verdict in kind.verdicts)
-
-    def _latest(self) -> list[RecentPart]:
-        return [self._window[-number] for number in range(self._settings.minimum_parts, 0, -1)]
-
-    def _is_over(self, kind: RateKind) -> bool:
-        latest = self._latest()
-        return sum(sample.verdict in kind.verdicts for sample in latest) <= kind.tolerated * len(latest)
+    def _end(self, name: str, kind: RateKind) -> None:
+        """Clear an alarm that is over; what has led to it must not lead to the next one."""
+        latest = list(self._hits[name])[-self._settings.minimum_parts :]
+        if sum(latest) <= kind.tolerated * len(latest):
+            self._active.remove(name)
+            self._alarms.clear(name)
+            self._hits[name] = deque(latest, self._settings.window_parts)
 
     def _text(self, name: str, kind: RateKind) -> str:
-        found = f"found {self._count(kind)} of the latest {len(self._window)} parts {kind.what}"
+        found = f"found {sum(self._hits[name])} of the latest {len(self._hits[name])} parts {kind.what}"
         text = f"{found}, expected at most {kind.tolerated:.3g} of them"
         if name == TIMEOUTS:
             deadline = f"deadline {self._deadline_s * 1e3:.0f} ms"

@@ -192,7 +192,7 @@ class Records:
 
         At most `late_rows` rows are LATE at a time, so a crash costs at most that number of rows of parts told OK.
         """
-        known = row.wait(wait_s)
+        known = row.wait(0.0 if self._refusing else wait_s)
         if known is not None:
             return known
         with self._counting:

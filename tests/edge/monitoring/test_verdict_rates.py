@@ -107,6 +107,14 @@ def test_an_alarm_ends_with_good_parts_and_old_ones_do_not_raise_it_again() -> N
     assert line.raised == []
 
 
+def test_an_alarm_that_follows_another_does_not_wake_it_again() -> None:
+    line, told = Line(), []
+    line.alarms.listeners.append(lambda alarm, raised: told.append((alarm.name, raised)))
+    line.add(*[TIMEOUT] * 200, *[FAULT] * 150, *[OK] * 60)
+
+    assert told == [(TIMEOUTS, True), (FAULTS, True), (TIMEOUTS, False), (FAULTS, False)]
+
+
 def test_parts_of_a_pause_do_not_count() -> None:
     line = Line()
     line.add(*[FAULT] * 100, fault="paused by Ada: cleaning", paused=True)
