@@ -1,5 +1,8 @@
 """Connections of a station's assembly that no key of line.toml alone shows."""
 
+import pytest
+
+from edge.errors import LineConfigError
 from firmware_bridge.messages import Trigger
 from tests.conftest import grey_frame
 from tests.edge.running_line import Run
@@ -30,3 +33,17 @@ def test_an_alarm_is_on_record_with_its_cause(run: Run) -> None:
 
     ((name, cause),) = line.rows("SELECT name, cause FROM alarms")
     assert (name, "up to part 7" in cause) == ("rejects in a row", True)
+
+
+@pytest.mark.parametrize("limit", ["grab_timeout_ms", "deadline_ms"])
+def test_a_time_limit_that_no_frame_of_a_camera_can_meet_is_refused(run: Run, limit: str) -> None:
+    camera = [{"address": "v4l2:///dev/video0?latency_ms=900"}]
+    with pytest.raises(LineConfigError, match="found 900 ms from trigger to frame"), run(camera=camera, **{limit: 900}):
+        pytest.fail("started")
+    with run(camera=camera, **{limit: 901}) as line:
+        assert line.verdicts(1) == ["OK"]
+
+
+def test_the_time_limits_of_a_camera_that_runs_by_itself_start_with_its_frames(run: Run) -> None:
+    with run(camera=[{"address": "v4l2:///dev/video0?latency_ms=900"}], trigger="camera", grab_timeout_ms=900) as line:
+        assert [result.verdict.name for result in line.plc.wait_for(1)] == ["OK"]
