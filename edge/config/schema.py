@@ -105,7 +105,7 @@ class RateSettings(LineTable):
 
 
 class PageSettings(LineTable):
-    """Operator page in the browser. It is read-only without an `operator_token`."""
+    """Operator page in the browser. It is read-only without an `operator_token` or `inspector_token`."""
 
     listen: str = "127.0.0.1:8080"
     """Address and port of the page's server. The default accepts browsers on the station itself only; `0.0.0.0:8080`
@@ -114,7 +114,10 @@ class PageSettings(LineTable):
     """Access token. A browser opens `http://station:8080/?token=...` once; a program sends a bearer token."""
     operator_token: str | None = Field(default=None, min_length=8)
     """Token of the operators: a page that was opened with it, as with `token`, can also start challenges, acknowledge
-    alarms, and pause the station. Without it the page is read-only for everyone."""
+    alarms, and pause the station."""
+    inspector_token: str | None = Field(default=None, min_length=8)
+    """Token of the inspectors: a page that was opened with it can also mark parts as really good or really defective,
+    beside all that an operator may do."""
     without_token: bool = False
     """Whether an address other than the station's own may be served without a `token`: everyone in that network sees
     the page then."""
@@ -136,8 +139,9 @@ class PageSettings(LineTable):
 
     @model_validator(mode="after")
     def _different_tokens(self) -> "PageSettings":
-        if self.token is not None and self.token == self.operator_token:
-            raise ValueError("found the same token and operator_token, expected different ones")
+        given = [token for token in (self.token, self.operator_token, self.inspector_token) if token is not None]
+        if len(set(given)) < len(given):
+            raise ValueError("found the same token twice, expected a different one for each role")
         return self
 
     @model_validator(mode="after")

@@ -12,12 +12,14 @@ from fastapi import Path as PathParameter
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 
-from edge.errors import OperatorRequestError, RecordsError
-from edge.page.gate import COOKIE, OPERATOR, ROLE, AccessGate, Receive, Scope, Send
+from edge.errors import MarkError, OperatorRequestError, RecordsError
+from edge.page.gate import COOKIE, MARKS, READER, ROLE, AccessGate, Receive, Scope, Send
 from edge.page.metrics import metrics_text
 from edge.page.operator_actions import OperatorActions
 from edge.page.page_model import PageModel
-from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, stored_jpeg
+from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, frame_jpeg, stored_jpeg
+from edge.page.review import give_marks, part_for_review, queued
+from edge.page.review_messages import MarksAnswer, MarksRequest, QueuedPart, ReviewedPart
 from edge.page.state import (
     ChartBar,
     HealthReport,
@@ -71,19 +73,26 @@ def make_app(model: PageModel) -> AccessGate:
     app = FastAPI(
         title=settings.title,
         description="State of a running station of edge-inspect. GET routes are read only; POST routes need the "
-        "`operator_token` of `[page]` in line.toml.",
+        "`operator_token` of `[page]` in line.toml, marks the `inspector_token`.",
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
     )
-    _add_page(app, settings.operator_token is not None)
+    _add_page(app, bool(settings.operator_token or settings.inspector_token))
     _add_figures(app, model)
+    _add_review(app, model)
     _add_events(app, model, notifier)
     _add_actions(app, OperatorActions(model.welcome))
-    return AccessGate(app, settings.token, settings.hosts, operator_token=settings.operator_token)
+    return AccessGate(
+        app,
+        settings.token,
+        settings.hosts,
+        operator_token=settings.operator_token,
+        inspector_token=settings.inspector_token,
+    )
 
 
-def _add_page(app: FastAPI, operable: bool) -> None:
+def _add_page(app: FastAPI, has_roles: bool) -> None:
     index = (STATIC / "index.html").read_text(encoding="utf-8")
     files = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS}
 
@@ -94,7 +103,7 @@ def _add_page(app: FastAPI, operable: bool) -> None:
             answer: Response = RedirectResponse(".", 303)  # removes the token from the address bar
             answer.set_cookie(COOKIE, token, max_age=400 * 86_400, httponly=True, samesite="strict")
             return answer
-        role = "operator" if request.scope[ROLE] == OPERATOR else "sign-in" if operable else "reader"
+        role = "sign-in" if has_roles and request.scope[ROLE] == READER else request.scope[ROLE]
         return Response(index.replace('data-role=""', f'data-role="{role}"'), media_type="text/html")
 
     @app.get("/sign-out", include_in_schema=False)
@@ -135,15 +144,16 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
         part_id: Annotated[int | None, Query(ge=0, lt=2**32, description="Those with the PLC's id alone.")] = None,
         since: Annotated[datetime | None, Query(description="Triggered from this time on.")] = None,
         until: Annotated[datetime | None, Query(description="Triggered before this time.")] = None,
+        row: Annotated[list[int] | None, Query(max_length=100, description="Only these rows.")] = None,
     ) -> list[ShownPart]:
         """Parts from the records, the newest first, with the addresses of their stored pictures."""
         try:
-            found = find_parts(records, PartQuery(before, verdict, part_id, since, until, limit))
+            found = find_parts(records, PartQuery(before, verdict, part_id, since, until, limit, tuple(row or ())))
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
-        except OverflowError:  # a time in the year 1 or 9999, in another zone
-            raise HTTPException(422, "found a time beyond the calendar") from None
-        return [model.shown(part, cameras) for part, cameras in found]
+        except OverflowError:  # a time in the year 1 or 9999 in another zone, a row of more than 64 bit
+            raise HTTPException(422, "found a time beyond the calendar, or a row beyond 64 bit") from None
+        return [model.shown(one.part, one.cameras, one.mark) for one in found]
 
     @app.get("/api/pictures/{number}/{camera}", response_class=Response)
     def picture(number: Annotated[int, PathParameter(ge=0, le=LAST_ROW)], camera: str) -> Response:
@@ -169,6 +179,54 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
     async def metrics() -> Response:
         """The figures in the text format of Prometheus."""
         return Response(metrics_text(model), media_type="text/plain; version=0.0.4")
+
+
+def _add_review(app: FastAPI, model: PageModel) -> None:
+    """Add the routes of the review: reading for everyone, marks for inspectors."""
+    records = Path(model.welcome.records)
+    pictures = None if model.welcome.pictures is None else Path(model.welcome.pictures)
+
+    @app.get("/api/queue")
+    def queue(most: Annotated[int, Query(ge=1, le=200)] = 50) -> list[QueuedPart]:
+        """Parts worth a person's look, the most instructive first, each with the reason."""
+        try:
+            found = queued(records, model.thresholds(), most)
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
+        shown = ((model.shown(one.part, one.cameras, one.mark), reason) for one, reason in found)
+        return [QueuedPart(**part.model_dump(), reason=reason) for part, reason in shown]
+
+    @app.get("/api/parts/{number}")
+    def part(number: Annotated[int, PathParameter(ge=0, le=LAST_ROW)]) -> ReviewedPart:
+        """One part with its frames, the network's outlines and its marks."""
+        try:
+            found = part_for_review(records, pictures, number)
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
+        if found is None:
+            raise HTTPException(404, f"row {number}: found no such part")
+        return found
+
+    @app.get("/api/frames/{number}/{camera}", response_class=Response)
+    def frame(number: Annotated[int, PathParameter(ge=0, le=LAST_ROW)], camera: str) -> Response:
+        """Whole frame of one view as JPEG, as the camera gave it."""
+        try:
+            content = None if pictures is None else frame_jpeg(records, pictures, number, camera)
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
+        if content is None:
+            raise HTTPException(404, f"no frame of row {number}, camera {camera}: none was kept, or it was deleted")
+        return Response(content, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+
+    @app.post(MARKS)
+    def marks(asked: MarksRequest) -> MarksAnswer:
+        """Add marks beside the station's verdicts, all of the request or none; nothing is ever overwritten."""
+        try:
+            return give_marks(records, asked)
+        except MarkError as error:
+            raise HTTPException(422, str(error)) from None
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
 
 
 def _add_actions(app: FastAPI, actions: OperatorActions) -> None:

@@ -39,7 +39,10 @@ ADDRESSES = 1000
 """Addresses whose guesses are remembered; the oldest goes."""
 ROLE = "edge-inspect-role"
 """Key of the role in the scope of a request that is passed on."""
-READER, OPERATOR = "reader", "operator"
+READER, OPERATOR, INSPECTOR = ROLES = "reader", "operator", "inspector"
+"""Each role may do what those before it may."""
+MARKS = "/api/marks"
+"""The one route that needs an inspector; every other change needs an operator."""
 STYLE = """body { margin: 12vh auto; padding: 0 20px; max-width: 460px; font: 20px/1.4 system-ui, sans-serif;
   background: #eceff2; color: #14181d; }
 h1 { font-size: 30px; } label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
@@ -97,9 +100,12 @@ class AccessGate:
         hosts: Iterable[str] = (),
         clock: Callable[[], float] = monotonic,
         operator_token: str | None = None,
+        inspector_token: str | None = None,
     ) -> None:
         """hosts: names of the station beside its addresses, `localhost` and the computer's own name."""
-        self._app, self._token, self._operator_token, self._clock = app, token, operator_token, clock
+        self._app, self._token, self._clock = app, token, clock
+        tokens = {INSPECTOR: inspector_token, OPERATOR: operator_token, READER: token}
+        self._tokens = {role: known for role, known in tokens.items() if known is not None}
         own = socket.gethostname()
         self._hosts = {name.lower() for name in (*hosts, "localhost", own, f"{own}.local")}
         self._guesses: OrderedDict[str, deque[float]] = OrderedDict()
@@ -131,7 +137,7 @@ class AccessGate:
             return Refusal(421, f"found the host {host!r}; add it to hosts of [page]")
         shown = [token for token in _tokens(scope, headers) if token]
         address = (scope.get("client") or ("",))[0]
-        known = self._token is not None or self._operator_token is not None
+        known = bool(self._tokens)
         if known and shown and self._too_many_guesses(address):
             return Refusal(429, f"too many wrong tokens; wait {GUESSES_S:g} s")
         role = self._role(shown)
@@ -143,15 +149,14 @@ class AccessGate:
             if "text/html" in asked:
                 return Refusal(401, SIGN_IN.replace("WRONG", WRONG if shown else ""), SIGN_IN_POLICY)
             return Refusal(401, "open this page once with ?token=..., the token of [page] in line.toml")
-        if scope.get("method", "GET") not in ("GET", "HEAD") and (wrong := _not_operable(role, headers)):
+        if scope.get("method", "GET") not in ("GET", "HEAD") and (wrong := _not_allowed(role, scope, headers)):
             return wrong
         scope[ROLE] = role or READER
         return None
 
     def _role(self, shown: Iterable[str]) -> str | None:
         """Return the role of the best token; None if none of them is known."""
-        roles = [(OPERATOR, self._operator_token), (READER, self._token)]
-        return next((role for role, known in roles if known and any(map(partial(_is_same, known), shown))), None)
+        return next((role for role, known in self._tokens.items() if any(map(partial(_is_same, known), shown))), None)
 
     def _is_ours(self, host: str) -> bool:
         found = HOST.fullmatch(host)
@@ -195,11 +200,12 @@ def _is_same(known: str, shown: str) -> bool:
     return secrets.compare_digest(known.encode(), shown.encode())
 
 
-def _not_operable(role: str | None, headers: MutableMapping[bytes, str]) -> Refusal | None:
-    """Refuse a request that changes something, without the operator's token or from a page of another site."""
+def _not_allowed(role: str | None, scope: Scope, headers: MutableMapping[bytes, str]) -> Refusal | None:
+    """Refuse a request that changes something, without the token of its role or from a page of another site."""
     origin = headers.get(b"origin")
     if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
         return Refusal(403, f"found a request from {origin!r}, expected one from the station's own page")
-    if role != OPERATOR:
-        return Refusal(403, "operating needs the operator_token of [page] in line.toml; reading alone is allowed")
+    needed = INSPECTOR if scope["path"] == MARKS else OPERATOR
+    if ROLES.index(role or READER) < ROLES.index(needed):
+        return Refusal(403, f"found the role {role or READER}, expected the {needed}_token of [page] in line.toml")
     return None

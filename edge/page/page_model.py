@@ -14,6 +14,7 @@ from edge.page.state import (
     HealthReport,
     PageMessage,
     PageState,
+    PartMark,
     PartState,
     ShownPart,
     StateUpdate,
@@ -115,15 +116,20 @@ class PageModel:
             return "paused"
         return "alarm" if station.alarms or any(not camera.connected for camera in station.cameras) else "running"
 
-    def shown(self, part: PartState, stored: tuple[str, ...] = ()) -> ShownPart:
-        """Add the addresses of a part's pictures, in memory and `stored`, by camera."""
+    def thresholds(self) -> dict[str, float]:
+        """Return the score thresholds of the bundle in use by class; empty before the first update."""
         with self._lock:
-            return self._shown(part, stored)
+            return self.station.thresholds if self.station else {}
 
-    def _shown(self, part: PartState, stored: tuple[str, ...] = ()) -> ShownPart:
+    def shown(self, part: PartState, stored: tuple[str, ...] = (), mark: PartMark | None = None) -> ShownPart:
+        """Add the addresses of a part's pictures, in memory and `stored`, by camera, and its mark."""
+        with self._lock:
+            return self._shown(part, stored, mark)
+
+    def _shown(self, part: PartState, stored: tuple[str, ...] = (), mark: PartMark | None = None) -> ShownPart:
         cameras = dict.fromkeys((*self.history.cameras(part.number), *stored, *self.history.stored(part.number)))
         addresses = {camera: f"api/pictures/{part.number}/{quote(camera, safe='')}" for camera in cameras}
-        return ShownPart(**part.model_dump(), pictures=addresses)
+        return ShownPart(**part.model_dump(), pictures=addresses, mark=mark)
 
 
 def _obstacles(station: StationState) -> list[str]:

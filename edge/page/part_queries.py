@@ -1,4 +1,4 @@
-"""Queries of the records for the page: the last day, parts by id or time, stored pictures."""
+"""Queries of the records for the page: the last day, parts by row, id or time, stored pictures."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -9,13 +9,16 @@ import numpy as np
 
 from bundle import Verdict
 from edge.page.history import KEPT_MINUTES, REJECTS, History
-from edge.page.state import DefectState, PartState
+from edge.page.state import DefectState, PartMark, PartState
 from edge.records.database import reading
 from edge.records.overlay import JPEG_QUALITY, PAGE_PX
 from edge.records.retention import OVERLAYS
+from edge.review.marks import Mark, StoredMark, latest_of
 
 LAST_ROW = 2**62
 """More than any row's number."""
+FRAME_PX = 1600
+"""Longer side of a frame to draw on."""
 _COLUMNS = "number, time, part_id, verdict, told, fault, sent_us, bundle_id"
 
 
@@ -31,6 +34,8 @@ class PartQuery:
     until: datetime | None = None
     """Aware; parts that were triggered from `since` on and before `until`."""
     limit: int = 50
+    rows: tuple[int, ...] = ()
+    """Only these rows; empty disables the condition."""
 
     def sql(self) -> tuple[str, tuple[object, ...]]:
         """Return the query with its values; the newest part comes first."""
@@ -42,14 +47,26 @@ class PartQuery:
             "time < ?": None if self.until is None else _utc(self.until),
         }
         chosen = {condition: value for condition, value in wanted.items() if value is not None}
+        listed = f" AND number IN ({', '.join('?' * len(self.rows))})" if self.rows else ""
         by_time = "time >= ?" in chosen or "time < ?" in chosen  # the order of an index, so that the limit ends it
         order = "time DESC, number DESC" if by_time and self.part_id is None else "number DESC"
-        query = f"SELECT {_COLUMNS} FROM parts WHERE {' AND '.join(chosen)} ORDER BY {order} LIMIT ?"
-        return query, (*chosen.values(), self.limit)
+        query = f"SELECT {_COLUMNS} FROM parts WHERE {' AND '.join(chosen)}{listed} ORDER BY {order} LIMIT ?"
+        return query, (*chosen.values(), *self.rows, self.limit)
 
 
-def find_parts(records: Path, wanted: PartQuery) -> list[tuple[PartState, tuple[str, ...]]]:
-    """Give parts with the cameras of their stored pictures, the newest first; raises RecordsError."""
+@dataclass(frozen=True)
+class FoundPart:
+    """A part of the records."""
+
+    part: PartState
+    cameras: tuple[str, ...]
+    """Those whose pictures were stored."""
+    mark: PartMark | None
+    """The latest mark."""
+
+
+def find_parts(records: Path, wanted: PartQuery) -> list[FoundPart]:
+    """Return parts, the newest first; raises RecordsError."""
     with reading(records) as connection:
         rows = connection.execute(*wanted.sql()).fetchall()
         defects: dict[int, list[DefectState]] = {row[0]: [] for row in rows}
@@ -61,8 +78,9 @@ def find_parts(records: Path, wanted: PartQuery) -> list[tuple[PartState, tuple[
         query = f"SELECT part, camera FROM views WHERE part IN ({marks}) AND picture IS NOT NULL ORDER BY rowid"
         for number, camera in connection.execute(query, tuple(defects)):
             cameras[number].append(camera)
+        marked = {one.mark.part: shown_mark(one) for one in latest_of(connection, tuple(defects))}
     return [
-        (
+        FoundPart(
             PartState(
                 number=number,
                 time=datetime.fromisoformat(time),
@@ -75,9 +93,17 @@ def find_parts(records: Path, wanted: PartQuery) -> list[tuple[PartState, tuple[
                 bundle_id=bundle_id,
             ),
             tuple(cameras[number]),
+            marked.get(number),
         )
         for number, time, part_id, given, told, fault, sent_us, bundle_id in rows
     ]
+
+
+def shown_mark(stored: StoredMark) -> PartMark:
+    """Return a mark as the page shows it."""
+    mark: Mark = stored.mark
+    classes = tuple(dict.fromkeys(defect.class_name for defect in mark.defects))
+    return PartMark(who=mark.who, time=stored.time, truth=mark.truth, classes=classes, note=mark.note)
 
 
 def stored_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:
@@ -85,18 +111,37 @@ def stored_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes 
 
     Raises RecordsError.
     """
+    name = _stored_name(records, number, camera)
+    names = () if name is None else (f"{OVERLAYS}/{name}", name)
+    return next((found for one in names if (found := _encoded(folder, one, PAGE_PX)) is not None), None)
+
+
+def frame_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:
+    """Encode a stored frame, whole and without outlines, to draw on; None if it was not kept or is gone.
+
+    Raises RecordsError.
+    """
+    name = _stored_name(records, number, camera)
+    return None if name is None else _encoded(folder, name, FRAME_PX)
+
+
+def _stored_name(records: Path, number: int, camera: str) -> str | None:
+    query = "SELECT picture FROM views WHERE part = ? AND camera = ? AND picture IS NOT NULL"
     with reading(records) as connection:
-        row = connection.execute(
-            "SELECT picture FROM views WHERE part = ? AND camera = ? AND picture IS NOT NULL", (number, camera)
-        ).fetchone()
-    if row is None:
-        return None
-    for path in (folder / OVERLAYS / row[0], folder / row[0]):
-        inside = path.resolve().is_relative_to(folder.resolve())  # a name in a file is never trusted as a path
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if inside and path.is_file() else None
-        if image is not None:
-            return _jpeg(image)
-    return None
+        row = connection.execute(query, (number, camera)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """Return the path of an existing file of a folder; None elsewhere: a name in a file is never trusted as a path."""
+    path = folder / name
+    return path if path.resolve().is_relative_to(folder.resolve()) and path.is_file() else None
+
+
+def _encoded(folder: Path, name: str, longest_px: int) -> bytes | None:
+    path = inside(folder, name)
+    image = None if path is None else cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else _jpeg(image, longest_px)
 
 
 def recall(history: History, records: Path, next_number: int, now: datetime) -> None:
@@ -116,12 +161,13 @@ def recall(history: History, records: Path, next_number: int, now: datetime) -> 
     with reading(records) as connection:
         for minute, verdict, parts in connection.execute(query, (next_number, since, since, until)):
             history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
-    latest: list[tuple[PartState, tuple[str, ...]]] = []
+    latest: list[FoundPart] = []
     for verdict in Verdict:
         if verdict is not Verdict.OK:
             wanted = PartQuery(before=next_number, verdict=verdict.name, limit=REJECTS)
-            latest += [found for found in find_parts(records, wanted) if start <= found[0].time <= now]
-    history.recall_rejects(sorted(latest, key=lambda found: found[0].number))
+            latest += [found for found in find_parts(records, wanted) if start <= found.part.time <= now]
+    latest.sort(key=lambda found: found.part.number)
+    history.recall_rejects((found.part, found.cameras) for found in latest)
 
 
 def _utc(at: datetime) -> str:
@@ -129,8 +175,8 @@ def _utc(at: datetime) -> str:
     return at.astimezone(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _jpeg(image: np.ndarray) -> bytes:
-    scale = min(1.0, PAGE_PX / max(image.shape[:2]))
+def _jpeg(image: np.ndarray, longest_px: int) -> bytes:
+    scale = min(1.0, longest_px / max(image.shape[:2]))
     size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
     done, content = cv2.imencode(
         ".jpg", cv2.resize(image, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]

@@ -41,6 +41,7 @@ class Snapshot:
             bundle_name=inspector.bundle.manifest.name,
             bundle_id=inspector.bundle.id,
             engine=inspector.engine.description,
+            thresholds={name: limit.score for name, limit in inspector.bundle.manifest.thresholds.items()},
             shadow=self._shadow,
             alive=runtime.alive or (runtime.stopping and runtime.failure is None),
             stopping=runtime.stopping,

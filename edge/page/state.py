@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.config.challenge import ChallengeSettings
 from edge.config.schema import ONE_LINE, PageSettings
+from edge.review.marks import Truth
 
 VERDICTS = ("OK", "NG", "UNSURE", "TIMEOUT", "FAULT")
 Condition = Literal["running", "alarm", "paused", "waiting", "stopping", "stopped", "failed", "silent"]
@@ -63,6 +64,8 @@ class StationState(PageMessage):
     bundle_name: str
     bundle_id: str
     engine: str
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    """Score threshold of each class of the bundle."""
     shadow: bool
     """Shadow mode: verdicts are recorded, but nothing is rejected."""
     alive: bool
@@ -150,11 +153,24 @@ class ViewPicture(PageMessage):
     camera: str
 
 
+class PartMark(PageMessage):
+    """What an inspector said of a part."""
+
+    who: str
+    time: datetime
+    truth: Truth
+    classes: tuple[str, ...] = ()
+    """Of a defective part."""
+    note: str = ""
+
+
 class ShownPart(PartState):
     """A part with its pictures."""
 
     pictures: dict[str, str] = Field(default_factory=dict)
     """Addresses by camera."""
+    mark: PartMark | None = None
+    """The latest mark; null without one, and for parts that were not read from the records."""
 
 
 class VerdictCount(PageMessage):

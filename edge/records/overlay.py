@@ -25,6 +25,8 @@ LETTERS_PX = 900
 """Longer side of a picture with letters of scale 1 (capitals of 22 pixels)."""
 PAGE_PX = 800
 """Longer side of a picture on the operator's page."""
+SIMPLER_PX = 1.0
+"""Largest distance of an outline's corners from the blob's edge, in pixels of the frame."""
 JPEG_QUALITY = 82
 """In percent."""
 
@@ -85,6 +87,34 @@ def view_jpeg(view: View, manifest: Manifest, longest_px: int = PAGE_PX) -> byte
     if not done:
         raise ValueError(f"camera {view.camera}: the picture of {image.shape} could not be made a JPEG")
     return content.tobytes()
+
+
+def blobs_of(view: View, manifest: Manifest) -> list[dict[str, object]]:
+    """Return class, score and polygon, x and y in pixels of the frame, of each blob that belongs to a defect.
+
+    One dictionary for each: `class_name`, `score`, `polygon`. A defect that was found by its score alone has none.
+    """
+    if view.frame is None or view.masks is None:
+        return []
+    crop = manifest.input.crop
+    corner = np.array((crop.x, crop.y) if crop else (0, 0), np.int32)
+    height, width = cropped(view.frame.pixels, crop).shape[:2]
+    strongest = {defect.class_index: defect for defect in reversed(view.defects)}
+    found: list[dict[str, object]] = []
+    for index, defect in strongest.items():
+        level = list(manifest.thresholds.values())[index].level
+        for contour in outlines_of(enlarged(view.masks[index] >= level, height, width)):
+            corners = cv2.approxPolyDP(contour + corner, SIMPLER_PX, closed=True).reshape(-1, 2)
+            boxes = [one.box for one in view.defects if one.class_index == index]
+            if len(corners) >= 3 and any(_overlap(box, cv2.boundingRect(corners)) for box in boxes):
+                score = round(defect.score, 4)
+                found.append({"class_name": defect.class_name, "score": score, "polygon": corners.tolist()})
+    return found
+
+
+def _overlap(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two boxes, x, y, width and height, overlap; a blob that overlaps no defect's is too small to be one."""
+    return all(one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2] for axis in (0, 1))
 
 
 def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple[int, int]) -> Image:

@@ -1,5 +1,6 @@
 """Picture store: writes pictures of parts to disk in a thread of its own, without delaying verdicts."""
 
+import json
 import logging
 import queue
 import threading
@@ -15,8 +16,8 @@ from edge.alarms import Alarms, Area
 from edge.cameras.camera import Clock
 from edge.config.schema import PictureSettings
 from edge.part import Part, View
-from edge.records.overlay import inspected
-from edge.records.retention import DRAFT, OVERLAYS, Retention, free_bytes
+from edge.records.overlay import blobs_of, inspected
+from edge.records.retention import BLOBS, DRAFT, OVERLAYS, Retention, free_bytes
 from edge.records.writer import Records
 from edge.wall_clock import SteadyClock
 
@@ -40,7 +41,8 @@ class PictureStore:
     """Stores each part's pictures by the settings; `offer` is called by the reporter.
 
     A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as received. The inspected crop
-    with outlined defects, if there are any, has the same name in `<folder>/overlays/`.
+    with outlined defects, if there are any, has the same name in `<folder>/overlays/`, the outlines alone that name and
+    `.json`.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class PictureStore:
             drawn = overlay(view, manifest) if part.bundle_id == manifest.id else None
             if drawn is not None:
                 self._store(f"{OVERLAYS}/{name}.png", encode_drawing(drawn))
+                self._store(f"{OVERLAYS}/{name}.png{BLOBS}", json.dumps(blobs_of(view, manifest)).encode())
 
     def _store(self, name: str, content: bytes) -> None:
         path = self._settings.folder / name

@@ -12,6 +12,8 @@ from time import monotonic
 
 OVERLAYS = "overlays"
 """Folder of the pictures with outlined defects, apart from the frames: they are no training images."""
+BLOBS = ".json"
+"""Suffix, after an overlay's name, of the outlines that are drawn in it."""
 RANKS = ("good", "unsure", "reject")
 """Folders of a day, in order of deletion."""
 AGE_EVERY_S = 3600.0

@@ -73,28 +73,43 @@ class StoredMark:
     mark: Mark
 
 
-def add_mark(records: Path, mark: Mark) -> int:
-    """Add a mark to the records of a station, which may be running; returns its row.
+def add_marks(records: Path, marks: Sequence[Mark]) -> list[int]:
+    """Add marks to the records of a station, which may be running, all or none; returns their rows.
 
     Raises MarkError for a part or camera that the records do not have, or a mark that does not make sense;
     RecordsError for records that cannot be opened.
     """
-    _check(mark)
+    for mark in marks:
+        _check(mark)
     with closing(connect_existing(records)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            _check_views(connection, mark)
-            number = _insert(connection, mark)
+            for mark in marks:
+                _check_views(connection, mark)
+            numbers = [_insert(connection, mark) for mark in marks]
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise MarkError(f"records {records}: the mark was not written ({error}); {advice(error)}") from None
-    return number
+            raise MarkError(f"records {records}: no mark was written ({error}); {advice(error)}") from None
+    return numbers
+
+
+def add_mark(records: Path, mark: Mark) -> int:
+    """Add one mark; see `add_marks`."""
+    return add_marks(records, [mark])[0]
 
 
 def latest_marks(connection: sqlite3.Connection) -> Iterator[StoredMark]:
     """Yield the latest mark of each part, in the order of the parts."""
     rows = connection.execute("SELECT max(number), part FROM marks GROUP BY part ORDER BY part").fetchall()
     for number, _ in rows:
+        yield _mark(connection, number)
+
+
+def latest_of(connection: sqlite3.Connection, parts: Sequence[int]) -> Iterator[StoredMark]:
+    """Yield the latest mark of each of these parts that has one."""
+    listed = ", ".join("?" * len(parts))
+    query = f"SELECT max(number) FROM marks WHERE part IN ({listed}) GROUP BY part"
+    for (number,) in connection.execute(query, tuple(parts)).fetchall():
         yield _mark(connection, number)
 
 

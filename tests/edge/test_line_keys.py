@@ -691,6 +691,12 @@ def token_of_the_operators(run: Run) -> None:
     assert ('data-role="sign-in"' in before, 'data-role="operator"' in after) == (True, True)
 
 
+@observes("page.inspector_token")
+def token_of_the_inspectors(run: Run) -> None:
+    with run(page={"inspector_token": "open sesame"}) as line:
+        assert line.pages[0].welcome().settings.inspector_token == "open sesame"
+
+
 @observes("page.title")
 def title_of_the_page(run: Run) -> None:
     with run(page={"title": "Line 3, glaze"}) as line:

@@ -2,7 +2,7 @@
 
 The paper's "mAP" is the accuracy over image x class pairs, its "AP" the recall per class, and its "mIoU" counts an
 empty prediction on an empty mask as 1, so that predicting nothing scores 93.9 % there. `Metrics.paper` holds these
-columns under the paper's names.
+columns under the paper's names. A measure that no image supports is None, never 0 or 100 %.
 """
 
 from collections.abc import Iterable, Sequence
@@ -60,9 +60,13 @@ class Metrics(FrozenModel):
     good: int
     pairs_without_outline: int
     """Positives with an empty truth mask; they count for scores and decisions, not for pixels."""
-    accuracy_pairs: float
-    mean_iou_pairs: float
-    mean_iou_pairs_predicting_nothing: float
+    accuracy_pairs: float | None
+    """None without an image that has a defect."""
+    mean_iou_pairs: float | None
+    """An empty prediction on an empty mask counts as 1, unless no image has a true pixel of that class, such as a class
+    whose defects vanish at the network's input: such a pair is left out."""
+    mean_iou_pairs_predicting_nothing: float | None
+    """The same of a network that predicts nothing."""
     mean_recall: float | None
     mean_average_precision: float | None
     mean_iou_pooled: float | None
@@ -84,7 +88,7 @@ class Metrics(FrozenModel):
     confusion: tuple[tuple[int, ...], ...]
     """Rows are the truth, columns the decision. An image with several classes counts once in each of their rows; the
     column is that class if it was found, else the found class of the largest score, else good."""
-    paper: dict[str, float | list[float | None]] = Field(validation_alias=AliasChoices("paper", "document"))
+    paper: dict[str, float | list[float | None] | None] = Field(validation_alias=AliasChoices("paper", "document"))
     """The paper's columns under its own names, in percent; older files call this `document`."""
     parts: PartMetrics | None = None
     """The measures by part; None where the images' parts are not known."""
@@ -100,12 +104,17 @@ class Metrics(FrozenModel):
         finding, outlining = self.union.average_precision, self.mean_iou_positives
         return None if finding is None or outlining is None else (finding + outlining) / 2
 
-    def named(self, name: str) -> float:
-        """The metric of a dotted name, such as `union.iou_pooled`; minus infinity if it is None."""
+    def known(self, name: str) -> float | None:
+        """The metric of a dotted name, such as `union.iou_pooled`; None if it has no data."""
         value: object = self
         for key in name.split("."):
             value = getattr(value, key) if value is not None else None
-        return value if isinstance(value, float) else -np.inf
+        return value if isinstance(value, float) else None
+
+    def named(self, name: str) -> float:
+        """The same, minus infinity for None."""
+        value = self.known(name)
+        return -np.inf if value is None else value
 
 
 class _Columns:
@@ -121,7 +130,8 @@ class _Columns:
         self.truth_area = np.stack([row.truth_area for row in predictions])
         self.any_intersection = np.array([row.any_intersection for row in predictions])
         self.any_union = np.array([row.any_union for row in predictions])
-        self.iou = np.where(self.union > 0, self.intersection / np.maximum(self.union, 1), 1.0)
+        alike = np.where(self.found, 0.0, 1.0)  # a class found without a pixel, where none is true, is wrong
+        self.iou = np.where(self.union > 0, self.intersection / np.maximum(self.union, 1), alike)
         self.defective = np.asarray(self.labels.any(axis=1))
         self.rejected = np.asarray(self.found.any(axis=1))
         self.largest = self.scores.max(axis=1)
@@ -134,16 +144,15 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
         raise DataError("evaluation: found no images, expected at least one; check the split and its side")
     table = _Columns(rows)
     per_class = tuple(_class_metrics(table, index, name) for index, name in enumerate(classes))
-    pairs = table.iou[table.outlined]
-    mean_iou_pairs = float(pairs.mean())
-    accuracy = float((table.found == table.labels).mean())
+    accuracy = float((table.found == table.labels).mean()) if table.defective.any() else None
+    iou, nothing = _pairs(table)
     return Metrics(
         images=len(rows),
         good=int((~table.defective).sum()),
         pairs_without_outline=int((~table.outlined).sum()),
         accuracy_pairs=accuracy,
-        mean_iou_pairs=mean_iou_pairs,
-        mean_iou_pairs_predicting_nothing=float((table.truth_area == 0)[table.outlined].mean()),
+        mean_iou_pairs=iou,
+        mean_iou_pairs_predicting_nothing=nothing,
         mean_recall=_mean(one.recall for one in per_class),
         mean_average_precision=_mean(one.average_precision for one in per_class),
         mean_iou_pooled=_mean(one.iou_pooled for one in per_class),
@@ -158,9 +167,9 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
         confusion_names=(*classes, GOOD),
         confusion=_confusion(table),
         paper={
-            "mAP (all classes)": 100 * accuracy,
+            "mAP (all classes)": _percent(accuracy),
             "AP (defective classes)": [_percent(one.recall) for one in per_class],
-            "mIoU (all classes)": 100 * mean_iou_pairs,
+            "mIoU (all classes)": _percent(iou),
             "IoU (defective classes)": [_percent(one.iou_positives) for one in per_class],
         },
         parts=_parts(rows, table),
@@ -170,6 +179,15 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
 def _parts(rows: Sequence[Prediction], table: _Columns) -> PartMetrics | None:
     names = [row.part for row in rows]
     return measure_parts(names, table.labels, table.rejected, table.scores) if all(names) else None
+
+
+def _pairs(table: _Columns) -> tuple[float | None, float | None]:
+    """Mean IoU over image x class pairs, of the predictions and of predicting nothing; None without a true pixel."""
+    drawn = table.truth_area.any(axis=0)
+    if not drawn.any():
+        return None, None
+    counted = table.outlined & (drawn | table.found)
+    return float(table.iou[counted].mean()), float((table.truth_area == 0)[table.outlined & drawn].mean())
 
 
 def _class_metrics(table: _Columns, index: int, name: str) -> ClassMetrics:

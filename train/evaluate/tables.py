@@ -72,7 +72,7 @@ def sentences(metrics: Metrics) -> list[str]:
     """Overall metrics as sentences: by picture, and by part if parts have several pictures."""
     nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
     share = metrics.false_rejects_at_no_escape
-    at_no_escape = "-" if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
+    at_no_escape = percent(None) if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
     few = f"{100 * FEW:.0f} %"
     return [
         f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}",
@@ -105,5 +105,7 @@ def part_sentences(parts: PartMetrics) -> list[str]:
 
 
 def rate_text(rate: Rate) -> str:
-    """A rate with its counts and interval, as text."""
+    """A rate with its counts and interval as text; a dash where there are no cases."""
+    if not rate.total:
+        return "- (no cases)"
     return f"{rate.count} of {rate.total} ({percent(rate.value)} %, 95 %: {percent(rate.low)} to {percent(rate.high)})"

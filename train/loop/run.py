@@ -201,7 +201,7 @@ class Run:
         measures = {key: metrics.named(key) for key in _FOLLOWED | {name, SECOND}}
         self.history.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
         self._save(self._meta(thresholds, metrics), better)
-        chosen = f"{name} {percent(_known(metrics.named(name)))}{' (best)' if better else ''}"
+        chosen = f"{name} {percent(metrics.known(name))}{' (best)' if better else ''}"
         return (
             f"loss {row['loss']:.4f}, validation: {chosen}, "
             f"AP of defect or not {percent(metrics.union.average_precision)}, "
@@ -281,11 +281,6 @@ def _check_outlined(images: ImageSet, samples: Sequence[Sample], classes: Sequen
 
 def _with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update={"run": recipe.run.model_copy(update={"epochs": epochs})})
-
-
-def _known(value: float) -> float | None:
-    """None in the place of minus infinity, which stands for a measure without data."""
-    return None if value == float("-inf") else value
 
 
 _FOLLOWED = {"mean_iou_positives", "mean_iou_pooled", "union.iou_pooled", "union.average_precision", "accuracy_pairs"}

@@ -1,11 +1,14 @@
 // Dialogs: search of parts, requests of an operator, alarms and details.
-import { $, ask, dayTime, make, picturesOf, reasonOf } from "./elements.js";
+import { $, ask, dayTime, make, picturesOf, post, reasonOf } from "./elements.js";
+import { markWords, openReview } from "./review.js";
 import { TEXTS } from "./texts.js";
 
 const VERDICTS = ["", "OK", "NG", "UNSURE", "TIMEOUT", "FAULT"];
 const FOUND = 50;
 
 // Search
+
+let found = []; // the parts of the list
 
 function searchAddress(form, before) {
   const query = new URLSearchParams({ limit: FOUND });
@@ -22,6 +25,8 @@ async function search(before) {
   answer.textContent = TEXTS.searching;
   try {
     const parts = await ask(searchAddress(form, before));
+    if (!before) found = [];
+    found.push(...parts);
     list.append(...parts.map(foundItem));
     answer.textContent = list.children.length ? TEXTS.found(list.children.length) : TEXTS.nothingFound;
     more.hidden = parts.length < FOUND;
@@ -40,7 +45,9 @@ function foundItem(part) {
     const words = make("p", [part.verdict, reasonOf(part).full].filter(Boolean).join(": "));
     const pictures = make("div", "", { class: "pictures" });
     pictures.append(...picturesOf(part, TEXTS.noPicture));
-    $("#find .shown").replaceChildren(words, pictures);
+    const mark = make("button", TEXTS.mark, { type: "button", class: "inspector" });
+    mark.addEventListener("click", () => openReview(found, part.number));
+    $("#find .shown").replaceChildren(words, ...(part.mark ? [make("p", TEXTS.markedBy(markWords(part.mark), part.mark.who, dayTime(part.mark.time)), { class: "given" })] : []), pictures, mark);
   });
   item.append(button);
   return item;
@@ -76,8 +83,7 @@ async function send(form) {
   answer.textContent = TEXTS.sending;
   button.disabled = true;
   try {
-    const headers = { "Content-Type": "application/json" };
-    const { done } = await ask(`api/${request}`, { method: "POST", headers, body: JSON.stringify(body) });
+    const { done } = await post(`api/${request}`, body);
     $("#spoken").textContent = done;
     $("#request").close();
   } catch (error) {
@@ -96,6 +102,7 @@ export function startDialogs() {
       event.preventDefault();
       const name = opener.dataset.open;
       if (name in TEXTS.requests) openRequest(name);
+      else if (name === "review") openReview(null);
       else document.getElementById(name).showModal();
     });
   }

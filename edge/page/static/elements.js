@@ -50,6 +50,9 @@ export function picturesOf(part, absent) {
   });
 }
 
+export const post = (address, body) =>
+  ask(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
 export async function ask(address, options) {
   const answer = await fetch(address, options);
   if (answer.ok) return answer.json();

@@ -3,6 +3,7 @@ import { startChart } from "./chart.js";
 import { startDialogs } from "./dialogs.js";
 import { $, ask, clockTime, count, dayTime, duration, make, percent, picturesOf, reasonOf, renew } from "./elements.js";
 import { showRejects, startRejects } from "./rejects.js";
+import { knowClasses, openReview, startReview } from "./review.js";
 import { TEXTS, fillTexts } from "./texts.js";
 
 const SILENT_MS = 3000; // without an update for this time the page reports lost contact
@@ -86,6 +87,7 @@ function showStation(station, known) {
   }
   $("[data-open=pause]").hidden = Boolean(paused);
   $("[data-open=resume]").hidden = !paused;
+  knowClasses(station);
   showDevices(station, known);
   showAlarms(station.alarms.filter((alarm) => !paused || alarm.name !== "paused"), since); // the notice has it
   const facts = {
@@ -169,11 +171,22 @@ function pin(number) {
 function showPicture(state) {
   const kept = pinned && Date.now() - pinnedAt < PIN_MS ? state.rejects.find((part) => part.number === pinned) : null;
   if (!kept) pinned = null;
+  $("#picture .mark").hidden = !kept;
   const part = kept || state.last;
   $("#picture").classList.toggle("pinned", Boolean(kept));
   $("#picture h2").textContent = kept
     ? TEXTS.pinned(TEXTS.part(part.part_id), clockTime(part.time), `${part.verdict} ${reasonOf(part).full}`.trim()) : TEXTS.lastPart;
   renew("#picture > div", JSON.stringify([part && [part.number, part.pictures]]), () => picturesOf(part, part ? TEXTS.noPicture : TEXTS.firstPicture));
+}
+
+// The latest rejects as the records have them, with what was said of them.
+async function markRejects() {
+  const query = new URLSearchParams(latest.rejects.map((part) => ["row", part.number])), number = pinned;
+  try {
+    openReview(await ask(`api/parts?${query}`), number);
+  } catch (error) {
+    $("#spoken").textContent = TEXTS.refused(error.status ? error.message : TEXTS.unreachable);
+  }
 }
 
 function showCounts(row, title, counts) {
@@ -212,6 +225,8 @@ function listen() {
 fillTexts(document);
 startDialogs();
 startRejects();
+startReview();
+$("#picture .mark").addEventListener("click", markRejects);
 showTimes();
 setInterval(showTimes, 1000);
 listen();

@@ -12,9 +12,12 @@ import shutil
 import subprocess
 from collections import deque
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+import pytest
 
 PATIENCE_S = 60.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -146,7 +149,7 @@ class Tab:
         mask = sum({"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}[name] for name in modifiers)
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39,
-                 "ArrowDown": 40, "End": 35, "Home": 36, "PageDown": 34}  # fmt: skip
+                 "ArrowDown": 40, "End": 35, "Home": 36, "PageDown": 34, "Backspace": 8}  # fmt: skip
         named = {"key": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0].upper())), "modifiers": mask}
         self._call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **named)
         self._call("Input.dispatchKeyEvent", type="keyUp", **named)
@@ -155,6 +158,19 @@ class Tab:
         """Type a text into the field with the focus, once one has it: `autofocus` takes effect after loading."""
         self.wait_for("document.activeElement.matches('input, textarea')")
         self._call("Input.insertText", text=text)
+
+    def click(self, x: float, y: float) -> None:
+        """Press and release the left button of the mouse at a place of the window."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def swipe(self, *places: tuple[float, float]) -> None:
+        """Put a finger on the first place of the window, move it over the others, take it off."""
+        for number, (x, y) in enumerate(places):
+            self._call(
+                "Input.dispatchTouchEvent", type="touchMove" if number else "touchStart", touchPoints=[{"x": x, "y": y}]
+            )
+        self._call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def picture(self, path: Path) -> None:
         """Write a screenshot as PNG."""
@@ -182,3 +198,36 @@ class Tab:
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._browser.call(method, self._session, **parameters)
+
+
+def condition(name: str) -> str:
+    """Expression that is true once the page is in this condition."""
+    return f"document.documentElement.dataset.condition === '{name}'"
+
+
+def text(selector: str) -> str:
+    """Expression for the text of an element."""
+    return f"document.querySelector({json.dumps(selector)}).textContent"
+
+
+def findings(tab: Tab) -> list[str]:
+    """Accessibility faults that axe-core finds on the page, by rule and element; empty without axe-core."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        return []
+    tab.evaluate(Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8") + "; 0")
+    found = tab.evaluate("axe.run({resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))")
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in json.loads(found)
+        for node in violation["nodes"]
+    ]
+
+
+def tab_to(tab: Tab, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(60):
+        if tab.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
+            return
+        tab.press("Tab")
+    pytest.fail(f"{selector} is not reached by Tab")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge.page.page_model import PageModel
+from tests.edge.page.chromium import Chromium, Tab, find_chromium
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
 
 
@@ -47,3 +48,21 @@ def serve() -> Iterator[Serve]:
     for worker in threading.enumerate():  # FastAPI's own, which end by themselves once their loop has
         if worker.name == "AnyIO worker thread":
             worker.join(10)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    running = Chromium(program, tmp_path_factory.mktemp("profile"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def tab(browser: Chromium) -> Iterator[Tab]:
+    opened = Tab(browser)
+    opened.show(1024, 600)
+    yield opened
+    opened.close()

@@ -195,9 +195,10 @@ def test_every_address_is_documented(model: PageModel, serve: Serve) -> None:
 
     assert set(described["paths"]) == {
         "/api/state", "/api/history", "/api/parts", "/api/pictures/{number}/{camera}", "/api/events", "/health",
-        "/metrics", *OPERATING,
+        "/metrics", "/api/queue", "/api/parts/{number}", "/api/frames/{number}/{camera}", "/api/marks", *OPERATING,
     }  # fmt: skip
-    assert all(set(methods) == {"post" if path in OPERATING else "get"} for path, methods in described["paths"].items())
+    posted = (*OPERATING, "/api/marks")
+    assert all(set(methods) == {"post" if path in posted else "get"} for path, methods in described["paths"].items())
 
 
 def post(address: str, content: dict[str, str], **headers: str) -> tuple[int, str]:

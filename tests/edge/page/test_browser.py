@@ -1,7 +1,6 @@
 """The page in a real browser: layout, states, keyboard, accessibility, and nothing on its console."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ from edge.page.page_model import PageModel
 from edge.page.state import PartState, StateUpdate
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
-from tests.edge.page.chromium import Chromium, Tab, find_chromium
+from tests.edge.page.chromium import Tab, condition, findings, tab_to, text
 from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, welcome
 from tests.edge.part_doubles import DARK, judged
 from tests.edge.running_line import Run
@@ -27,37 +26,9 @@ DEFECT = {"class_name": "Edge chipping", "score": 0.97, "area_px": 16.0, "camera
 Show = Callable[..., Tab]
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    running = Chromium(program, tmp_path_factory.mktemp("profile"))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def tab(browser: Chromium) -> Iterator[Tab]:
-    opened = Tab(browser)
-    opened.show(1024, 600)
-    yield opened
-    opened.close()
-
-
 def rejects(count: int, first: int = 1) -> tuple[PartState, ...]:
     """The latest rejects, one a minute."""
     return tuple(part(number, "NG", defects=[DEFECT]) for number in range(first, first + count))
-
-
-def condition(name: str) -> str:
-    """Expression that is true once the page is in this condition."""
-    return f"document.documentElement.dataset.condition === '{name}'"
-
-
-def text(selector: str) -> str:
-    """Expression for the text of an element."""
-    return f"document.querySelector({json.dumps(selector)}).textContent"
 
 
 STATES: dict[str, tuple[str, dict[str, object], PartState]] = {
@@ -97,20 +68,6 @@ def test_every_state_fits_every_screen_and_is_accessible(
             assert not tab.evaluate(clipped), f"{where}: figures are cut"
         assert findings(tab) == [], where
     assert tab.complaints() == []
-
-
-def findings(tab: Tab) -> list[str]:
-    """Accessibility faults that axe-core finds on the page, by rule and element; empty without axe-core."""
-    spec = find_spec("axe_playwright_python")
-    if spec is None or spec.origin is None:
-        return []
-    tab.evaluate(Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8") + "; 0")
-    found = tab.evaluate("axe.run({resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))")
-    return [
-        f"{violation['id']}: {node['target']} {node['failureSummary']}"
-        for violation in json.loads(found)
-        for node in violation["nodes"]
-    ]
 
 
 def test_axe_core_is_there_in_development() -> None:
@@ -258,15 +215,6 @@ def test_a_first_visit_asks_for_the_token(clock: Clock, serve: Serve, tab: Tab) 
 
     assert "token" not in tab.evaluate("location.href")
     assert not [words for words in tab.complaints() if "401" not in words], "more than the refusals themselves"
-
-
-def tab_to(tab: Tab, selector: str) -> None:
-    """Press Tab until an element has the focus."""
-    for _ in range(60):
-        if tab.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
-            return
-        tab.press("Tab")
-    pytest.fail(f"{selector} is not reached by Tab")
 
 
 def test_an_operator_pauses_and_resumes_by_keyboard_alone(run: Run, clock: Clock, serve: Serve, tab: Tab) -> None:

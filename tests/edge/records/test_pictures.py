@@ -98,6 +98,7 @@ def test_every_view_is_kept_as_it_came_and_its_row_says_where(
     for (_, name), frame in zip(found, (frames[0], frames[2]), strict=True):
         assert np.array_equal(read_image(tmp_path / "pictures" / name), frame)
         assert f"overlays/{name}" in kept(tmp_path)
+        assert f"overlays/{name}.json" in kept(tmp_path), "the outlines for the review"
         with pytest.raises(FrameError, match="outlines drawn by edge-inspect"):
             read_image(tmp_path / "pictures" / "overlays" / name)
 

@@ -188,3 +188,11 @@ def test_overlays_count_and_go_with_their_day(tmp_path: Path) -> None:
 
     assert left(tmp_path) == ["2026-05-02/reject/b.png"]
     assert kept.bytes == 100
+
+
+def test_outlines_beside_an_overlay_go_with_their_pictures(tmp_path: Path) -> None:
+    names = [f"2026-05-0{day}/reject/a.png" for day in (1, 2)]
+    put(tmp_path, *(path for name in names for path in (name, f"overlays/{name}", f"overlays/{name}.json")))
+    Retention(tmp_path, 30, 300).make_room(TODAY)
+
+    assert left(tmp_path) == [names[1], f"overlays/{names[1]}", f"overlays/{names[1]}.json"]

@@ -54,18 +54,16 @@ def paper_grid(runs: Mapping[str, Metrics], table: PaperTable | None = None) -> 
 
 def measures_grid(runs: Mapping[str, Metrics]) -> Grid:
     """`MEASURES` of each run in percent."""
-    rows = ((name, *(percent(_known(one.named(key))) for key in MEASURES.values())) for name, one in runs.items())
+    rows = ((name, *(percent(one.known(key)) for key in MEASURES.values())) for name, one in runs.items())
     return Grid(("run", *MEASURES), tuple(rows))
 
 
-def _cell(value: float | Sequence[float | None]) -> str:
+def _cell(value: float | Sequence[float | None] | None) -> str:
     """A value in percent, or one per class."""
+    if value is None:
+        return _short(None)
     return f"{value:.2f}" if isinstance(value, float | int) else ", ".join(_short(one) for one in value)
 
 
 def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
-
-
-def _known(value: float) -> float | None:
-    return None if value == float("-inf") else value

@@ -111,7 +111,7 @@ def recall_lines(made: Pool) -> list[str]:
 
 
 def _spreads(metrics: Mapping[str, Metrics], classes: tuple[str, ...]) -> dict[str, RunSpread]:
-    spreads = {name: _spread([_known(one.named(name)) for one in metrics.values()]) for name in MEASURES}
+    spreads = {name: _spread([one.known(name) for one in metrics.values()]) for name in MEASURES}
     for key in _OF_A_CLASS:
         for index, name in enumerate(classes):
             spreads[f"{name}: {key}"] = _spread([getattr(one.classes[index], key) for one in metrics.values()])
@@ -125,7 +125,3 @@ def _spread(values: list[float | None]) -> RunSpread:
         mean=fmean(known) if known else None,
         deviation=stdev(known) if len(known) > 1 else None,
     )
-
-
-def _known(value: float) -> float | None:
-    return None if value == float("-inf") else value

@@ -1,0 +1,87 @@
+"""Requests and responses of the routes with which inspectors review parts."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from edge.config.schema import ONE_LINE
+from edge.page.state import OperatorName, PageMessage, PartMark, PartState, ShownPart
+from edge.review.marks import MOST_POINTS, Polygon, Truth
+
+NOTE = r"^[^\x00-\x1f\x7f]*$"
+"""Empty, or one line."""
+MOST_MARKS = 200
+"""Parts that are marked by one request, at most."""
+
+
+class QueuedPart(ShownPart):
+    """A part worth a person's look."""
+
+    reason: str
+
+
+class ProposedOutline(PageMessage):
+    """Outline of one blob of the network's mask."""
+
+    class_name: str
+    score: float
+    polygon: Polygon
+
+
+class MarkedOutline(PageMessage):
+    """Outlines of one class in the frame of one camera."""
+
+    camera: str
+    class_name: str = Field(min_length=1, max_length=100, pattern=ONE_LINE)
+    polygons: tuple[Polygon, ...] = Field(default=(), max_length=MOST_POINTS)
+    """Corners x, y in pixels of the frame; empty if it was not outlined."""
+
+
+class ReviewedView(PageMessage):
+    """Frame of one camera, with what the network found in it."""
+
+    camera: str
+    width: int
+    height: int
+    frame: str | None
+    """Address of the whole frame, without outlines; null if it was not kept."""
+    proposals: tuple[ProposedOutline, ...] = ()
+
+
+class GivenMark(PartMark):
+    """A mark with its outlines."""
+
+    outlines: tuple[MarkedOutline, ...] = ()
+
+
+class ReviewedPart(PartState):
+    """A part with all that its review needs."""
+
+    views: tuple[ReviewedView, ...]
+    marks: tuple[GivenMark, ...]
+    """The latest last."""
+
+
+class AskedMark(PageMessage):
+    """Opinion about one part."""
+
+    part: int = Field(ge=0, lt=2**62)
+    """Its row in the records."""
+    truth: Truth
+    note: str = Field(default="", max_length=200, pattern=NOTE)
+    defects: tuple[MarkedOutline, ...] = Field(default=(), max_length=100)
+    """Of a defective part: at least one."""
+
+
+class MarksRequest(OperatorName):
+    """Marks on some parts; all are written or none."""
+
+    marks: tuple[AskedMark, ...] = Field(min_length=1, max_length=MOST_MARKS)
+
+
+class MarksAnswer(PageMessage):
+    """Written marks."""
+
+    numbers: tuple[int, ...]
+    """Their rows."""
+    time: datetime
