@@ -169,7 +169,7 @@ def sign(
     key: Annotated[Path | None, typer.Option(help="Private Ed25519 key, a PEM file.")] = None,
     new_keys: Annotated[Path | None, typer.Option(help="Folder for a new pair of keys.")] = None,
 ) -> None:
-    """Sign a bundle for lines that ask for it ([release] in line.toml): writes BUNDLE.sig beside its folder."""
+    """Sign a bundle for lines with a table `release` in line.toml: writes BUNDLE.sig beside its folder."""
     from edge.release.signature import make_keys
     from edge.release.signature import sign as write_signature
 

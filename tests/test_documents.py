@@ -4,6 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+
+import edge.cli
+import export.cli
+import train.cli.main
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = "bundle|docs|edge|export|firmware_bridge|models|synthetic|tests|tools|train"
@@ -29,3 +34,13 @@ def test_a_repository_path_in_a_document_exists(document: str, path: str) -> Non
 @pytest.mark.parametrize(("document", "link"), LINKS)
 def test_a_link_of_a_document_leads_to_a_file(document: str, link: str) -> None:
     assert (ROOT / "docs" / link).exists(), f"docs/{document} links to {link}, expected a file"
+
+
+@pytest.mark.parametrize("app", [edge.cli.app, export.cli.app, train.cli.main.app])
+def test_the_help_has_no_brackets_that_rich_would_take_for_markup(app: typer.Typer) -> None:
+    commands = [typer.main.get_command(app)]
+    for command in commands:  # grows
+        commands += getattr(command, "commands", {}).values()
+        texts = [command.help, *(getattr(parameter, "help", "") for parameter in command.params)]
+        assert [text for text in texts if text and re.search(r"\[[a-z#/@]", text)] == []
+    assert len(commands) > 3

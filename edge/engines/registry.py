@@ -1,6 +1,9 @@
 """The registry of engines: the function that opens each, by name."""
 
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -57,15 +60,17 @@ def open_engine(
 
     threads: CPU threads; None leaves the choice to the engine. batch: largest number of frames passed to `begin`.
     reopens: open the engine again after its device has failed, where the engine supports it.
-    Raises EngineError for an unknown name, EngineMissing if it is not installed here, GoldenMismatch if its outputs
-    differ. There is no fall-back from one engine to another.
+    Raises EngineError for an unknown name and for an opening that does not end within the kind's `trial_s`,
+    EngineMissing if the engine is not installed here, GoldenMismatch if its outputs differ. There is no fall-back from
+    one engine to another.
     """
     if name not in kinds:
         known = ", ".join(repr(each) for each in kinds)
         raise EngineError(f"engine: found {name!r}, expected one of {known}; correct the configuration or the option")
     kind = kinds[name]
     open_one = partial(_open_checked, load_opener(name, kind), bundle, threads, batch)
-    return ReopeningEngine(open_one) if reopens and kind.reopens else open_one()
+    make = partial(ReopeningEngine, open_one) if reopens and kind.reopens else open_one
+    return _within(kind.trial_s, make, f"{bundle.folder}: opening it with {name}")
 
 
 def load_opener(name: str, kind: EngineKind) -> Opener:
@@ -79,6 +84,23 @@ def load_opener(name: str, kind: EngineKind) -> Opener:
             "install them, or name another engine"
         ) from None
     return found
+
+
+def _within(seconds: float, make: Callable[[], Engine], what: str) -> Engine:
+    """Make an engine in a thread, which is left behind if it does not end: native code cannot be interrupted."""
+    made: Future[Engine] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:  # raised in the waiting thread
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="open engine", daemon=True).start()
+    try:
+        return made.result(seconds)
+    except FutureTimeout:
+        raise EngineError(f"{what}: found no end after {seconds:g} s, expected one; do not use this bundle") from None
 
 
 def _open_checked(opener: Opener, bundle: Bundle, threads: int | None, batch: int) -> Engine:

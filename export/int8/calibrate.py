@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 
 from bundle import Bundle, Image
+from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.bundles.assemble import Draft, derived, open_draft, software
 from export.errors import CalibrationError
 from export.evaluate.batched_inference import Bar, run
@@ -79,8 +80,9 @@ class Calibration:
     def run(self, images: ImageSet, judged_on: str, labelled: bool, date: str) -> CalibrationResult:
         """Measure activations, choose ranges, quantise, and run the gate with the mixed-precision fallback.
 
-        date: now, UTC, ISO 8601.
+        date: now, UTC, ISO 8601. Raises EngineError or GoldenMismatch if the bundle cannot be opened as on the line.
         """
+        open_engine(DEFAULT_ENGINE, self.bundle, self.settings.threads).close()  # within a time limit, unlike the rest
         seen = self._histograms()
         methods = self._try_methods(seen)
         best = min(methods, key=lambda result: result.mean_mask_difference).method

@@ -17,7 +17,7 @@ from bundle import Bundle, BundleDamaged, GoldenMismatch, load_bundle, write_bun
 from edge.engines.engine import Engine
 from edge.engines.onnxruntime_cpu import open_onnxruntime
 from edge.engines.probe import MEMORY_BYTES, ProbeLimits, open_probed, probe_bundle
-from edge.engines.registry import ENGINES, EngineKind
+from edge.engines.registry import ENGINES, EngineKind, open_engine
 from edge.errors import EngineError
 from tests.conftest import tiny_files, tiny_manifest, tiny_model
 
@@ -145,6 +145,23 @@ def test_a_gpu_engine_that_never_opens_is_given_up_in_its_child(make_bundle: Mak
 
     with pytest.raises(EngineError, match="found no end after 6 s"):
         open_probed("gpu", load_bundle(make_bundle()), 1, 1, True, {"gpu": kind})
+
+
+ENDED = threading.Event()
+
+
+def open_until_told(*_: object) -> Engine:
+    """Open an engine that does not open before the end of the test."""
+    ENDED.wait()
+    raise EngineError("too late")
+
+
+def test_an_engine_that_never_opens_is_given_up_in_the_same_process(make_bundle: Make) -> None:
+    kind = EngineKind(f"{__name__}:{open_until_told.__name__}", trial_s=0.2)
+
+    with pytest.raises(EngineError, match=r"tiny: opening it with slow: found no end after 0\.2 s"):
+        open_engine("slow", load_bundle(make_bundle()), kinds={"slow": kind})
+    ENDED.set()
 
 
 def test_a_gpu_engine_opens_in_a_child_first_and_then_here(make_bundle: Make) -> None:

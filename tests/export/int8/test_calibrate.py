@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from bundle import BundleError, FrameError, encode_png, load_bundle
+from bundle import BundleError, FrameError, encode_png, load_bundle, write_bundle
 from edge.engines.registry import open_engine
 from export.cli import main
 from export.errors import CalibrationError, GateError, LabelsError
@@ -272,3 +272,16 @@ def test_a_metric_that_no_gate_can_use_is_refused(metric):
 def test_bundle_errors_stay_bundle_errors(tmp_path):
     with pytest.raises(BundleError):
         load_bundle(tmp_path)
+
+
+def test_a_bundle_that_would_not_go_on_line_is_not_calibrated(fragile, squares, squares_as_pictures, tmp_path):
+    good = load_bundle(fragile)
+    files = {path.relative_to(fragile).as_posix(): path.read_bytes() for path in fragile.rglob("*.*")}
+    one, other = sorted(name for name in files if name.startswith("golden/frame"))[:2]
+    files[one], files[other] = files[other], files[one]
+    files.pop("manifest.json")
+    write_bundle(tmp_path / "swapped", good.manifest, files)
+    options = ("--images", squares_as_pictures, "--data", squares, "--part", "all", "--out", tmp_path / "int8")
+
+    assert "do not go on line" in str(command("calibrate", tmp_path / "swapped", *options))
+    assert not (tmp_path / "int8").exists()
