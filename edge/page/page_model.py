@@ -82,7 +82,9 @@ class PageModel:
         with self._lock:
             station, condition = self.station, self._condition()
             reasons = list(_obstacles(station)) if station else []
-        if condition == "silent":
+        if self.ended:
+            reasons.append("the station has ended")
+        elif condition == "silent":
             reasons.append(f"no update from the station for {self._silent_s():.0f} s")
         alarms = tuple(alarm.name for alarm in station.alarms) if station else ()
         return HealthReport(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)

@@ -15,7 +15,7 @@ import pytest
 import edge.page
 from bundle import Verdict, encode_png
 from edge.page.page_model import PageModel
-from edge.page.state import StateUpdate, ViewPicture
+from edge.page.state import CameraState, StateUpdate, ViewPicture
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, welcome
@@ -102,6 +102,13 @@ def test_too_many_browsers_are_told_to_ask(model: PageModel, serve: Serve) -> No
     [
         ({}, 0, 200, "[]"),
         ({"link_open": False}, 0, 503, "the PLC is not connected"),
+        (
+            {"cameras": (CameraState(name="top", connected=False, frames=0, damaged=0, lost=1, last_error=""),)},
+            0,
+            503,
+            "camera top is lost",
+        ),
+        ({"stopping": True}, 0, 503, "the station is stopping"),
         ({"alive": False}, 0, 503, "a thread of the station has failed"),
         ({"disk_refuses": "full"}, 0, 503, "the disk refuses rows: full"),
         ({"alarms": [alarm("rate of FAULT")]}, 0, 503, "rate of FAULT: look"),
@@ -121,6 +128,17 @@ def test_health_says_what_is_in_the_way(
 
     assert found == status
     assert reason in words
+
+
+def test_a_station_that_has_ended_is_not_healthy(model: PageModel, serve: Serve) -> None:
+    at = serve(model)
+    model.take(StateUpdate(station=station()), b"")
+    model.end()
+
+    status, words = get(f"{at}/health")
+
+    assert status == 503
+    assert "the station has ended" in words
 
 
 def test_alarms_alone_are_healthy(model: PageModel, serve: Serve) -> None:
