@@ -17,7 +17,7 @@ from edge.page.gate import COOKIE, MARKS, READER, ROLE, AccessGate, Receive, Sco
 from edge.page.metrics import metrics_text
 from edge.page.operator_actions import OperatorActions
 from edge.page.page_model import PageModel
-from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, frame_jpeg, stored_jpeg
+from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, picture_jpeg, whole_frame_jpeg
 from edge.page.review import give_marks, part_for_review, queued
 from edge.page.review_messages import MarksAnswer, MarksRequest, QueuedPart, ReviewedPart
 from edge.page.state import (
@@ -161,7 +161,7 @@ def _add_figures(app: FastAPI, model: PageModel) -> None:
         content, folder = model.picture(number, camera), model.welcome.pictures
         try:
             if content is None and folder is not None:
-                content = stored_jpeg(records, Path(folder), number, camera)
+                content = picture_jpeg(records, Path(folder), number, camera)
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
         if content is None:
@@ -211,7 +211,7 @@ def _add_review(app: FastAPI, model: PageModel) -> None:
     def frame(number: Annotated[int, PathParameter(ge=0, le=LAST_ROW)], camera: str) -> Response:
         """Whole frame of one view as JPEG, as the camera gave it."""
         try:
-            content = None if pictures is None else frame_jpeg(records, pictures, number, camera)
+            content = None if pictures is None else whole_frame_jpeg(records, pictures, number, camera)
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
         if content is None:

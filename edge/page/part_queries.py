@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from bundle import Verdict
 from edge.page.history import KEPT_MINUTES, REJECTS, History
 from edge.page.state import DefectState, PartMark, PartState
 from edge.records.database import reading
-from edge.records.overlay import JPEG_QUALITY, PAGE_PX
-from edge.records.retention import OVERLAYS
+from edge.records.overlay import PAGE_PX
+from edge.records.stored_pictures import drawn_jpeg, frame_jpeg
 from edge.review.marks import Mark, StoredMark, latest_of
 
 LAST_ROW = 2**62
@@ -106,23 +103,22 @@ def shown_mark(stored: StoredMark) -> PartMark:
     return PartMark(who=mark.who, time=stored.time, truth=mark.truth, classes=classes, note=mark.note)
 
 
-def stored_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:
+def picture_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:
     """Encode a stored picture for the page, with its outlines where it has any; None if it was not kept or is gone.
 
     Raises RecordsError.
     """
     name = _stored_name(records, number, camera)
-    names = () if name is None else (f"{OVERLAYS}/{name}", name)
-    return next((found for one in names if (found := _encoded(folder, one, PAGE_PX)) is not None), None)
+    return None if name is None else drawn_jpeg(folder, name, PAGE_PX)
 
 
-def frame_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:
+def whole_frame_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:
     """Encode a stored frame, whole and without outlines, to draw on; None if it was not kept or is gone.
 
     Raises RecordsError.
     """
     name = _stored_name(records, number, camera)
-    return None if name is None else _encoded(folder, name, FRAME_PX)
+    return None if name is None else frame_jpeg(folder, name, FRAME_PX)
 
 
 def _stored_name(records: Path, number: int, camera: str) -> str | None:
@@ -130,18 +126,6 @@ def _stored_name(records: Path, number: int, camera: str) -> str | None:
     with reading(records) as connection:
         row = connection.execute(query, (number, camera)).fetchone()
     return None if row is None else str(row[0])
-
-
-def inside(folder: Path, name: str) -> Path | None:
-    """Return the path of an existing file of a folder; None elsewhere: a name in a file is never trusted as a path."""
-    path = folder / name
-    return path if path.resolve().is_relative_to(folder.resolve()) and path.is_file() else None
-
-
-def _encoded(folder: Path, name: str, longest_px: int) -> bytes | None:
-    path = inside(folder, name)
-    image = None if path is None else cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else _jpeg(image, longest_px)
 
 
 def recall(history: History, records: Path, next_number: int, now: datetime) -> None:
@@ -173,14 +157,3 @@ def recall(history: History, records: Path, next_number: int, now: datetime) -> 
 def _utc(at: datetime) -> str:
     """Time in the format of the rows; a time without a zone is one of the station's clock."""
     return at.astimezone(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _jpeg(image: np.ndarray, longest_px: int) -> bytes:
-    scale = min(1.0, longest_px / max(image.shape[:2]))
-    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-    done, content = cv2.imencode(
-        ".jpg", cv2.resize(image, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    if not done:
-        raise ValueError(f"the picture of {image.shape} could not be made a JPEG")
-    return content.tobytes()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
 
-from edge.page.part_queries import FoundPart, PartQuery, find_parts, inside, shown_mark
+from edge.page.part_queries import FoundPart, PartQuery, find_parts, shown_mark
 from edge.page.review_messages import (
     AskedMark,
     GivenMark,
@@ -21,6 +21,7 @@ from edge.page.review_messages import (
 )
 from edge.records.database import reading
 from edge.records.retention import BLOBS, OVERLAYS
+from edge.records.stored_pictures import inside
 from edge.review.marks import Mark, MarkedDefect, StoredMark, add_marks, marks_of
 from edge.review.queue import review_queue
 

@@ -86,14 +86,16 @@ def percentile_table(heading: str, rows: Iterable[tuple[str, Sequence[float]]]) 
     return table
 
 
-def latencies_ms(path: Path, first: int = 1) -> dict[str, tuple[float, ...]]:
-    """Percentiles by stage, over the parts that went through it, from row `first` on; see `percentiles_ms`.
+def latencies_ms(path: Path, first: int = 1, last: int = 2**62) -> dict[str, tuple[float, ...]]:
+    """Percentiles by stage, over the parts that went through it, from row `first` to `last`; see `percentiles_ms`.
 
     The stamps of these parts are in memory at a time: 56 bytes for each.
     """
     stamps = {name: index for index, name in enumerate(STAMPS)}
     with reading(path) as connection:
-        cursor = connection.execute(f"SELECT {', '.join(STAMPS)} FROM parts WHERE number >= ?", (first,))
+        cursor = connection.execute(
+            f"SELECT {', '.join(STAMPS)} FROM parts WHERE number BETWEEN ? AND ?", (first, last)
+        )
         chunks = [np.array(rows, float) for rows in iter(lambda: cursor.fetchmany(CHUNK), [])]
     if not chunks:
         return {}
