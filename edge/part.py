@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass
 class View:
-    """One camera's frame of a part, with what the network found in it."""
+    """One camera's frame of a part, with its masks and defects."""
 
     camera: str
     """Name of the camera."""

@@ -66,7 +66,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def whole_number(address: str, options: dict[str, str], name: str, default: int, allowed: range) -> int:
-    """Give the option `name` as a number of `allowed`.
+    """Return the option `name` as a number of `allowed`.
 
     Raises AddressInvalid.
     """
@@ -79,7 +79,7 @@ def whole_number(address: str, options: dict[str, str], name: str, default: int,
 
 
 def one_of(address: str, options: dict[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    """Give the option `name`, which must be one of `allowed`; the first of them is the default.
+    """Return the option `name`, which must be one of `allowed`; the first of them is the default.
 
     Raises AddressInvalid.
     """

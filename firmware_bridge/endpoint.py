@@ -49,14 +49,14 @@ class Disturbances:
         return self.note(LineTrouble.UNREADABLE, reason, now)
 
     def tick(self, now: float) -> list[Event]:
-        """Give what is over."""
+        """Return what is over."""
         over = [trouble for trouble, until in self._until.items() if until <= now]
         for trouble in over:
             del self._until[trouble]
         return [LineCleared(trouble) for trouble in over]
 
     def next_tick(self) -> float:
-        """Give the time of the next `tick` that has something to say."""
+        """Return the time of the next `tick` that has something to say."""
         return min(self._until.values(), default=math.inf)
 
 
@@ -77,10 +77,10 @@ class Endpoint(Protocol):
         """Take bytes from the port."""
 
     def tick(self, now: float) -> list[Event]:
-        """Do what time asks for."""
+        """Run the timers: repetitions, timeouts, heartbeats."""
 
     def next_tick(self) -> float:
-        """Give the time at which `tick` next has something to do."""
+        """Return the time at which `tick` next has something to do."""
 
     def outgoing(self) -> bytes:
-        """Give the bytes to be written, which are then forgotten."""
+        """Return the bytes to be written, which are then forgotten."""

@@ -14,23 +14,23 @@ BridgeError
 
 
 class BridgeError(Exception):
-    """Whatever this package raises."""
+    """Base class of all errors of this package."""
 
 
 class FieldOutOfRange(BridgeError, ValueError):
-    """A value that its field cannot carry; the caller is to mend it."""
+    """A value outside the range of its field: a fault of the caller."""
 
 
 class MessageMalformed(BridgeError):
-    """Bytes that pass the checksum, yet are no message of this protocol version; the peer is to mend them."""
+    """Bytes that pass the checksum but are no message of this protocol version: a fault of the peer."""
 
 
 class LinkError(BridgeError):
-    """The way to the peer cannot be used."""
+    """The port of a link cannot be opened or used."""
 
 
 class AddressInvalid(LinkError, ValueError):
-    """The address names no known kind of link, or an option that this kind has not."""
+    """The address names no known kind of link, or an option that this kind lacks."""
 
 
 class PortMissing(LinkError):

@@ -63,14 +63,14 @@ def unsigned(code: str, least: int = 0, most: int | None = None) -> Wire:
 
 
 def bits(code: str, names: dict[str, int]) -> Wire:
-    """Give an unsigned integer whose bits have names; a bit without one, of a later version, is let through."""
+    """Return an unsigned integer whose bits have names; a bit without one, of a later version, is let through."""
     plain = unsigned(code)
     places = sorted((bit.bit_length() - 1, name) for name, bit in names.items())
     return Wire(code, "bit " + ", ".join(f"{place} {name}" for place, name in places), plain.pack, plain.unpack)
 
 
 def text(length: int) -> Wire:
-    """Give printable ASCII of at most `length` characters, filled with NUL."""
+    """Return printable ASCII of at most `length` characters, filled with NUL."""
 
     def pack(value: str) -> tuple[bytes]:
         data = value.encode("ascii")
@@ -87,7 +87,7 @@ def text(length: int) -> Wire:
 
 
 def digest(length: int) -> Wire:
-    """Give a hash of `length` bytes, in Python as lower-case hexadecimal digits, empty for none (all zero)."""
+    """Return a hash of `length` bytes, in Python as lower-case hexadecimal digits, empty for none (all zero)."""
 
     def pack(value: str) -> tuple[bytes]:
         data = bytes.fromhex(value)
@@ -101,14 +101,14 @@ def digest(length: int) -> Wire:
 
 
 def choice(options: type[IntEnum]) -> Wire:
-    """Give one byte that must be a member of `options`."""
+    """Return one byte that must be a member of `options`."""
     names = ", ".join(f"{option.value} {option.name}" for option in options)
     check = " || ".join(f"value == {option.value}" for option in options)
     return Wire("B", names, lambda value: (options(value).value,), options, check)
 
 
 def choice_with_complement(options: type[IntEnum]) -> Wire:
-    """Give a byte of `options`, then the same byte inverted: neither can turn into another verdict unseen."""
+    """Return a byte of `options`, then the same byte inverted: neither can turn into another verdict unseen."""
 
     def unpack(value: int, complement: int) -> IntEnum:
         _require(value ^ complement == 0xFF)
@@ -170,7 +170,7 @@ class Layout:
         self.size = self._struct.size
 
     def pack(self, message: object) -> bytes:
-        """Give the payload of `message`.
+        """Return the payload of `message`.
 
         Raises FieldOutOfRange for the first value that does not fit.
         """
@@ -184,7 +184,7 @@ class Layout:
         return self._struct.pack(*parts)
 
     def unpack(self, payload: bytes) -> dict[str, Any]:
-        """Give the fields by name.
+        """Return the fields by name.
 
         Raises MessageMalformed for a wrong length or a value outside of its range.
         """

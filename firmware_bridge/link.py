@@ -40,7 +40,7 @@ class Link(Protocol):
         """Whether messages pass both ways at present."""
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Read, keep the session alive, and give what has happened; returns after `timeout_s` at the latest.
+        """Read, keep the session alive, and return the events, after `timeout_s` at the latest.
 
         To be called without longer pauses than a fraction of the heartbeat (0.25 s): the heartbeat shows that this
         thread is alive. Raises LinkClosed after `close`, and nothing else.
@@ -56,7 +56,7 @@ class Link(Protocol):
         """Tell the PLC that no more results will come; `reason` is ASCII, at most 32 characters."""
 
     def close(self) -> None:
-        """Give the port back; call it from the polling thread, or after that thread has ended."""
+        """Release the port; call it from the polling thread, or after that thread has ended."""
 
 
 def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.monotonic, shadow: bool = False) -> Link:
@@ -89,7 +89,7 @@ def open_link(address: str, hello: Hello, clock: Callable[[], float] = time.mono
 
 
 def link_kind(address: str) -> LinkKind:
-    """Give the way of an address; raises AddressInvalid."""
+    """Return the way of an address; raises AddressInvalid."""
     return _kind(address, parse_address(address, SCHEMES))
 
 

@@ -81,7 +81,7 @@ class FaultCode(IntEnum):
 
     @property
     def bit(self) -> int:
-        """Its place in a word of all kinds of fault: 1 << code, and bit 0 for OTHER."""
+        """Its bit in a word of all kinds of fault: 1 << code, and bit 0 for OTHER."""
         return 1 << (0 if self is FaultCode.OTHER else self.value)
 
 
@@ -114,7 +114,7 @@ class Message:
         self.LAYOUT.pack(self)
 
     def aged(self, elapsed_s: float) -> "Message":
-        """Give what is to be sent so long after the message was made; only a Trigger says its age."""
+        """Return the message as sent `elapsed_s` seconds after it was made; only a Trigger has an age."""
         return self
 
 
@@ -166,7 +166,7 @@ class Trigger(Message, kind=4, reliable=True):
 
     @property
     def age_s(self) -> float | None:
-        """For how long the part has been there; None where the sender does not know."""
+        """Age of the trigger in seconds; None if the sender does not know it."""
         return None if self.flags & AGE_UNKNOWN else self.age_ms / 1e3
 
     def aged(self, elapsed_s: float) -> "Trigger":
@@ -292,7 +292,7 @@ HEADER = Layout(Header)
 
 
 def encode(header: Header, message: Message) -> bytes:
-    """Give the body of a frame, without its checksum."""
+    """Return the body of a frame, without its checksum."""
     return HEADER.pack(header) + message.LAYOUT.pack(message)
 
 

@@ -92,7 +92,7 @@ class Ledger:
         return record
 
     def watch(self, now: float) -> list[PartRecord]:
-        """Reject, and give, the parts whose deadline has passed."""
+        """Reject the parts whose deadline has passed, and return them."""
         overdue = [part for part in self._waiting.values() if now - part.triggered_s >= self.deadline_s]
         for record in overdue:
             self._decide(record, PartFate.REJECTED)

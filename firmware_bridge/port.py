@@ -16,13 +16,13 @@ class Port(Protocol):
     """A stream of bytes both ways; every method raises OSError once the device is gone."""
 
     def read(self, timeout_s: float) -> bytes:
-        """Wait for bytes for at most `timeout_s`; give those that have come, perhaps none."""
+        """Wait at most `timeout_s` for bytes; returns those that have arrived, possibly none."""
 
     def write(self, data: bytes) -> None:
         """Write all of `data` or raise; TimeoutError where the driver does not take it in time."""
 
     def close(self) -> None:
-        """Give the device back; harmless when repeated."""
+        """Release the device; may be called twice."""
 
 
 class SerialPort:
@@ -94,7 +94,7 @@ class SerialPort:
 
 
 def explain(path: str, baud: int, error: Exception) -> LinkError:
-    """Give the error of ours that says what the technician can do about `error`."""
+    """Return the BridgeError with the remedy for an error of the operating system."""
     number = error.args[0] if isinstance(error, termios.error) and error.args else getattr(error, "errno", None)
     if number == errno.ENOENT:
         return PortMissing(f"{path}: no such port; plug the adapter in, or name one of those that `ls /dev/tty*` shows")

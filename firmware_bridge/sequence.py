@@ -8,12 +8,12 @@ HISTORY = 64
 
 
 def following(number: int) -> int:
-    """Give the number after `number`."""
+    """Return the number after `number`."""
     return (number + 1) % MODULUS
 
 
 def distance(older: int, newer: int) -> int:
-    """Give how far `newer` is ahead of `older`, from -32768 to 32767."""
+    """Return the distance from `older` to `newer`, from -32768 to 32767."""
     return (newer - older + MODULUS // 2) % MODULUS - MODULUS // 2
 
 

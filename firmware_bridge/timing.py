@@ -30,21 +30,21 @@ class Timing:
 
     @classmethod
     def for_baud(cls, baud: int) -> "Timing":
-        """Give times that leave a full window room to pass at `baud` before the first is repeated."""
+        """Return times that leave a full window room to pass at `baud` before the first is repeated."""
         full_window_s = cls.window * RESULT_AND_ACK_BYTES * BITS_PER_BYTE / baud
         retry_s = 0.02 + full_window_s  # 20 ms: a scheduler's hiccup and a USB adapter's 16 ms latency timer
         return cls(retry_s=retry_s, deliver_s=max(1.0, 8 * retry_s), silence_s=max(1.0, 4 * retry_s))
 
     @classmethod
     def for_modbus(cls, baud: int) -> "Timing":
-        """Give times for a register handshake, in which either side hears of the other once in a polling cycle."""
+        """Return times for a register handshake, in which either side hears of the other once in a polling cycle."""
         cycle_s = MODBUS_CYCLE_BYTES * MODBUS_BITS_PER_BYTE / baud + 4 * silent_interval_s(baud)
         slow_s = max(1.0, 8 * cycle_s)
         return cls(retry_s=0.05 + cycle_s, silence_s=slow_s, deliver_s=slow_s)
 
 
 def silent_interval_s(baud: int) -> float:
-    """Give the pause between Modbus RTU frames: 3.5 characters, 1.75 ms above 19200 baud.
+    """Return the pause between Modbus RTU frames: 3.5 characters, 1.75 ms above 19200 baud.
 
     Source: MODBUS over Serial Line Specification and Implementation Guide V1.02, section 2.5.1.1.
     """

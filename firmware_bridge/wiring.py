@@ -52,7 +52,7 @@ class LinkKind(Enum):
 
     @property
     def silence_advice(self) -> str:
-        """What to check where nothing answers."""
+        """Advice for a link on which nothing answers."""
         return _SILENCE_ADVICE[self]
 
 

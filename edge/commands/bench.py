@@ -61,7 +61,7 @@ class InstantPlc:
 
     @property
     def is_open(self) -> bool:
-        """Always."""
+        """True: the simulated link is always open."""
         return True
 
     def poll(self, timeout_s: float) -> list[Event]:

@@ -15,7 +15,7 @@ MOST_MARKS = 200
 
 
 class QueuedPart(ShownPart):
-    """A part worth a person's look."""
+    """A part of the review queue."""
 
     reason: str
 
@@ -38,7 +38,7 @@ class MarkedOutline(PageMessage):
 
 
 class ReviewedView(PageMessage):
-    """Frame of one camera, with what the network found in it."""
+    """Frame of one camera, with the network's defects."""
 
     camera: str
     width: int

@@ -58,7 +58,7 @@ class HeaderTimeout(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection; the time for its first request begins."""
+        """Accept a connection and start the timeout of its first request."""
         waiting = [one for one in self.connections if isinstance(one, HeaderTimeout) and one._timer is not None]
         if len(self.connections) >= CONNECTIONS - 1 and waiting:
             oldest = min(waiting, key=lambda one: one._waits_since)
@@ -67,18 +67,18 @@ class HeaderTimeout(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a whole header ends the wait."""
+        """Process received bytes; a complete header ends the timeout."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._end_wait()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start the timeout of the next request."""
         self._wait()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the wait with the connection."""
+        """Cancel the timeout with the connection."""
         self._end_wait()
         super().connection_lost(exc)
 

@@ -154,7 +154,7 @@ class ViewPicture(PageMessage):
 
 
 class PartMark(PageMessage):
-    """What an inspector said of a part."""
+    """Mark of a part by an inspector."""
 
     who: str
     time: datetime

@@ -28,11 +28,11 @@ class RowError(Exception):
 
 
 class FileReplacedError(Exception):
-    """The file is no longer at its path, or is another one; what was written last may be gone."""
+    """The file is no longer at its path, or is another one; the latest rows may be lost."""
 
 
 class RecordFile:
-    """A database with the lock that says whose it is. Used by one thread, after it has been opened."""
+    """A database with an exclusive lock for its one writer. Used by one thread, after it has been opened."""
 
     def __init__(self, path: Path) -> None:
         """Lock and open the database, made or migrated if need be; raises RecordsError."""
@@ -71,7 +71,7 @@ class RecordFile:
         self._check_identity()
 
     def set_aside(self, number: int, time: str, reason: str, statements: Sequence[Statement]) -> None:
-        """Append what cannot be written to the side file, on disk when this returns; raises OSError."""
+        """Append statements that cannot be written to the side file, on disk when this returns; raises OSError."""
         row = {"number": number, "time": time, "reason": reason, "statements": statements}
         with self.refused_rows.open("a", encoding="ascii") as file:
             file.write(json.dumps(row, default=repr) + "\n")

@@ -44,12 +44,12 @@ class Delivery:
         return True
 
     def acknowledge(self, number: int) -> Message | None:
-        """Give the message that `number` was on its way with, None for a late or repeated acknowledgement."""
+        """Return the message with this sequence number; None for a late or repeated acknowledgement."""
         pending = self._flight.pop(number, None)
         return pending.message if pending else None
 
     def due(self, now: float) -> Iterator[tuple[int, Message]]:
-        """Give what is to be sent at `now`: repeats first, then as much of the queue as the window takes."""
+        """Return the messages to be sent at `now`: repetitions first, then as much of the queue as the window takes."""
         for number, pending in self._flight.items():
             if pending.repeat_at <= now:
                 self.retries += 1
@@ -61,7 +61,7 @@ class Delivery:
             yield number, self._sent(pending, now)
 
     def expire(self, now: float) -> list[Message]:
-        """Give up, and give back, what has passed its deadline."""
+        """Give up the messages past their deadlines, and return them."""
         late = [number for number, pending in self._flight.items() if pending.deadline <= now]
         given_up = [self._flight.pop(number).message for number in late]
         while self._waiting and self._waiting[0].deadline <= now:
@@ -69,14 +69,14 @@ class Delivery:
         return given_up
 
     def abandon(self) -> list[Message]:
-        """Give up, and give back, everything."""
+        """Give up all messages, and return them."""
         given_up = [pending.message for pending in (*self._flight.values(), *self._waiting)]
         self._flight.clear()
         self._waiting.clear()
         return given_up
 
     def next_due(self, may_send: bool) -> float:
-        """Give the time at which `due` (if one may send) or `expire` has something to do."""
+        """Return the time at which `due` (if one may send) or `expire` has something to do."""
         times = [pending.deadline for pending in self._flight.values()]
         times += [pending.deadline for pending in (*self._waiting,)[:1]]
         if may_send:

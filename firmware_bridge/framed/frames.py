@@ -19,7 +19,7 @@ DELIMITER = b"\0"
 
 
 def encode_frame(body: bytes) -> bytes:
-    """Give the bytes of one frame for `body` (1 to MAX_BODY bytes)."""
+    """Return the bytes of one frame for `body` (1 to MAX_BODY bytes)."""
     if not 1 <= len(body) <= MAX_BODY:
         raise ValueError(f"a frame's body has 1 to {MAX_BODY} bytes, not {len(body)}")
     checked = body + zlib.crc32(body).to_bytes(CRC_SIZE, "little")
@@ -28,7 +28,7 @@ def encode_frame(body: bytes) -> bytes:
 
 
 def decode_frame(stuffed: bytes) -> bytes | None:
-    """Give the body between two delimiters, or None where it is damaged."""
+    """Return the body between two delimiters, or None where it is damaged."""
     if len(stuffed) > _MAX_STUFFED:
         return None
     try:
@@ -51,7 +51,7 @@ class FrameDecoder:
     _text: bytearray = field(default_factory=bytearray)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Give the bodies that `data` completes."""
+        """Return the bodies that `data` completes."""
         *ended, rest = data.split(DELIMITER)
         bodies = [body for piece in ended if (body := self._end(piece))]
         self._append(rest)

@@ -151,7 +151,7 @@ class Session:
         return events
 
     def tick(self, now: float) -> list[Event]:
-        """Do what time asks for: repeats, heartbeats, giving up, noticing silence."""
+        """Run the timers: repetitions, heartbeats, deadlines of delivery, silence of the peer."""
         events = self._disturbances.tick(now)
         events += [Undelivered(message, "no acknowledgement") for message in self.delivery.expire(now)]
         if now >= self._peer.answered_at + self.timing.silence_s and not self._peer.lost:
@@ -165,7 +165,7 @@ class Session:
         return events
 
     def next_tick(self) -> float:
-        """Give the time at which `tick` next has something to do."""
+        """Return the time at which `tick` next has something to do."""
         times = [self._beat_at, self._disturbances.next_tick(), self.delivery.next_due(self.is_open)]
         if self._hello_wanted:
             times.append(self._next_hello_at)
@@ -174,7 +174,7 @@ class Session:
         return min(times)
 
     def outgoing(self) -> bytes:
-        """Give the bytes to be written to the port; the session forgets them."""
+        """Return the bytes to be written to the port; the session forgets them."""
         data = bytes(self._outbox)
         self._outbox.clear()
         return data

@@ -39,7 +39,7 @@ _REPACK_SIGNATURE = "bool ei_repack(uint8_t kind, const uint8_t *in, size_t size
 
 
 def header_text() -> str:
-    """Give device/message.h."""
+    """Return device/message.h."""
     longest = max(kind.LAYOUT.size for kind in KINDS.values() if kind.RELIABLE)
     limits = [
         ("PROTOCOL_VERSION", PROTOCOL_VERSION),
@@ -68,7 +68,7 @@ def header_text() -> str:
 
 
 def source_text() -> str:
-    """Give device/message.c."""
+    """Return device/message.c."""
     lines = [_NOTE, '#include "message.h"', "", "#include <string.h>", "", '#include "bytes.h"', ""]
     for name, layout in _LAYOUTS.items():
         lines += [_pack_signature(name), "{", *_pack_lines(layout), "}", ""]

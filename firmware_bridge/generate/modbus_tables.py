@@ -10,7 +10,7 @@ _S7_TYPES = {1: "UInt", 2: "UDInt"}
 
 
 def registers_section() -> str:
-    """Give one Markdown table for each block."""
+    """Return one Markdown table for each block."""
     parts: list[str] = []
     for block in BLOCKS:
         last = block.address + block.count - 1
@@ -25,7 +25,7 @@ def registers_section() -> str:
 
 
 def csv_text() -> str:
-    """Give the map as comma-separated values, with the addresses that PLC editors show."""
+    """Return the map as comma-separated values, with the addresses that PLC editors show."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["block", "name", "register", "editor_address", "type", "written_by", "meaning"])
@@ -36,7 +36,7 @@ def csv_text() -> str:
 
 
 def data_block_text() -> str:
-    """Give the source of an S7's data block, for the external source files of TIA Portal.
+    """Return the source of an S7's data block, for the external source files of TIA Portal.
 
     Register n lies at byte 2 n. The members of a block of the map are a structure of the same name.
     """

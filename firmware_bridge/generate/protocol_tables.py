@@ -5,7 +5,7 @@ from firmware_bridge.messages import HEADER, KINDS, Message
 
 
 def messages_section() -> str:
-    """Give one table for the header, one for each message."""
+    """Return one table for the header, one for each message."""
     parts = [_table("Header", "The first bytes of every body.", HEADER, 0)]
     parts += [_message(kind) for _, kind in sorted(KINDS.items())]
     return "\n" + "\n".join(parts) + "\n"

@@ -28,7 +28,7 @@ _BEGIN_MS, _LEAD_MS, _TAIL_MS = 6, 4, 6
 
 
 def signals_section() -> str:
-    """Give the tables and both diagrams as Markdown."""
+    """Return the tables and both diagrams as Markdown."""
     times = SignalTimes()
     parts = ["", "| terminal | coil | at 24 V | at 0 V, as with a cut wire |", "|---|--:|---|---|"]
     parts += [f"| {one.name} | +{place} | {on} | {off} |" for place, (one, (on, off)) in enumerate(MEANINGS.items())]

@@ -34,10 +34,10 @@ class Framing(Protocol):
     disturbances: Disturbances
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
-        """Give the PDUs for this unit that `data` completes."""
+        """Return the PDUs for this unit that `data` completes."""
 
     def build(self, pdu: bytes, now: float) -> bytes:
-        """Give the frame of a PDU that is sent now."""
+        """Return the frame of a PDU that is sent now."""
 
     def events(self) -> list[Event]:
         """Give, once, what was noticed on the wire."""
@@ -119,7 +119,7 @@ class RtuFraming:
         return data
 
     def _find(self) -> list[bytes]:
-        """Give the PDUs for this unit in what has come so far, and keep what may become one."""
+        """Return the PDUs for this unit in what has come so far, and keep what may become one."""
         pdus: list[bytes] = []
         at, kept = 0, None
         while at + 4 <= len(self._bytes):

@@ -29,7 +29,7 @@ class Handshake(Protocol):
         """Whether both sides are at work."""
 
     def image(self, block: Block) -> list[int]:
-        """Give the registers of one of my blocks as they are to be now."""
+        """Return the registers of one of my blocks as they are to be now."""
 
     def take(self, values: dict[str, dict[str, int]], now: float) -> list[Event]:
         """Act on the other side's values, by block and name."""
@@ -38,10 +38,10 @@ class Handshake(Protocol):
         """Take a message."""
 
     def tick(self, now: float) -> list[Event]:
-        """Beat, and notice silence."""
+        """Count the heartbeat up and detect a silent peer."""
 
     def next_tick(self) -> float:
-        """Give the time of the next `tick`."""
+        """Return the time of the next `tick`."""
 
 
 class Pulse:
@@ -58,11 +58,11 @@ class Pulse:
             self._theirs, self._heard_at = count, now
 
     def silent_s(self, now: float) -> float:
-        """Give how long the other side's count has not changed."""
+        """Seconds since the other side's count last changed."""
         return now - self._heard_at
 
     def tick(self, now: float) -> bool:
-        """Give whether the other side has just been lost."""
+        """Return true once when the other side is lost."""
         if now >= self._beat_at:
             self.count, self._beat_at = following(self.count), now + self.timing.heartbeat_s / 2
         if self.lost or now < self._heard_at + self.timing.silence_s:
@@ -71,5 +71,5 @@ class Pulse:
         return True
 
     def next_tick(self) -> float:
-        """Give the time of the next `tick`."""
+        """Return the time of the next `tick`."""
         return self._beat_at if self.lost else min(self._beat_at, self._heard_at + self.timing.silence_s)

@@ -22,7 +22,7 @@ Write = Callable[[int, list[int]], bool]
 
 
 def answer(request: bytes, read: Read, write: Write) -> bytes:
-    """Give the reply to a request."""
+    """Return the reply to a request."""
     function = request[0]
     if function in READS:
         return _answer_read(request, read)
@@ -34,7 +34,7 @@ def answer(request: bytes, read: Read, write: Write) -> bytes:
 
 
 def refusal(function: int, code: int) -> bytes:
-    """Give the reply to a request that is refused."""
+    """Return the reply to a request that is refused."""
     return bytes([function | ERROR, code])
 
 
@@ -69,31 +69,31 @@ def _answer_write_many(request: bytes, write: Write) -> bytes:
 
 
 def read_request(address: int, count: int) -> bytes:
-    """Give the request for `count` registers from `address` on."""
+    """Return the request for `count` registers from `address` on."""
     return struct.pack(">BHH", READS[0], address, count)
 
 
 def read_reply(reply: bytes, count: int) -> list[int] | None:
-    """Give the registers of a reply, None where it is none to a request for `count` registers."""
+    """Return the registers of a reply, None where it is none to a request for `count` registers."""
     if len(reply) != 2 + 2 * count or reply[:2] != bytes([READS[0], 2 * count]):
         return None
     return list(struct.unpack(f">{count}H", reply[2:]))
 
 
 def write_request(address: int, words: list[int]) -> bytes:
-    """Give the request that writes `words` from `address` on."""
+    """Return the request that writes `words` from `address` on."""
     return struct.pack(f">BHHB{len(words)}H", WRITE_MANY, address, len(words), 2 * len(words), *words)
 
 
 def request_size(frame: bytes) -> int | None:
-    """Give the size of the request at the start of `frame`; 0 where its start does not say it, None before it does."""
+    """Return the size of the request at the start of `frame`; 0 if its start does not say it, None before it does."""
     return _size(
         frame, many=5, fixed={1: 5, 2: 5, 3: 5, 4: 5, 5: 5, 6: 5, 8: 5, 7: 1, 11: 1, 12: 1, 17: 1, 22: 7}, at=(15, 16)
     )
 
 
 def reply_size(frame: bytes) -> int | None:
-    """Give the size of the reply at the start of `frame`, as `request_size`."""
+    """Return the size of the reply at the start of `frame`, as `request_size`."""
     if frame[0] & ERROR:
         return 2
     return _size(frame, many=1, fixed={5: 5, 6: 5, 8: 5, 15: 5, 16: 5}, at=(1, 2, 3, 4))
@@ -107,12 +107,12 @@ def _size(frame: bytes, many: int, fixed: dict[int, int], at: tuple[int, ...]) -
 
 
 def read_bits_request(address: int, count: int) -> bytes:
-    """Give the request for `count` discrete inputs from `address` on."""
+    """Return the request for `count` discrete inputs from `address` on."""
     return struct.pack(">BHH", READ_INPUTS, address, count)
 
 
 def read_bits_reply(reply: bytes, count: int) -> int | None:
-    """Give the inputs of a reply, the first one as the lowest bit; None where it is none to such a request."""
+    """Return the inputs of a reply, the first one as the lowest bit; None where it is none to such a request."""
     size = (count + 7) // 8
     if len(reply) != 2 + size or reply[:2] != bytes([READ_INPUTS, size]):
         return None
@@ -120,20 +120,20 @@ def read_bits_reply(reply: bytes, count: int) -> int | None:
 
 
 def write_bits_request(address: int, count: int, bits: int) -> bytes:
-    """Give the request that writes `count` coils from `address` on, the lowest of `bits` first."""
+    """Return the request that writes `count` coils from `address` on, the lowest of `bits` first."""
     size = (count + 7) // 8
     return struct.pack(">BHHB", WRITE_COILS, address, count, size) + bits.to_bytes(size, "little")
 
 
 def written_bits(request: bytes, count: int) -> int | None:
-    """Give what a request writes to the first `count` coils; None where it is no such request."""
+    """Return what a request writes to the first `count` coils; None where it is no such request."""
     if len(request) < 7 or request[:6] != write_bits_request(0, count, 0)[:6]:
         return None
     return int.from_bytes(request[6:], "little") & ((1 << count) - 1)
 
 
 def answer_read_bits(request: bytes, bits: int) -> bytes:
-    """Give the reply of a module whose first eight inputs are `bits`, to any request but the writing of its coils."""
+    """Return the reply of a module whose first eight inputs are `bits`, to any request but the writing of its coils."""
     if request[0] != READ_INPUTS:
         return refusal(request[0], ILLEGAL_FUNCTION)
     if len(request) != 5:

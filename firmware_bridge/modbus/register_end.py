@@ -94,7 +94,7 @@ class RegisterServer(_RegisterEnd):
         return min(due, self._reply_at) if self._reply else due
 
     def _read(self, wanted: range) -> list[int] | None:
-        """Give any registers that lie within the map; one request is one moment."""
+        """Return any registers that lie within the map; one request is one moment."""
         image = {
             block.address + place: word
             for block in (*self.handshake.mine, *self.handshake.theirs)

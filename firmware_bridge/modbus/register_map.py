@@ -41,14 +41,14 @@ class Block:
         return sum(register.words for register in self.registers)
 
     def placed(self) -> Iterator[tuple[int, Register]]:
-        """Give each value with its address."""
+        """Return each value with its address."""
         address = self.address
         for register in self.registers:
             yield address, register
             address += register.words
 
     def pack(self, values: dict[str, int]) -> list[int]:
-        """Give the registers for the values by name; what is not named is 0."""
+        """Return the registers for the values by name; what is not named is 0."""
         words: list[int] = []
         for register in self.registers:
             value = values.get(register.name, 0)
@@ -56,7 +56,7 @@ class Block:
         return words
 
     def unpack(self, words: list[int]) -> dict[str, int]:
-        """Give the values by name."""
+        """Return the values by name."""
         values: dict[str, int] = {}
         start = 0
         for register in self.registers:
@@ -157,13 +157,13 @@ DB_BYTES = 2 * (ALARMS.address + ALARMS.count)
 
 
 def written_by(writer: str) -> range:
-    """Give the registers of one side, which lie one behind the other."""
+    """Return the registers of one side, which lie one behind the other."""
     blocks = [block for block in BLOCKS if block.writer == writer]
     return range(blocks[0].address, blocks[-1].address + blocks[-1].count)
 
 
 def result_values(result: Result) -> dict[str, int]:
-    """Give the values of the result block."""
+    """Return the values of the result block."""
     names = ("box_x", "box_y", "box_width", "box_height")
     return {
         "part_id": result.part_id,
@@ -182,7 +182,7 @@ def result_values(result: Result) -> dict[str, int]:
 
 
 def read_result(values: dict[str, int]) -> Result:
-    """Give the result that stands in a result block.
+    """Return the result that stands in a result block.
 
     Raises MessageMalformed for a verdict whose complement does not fit, or a value out of its range.
     """

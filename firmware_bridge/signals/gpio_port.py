@@ -43,7 +43,7 @@ class GpioPort:
 
 
 def lines_of(address: str, options: dict[str, str]) -> dict[str, int | str]:
-    """Give the lines that an address names.
+    """Return the lines that an address names.
 
     Raises AddressInvalid where one is missing or named twice.
     """
@@ -83,7 +83,7 @@ def open_gpio_port(address: str, parts: Address) -> GpioPort:
 
 
 def explain(path: str, error: Exception) -> LinkError:
-    """Give the error of ours that says what the technician can do about `error`."""
+    """Return the BridgeError with the remedy for an error of the operating system."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENODEV, errno.ENOTTY):
         return PortMissing(f"{path} is no GPIO chip, expected one of those that `gpiodetect` lists")

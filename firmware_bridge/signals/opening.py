@@ -33,7 +33,7 @@ _ADDRESSES = range(0x10000 - COILS)
 
 
 def open_terminals(address: str, parts: Address, now: float) -> tuple[Callable[[], Port], Endpoint]:
-    """Give what opens the port, and the end that speaks over it.
+    """Return what opens the port, and the end that speaks over it.
 
     Raises AddressInvalid.
     """

@@ -175,7 +175,7 @@ class StationSignals:
         return events
 
     def _due(self) -> float:
-        """Give the time at which the present phase ends by itself."""
+        """Return the time at which the present phase ends by itself."""
         strobe_s = self._times.take_s if self._times.held else self._times.strobe_s
         waits_s = {
             Phase.SETTLING: self._times.settle_s,

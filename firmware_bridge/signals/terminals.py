@@ -55,7 +55,7 @@ class SignalTimes:
 
 
 def read_times(address: str, options: dict[str, str]) -> SignalTimes:
-    """Give the times that an address asks for.
+    """Return the times that an address asks for.
 
     Raises AddressInvalid.
     """
@@ -78,19 +78,19 @@ class SignalHandshake(Protocol):
         """Levels of the own terminals as they are to be now."""
 
     def shown(self, levels: int, now: float) -> list[Event]:
-        """Note that these levels stand at the terminals."""
+        """Record that these levels are at the terminals."""
 
     def sample(self, levels: int, now: float) -> list[Event]:
         """Take a sample of the other side's terminals."""
 
     def lose(self, now: float) -> list[Event]:
-        """Note that the terminals cannot be reached, and that the own outputs are off."""
+        """Record that the terminals cannot be reached and the own outputs are off."""
 
     def send(self, message: Message, now: float) -> list[Event]:
         """Take a message."""
 
     def tick(self, now: float) -> list[Event]:
-        """Do what time asks for."""
+        """Run the timers of the handshake."""
 
     def next_tick(self) -> float:
-        """Give the time of the next `tick`."""
+        """Return the time of the next `tick`."""

@@ -60,14 +60,14 @@ class FaultyWire:
             self._under_way.append((self._free_at, self._flip(piece)))
 
     def take(self, now: float) -> bytes:
-        """Give what has arrived by `now`."""
+        """Return what has arrived by `now`."""
         arrived = b""
         while self._under_way and self._under_way[0][0] <= now:
             arrived += self._under_way.popleft()[1]
         return arrived
 
     def next_arrival(self) -> float:
-        """Give the time at which `take` next has something."""
+        """Return the time at which `take` next has something."""
         return self._under_way[0][0] if self._under_way else math.inf
 
     def _hit(self, probability: float) -> bool:

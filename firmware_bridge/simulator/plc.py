@@ -106,7 +106,7 @@ class PlcSimulator:
             return self._ledger.report()
 
     def records(self) -> list[PartRecord]:
-        """Give each part so far, in the order of the triggers."""
+        """Return each part so far, in the order of the triggers."""
         with self._lock:
             return list(self._ledger.records.values())
 
@@ -122,7 +122,7 @@ class PlcSimulator:
         self._link.close()
 
     def __enter__(self) -> "PlcSimulator":
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -164,12 +164,12 @@ class PlcSimulator:
         self._next = Trigger((trigger.part_id + 1) % 2**32, (trigger.encoder + ENCODER_STEP) % 2**32)
 
     def _belt(self, now: float) -> int:
-        """Give the encoder's count on a belt that moves by itself."""
+        """Return the encoder's count on a belt that moves by itself."""
         return (self._first.encoder + int(self._speed * (now - self._started_at))) % 2**32
 
 
 def _signal_end(way: LinkKind, baud: int, deadline_s: float) -> Endpoint:
-    """Give the PLC's end of the 24 V handshake; it gives a part up just before the line does."""
+    """Return the PLC's end of the 24 V handshake; it gives a part up just before the line does."""
     signals, times = PlcSignals(0.9 * deadline_s), SignalTimes()
     if way is LinkKind.IO_GPIO:
         return LineEnd(signals, times, Timing())
@@ -180,7 +180,7 @@ def _signal_end(way: LinkKind, baud: int, deadline_s: float) -> Endpoint:
 
 
 def _far_end(way: LinkKind, baud: int, link_path: Path | None) -> tuple[Port, str]:
-    """Give the PLC's port, and the address under which the station reaches it."""
+    """Return the PLC's port, and the address under which the station reaches it."""
     scheme, _, role = way.value.partition(" ")
     if not way.is_tcp:
         terminal = PseudoTerminal(link_path)

@@ -8,7 +8,7 @@ from firmware_bridge.messages import HEADER, KINDS
 
 
 def random_stream(frames: int, random: Random) -> bytes:
-    """Give a stream of frames: of two thirds valid messages, malformed ones, damaged frames, and noise between them."""
+    """Return a stream of frames: two thirds valid messages, malformed ones, damaged frames and noise between."""
     return b"".join(_frame(random) for _ in range(frames))
 
 
@@ -33,7 +33,7 @@ def _payload(layout: Layout, random: Random) -> bytes:
 
 
 def _field(wire: Wire, random: Random) -> bytes:
-    """Give bytes that the field takes as a rule, and now and then just does not."""
+    """Return bytes that the field takes as a rule, and now and then just does not."""
     field = random.randbytes(wire.size)
     if wire.range.startswith("ASCII"):
         return bytes(random.choices(range(0x20, 0x7F), k=random.randint(0, wire.size))).ljust(wire.size, b"\0")
@@ -46,6 +46,6 @@ def _field(wire: Wire, random: Random) -> bytes:
 
 
 def _altered(data: bytes, random: Random) -> bytes:
-    """Give `data` with a byte changed, taken away or put in."""
+    """Return `data` with a byte changed, taken away or put in."""
     at = random.randrange(len(data))
     return data[:at] + random.randbytes(random.randint(0, 2)) + data[at + 1 :]

@@ -118,7 +118,7 @@ class Rehearsal:
     def _serve(
         self, end: Endpoint, data: bytes, leaving: FaultyWire, on: Callable[[Event], None], heard_at: float
     ) -> bool | None:
-        """Give whether the peer was lost (True) or came back (False) in this step."""
+        """Return whether the peer was lost (True) or came back (False) in this step."""
         change = None
         for event in [*(end.receive(data, self.now) if data else []), *end.tick(self.now)]:
             on(event)

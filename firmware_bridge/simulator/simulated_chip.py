@@ -19,11 +19,11 @@ class SimulatedChip:
         self._edges = {"station": 0, "plc": 0}
 
     def open_station(self) -> GpioPort:
-        """Give the station's port."""
+        """Return the station's port."""
         return GpioPort(SimulatedLines(self), {name: name for name in LINES}, True, False)
 
     def open_plc(self) -> "ChipPort":
-        """Give the PLC's port."""
+        """Return the PLC's port."""
         return ChipPort(self)
 
     @property
@@ -76,11 +76,11 @@ class SimulatedLines:
         return self._chip.wait("station", timeout_s)
 
     def read_edge_events(self) -> list[object]:
-        """Give no events: only the level is used."""
+        """Return no events: only the level is used."""
         return []
 
     def get_value(self, line: str) -> bool:
-        """Give the level of TRIGGER."""
+        """Return the level of TRIGGER."""
         return self._chip.trigger
 
     def set_values(self, values: dict[str, bool]) -> None:
@@ -88,7 +88,7 @@ class SimulatedLines:
         self._chip.set_outputs(sum(Terminal[name.upper()] for name, on in values.items() if on))
 
     def release(self) -> None:
-        """Give the lines back; their levels stay, as on the worst of chips."""
+        """Release the lines; their levels stay, as on some chips."""
         self.released = True
 
 

@@ -20,7 +20,7 @@ _WITHOUT: Mapping[Side, str] = {
 
 @dataclass(frozen=True)
 class Folds:
-    """The splits, and what a reader of their figures must know."""
+    """The splits, with remarks for a reader of their figures."""
 
     splits: tuple[Split, ...]
     remarks: tuple[str, ...]

@@ -17,7 +17,7 @@ from train.evaluate.rates import Rate, cluster_interval, escapes_at, false_rejec
 
 
 class PartMetrics(FrozenModel):
-    """Measures over the parts of an evaluation. Pictures of a part that bear other classes count as another part.
+    """Measures over the parts of an evaluation. Pictures of one part with different classes count as different parts.
 
     So the good tile beside a defective one, which a data set may not tell apart, is judged on its own, and a defect
     must be found in a picture that shows it.

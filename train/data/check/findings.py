@@ -16,7 +16,7 @@ _OF_ONE_PICTURE = re.compile(r"""[\d/\\'"]|\.\w{2,4}\b""")
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a user must know of his data."""
+    """One kind of problem or warning of a data set."""
 
     text: str
     is_problem: bool

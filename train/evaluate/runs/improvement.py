@@ -58,7 +58,7 @@ class Improvement:
     parts: tuple[PartChange, ...]
 
     def changed(self, *, fixed: bool) -> list[PartChange]:
-        """Parts that only the later network judges rightly (fixed), or only the earlier one (broken)."""
+        """Parts that only the later network judges correctly (fixed), or only the earlier one (broken)."""
         return [part for part in self.parts if part.right_after != part.right_before and part.right_after == fixed]
 
     @property
