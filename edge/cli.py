@@ -344,6 +344,7 @@ for command in (
     improvement.release,
     improvement.rollback,
     improvement.releases,
+    improvement.agreement,
 ):
     app.command()(command)
 

@@ -96,3 +96,17 @@ def releases(line: Annotated[Path, typer.Argument(help="The line's configuration
     from edge.config.line import load_line
 
     console.print(releases_table(load_line(line)))
+
+
+def agreement(
+    line: Annotated[Path, typer.Argument(help="The line's configuration, or its database of verdicts.")],
+    parts: Annotated[
+        Path | None,
+        typer.Option(help="CSV of known parts: part, truth, row. (default: the known bad parts of challenges)"),
+    ] = None,
+) -> None:
+    """Tabulate how station and people agree about known parts: within, between, and against the truth."""
+    from edge.reports.agreement import agreement_tables
+    from edge.reports.command import ReportSource
+
+    console.print(*agreement_tables(ReportSource.at(line).records, parts))

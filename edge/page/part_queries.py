@@ -100,7 +100,8 @@ def shown_mark(stored: StoredMark) -> PartMark:
     """Return a mark as the page shows it."""
     mark: Mark = stored.mark
     classes = tuple(dict.fromkeys(defect.class_name for defect in mark.defects))
-    return PartMark(who=mark.who, time=stored.time, truth=mark.truth, classes=classes, note=mark.note)
+    at = datetime.fromisoformat(stored.time)
+    return PartMark(who=mark.who, time=at, truth=mark.truth, classes=classes, note=mark.note)
 
 
 def picture_jpeg(records: Path, folder: Path, number: int, camera: str) -> bytes | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from bundle import Verdict
 from edge.errors import RecordsError
@@ -189,7 +190,7 @@ class _Period:
         self._connection, self._since, self._until = connection, since, until
         self._bounds = _stored(since), _stored(until)
 
-    def counts(self, column: str) -> list[tuple[int, int]]:
+    def counts(self, column: str) -> list[tuple[Any, int]]:
         query = f"SELECT {column}, count(*) FROM parts WHERE {_IN_PERIOD} GROUP BY 1 ORDER BY 2 DESC"
         return self._connection.execute(query, self._bounds).fetchall()
 
