@@ -323,13 +323,16 @@ def _parsed(name: str) -> dict[str, Any]:
 
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
+    shown = " ".join(override.split())
     if not equals:
-        raise RecipeError(f"--set {override}: found no equals sign, expected key=value, such as run.epochs=20")
+        raise RecipeError(f"--set {shown}: found no equals sign, expected key=value, such as run.epochs=20")
     *tables, last = key.strip().split(".")
     for table in tables:
         content = content.setdefault(table, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {override}: {table} is a value, expected a table; see the recipe's file")
+            raise RecipeError(
+                f"--set {shown}: {' '.join(table.split())} is a value, expected a table; see the recipe's file"
+            )
     try:
         content[last] = parse_toml(f"value = {value}")["value"]
     except TomlError:
@@ -341,7 +344,7 @@ def _problem(error: ValidationError) -> str:
     if first["type"] != "extra_forbidden":
         return first_problem(error)
     allowed = ", ".join(_fields(Recipe, first["loc"][:-1]))
-    return f"{'.'.join(map(str, first['loc']))}: unknown key, expected one of {allowed}"
+    return f"{first_problem(error)}, expected one of {allowed}"
 
 
 def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> Mapping[str, Any]:

@@ -85,11 +85,14 @@ def _message(bundle_id: str) -> bytes:
 
 
 def _key(path: Path, load: Any) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     data = _read_key(path)
     try:
         return load(data)
-    except (ValueError, TypeError) as error:
-        raise SignatureInvalid(f"{path}: cannot be read as a key ({error}); expected PEM without a password") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        said = " ".join(str(error).split())
+        raise SignatureInvalid(f"{path}: cannot be read as a key ({said}); expected PEM without a password") from None
 
 
 def _read_key(path: Path) -> bytes:

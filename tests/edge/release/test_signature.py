@@ -2,6 +2,7 @@
 
 import stat
 import subprocess
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +91,15 @@ def test_keys_are_never_written_over_and_are_secret(keys: tuple[Path, Path]) -> 
     assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
     with pytest.raises(SignatureInvalid, match="expected none, for a key that is lost cannot be made again"):
         make_keys(keys[0].parent)
+
+
+def test_a_key_of_an_unknown_kind_is_one_line(keys: tuple[Path, Path], make_bundle: Callable[..., Path]) -> None:
+    private, public = keys
+    sign(load_bundle(folder := make_bundle()), private)
+    pem = public.read_text().splitlines()
+    der = bytearray(b64decode(pem[1]))
+    der[8] ^= 1  # in the object identifier of the algorithm
+    public.write_text("\n".join([pem[0], b64encode(der).decode(), pem[2], ""]))
+
+    with pytest.raises(SignatureInvalid, match="cannot be read as a key"):
+        check_signature(folder, [public])
