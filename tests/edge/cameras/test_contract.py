@@ -11,7 +11,7 @@ import pytest
 from bundle import check_frame
 from edge.cameras.camera import Camera
 from edge.cameras.live import LiveCamera
-from edge.cameras.registry import open_camera
+from edge.cameras.registry import FILES, open_camera
 from edge.errors import CameraTimeout
 from tests.edge.cameras.doubles import FakeCapture, live, v4l2_device
 from tests.edge.cameras.peers import aravis_camera, gentl_producer, require_gi, rtsp_server, write_pictures
@@ -70,16 +70,25 @@ def open_aravis_triggered(request: pytest.FixtureRequest, stack: ExitStack, _fol
 
 
 KINDS: dict[str, Open] = {
-    "folder": open_folder,
-    "list": open_list,
+    "file (folder)": open_folder,
+    "file (list)": open_list,
     "synthetic": open_synthetic,
     "v4l2 (double)": open_v4l2,
     "gst": open_gst,
     "rtsp": open_rtsp,
     "genicam": open_genicam,
     "aravis": open_aravis,
-    "aravis, triggered": open_aravis_triggered,
+    "aravis (triggered)": open_aravis_triggered,
 }
+
+
+"""By kind of address, and what is particular in brackets."""
+NOT_HERE = {"csi": "its source is on a Jetson only; the rest of it is gst"}
+"""Kinds that cannot run on any computer without their hardware, with the reason."""
+
+
+def test_every_kind_of_camera_has_a_case() -> None:
+    assert {name.split(" ")[0] for name in KINDS} | set(NOT_HERE) == set(FILES)
 
 
 @pytest.fixture(params=KINDS)
