@@ -1,6 +1,8 @@
 """Scheduled classification and segmentation loss, with a positive weight per class.
 
-The first two terms are equations 1 and 2 of the paper. The Dice and union terms are additions, off in its recipe.
+The first two terms are equations 1 and 2 of the paper. The other terms are additions, off in its recipe. Detection
+and naming separate two questions that the classes' masks mix: where is a defect, and which class is it. Few defective
+parts are enough for the first one, and each image counts as much as another in the second, however small its defect.
 """
 
 from collections.abc import Sequence
@@ -64,6 +66,10 @@ class LossTerms:
     """[]"""
     union: Tensor
     """[]"""
+    detection: Tensor
+    """[]"""
+    naming: Tensor
+    """[]"""
 
 
 def schedule_weights(schedule: Schedule, epoch: int, epochs: int, share: float = 0.5) -> tuple[float, float]:
@@ -87,18 +93,23 @@ class Loss:
 
     def terms(self, logits: Tensor, targets: Targets) -> LossTerms:
         """All terms for float32 logits [B, C, h, w]."""
-        nothing = logits.new_zeros(())
+        recipe, nothing = self.recipe, logits.new_zeros(())
+        dice = _dice if recipe.dice_over == "image" else _dice_over_batch
         return LossTerms(
             classification=self._classification(logits, targets),
             segmentation=self._segmentation(logits, targets),
-            dice=_dice(logits, targets) if self.recipe.dice else nothing,
-            union=_union(logits, targets) if self.recipe.union else nothing,
+            dice=dice(logits, targets) if recipe.dice else nothing,
+            union=_union(logits, targets) if recipe.union else nothing,
+            detection=_detection(logits, targets, recipe.pool_cells) if recipe.detection else nothing,
+            naming=_naming(logits, targets) if recipe.naming else nothing,
         )
 
     def total(self, terms: LossTerms, epoch: int, epochs: int) -> Tensor:
         """Weighted sum in epoch `epoch` of `epochs`; the extra terms have the segmentation weight."""
         classify, segment = self._weights(epoch, epochs)
-        extra = self.recipe.dice * terms.dice + self.recipe.union * terms.union
+        recipe = self.recipe
+        extra = recipe.dice * terms.dice + recipe.union * terms.union
+        extra = extra + recipe.detection * terms.detection + recipe.naming * terms.naming
         return classify * terms.classification.mean() + segment * (terms.segmentation.mean() + extra)
 
     def per_class(self, terms: LossTerms, epoch: int, epochs: int) -> Tensor:
@@ -111,7 +122,7 @@ class Loss:
 
     def _classification(self, logits: Tensor, targets: Targets) -> Tensor:
         return functional.binary_cross_entropy_with_logits(
-            image_scores(logits), targets.labels, pos_weight=self.class_weights, reduction="none"
+            _pooled(logits, self.recipe.pool_cells), targets.labels, pos_weight=self.class_weights, reduction="none"
         ).mean(dim=0)
 
     def _segmentation(self, logits: Tensor, targets: Targets) -> Tensor:
@@ -150,6 +161,18 @@ def _dice(logits: Tensor, targets: Targets) -> Tensor:
     return ((1 - overlap) * counted).sum() / counted.sum().clamp(min=1)
 
 
+def _dice_over_batch(logits: Tensor, targets: Targets) -> Tensor:
+    """The same with sums over all images of the batch, mean over the classes that one of them has.
+
+    False alarms in images without the class count, and an image's weight grows with the area of its defect.
+    """
+    counted = targets.outlined[..., None, None]  # [B, C, 1, 1]
+    planes = (torch.sigmoid(logits) * counted, targets.fractions * counted)
+    overlap = _soft_overlap(*(plane.transpose(0, 1).flatten(2) for plane in planes))  # [C], over [C, B, h * w]
+    present = (targets.labels * targets.outlined).amax(dim=0)
+    return ((1 - overlap) * present).sum() / present.sum().clamp(min=1)
+
+
 def _union(logits: Tensor, targets: Targets) -> Tensor:
     """Cross-entropy plus Dice of the largest channel against the union of all classes: defect or not."""
     largest = logits.amax(dim=1)  # [B, h, w]
@@ -158,6 +181,41 @@ def _union(logits: Tensor, targets: Targets) -> Tensor:
     overlap = _soft_overlap(torch.sigmoid(largest), targets.any_fraction)  # [B]
     defective = targets.labels.amax(dim=1) * complete
     return (entropy * complete).mean() + ((1 - overlap) * defective).sum() / defective.sum().clamp(min=1)
+
+
+def _detection(logits: Tensor, targets: Targets, pool_cells: int) -> Tensor:
+    """Cross-entropy of images and of cells plus Dice of the logarithm of the classes' summed odds: defect or not.
+
+    The Dice loss is half over each defective image, half over the batch. Every class has a share in the gradient,
+    where the maximum of `_union` leads it to one.
+    """
+    summed = logits.logsumexp(dim=1)  # [B, h, w]
+    complete, defective = targets.outlined.amin(dim=1), targets.labels.amax(dim=1)  # [B]
+    of_images = functional.binary_cross_entropy_with_logits(_pooled(summed[:, None], pool_cells)[:, 0], defective)
+    of_cells = functional.binary_cross_entropy_with_logits(summed, targets.any_fraction, reduction="none").mean((1, 2))
+    p, truth, counted = torch.sigmoid(summed), targets.any_fraction, defective * complete
+    by_image = ((1 - _soft_overlap(p, truth)) * counted).sum() / counted.sum().clamp(min=1)
+    whole = complete[:, None, None]
+    over_batch = (1 - _soft_overlap((p * whole).flatten(1), (truth * whole).flatten(1))) * counted.amax()  # [B, h * w]
+    return of_images + (of_cells * complete).mean() + (by_image + over_batch) / 2
+
+
+def _naming(logits: Tensor, targets: Targets) -> Tensor:
+    """Cross-entropy of the softmax over the classes: mean over an image's defect, then over the defective images."""
+    shares = targets.fractions / targets.fractions.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    losses = -(shares * functional.log_softmax(logits, dim=1)).sum(dim=1)  # [B, h, w]
+    area = targets.any_fraction.sum(dim=(1, 2))  # [B]
+    counted = (area > 0) * targets.outlined.amin(dim=1)
+    by_image = (losses * targets.any_fraction).sum(dim=(1, 2)) / area.clamp(min=1e-6)
+    return (by_image * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _pooled(logits: Tensor, cells: int) -> Tensor:
+    """Mean of the `cells` largest logits of each class, [B, C], of logits [B, C, h, w]; the maximum for 1."""
+    if cells == 1:
+        return image_scores(logits)
+    flat = logits.flatten(2)
+    return flat.topk(min(cells, flat.shape[2]), dim=2).values.mean(dim=2)
 
 
 def _soft_overlap(probabilities: Tensor, fractions: Tensor) -> Tensor:

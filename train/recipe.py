@@ -73,8 +73,17 @@ class LossRecipe(FrozenModel):
     mask_weights: tuple[float, ...] = ()
     area_weights: bool = False
     """Weight the pixels of each defect by its size instead of `mask_weights`; see train/losses.py."""
+    pool_cells: int = Field(default=1, ge=1)
+    """Classification: mean of this many largest logits of a class instead of the maximum, so that more cells than one
+    get a gradient."""
     dice: float = Field(default=0.0, ge=0)
+    dice_over: Literal["image", "batch"] = "image"
+    """Dice loss of each positive image and class, or of each class over the batch."""
     union: float = Field(default=0.0, ge=0)
+    detection: float = Field(default=0.0, ge=0)
+    """Defect or not, whatever the class; see train/losses.py."""
+    naming: float = Field(default=0.0, ge=0)
+    """Class of each defect, whatever its size; see train/losses.py."""
 
 
 class OptimiserRecipe(FrozenModel):
@@ -157,6 +166,9 @@ class TileDrawsRecipe(FrozenModel):
     """Share of a defective picture's tiles that hold a defect, at a random place in the tile."""
 
 
+Draw = Literal["each", "balanced", "halves"]
+
+
 class RunRecipe(FrozenModel):
     """Length of a run, batches, precision, selection of the best epoch."""
 
@@ -167,8 +179,9 @@ class RunRecipe(FrozenModel):
     """Images per epoch, a random subset for large data sets; None takes all."""
     accumulate: int = Field(default=1, ge=1)
     """Gradient accumulation: micro-batches per optimiser step on each device."""
-    draw: Literal["each", "balanced"] = "each"
-    """Every image once per epoch, or oversampling of rare classes."""
+    draw: Draw = "each"
+    """Images of an epoch: "each" once; "balanced", rare classes more often; "halves", one half good images, the other
+    half of each class alike, both with replacement."""
     precision: Precision = "auto"
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay per step of the exponential moving average of the weights; the average is stored. 0 is off."""

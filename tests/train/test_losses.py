@@ -150,3 +150,76 @@ def test_targets_hold_the_share_of_each_cell() -> None:
 def test_targets_know_more_than_eight_classes() -> None:
     batch, masks = make_batch(np.random.default_rng(7), classes=11)
     np.testing.assert_array_equal(targets(batch, (8, 6)).fractions.numpy(), masks)
+
+
+def test_the_pooled_classification_is_that_of_the_largest_cells_mean() -> None:
+    batch, _ = make_batch(np.random.default_rng(5))
+    logits = torch.from_numpy(np.random.default_rng(6).normal(size=(2, 3, 4, 3))).float()
+    found = Loss(LossRecipe(pool_cells=5), 3, CPU).terms(logits, targets(batch, (4, 3))).classification
+    means = np.sort(logits.numpy().reshape(2, 3, 12))[..., -5:].mean(axis=-1)
+    pairs = zip(means[:, 1], batch.labels[:, 1].tolist(), strict=True)
+    assert found[1].item() == pytest.approx(np.mean([plain_cross_entropy(z, y, 1) for z, y in pairs]), rel=1e-5)
+
+
+def test_more_pooled_cells_than_there_are_take_them_all() -> None:
+    batch, _ = make_batch(np.random.default_rng(5))
+    logits = torch.from_numpy(np.random.default_rng(6).normal(size=(2, 3, 4, 3))).float()
+    of_all, of_more = (
+        Loss(LossRecipe(pool_cells=cells), 3, CPU).terms(logits, targets(batch, (4, 3))).classification
+        for cells in (12, 100)
+    )
+    assert torch.equal(of_all, of_more)
+
+
+def test_dice_over_the_batch_weighs_images_by_their_defects_area() -> None:
+    batch, masks = make_batch(np.random.default_rng(7))
+    logits = torch.from_numpy(np.random.default_rng(8).normal(size=(2, 3, 8, 6))).float()
+    found = Loss(LossRecipe(dice=1, dice_over="batch"), 3, CPU).terms(logits, targets(batch, (8, 6))).dice
+    p = torch.sigmoid(logits).numpy()
+    both, sums = (p * masks).sum(axis=(0, 2, 3)), p.sum(axis=(0, 2, 3)) + masks.sum(axis=(0, 2, 3))
+    assert found.item() == pytest.approx(np.mean(1 - (2 * both + 1) / (sums + 1)), rel=1e-5)
+
+
+def test_detection_does_not_care_for_the_name_and_naming_does() -> None:
+    batch, masks = make_batch(np.random.default_rng(9))
+    truth, right = targets(batch, (8, 6)), torch.from_numpy(np.where(masks, 8.0, -8.0)).float()
+    loss = Loss(LossRecipe(detection=1, naming=1), 3, CPU)
+    named, misnamed = loss.terms(right, truth), loss.terms(right.roll(1, dims=1), truth)
+    assert misnamed.detection.item() == pytest.approx(named.detection.item())
+    assert misnamed.naming > 4 * named.naming
+
+
+def test_naming_counts_a_small_defect_as_much_as_a_large_one() -> None:
+    masks = np.zeros((2, 2, 8, 6), dtype=bool)
+    masks[0, 0], masks[1, 1, 0, 0] = True, True
+    batch = Batch(
+        torch.zeros(2, 1, 8, 6),
+        torch.from_numpy(np.packbits(masks, axis=1, bitorder="little")),
+        torch.from_numpy(masks.any(axis=(2, 3))).float(),
+        torch.ones(2, 2),
+    )
+    logits = torch.zeros(2, 2, 8, 6)
+    logits[:, 0] = 3.0  # every cell is called the first class: right in the large defect, wrong in the small one
+    found = Loss(LossRecipe(naming=1), 2, CPU).terms(logits, targets(batch, (8, 6))).naming
+    assert found.item() == pytest.approx((math.log1p(math.exp(-3)) + math.log1p(math.exp(3))) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("term", ["detection", "naming"])
+def test_class_only_images_have_no_masks_in_the_terms_of_all_classes(term: str) -> None:
+    batch, _ = make_batch(np.random.default_rng(10))
+    logits = torch.from_numpy(np.random.default_rng(11).normal(size=(2, 3, 8, 6))).float()
+    batch.outlined[0] = 0
+    loss = Loss(LossRecipe(detection=1, naming=1), 3, CPU)
+    before = getattr(loss.terms(logits, targets(batch, (8, 6))), term)
+    batch.bits[0] = 0
+    assert getattr(loss.terms(logits, targets(batch, (8, 6))), term).item() == pytest.approx(before.item())
+    batch.bits[1] = 0
+    assert getattr(loss.terms(logits, targets(batch, (8, 6))), term).item() != pytest.approx(before.item())
+
+
+def test_every_class_has_a_share_in_the_gradient_of_detection() -> None:
+    batch, _ = make_batch(np.random.default_rng(12))
+    logits = torch.zeros(2, 3, 8, 6, requires_grad=True)
+    Loss(LossRecipe(detection=1), 3, CPU).terms(logits, targets(batch, (8, 6))).detection.backward()
+    assert logits.grad is not None
+    assert (logits.grad.abs().sum(dim=(0, 2, 3)) > 0).all()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bundle import TileGrid
 from train.data.image_set import ImageSet, present
+from train.recipe import Draw
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,32 @@ class DeviceSet:
         return (self.batch(index) for index in torch.split(torch.arange(len(self)), size))
 
     def shuffled(
-        self, size: int, generator: torch.Generator, balanced: bool = False, most: int | None = None
+        self, size: int, generator: torch.Generator, draw: Draw = "each", most: int | None = None
     ) -> list[Tensor]:
         """Indices of full batches in random order; the rest sits this epoch out. A set below `size` is one batch.
 
         most: images of an epoch where that is fewer than there are.
 
-        Balanced, they are drawn with replacement, each with a chance of one over the root of how many images have
-        just its classes: the rare ones come more often than they are there, but not as often as the common ones.
+        "balanced" draws with replacement, each image with a chance of one over the root of how many images have just
+        its classes: the rare ones come more often than they are there, but not as often as the common ones. "halves"
+        draws a good image half of the time, otherwise one of a class, each class as often as another.
         """
-        if balanced:
-            order = torch.multinomial(self._chances(), len(self), replacement=True, generator=generator)
+        if draw != "each":
+            chances = self._balanced() if draw == "balanced" else self._halves()
+            order = torch.multinomial(chances, len(self), replacement=True, generator=generator)
         else:
             order = torch.randperm(len(self), generator=generator)
         order = order[:most]
         full = min(size, len(order))
         return [part for part in torch.split(order, full) if len(part) == full]
 
-    def _chances(self) -> Tensor:
+    def _halves(self) -> Tensor:
+        labels = self.labels.cpu()
+        good, having = ~labels.bool().any(dim=1), labels.sum(dim=0)  # [N], [C]
+        of_classes = (labels / having.clamp(min=1)).sum(dim=1) / (having > 0).sum().clamp(min=1)
+        return of_classes + good / good.sum().clamp(min=1)
+
+    def _balanced(self) -> Tensor:
         _, kind, counts = torch.unique(self.labels.cpu(), dim=0, return_inverse=True, return_counts=True)
         chances: Tensor = counts.float().rsqrt()[kind]
         return chances

@@ -91,7 +91,7 @@ class Trainer:
         generator = epoch_generator(self.recipe.seed, epoch)
         self._train_mode()
         run = self.recipe.run
-        order = data.shuffled(run.batch, generator, run.draw == "balanced", run.epoch_images)
+        order = data.shuffled(run.batch, generator, run.draw, run.epoch_images)
         if order and len(order[0]) < self.parts:
             raise TrainError(
                 f"run.accumulate: found a batch of {len(order[0])} images for {self.parts} parts "

@@ -10,7 +10,7 @@ from train.augment.guided_crops import Crops, class_probabilities, index_defects
 from train.augment.tile_draws import TileDrawer
 from train.data.device_set import Batch, DeviceSet
 from train.data.image_set import ImageSet
-from train.recipe import Recipe
+from train.recipe import Draw, Recipe
 
 _STREAM, _TILE_STREAM = 1, 2
 """Distinguish the random streams of the crops and of the tiles from other uses of the seed."""
@@ -42,12 +42,12 @@ class WithCrops(DeviceSet):
         return super().batch(index)
 
     def shuffled(
-        self, size: int, generator: torch.Generator, balanced: bool = False, most: int | None = None
+        self, size: int, generator: torch.Generator, draw: Draw = "each", most: int | None = None
     ) -> list[Tensor]:
-        """See DeviceSet. Balanced sampling needs the classes of all crops, so it generates all of them."""
-        if balanced:
+        """See DeviceSet. A draw by classes needs those of all crops, so it generates all of them."""
+        if draw != "each":
             self._make(self._missing)
-        return super().shuffled(size, generator, balanced, most)
+        return super().shuffled(size, generator, draw, most)
 
     def _make(self, wanted: set[int]) -> None:
         rows = sorted(wanted)

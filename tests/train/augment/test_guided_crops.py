@@ -185,7 +185,7 @@ def test_a_balanced_draw_knows_the_classes_of_the_crops() -> None:
     training = marked_set(classes=1)  # two good images and two with the defect
     crops = Crops(index_defects(training), CropsRecipe(images=60), even(1), seed=(3,))
     data = WithCrops(DeviceSet(training, torch.device("cpu")), crops)
-    drawn = torch.cat(data.shuffled(8, torch.Generator().manual_seed(0), balanced=True))
+    drawn = torch.cat(data.shuffled(8, torch.Generator().manual_seed(0), "balanced"))
     assert int((drawn < 2).sum()) >= 4  # 64 draws, of which two good images in 64 have a share of 0.15
 
 

@@ -51,7 +51,7 @@ def test_balanced_batches_hold_rare_kinds_more_often() -> None:
     images = image_set(1000)
     images.labels[:] = False
     images.labels[:40, 0] = True  # 960 good images and 40 of a class: shares of 31.0 and 6.3 roots
-    order = torch.cat(DeviceSet(images, torch.device("cpu")).shuffled(4, torch.Generator().manual_seed(0), True))
+    order = torch.cat(DeviceSet(images, torch.device("cpu")).shuffled(4, torch.Generator().manual_seed(0), "balanced"))
     assert len(order) == 1000
     assert (order < 40).float().mean() == pytest.approx(6.32 / (6.32 + 30.98), abs=0.03)  # 2.5 standard deviations
 
@@ -67,3 +67,23 @@ def test_a_short_epoch_draws_other_images_each_time(balanced: bool) -> None:
     epochs = [data.shuffled(2, torch.Generator().manual_seed(seed), balanced, most=5) for seed in range(20)]
     assert {len(torch.cat(epoch)) for epoch in epochs} == {4}
     assert len(torch.cat([torch.cat(epoch) for epoch in epochs]).unique()) == 10
+
+
+def test_a_draw_by_halves_has_half_good_images_and_each_class_alike() -> None:
+    labels = np.zeros((100, 2), dtype=bool)
+    labels[:3, 0], labels[3:23, 1] = True, True  # 3 of one class, 20 of the other, 77 good ones
+    shape = (100, 1, 2, 2)
+    images = ImageSet(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), labels, labels)
+    data = DeviceSet(images, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.cat([torch.cat(data.shuffled(10, generator, "halves")) for _ in range(40)])  # 4,000 draws
+    first, second = (drawn < 3).float().mean().item(), ((drawn >= 3) & (drawn < 23)).float().mean().item()
+    assert (first, second) == (pytest.approx(0.25, abs=0.03), pytest.approx(0.25, abs=0.03))  # four deviations
+
+
+def test_a_draw_by_halves_of_good_images_alone_takes_them() -> None:
+    shape, labels = (4, 1, 2, 2), np.zeros((4, 2), dtype=bool)
+    data = DeviceSet(
+        ImageSet(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), labels, labels), torch.device("cpu")
+    )
+    assert len(torch.cat(data.shuffled(2, torch.Generator().manual_seed(0), "halves"))) == 4
