@@ -694,7 +694,10 @@ def token_of_the_operators(run: Run) -> None:
 @observes("page.inspector_token")
 def token_of_the_inspectors(run: Run) -> None:
     with run(page={"inspector_token": "open sesame"}) as line:
-        assert line.pages[0].welcome().settings.inspector_token == "open sesame"
+        page = page_of(line)
+        (_, before), (_, after) = page.answer("/"), page.answer("/", authorization="Bearer open sesame")
+
+    assert ('data-role="sign-in"' in before, 'data-role="inspector"' in after) == (True, True)
 
 
 @observes("page.title")
