@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
@@ -26,6 +26,7 @@ from edge.page.state import (
     OperatorAnswer,
     OperatorName,
     OperatorRequest,
+    PageProblem,
     PageState,
     ShownPart,
 )
@@ -38,6 +39,18 @@ BEAT_S = 1.0
 """Longest time between two events of a stream, so that a browser detects a stopped page."""
 
 Name = Literal["OK", "NG", "UNSURE", "TIMEOUT", "FAULT"]
+_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "A body that is no JSON", "model": PageProblem},
+    401: {"description": "No token of the station", **_TEXT},
+    403: {"description": "Not the role's token, or a page of another site", **_TEXT},
+    404: {"description": "No such part or picture", "model": PageProblem},
+    421: {"description": "Another name in the Host header", **_TEXT},
+    422: {"description": "A value that is not as described", "model": PageProblem},
+    429: {"description": "Too many wrong tokens", **_TEXT},
+    503: {"description": "The records or the station do not answer", "model": PageProblem},
+}
+"""Answers of the gate and of the routes besides those of the routes themselves, for the OpenAPI document."""
 _bearer = HTTPBearer(auto_error=False, description="The `token` of `[page]` in line.toml, where there is one.")
 
 
@@ -77,6 +90,7 @@ def make_app(model: PageModel) -> AccessGate:
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
+        responses=_REFUSALS,
     )
     _add_page(app, bool(settings.operator_token or settings.inspector_token))
     _add_figures(app, model)

@@ -236,6 +236,13 @@ class OperatorRequest(OperatorName):
     reason: str = Field(min_length=1, max_length=200, pattern=ONE_LINE)
 
 
+class PageProblem(PageMessage):
+    """Answer to a request that cannot be served."""
+
+    detail: str | list[dict[str, object]]
+    """In words; for a value that is not as described, a list with the place of each."""
+
+
 class OperatorAnswer(PageMessage):
     """Result of an operator's request."""
 
