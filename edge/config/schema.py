@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -126,6 +126,8 @@ class PageSettings(LineTable):
     `token`. IP addresses, `localhost` and the computer's own name are always accepted."""
     title: str = Field(default="edge-inspect", min_length=1, max_length=60, pattern=ONE_LINE)
     """Heading of the page, such as `Line 3, glaze`."""
+    lang: Literal["en", "de"] | None = None
+    """Language of the page, English or German; without it, that of the browser."""
     shift_starts: tuple[str, ...] = Field(default=("06:00", "14:00", "22:00"), min_length=1)
     """Start times of the shifts, in the station's local time."""
 

@@ -92,7 +92,7 @@ def make_app(model: PageModel) -> AccessGate:
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
         responses=_REFUSALS,
     )
-    _add_page(app, bool(settings.operator_token or settings.inspector_token))
+    _add_page(app, bool(settings.operator_token or settings.inspector_token), settings.lang or "")
     _add_figures(app, model)
     _add_review(app, model)
     _add_events(app, model, notifier)
@@ -106,7 +106,7 @@ def make_app(model: PageModel) -> AccessGate:
     )
 
 
-def _add_page(app: FastAPI, has_roles: bool) -> None:
+def _add_page(app: FastAPI, has_roles: bool, lang: str) -> None:
     index = (STATIC / "index.html").read_text(encoding="utf-8")
     files = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS}
 
@@ -118,7 +118,8 @@ def _add_page(app: FastAPI, has_roles: bool) -> None:
             answer.set_cookie(COOKIE, token, max_age=400 * 86_400, httponly=True, samesite="strict")
             return answer
         role = "sign-in" if has_roles and request.scope[ROLE] == READER else request.scope[ROLE]
-        return Response(index.replace('data-role=""', f'data-role="{role}"'), media_type="text/html")
+        filled = index.replace('data-role=""', f'data-role="{role}"').replace('data-lang=""', f'data-lang="{lang}"')
+        return Response(filled, media_type="text/html")
 
     @app.get("/sign-out", include_in_schema=False)
     async def sign_out() -> Response:

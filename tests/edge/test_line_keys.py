@@ -700,6 +700,14 @@ def token_of_the_inspectors(run: Run) -> None:
     assert ('data-role="sign-in"' in before, 'data-role="inspector"' in after) == (True, True)
 
 
+@observes("page.lang")
+def language_of_the_page(run: Run) -> None:
+    with run(page={"lang": "de"}) as line:
+        _, index = page_of(line).answer("/")
+
+    assert 'data-lang="de"' in index
+
+
 @observes("page.title")
 def title_of_the_page(run: Run) -> None:
     with run(page={"title": "Line 3, glaze"}) as line:

@@ -26,7 +26,7 @@ function draw() {
   const shapes = [];
   for (const rate of height < 100 ? [0, top] : [0, top / 2, top]) {
     shapes.push(shape("line", { x1: LEFT, x2: width, y1: y(rate), y2: y(rate) }));
-    shapes.push(shape("text", { x: LEFT - 6, y: y(rate) + 4, "text-anchor": "end" }, `${+(100 * rate).toFixed(1)} %`));
+    shapes.push(shape("text", { x: LEFT - 6, y: y(rate) + 4, "text-anchor": "end" }, `${(100 * rate).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} %`));
   }
   const hours = width < 500 ? 2 : 1;
   bars.forEach((bar, place) => {

@@ -19,8 +19,10 @@ export function renew(selector, key, children) {
 }
 
 export const clockTime = (iso) => new Date(iso).toLocaleTimeString([], { hour12: false });
-export const dayTime = (iso) => new Date(iso).toLocaleString([], { hour12: false, dateStyle: "medium", timeStyle: "medium" });
-export const percent = (value, digits = 1) => (value === null ? "–" : value.toFixed(digits) + " %");
+export const dayTime = (iso) => new Date(iso).toLocaleString(document.documentElement.lang, { hour12: false, dateStyle: "medium", timeStyle: "medium" });
+export const decimal = (value, digits) =>
+  value.toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+export const percent = (value, digits = 1) => (value === null ? "–" : decimal(value, digits) + " %");
 export const count = (value) => value.toLocaleString("en").replaceAll(",", "\u2009");
 
 export function duration(ms) {
@@ -33,7 +35,7 @@ export function duration(ms) {
 export function reasonOf(part) {
   const [worst, ...others] = part.defects;
   if (part.fault || !worst) return { short: part.fault, more: "", full: part.fault };
-  const more = TEXTS.andMore(worst.score.toFixed(2), others.length);
+  const more = TEXTS.andMore(decimal(worst.score, 2), others.length);
   return { short: worst.class_name, more, full: `${worst.class_name} ${more}` };
 }
 

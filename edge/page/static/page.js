@@ -1,7 +1,7 @@
 // Operator's page: shows the state of /api/events, at most four updates per second. No libraries.
 import { startChart } from "./chart.js";
 import { startDialogs } from "./dialogs.js";
-import { $, ask, clockTime, count, dayTime, duration, make, percent, picturesOf, reasonOf, renew } from "./elements.js";
+import { $, ask, clockTime, count, dayTime, decimal, duration, make, percent, picturesOf, reasonOf, renew } from "./elements.js";
 import { showRejects, startRejects } from "./rejects.js";
 import { knowClasses, openReview, startReview } from "./review.js";
 import { TEXTS, fillTexts } from "./texts.js";
@@ -70,7 +70,7 @@ function showState(state) {
   showRejects(state.rejects, pinned, pin);
   showCounts("#shift", TEXTS.shiftSince(clockTime(state.shift.since).slice(0, 5)), state.shift);
   showCounts("#hour", TEXTS.hourSince(clockTime(state.hour.since).slice(0, 5)), state.hour);
-  $("#latency").textContent = state.latency ? TEXTS.latency(state.latency.p50_ms.toFixed(1), state.latency.p99_ms.toFixed(1)) : "";
+  $("#latency").textContent = state.latency ? TEXTS.latency(decimal(state.latency.p50_ms, 1), decimal(state.latency.p99_ms, 1)) : "";
 }
 
 function showStation(station, known) {

@@ -1,6 +1,6 @@
-// Every text of the page; a translation replaces this file.
+// Every text of the page, in each of its languages: that of [page] in line.toml, or the first that the browser asks for.
 
-export const TEXTS = {
+const en = {
   conditions: {
     running: "Running", alarm: "Alarm", paused: "Paused", waiting: "PLC lost", stopping: "Stopping",
     stopped: "Stopped", failed: "Failed", silent: "No contact",
@@ -68,9 +68,94 @@ export const TEXTS = {
   truths: { good: "good", defective: "defective", unclear: "unclear" },
   markedAs: (truth, classes) => (classes ? `${truth}: ${classes}` : truth), markedBy: (mark, who, time) => `Marked ${mark}, by ${who}, ${time}`,
   marked: (count) => (count === 1 ? "1 part marked" : `${count} parts marked`), outlinesOfOne: "outlines belong to one part; choose no others, or undo them",
-  reasons: {},
+  reasons: {
+    "unsure": "unsure", "near the threshold": "near the threshold", "views disagree": "views disagree",
+    "first reject of its class": "first reject of its class", "during a drift alarm": "during a drift alarm",
+    "good part, at random": "good part, at random",
+  },
   seconds: (count) => `${count} s`, minutes: (count) => `${count} min`, hours: (count, minutes) => `${count} h ${minutes} min`,
 };
+
+const de = {
+  conditions: {
+    running: "Läuft", alarm: "Alarm", paused: "Pause", waiting: "SPS fehlt", stopping: "Stoppt",
+    stopped: "Gestoppt", failed: "Ausgefallen", silent: "Kein Kontakt",
+  },
+  connecting: "Verbindung zur Station wird aufgebaut …",
+  noContact: (time) => `Seit ${time} kein Kontakt zur Station. Die Werte unten sind alt.`,
+  noUpdate: (time) => `Seit ${time} keine Nachricht der Station. Die Werte unten sind alt.`,
+  stopped: (time) => `Die Station wurde vor ${time} planmäßig gestoppt. Teile werden nicht geprüft.`,
+  stopping: "Die Station wird gestoppt. Neue Teile werden ausgeschleust.",
+  failed: (time) => `Die Station ist vor ${time} ausgefallen. Teile werden nicht geprüft. Siehe ihr Protokoll.`,
+  tokenChanged: "Das Token dieser Station wurde geändert.",
+  enterToken: "Das neue eingeben",
+  shadow: "Schattenbetrieb: Die SPS erhält für jedes Teil OK, nichts wird ausgeschleust.",
+  pausedBy: (who, time, reason) => `Pause durch ${who} seit ${time}: ${reason}. Jedes Teil wird ausgeschleust.`,
+  pausedInShadow: (who, time, reason) => `Pause durch ${who} seit ${time}: ${reason}. Jedes Teil ist FAULT, die SPS erhält OK (Schattenbetrieb).`,
+  challengeDue: (time) => `Fehlerteilprüfung fällig seit ${time}: starten, dann die bekannten Schlechtteile auflegen.`,
+  challengeRuns: (parts) => `Fehlerteilprüfung: jetzt die bekannten Schlechtteile auflegen, ${parts} fehlen noch.`,
+  plc: "SPS", notConnected: "nicht verbunden", camera: "Kamera", lost: "verloren", disk: "Datenträger", writeError: "Schreibfehler",
+  unknown: "unbekannt",
+  notices: "Hinweise", alarms: "Alarme", alarmBegins: (name, text) => `Alarm: ${name}. ${text}`, alarmEnds: (name) => `Alarm beendet: ${name}.`,
+  alarmBegan: (clock, time) => `seit ${clock}, ${time}`, alarmSince: (time) => `seit ${time}`,
+  lastPart: "Letztes Teil", noPart: "Noch kein Teil", part: (id) => `Teil ${id}`, partWord: "Teil", told: (verdict) => `Die SPS erhielt ${verdict}.`,
+  more: "Mehr zeigen", andMore: (score, others) => others ? `${score} und ${others} weitere` : score,
+  figures: "Zahlen", parts: "Teile", rejects: "Ausschuss", yield: "Gutanteil",
+  shiftSince: (time) => `Schicht, ${time}`, hourSince: (time) => `Stunde, ${time}`,
+  latency: (median, p99) => `Latenz: Median ${median} ms, 99 % in ${p99} ms`,
+  picture: "Bild", noPicture: "Kein Bild dieses Teils", firstPicture: "Das erste Bild kommt mit dem ersten Teil",
+  pinned: (part, time, why) => `Ausschuss ${part}, ${time}: ${why}. Nochmals drücken für das aktuelle Bild.`,
+  seenBy: (part, camera) => `${part}, gesehen von Kamera ${camera}`, withoutPicture: "kein Bild",
+  latestRejects: "Letzter Ausschuss", noRejects: "Heute keiner",
+  rejectRate: "Ausschussanteil der letzten 8 Stunden", chartTitle: "Ausschuss, je 5 min",
+  chartSum: (percent, parts) => `8 Stunden: ${percent} von ${parts}`,
+  bar: (time, rejects, parts) => `${time}: ${rejects} von ${parts} ausgeschleust`,
+  find: "Teil suchen", partId: "Teilenummer", from: "Von", until: "Bis", verdict: "Urteil", every: "alle", search: "Suchen",
+  close: "Schließen", cancel: "Abbrechen", foundParts: "Gefundene Teile", nothingFound: "Kein solches Teil gespeichert.",
+  searching: "Suche …", found: (count) => (count === 1 ? "1 Teil" : `${count} Teile`),
+  details: "Details", bundle: "Bundle", bundleId: "Bundle-Kennung", engine: "Laufzeit", software: "Software", started: "Gestartet",
+  signIn: "Anmelden", signOut: "Abmelden", operatorToken: "Token für Bediener oder Prüfer, aus line.toml der Station",
+  pause: "Pause", resume: "Weiter", startChallenge: "Fehlerteile", acknowledge: "Quittieren",
+  who: "Ihr Name", reason: "Grund", sending: "Die Station wird gefragt …",
+  refused: (problem) => `Nicht ausgeführt: ${problem}`, unreachable: "kein Kontakt zur Station",
+  requests: {
+    pause: {
+      effect: "Ab jetzt wird jedes Teil ausgeschleust, bis jemand „Weiter“ drückt. Ein Neustart beendet die Pause nicht.",
+      reasons: ["Reinigung", "Materialwechsel", "Lampe oder Kamera", "Störung davor"],
+    },
+    resume: { effect: "Teile werden wieder geprüft.", reasons: [] },
+    challenge: {
+      effect: "Die nächsten Teile auf der Linie müssen die bekannten Schlechtteile sein.",
+      reasons: ["Schichtbeginn", "Nach einer Änderung", "Nach Plan"],
+    },
+    acknowledge: {
+      effect: "Beendet die Alarme über vergangene Ereignisse: ein durchgeschlüpftes Teil, eine nicht bestandene Fehlerteilprüfung, nicht gespeicherte Zeilen.",
+      reasons: ["Teil gefunden", "Ursache behoben", "Fehlalarm"],
+    },
+  },
+  queue: "Nachprüfen", mark: "Bewerten", marks: "Bewertungen", queueEmpty: "Kein Teil wartet auf eine Nachprüfung.",
+  partsToReview: "Teile zum Nachprüfen", choosePart: (id) => `Teil ${id} zusammen mit anderen bewerten`,
+  board: "Bild: Umriss zeichnen", proposals: "Umrisse des Netzes", noFrame: "Kein Bild gespeichert: Nur die Klasse kann angegeben werden.",
+  boardHelp: "Umriss: Ecken anklicken oder mit gedrücktem Zeiger zeichnen; ein Klick in einen gestrichelten Umriss übernimmt den des Netzes. Tasten: Pfeile bewegen die Marke (mit Umschalt um ein Pixel), Eingabe setzt eine Ecke oder übernimmt einen gestrichelten Umriss, Rücktaste nimmt zurück.",
+  outlineState: (outlines, corners, x, y) => `${outlines === 1 ? "1 Umriss" : `${outlines} Umrisse`}, ${corners === 1 ? "1 offene Ecke" : `${corners} offene Ecken`}, Marke ${x}, ${y}`,
+  closeOutline: "Umriss schließen", undo: "Zurück", takeOutline: (name, number) => `${name}, Umriss ${number}`,
+  truth: "Dieses Teil ist", reallyGood: "wirklich gut", reallyDefective: "wirklich fehlerhaft", wrongClass: "von anderer Klasse", unclear: "unklar",
+  className: "Klasse des Fehlers", note: "Bemerkung", markPart: "Teil bewerten", markParts: (count) => (count === 1 ? "1 gewähltes Teil bewerten" : `${count} gewählte Teile bewerten`),
+  truths: { good: "gut", defective: "fehlerhaft", unclear: "unklar" },
+  markedAs: (truth, classes) => (classes ? `${truth}: ${classes}` : truth), markedBy: (mark, who, time) => `Bewertet als ${mark}, von ${who}, ${time}`,
+  marked: (count) => (count === 1 ? "1 Teil bewertet" : `${count} Teile bewertet`), outlinesOfOne: "Umrisse gehören zu einem Teil; keine anderen wählen, oder sie zurücknehmen",
+  reasons: {
+    "unsure": "unsicher", "near the threshold": "nahe der Schwelle", "views disagree": "Ansichten widersprechen sich",
+    "first reject of its class": "erster Ausschuss seiner Klasse", "during a drift alarm": "während eines Drift-Alarms",
+    "good part, at random": "Gutteil, zufällig",
+  },
+  seconds: (count) => `${count} s`, minutes: (count) => `${count} min`, hours: (count, minutes) => `${count} h ${minutes} min`,
+};
+
+export const TABLES = { en, de };
+const root = document.documentElement;
+root.lang = [root.dataset.lang, ...navigator.languages.map((tag) => tag.slice(0, 2))].find((tag) => tag in TABLES) || "en";
+export const TEXTS = TABLES[root.lang];
 
 // Fills the static texts of the page.
 export function fillTexts(root) {

@@ -117,6 +117,11 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 
+    def prefer(self, language: str) -> None:
+        """Make a language, such as `de-DE`, the first that the browser asks for."""
+        agent = self.evaluate("navigator.userAgent")
+        self._call("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+
     def open(self, address: str, until: str = "document.readyState === 'complete'") -> None:
         """Open an address and wait for a condition, in JavaScript."""
         self._call("Page.navigate", url=address)
