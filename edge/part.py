@@ -35,6 +35,15 @@ class OneShotEvent:
         return True
 
 
+PAUSED_BY = "paused by "
+"""First words of the cause of a FAULT during an operator's pause, before the operator's name."""
+
+
+def is_pause(fault: str) -> bool:
+    """True for the cause of a FAULT that an operator asked for by a pause."""
+    return fault.startswith(PAUSED_BY)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Verdict on a part with its reasons."""
@@ -44,8 +53,11 @@ class Outcome:
     """Highest score first; empty if the verdict is OK, TIMEOUT or FAULT."""
     fault: str = ""
     """Cause of TIMEOUT or FAULT."""
-    paused: bool = False
-    """FAULT because an operator has paused the station."""
+
+    @property
+    def paused(self) -> bool:
+        """FAULT because an operator has paused the station."""
+        return is_pause(self.fault)
 
 
 @dataclass

@@ -38,7 +38,7 @@ def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL)
         signal.signal(number, lambda *_: runtime.finished.set())
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
     notify("READY=1")
-    with watchdog_fed(lambda: runtime.alive, TICK_S):
+    with watchdog_fed(lambda: runtime.alive, TICK_S, runtime.alarms):
         while not runtime.finished.wait(TICK_S):
             target = _target(link)
             if reload_asked.is_set() or (line.bundle == link and target != in_force):

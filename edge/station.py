@@ -51,7 +51,7 @@ GRAB_MARGIN_MS = 300.0
 
 
 OpenPage = Callable[
-    [PageSettings, Outbox, Callable[[], StationState], Callable[[], Manifest], Callable[[], StationInfo]], Feed
+    [PageSettings, Outbox, Callable[[], StationState], Callable[[], Manifest], Callable[[], StationInfo], Alarms], Feed
 ]
 """Starts a page; see `Feed`."""
 
@@ -224,7 +224,7 @@ def _open_page(
 
     outbox = Outbox()
     runtime.watch(outbox.add)
-    feed = equipment.open_page(settings, outbox, state, lambda: runtime.bundle.manifest, welcome)
+    feed = equipment.open_page(settings, outbox, state, lambda: runtime.bundle.manifest, welcome, runtime.alarms)
     opened.callback(feed.close)
 
 

@@ -18,10 +18,12 @@ GAVE_UP = 75
 
 def end_process(hanging: str) -> None:
     """End the process without its exit handlers, which would wait for the threads that hang."""
-    log.error("stopping: %s did not end within %g s; the process ends without them", hanging, STOP_S)
-    faulthandler.dump_traceback(sys.stderr)
-    logging.shutdown()
-    os._exit(GAVE_UP)
+    try:
+        log.error("stopping: %s did not end within %g s; the process ends without them", hanging, STOP_S)
+        faulthandler.dump_traceback(sys.stderr)
+        logging.shutdown()
+    finally:  # also where standard error is closed
+        os._exit(GAVE_UP)
 
 
 @contextmanager

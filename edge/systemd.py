@@ -6,6 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edge.alarms import Alarms
+
+WATCHDOG = "watchdog"
+"""Name of the alarm for a supervisor that cannot be told that the station is alive."""
+
 
 def notify(state: str) -> None:
     """Send a state, such as `READY=1`, to the supervisor; no effect if `NOTIFY_SOCKET` is not set."""
@@ -20,14 +25,23 @@ def notify(state: str) -> None:
 
 
 @contextmanager
-def watchdog_fed(alive: Callable[[], bool], every_s: float) -> Iterator[None]:
-    """Feed the supervisor's watchdog from a separate thread, while `alive` returns true."""
+def watchdog_fed(alive: Callable[[], bool], every_s: float, alarms: Alarms) -> Iterator[None]:
+    """Feed the supervisor's watchdog from a separate thread, while `alive` returns true.
+
+    A failure is an alarm, and the next attempt follows: a supervisor that hears nothing for long restarts the station.
+    """
     ended = threading.Event()
 
     def feed() -> None:
         while not ended.wait(every_s):
-            if alive():
-                notify("WATCHDOG=1")
+            try:
+                if alive():
+                    notify("WATCHDOG=1")
+            except Exception as error:  # the outermost loop of the thread
+                found = f"{os.environ.get('NOTIFY_SOCKET')}: cannot be fed ({type(error).__name__}: {error})"
+                alarms.raise_(WATCHDOG, f"{found}; if that goes on, systemd restarts the station")
+            else:
+                alarms.clear(WATCHDOG)
 
     thread = threading.Thread(target=feed, name="watchdog")
     thread.start()

@@ -324,8 +324,7 @@ def _overridden(content: dict[str, Any], name: str, overrides: Iterable[str]) ->
 def _parsed(name: str) -> dict[str, Any]:
     packaged = resources.files("train").joinpath("recipes").joinpath(f"{name}.toml")
     try:
-        text = packaged.read_text(encoding="utf-8") if packaged.is_file() else Path(name).read_text(encoding="utf-8")
-        return parse_toml(text)
+        return parse_toml((packaged if packaged.is_file() else Path(name)).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise RecipeError(
             f"recipe {name}: found no such recipe or file, expected one of {', '.join(recipe_names())}, or a TOML file"

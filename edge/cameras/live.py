@@ -102,6 +102,13 @@ class LiveCamera(Camera):
     # the thread
 
     def _run(self, device: Device | None) -> None:
+        try:
+            self._keep_open(device)
+        except BaseException as error:  # the outermost loop of the thread: it must not end silently
+            log.exception("camera %s: its thread failed", self.address)
+            self._lose(f"its thread failed ({type(error).__name__}: {error}); restart the station")
+
+    def _keep_open(self, device: Device | None) -> None:
         while device is not None:
             try:
                 self._serve(device)
@@ -111,8 +118,14 @@ class LiveCamera(Camera):
                 log.exception("camera %s", self.address)
                 self._lose(f"{type(error).__name__}: {error}")
             finally:
-                device.close()
+                self._close_device(device)
             device = self._reopen()
+
+    def _close_device(self, device: Device) -> None:
+        try:
+            device.close()
+        except Exception:  # as in `_run`: a handle that does not close must not end the reconnecting
+            log.exception("camera %s: its driver failed to close it", self.address)
 
     def _lose(self, reason: str) -> None:
         log.warning("camera %s: lost: %s", self.address, reason)

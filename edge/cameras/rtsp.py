@@ -1,8 +1,9 @@
 """Network cameras (RTSP) through OpenCV's FFmpeg back end; only the newest frame is kept."""
 
 import threading
+from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import cv2
@@ -34,11 +35,13 @@ class RtspOptions(DeviceOptions):
 class RtspDevice(Device):
     """One connection; a thread decodes every frame and keeps the newest."""
 
-    def __init__(self, address: str, stream: str, options: RtspOptions) -> None:
+    def __init__(
+        self, address: str, stream: str, options: RtspOptions, open_capture: Callable[..., Any] = cv2.VideoCapture
+    ) -> None:
         """Connect and wait for the first frame; raises CameraError."""
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, options.open_timeout_ms]
         limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(options.silence_ms)]
-        self._capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, limits)
+        self._capture = open_capture(stream, cv2.CAP_FFMPEG, limits)
         good, pixels = self._capture.read()
         if not good:
             self._capture.release()
@@ -48,7 +51,7 @@ class RtspDevice(Device):
             )
         self.shape = pixels.shape
         self._newest: Received | None = None
-        self._ended = False
+        self._ended = ""
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._read, name="rtsp", daemon=True)
@@ -57,10 +60,10 @@ class RtspDevice(Device):
     def receive(self, timeout_s: float) -> Received | None:
         """Return the newest frame, if it is unread."""
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._ended, timeout_s)
+            self._changed.wait_for(lambda: self._newest is not None or bool(self._ended), timeout_s)
             newest, self._newest = self._newest, None
             if newest is None and self._ended:
-                raise DeviceLost("found the stream ended or silent, expected it to go on; check camera and network")
+                raise DeviceLost(f"{self._ended}, expected it to go on; check camera and network")
         return newest
 
     def close(self) -> None:
@@ -69,16 +72,19 @@ class RtspDevice(Device):
         self._thread.join(CLOSE_S)
 
     def _read(self) -> None:
+        ended = "found the stream ended or silent"
         try:
             while not self._closing.is_set() and (read := self._capture.read())[0]:
                 received = Received(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB), np.uint8))
                 with self._changed:
                     self._newest = received
                     self._changed.notify_all()
+        except Exception as error:  # the outermost loop of the thread: the device is lost
+            ended = f"found the stream ended by {type(error).__name__}: {error}"
         finally:
             self._capture.release()
             with self._changed:
-                self._ended = True
+                self._ended = ended
                 self._changed.notify_all()
 
 

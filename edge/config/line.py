@@ -154,7 +154,7 @@ class Line(LineTable):
 def load_line(path: Path) -> Line:
     """Read `line.toml`; raises LineConfigError with the file, the key, its value and the allowed ones."""
     try:
-        content = parse_toml(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LineConfigError(
             f"{path}: cannot be read ({error.strerror}), expected a line.toml; check the path"

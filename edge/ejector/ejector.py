@@ -88,9 +88,11 @@ class Ejector:
     def run(self) -> None:
         """Step until `stop` is called; then set the output to `fail_safe`."""
         busy = False
-        while not self._stop.wait(STEP_S if busy else IDLE_S):
-            busy = self.step()
-        self._switch(self._settings.fail_safe == "on")
+        try:
+            while not self._stop.wait(STEP_S if busy else IDLE_S):
+                busy = self.step()
+        finally:
+            self._switch(self._settings.fail_safe == "on")
         with self._lock:
             lost = self._track.lose()
         self._tell(lost)

@@ -23,7 +23,7 @@ from edge.monitoring.operator_requests import (
     note_pause,
     open_pause,
 )
-from edge.part import Part
+from edge.part import PAUSED_BY, Part
 from edge.records.database import advice, connect_existing
 from edge.records.writer import REPLACED, ROWS_REFUSED, Records
 from edge.wall_clock import SteadyClock
@@ -167,7 +167,7 @@ class OperatorService:
     def _begin_pause(self, asked: PauseRequest) -> None:
         if self._pipeline is None or (self.pause is not None and self.pause.number == asked.number):
             return
-        words = f"paused by {asked.who}: {asked.reason}"
+        words = f"{PAUSED_BY}{asked.who}: {asked.reason}"
         since = self._utc() if asked.began is None else datetime.fromisoformat(asked.began)
         self._pipeline.pause, self.pause = words, PauseState(asked.number, asked.who, asked.reason, since)
         log.warning("%s; every part is FAULT", words)

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import count
 from typing import IO
 
 from bundle import Manifest
+from edge.alarms import Alarms
 from edge.config.schema import PageSettings
 from edge.errors import PageError
 from edge.page.channel import write_message
@@ -34,6 +36,8 @@ END_S = 2.0
 NICE = 10
 """Nice value of the page's process and of the drawing thread: inspection has priority."""
 BACKLOG = 64
+PAGE = "page"
+"""Name of the alarm for a page that is not served."""
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
@@ -47,9 +51,13 @@ class Feed:
         station: Callable[[], StationState],
         manifest: Callable[[], Manifest],
         welcome: Callable[[], StationInfo],
+        alarms: Alarms,
         retry_s: float = RETRY_S,
     ) -> None:
-        """`station`: current state. `manifest`: of the bundle in use. `welcome`: first message of a new page."""
+        """`station`: current state. `manifest`: of the bundle in use. `welcome`: first message of a new page.
+
+        A page that is not served is an alarm, which ends when it has been served for `retry_s`.
+        """
         self.address: str | None = None
         """Address of the page; None while it is not served."""
         self.process = 0
@@ -57,8 +65,7 @@ class Feed:
         self.tries = 0
         """Number of attempts to start the page."""
         self._settings, self._outbox, self._retry_s = settings, outbox, retry_s
-        self._station, self._manifest, self._welcome = station, manifest, welcome
-        self._said = ""
+        self._station, self._manifest, self._welcome, self._alarms = station, manifest, welcome, alarms
         self._stop = threading.Event()
         # A daemon, because a hanging page must not block the end of the station.
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
@@ -70,20 +77,17 @@ class Feed:
         self._thread.join(2 * END_S)
 
     def _run(self) -> None:
-        _give_way()
-        try:
-            check_packages()
-        except PageError as error:
-            log.error("page: %s; the page is not served", error)
-            return
         while not self._stop.is_set():
             self.tries += 1
             try:
+                _give_way()
+                check_packages()
                 self._serve()
             except PageError as error:
-                self._say(str(error))
-            except Exception:  # the outermost loop: the line continues without a page
-                log.exception("page: failed; the line continues without it")
+                self._raise_alarm(str(error))
+            except Exception as error:  # the outermost loop: the line continues without a page
+                log.exception("page: failed")
+                self._raise_alarm(f"{type(error).__name__}: {error}")
             self.address = None
             self._stop.wait(self._retry_s)
 
@@ -94,7 +98,6 @@ class Feed:
             assert page.stdin is not None  # PIPE was requested
             self.process = page.pid
             log.info("page: %s", self.address)
-            self._said = ""
             try:
                 self._tell(page.stdin)
             except OSError:
@@ -105,7 +108,9 @@ class Feed:
     def _tell(self, pipe: IO[bytes]) -> None:
         self._outbox.take()  # earlier parts are in the records
         write_message(pipe, self._welcome())
-        while True:
+        for ticks in count():
+            if ticks * TICK_S >= self._retry_s:
+                self._alarms.clear(PAGE)
             parts, pictured = self._outbox.take()
             for part in pictured:
                 self._draw(pipe, part)
@@ -122,14 +127,9 @@ class Feed:
             if picture is not None:
                 write_message(pipe, ViewPicture(number=part.number, camera=view.camera), picture)
 
-    def _say(self, problem: str) -> None:
-        """Log a problem once, not with every attempt."""
-        if problem != self._said:
-            log.error(
-                "page %s: %s; the line continues without it, next attempt every %g s",
-                self._settings.listen, problem, self._retry_s,
-            )  # fmt: skip
-        self._said = problem
+    def _raise_alarm(self, problem: str) -> None:
+        found = f"{self._settings.listen}: {problem}; the line continues without it"
+        self._alarms.raise_(PAGE, f"{found}, next attempt every {self._retry_s:g} s")
 
 
 def check_packages() -> None:

@@ -16,6 +16,8 @@ REJECTS = 12
 PICTURED = REJECTS + 8
 """Parts whose pictures are kept: the shown rejects and the latest parts."""
 GOOD = Verdict.OK.name
+PAUSED = "PAUSED"
+"""Counted in place of FAULT for a part of an operator's pause, which says nothing of the parts."""
 
 
 class History:
@@ -33,15 +35,15 @@ class History:
     def add(self, parts: Iterable[PartState]) -> None:
         """Add reported parts in order."""
         for part in parts:
-            self.count(part.time, part.verdict)
+            self.count(part.time, PAUSED if part.paused else part.verdict)
             self.last = part
-            if part.verdict != GOOD:
+            if part.verdict != GOOD and not part.paused:
                 self.rejects.append(part)
             if part.latency_ms is not None:
                 self._latencies.append(part.latency_ms)
 
     def count(self, at: datetime, verdict: str, parts: int = 1) -> None:
-        """Add the verdict of `parts` parts to the minute of `at`."""
+        """Add the verdict of `parts` parts, or PAUSED, to the minute of `at`."""
         minute = int(at.timestamp()) // MINUTE_S
         self._minutes.setdefault(minute, Counter())[verdict] += parts
         while len(self._minutes) > KEPT_MINUTES:
@@ -79,10 +81,16 @@ class History:
         for minute, counts in self._minutes.items():
             if first <= minute <= last:
                 verdicts.update(counts)
+        paused = verdicts.pop(PAUSED, 0)
         parts, passed = verdicts.total(), verdicts[GOOD]
         yield_percent = 100 * passed / parts if parts else None
         return VerdictCount(
-            since=start, parts=parts, passed=passed, verdicts=dict(verdicts), yield_percent=yield_percent
+            since=start,
+            parts=parts,
+            passed=passed,
+            paused=paused,
+            verdicts=dict(verdicts),
+            yield_percent=yield_percent,
         )
 
     def buckets(self, now: datetime, minutes: int, bars: int) -> list[ChartBar]:
@@ -96,8 +104,8 @@ class History:
         return [
             ChartBar(
                 time=datetime.fromtimestamp(bar * width * MINUTE_S, timezone.utc),
-                parts=counts.total(),
-                rejects=counts.total() - counts[GOOD],
+                parts=counts.total() - counts[PAUSED],
+                rejects=counts.total() - counts[GOOD] - counts[PAUSED],
             )
             for bar, counts in summed.items()
         ]

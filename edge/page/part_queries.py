@@ -5,8 +5,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from bundle import Verdict
-from edge.page.history import KEPT_MINUTES, REJECTS, History
+from edge.page.history import KEPT_MINUTES, PAUSED, REJECTS, History
 from edge.page.state import DefectState, PartMark, PartState
+from edge.part import PAUSED_BY
 from edge.records.database import reading
 from edge.records.overlay import PAGE_PX
 from edge.records.stored_pictures import drawn_jpeg, frame_jpeg
@@ -33,6 +34,8 @@ class PartQuery:
     limit: int = 50
     rows: tuple[int, ...] = ()
     """Only these rows; empty disables the condition."""
+    with_pauses: bool = True
+    """Whether parts of an operator's pause are included."""
 
     def sql(self) -> tuple[str, tuple[object, ...]]:
         """Return the query with its values; the newest part comes first."""
@@ -42,6 +45,7 @@ class PartQuery:
             "part_id = ?": self.part_id,
             "time >= ?": None if self.since is None else _utc(self.since),
             "time < ?": None if self.until is None else _utc(self.until),
+            "fault NOT LIKE ?": None if self.with_pauses else f"{PAUSED_BY}%",
         }
         chosen = {condition: value for condition, value in wanted.items() if value is not None}
         listed = f" AND number IN ({', '.join('?' * len(self.rows))})" if self.rows else ""
@@ -66,6 +70,8 @@ def find_parts(records: Path, wanted: PartQuery) -> list[FoundPart]:
     """Return parts, the newest first; raises RecordsError."""
     with reading(records) as connection:
         rows = connection.execute(*wanted.sql()).fetchall()
+        if not rows:
+            return []
         defects: dict[int, list[DefectState]] = {row[0]: [] for row in rows}
         cameras: dict[int, list[str]] = {row[0]: [] for row in rows}
         marks = ", ".join("?" * len(rows))
@@ -139,17 +145,19 @@ def recall(history: History, records: Path, next_number: int, now: datetime) -> 
     start = now - timedelta(minutes=KEPT_MINUTES)
     since, until = (at.isoformat(timespec="milliseconds") for at in (start, now))
     query = """
-        SELECT substr(time, 1, 16), verdict, count(*) FROM parts
+        SELECT substr(time, 1, 16), verdict, fault LIKE ? AS paused, count(*) FROM parts
         WHERE number < ? AND number >= (SELECT number FROM parts WHERE time >= ? ORDER BY time LIMIT 1)
           AND time BETWEEN ? AND ?
-        GROUP BY 1, 2 ORDER BY 1"""
+        GROUP BY 1, 2, 3 ORDER BY 1"""
     with reading(records) as connection:
-        for minute, verdict, parts in connection.execute(query, (next_number, since, since, until)):
-            history.count(datetime.fromisoformat(f"{minute}+00:00"), Verdict(verdict).name, parts)
+        values = (f"{PAUSED_BY}%", next_number, since, since, until)
+        for minute, verdict, paused, parts in connection.execute(query, values):
+            name = PAUSED if paused else Verdict(verdict).name
+            history.count(datetime.fromisoformat(f"{minute}+00:00"), name, parts)
     latest: list[FoundPart] = []
     for verdict in Verdict:
         if verdict is not Verdict.OK:
-            wanted = PartQuery(before=next_number, verdict=verdict.name, limit=REJECTS)
+            wanted = PartQuery(before=next_number, verdict=verdict.name, limit=REJECTS, with_pauses=False)
             latest += [found for found in find_parts(records, wanted) if start <= found.part.time <= now]
     latest.sort(key=lambda found: found.part.number)
     history.recall_rejects((found.part, found.cameras) for found in latest)

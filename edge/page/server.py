@@ -117,14 +117,21 @@ def server_config(model: PageModel, header_s: float = HEADER_S) -> uvicorn.Confi
 async def _serve(model: PageModel, listening: socket.socket, messages: Iterator[tuple[PageMessage, bytes]]) -> None:
     server = uvicorn.Server(server_config(model))
 
+    failures: list[Exception] = []
+
     def listen_to_station() -> None:
-        for message, content in messages:
-            model.take(message, content)
-        model.end()
+        try:
+            for message, content in messages:
+                model.take(message, content)
+            model.end()
+        except Exception as error:  # the outermost loop of the thread: a page without news must not go on
+            failures.append(error)
         server.should_exit = True
 
     threading.Thread(target=listen_to_station, name="station", daemon=True).start()
     await server.serve([listening])
+    if failures:
+        raise failures[0]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.config.challenge import ChallengeSettings
 from edge.config.schema import ONE_LINE, PageSettings
+from edge.part import is_pause
 from edge.review.marks import Truth
 
 VERDICTS = ("OK", "NG", "UNSURE", "TIMEOUT", "FAULT")
@@ -125,6 +126,11 @@ class PartState(PageMessage):
     """From the trigger to the sent result."""
     bundle_id: str = ""
 
+    @property
+    def paused(self) -> bool:
+        """FAULT because an operator has paused the station."""
+        return is_pause(self.fault)
+
 
 class StationInfo(PageMessage):
     """First message to a page."""
@@ -178,8 +184,11 @@ class VerdictCount(PageMessage):
 
     since: datetime
     parts: int
+    """Parts without those of a pause."""
     passed: int
     """Parts with the verdict OK."""
+    paused: int = 0
+    """Parts that were FAULT because an operator had paused the station."""
     verdicts: dict[str, int]
     yield_percent: float | None
     """Share of passed parts in percent; null without parts."""

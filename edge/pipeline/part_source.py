@@ -9,7 +9,7 @@ from bundle import Verdict
 from edge.cameras.camera import Camera, Clock, Frame
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
-from edge.part import Outcome, Part, View
+from edge.part import Part, View
 from edge.pipeline.free_run import FreeRunLoop
 from edge.pipeline.grabber import Grabber
 from edge.pipeline.inference_loop import InferenceLoop
@@ -39,6 +39,8 @@ class PartSource:
         """Parts that exceeded `open_parts`; each is TIMEOUT."""
         self.changing = False
         """True between the request of a changeover and its end; parts are FAULT meanwhile."""
+        self._failure = ""
+        self._unsettled: dict[int, Part] = {}  # by number
         self.pause = ""
         """Operator and reason of the pause; parts are FAULT until it is empty."""
         self.stopping = threading.Event()
@@ -100,6 +102,16 @@ class PartSource:
         """Settle a part without a frame as FAULT."""
         part.settle_error(error, part.views[camera].camera)
 
+    def fail(self, reason: str) -> None:
+        """Make the open parts and every further one FAULT, after the failure of a thread."""
+        self._failure = reason
+        for part in self._unsettled.copy().values():
+            part.settle_as(Verdict.FAULT, reason)
+
+    def _settled(self, part: Part) -> None:
+        self._unsettled.pop(part.number, None)
+        self._reporter.record(part)
+
     def _begin(
         self, part_id: int | None, encoder: int, triggered: float, views: tuple[View, ...], recipe: int = 0
     ) -> Part:
@@ -111,12 +123,15 @@ class PartSource:
         part = Part(number, number % 2**32 if part_id is None else part_id, encoder, triggered, deadline, views)
         part.bundle_id, part.time = self._inference.inspector.bundle.id, self._records.now()
         part.recipe, part.wanted_recipe = self._inference.recipe, recipe
-        part.when_settled = self._reporter.record
+        part.when_settled = self._settled
+        self._unsettled[number] = part  # before the question about a failure: see `fail`
         self._rejects.triggered(part)
         if self.stopping.is_set():
             part.settle_as(Verdict.FAULT, "the station is stopping")
+        elif self._failure:
+            part.settle_as(Verdict.FAULT, self._failure)
         elif self.pause:
-            part.settle(Outcome(Verdict.FAULT, fault=self.pause, paused=True))
+            part.settle_as(Verdict.FAULT, self.pause)
         elif self.changing:
             part.settle_as(Verdict.FAULT, "the station is changing over to another recipe")
         elif open_parts > self._line.open_parts:

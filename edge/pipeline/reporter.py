@@ -12,7 +12,7 @@ from edge.alarms import Alarms
 from edge.cameras.camera import Clock
 from edge.config.line import Line
 from edge.ejector.rejects import Rejects
-from edge.part import Part
+from edge.part import Outcome, Part
 from edge.pipeline.plc_messages import to_result
 from edge.records.writer import PendingWrite, Records
 from firmware_bridge.link import Link
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 REJECTS = "rejects in a row"
 """Name of the alarm for consecutive rejects; a good part clears it."""
+WATCHER = "watcher of the parts"
+"""Name of the alarm for drift, rates, pictures, challenges or page that no longer follow the parts."""
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Reporter:
         """Callbacks that run after each result is sent; they must return quickly."""
         self._records, self._link, self._line, self._clock = records, link, line, clock
         self._alarms, self._rejects, self._rejects_in_a_row = alarms, rejects, 0
+        self._alarm_part = 0  # id of the part with which the alarm about rejects began
         self._rows: dict[int, PendingWrite] = {}  # by number: parts that are settled, but not reported
         self._in_flight: list[Part] = []  # sent, until acknowledged or given up
         self._in_flight_lock = threading.Lock()
@@ -103,7 +106,7 @@ class Reporter:
         self.tally.verdicts[part.outcome.verdict] += 1
         if self._line.report == "all" or part.told is not Verdict.OK:
             self._send(part)
-        self._watch_rejects(part, part.outcome.verdict)
+        self._watch_rejects(part, part.outcome)
         for watcher in tuple(self.watchers):
             self._call(watcher, part)
 
@@ -116,16 +119,22 @@ class Reporter:
     def _call(self, watcher: Callable[[Part], None], part: Part) -> None:
         try:
             watcher(part)
-        except Exception:  # the outermost loop of a watcher: its failure must not stop the line
-            log.exception("%s failed; it gets no further parts", watcher)
+        except Exception as error:  # the outermost loop of a watcher: its failure must not stop the line
+            name = getattr(watcher, "__qualname__", type(watcher).__name__)
+            log.exception("%s failed; it gets no further parts", name)
             self.watchers.remove(watcher)
+            found = f"{name} failed ({type(error).__name__}: {error}) and gets no further parts"
+            self._alarms.raise_(WATCHER, f"{found}; restart the station, send in the log", part_id=part.part_id)
 
-    def _watch_rejects(self, part: Part, verdict: Verdict) -> None:
-        """Raise the alarm after `alarm_after_rejects` consecutive rejects, then restart the count."""
-        self._rejects_in_a_row = 0 if verdict is Verdict.OK else self._rejects_in_a_row + 1
-        if self._rejects_in_a_row and self._rejects_in_a_row == self._line.alarm_after_rejects:
-            found = f"found {self._rejects_in_a_row} up to part {part.part_id}; check parts, lamp and camera"
-            self._alarms.raise_(REJECTS, found, part_id=part.part_id)
+    def _watch_rejects(self, part: Part, outcome: Outcome) -> None:
+        """Raise the alarm after `alarm_after_rejects` consecutive rejects; its text has the count until a good part."""
+        if outcome.verdict is Verdict.OK:
             self._rejects_in_a_row = 0
-        elif verdict is Verdict.OK:
             self._alarms.clear(REJECTS)
+        elif not outcome.paused:
+            self._rejects_in_a_row += 1
+            if self._rejects_in_a_row == self._line.alarm_after_rejects:
+                self._alarm_part = part.part_id
+            if 0 < self._line.alarm_after_rejects <= self._rejects_in_a_row:
+                found = f"found {self._rejects_in_a_row} up to part {part.part_id}; check parts, lamp and camera"
+                self._alarms.raise_(REJECTS, found, part_id=self._alarm_part)

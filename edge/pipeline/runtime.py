@@ -240,9 +240,16 @@ class Runtime:
         try:
             loop()
         except BaseException as error:  # the outermost loop of a thread: it must not end silently
-            log.exception("the %s thread failed; the station stops", threading.current_thread().name)
-            self.failure = error
-            self.finished.set()
+            self._fail(threading.current_thread().name, error)
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        """Stop the station after the failure of a thread; the open parts and all further ones are FAULT."""
+        log.error("the %s thread failed; the station stops", name, exc_info=error)
+        self.failure = error
+        found = f"the {name} thread failed ({type(error).__name__}: {error})"
+        self._source.fail(found)
+        self.finished.set()
+        self.alarms.raise_(f"{name} thread", f"{found}; the station stops, every part is FAULT: send in the log above")
 
     # line
 

@@ -29,6 +29,8 @@ SAY_S = 60.0
 """Shortest interval of warnings about skipped pictures."""
 CLOSE_S = 5.0
 """Longest wait for queued pictures when the station stops."""
+REMOVED_AT_ONCE = 100
+"""Pictures whose removal is one transaction of the records, a few milliseconds."""
 GIB = 2**30
 ALARM = "pictures"
 """Name of the alarm for a disk that refuses pictures."""
@@ -71,7 +73,8 @@ class PictureStore:
         self._good = 0
         self._said, self._say_at, self._retry_at = 0, clock(), clock()
         limits = settings.keep_days, settings.keep_gib * GIB, settings.leave_free_gib * GIB
-        self._retention = Retention(settings.folder, *limits, free, clock)
+        self._removed: list[str] = []
+        self._retention = Retention(settings.folder, *limits, free, clock, self._note_removed)
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         # A daemon, because a hanging disk must not block the end of the station.
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
@@ -121,23 +124,28 @@ class PictureStore:
 
     def _run(self) -> None:
         for part, rank, manifest in iter(self._orders.get, None):
-            if self.refusal and self._clock() < self._retry_at:
-                self.lost += 1
-                continue
             try:
+                if self.refusal and self._clock() < self._retry_at:
+                    self.lost += 1
+                    continue
                 self._keep(part, rank, manifest)
             except OSError as error:
                 self._refused(error)
-            except Exception:  # the outermost loop: the next parts' pictures are still written
+            except Exception as error:  # the outermost loop: the next parts' pictures are still written
                 self.lost += 1
                 log.exception("pictures of part %d (row %d) could not be made", part.part_id, part.number)
+                found = f"{self._settings.folder}: {type(error).__name__}: {error}"
+                self._alarms.raise_(ALARM, f"{found}; parts go on: send in the log", Area.OTHER, part.part_id)
             else:
                 self._taken()
 
     def _keep(self, part: Part, rank: str, manifest: Manifest) -> None:
         now = self._utc()
         self._settings.folder.mkdir(parents=True, exist_ok=True)
-        self._retention.make_room(now.date())
+        try:
+            self._retention.make_room(now.date())
+        finally:
+            self._flush_removed()
         for view in part.views:
             if view.frame is None:
                 continue
@@ -148,6 +156,17 @@ class PictureStore:
             if drawn is not None:
                 self._store(f"{OVERLAYS}/{name}.png", encode_drawing(drawn))
                 self._store(f"{OVERLAYS}/{name}.png{BLOBS}", json.dumps(blobs_of(view, manifest)).encode())
+
+    def _note_removed(self, name: str) -> None:
+        self._removed.append(name)
+        if len(self._removed) >= REMOVED_AT_ONCE:
+            self._flush_removed()
+
+    def _flush_removed(self) -> None:
+        """Take the removed pictures off the records; waits for the disk, so that rows of parts come in between."""
+        names, self._removed = self._removed, []
+        if names:
+            self._records.note_removed(names, CLOSE_S)
 
     def _store(self, name: str, content: bytes) -> None:
         path = self._settings.folder / name
@@ -169,7 +188,7 @@ class PictureStore:
                 "pictures %s: the disk takes them again, %d parts have none so far", self._settings.folder, self.lost
             )
             self.refusal = ""
-            self._alarms.clear(ALARM)
+        self._alarms.clear(ALARM)
 
     def _refused(self, error: OSError) -> None:
         self.lost += 1

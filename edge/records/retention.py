@@ -43,12 +43,15 @@ class Retention:
         leave_free_bytes: float = 0,
         free: Callable[[Path], int] = free_bytes,
         clock: Callable[[], float] = monotonic,
+        removed: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """removed: called with the path in the folder of each picture that has been removed, overlays left out."""
         self.bytes = 0
         """Total size of the pictures."""
         self.removed = 0
         self._folder, self._keep_days, self._keep_bytes = folder, keep_days, keep_bytes
         self._leave_free_bytes, self._free, self._clock = leave_free_bytes, free, clock
+        self._tell_removed = removed
         self._age_at = clock() + AGE_EVERY_S
         self._files: dict[str, deque[tuple[str, int]]] = {rank: deque() for rank in RANKS}
         found = [path for root in (folder, folder / OVERLAYS) for path in root.glob("????-??-??/*/*.png*")]
@@ -98,6 +101,8 @@ class Retention:
         self._files[rank].remove(file)  # fast: it is one of the first
         self.bytes -= size
         self.removed += 1
+        if not name.startswith(f"{OVERLAYS}/"):
+            self._tell_removed(name)
         with suppress(OSError):  # not empty yet
             path.parent.rmdir()
             path.parent.parent.rmdir()

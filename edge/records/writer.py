@@ -8,10 +8,11 @@ its row is lost, counted and logged.
 
 import logging
 import queue
+import re
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 0.25
 """Longest time between two attempts to write a refused row; each new row is an attempt too."""
+
+PICTURE_NAME = re.compile(r"/\d{6}-(\d+)-[^/]*$")
+"""Name of a stored picture, with its part's row."""
 
 ROWS_REFUSED, REPLACED = "rows refused", "records replaced"
 """Names of the alarms about rows in the side file, and about a database that was deleted or replaced."""
@@ -234,6 +238,19 @@ class Records:
         """Queue the path of a view's stored picture."""
         statement = "UPDATE views SET picture = ? WHERE part = ? AND camera = ?"
         self._update(part_number, statement, picture, part_number, camera)
+
+    def note_removed(self, pictures: Iterable[str], wait_s: float) -> None:
+        """Queue that stored pictures are gone, and wait at most `wait_s` seconds until that is written.
+
+        pictures: paths in their folder, named by `PictureStore`; others are ignored.
+        """
+        statement = "UPDATE views SET picture = NULL WHERE part = ? AND picture = ?"
+        numbers = ((PICTURE_NAME.search(picture), picture) for picture in pictures)
+        updates: list[Statement] = [(statement, (int(found[1]), picture)) for found, picture in numbers if found]
+        if updates:
+            pending = PendingWrite(updates, 0)
+            self._queue(pending)
+            pending.wait(wait_s)
 
     def note_ejection(self, part_number: int, ejection: str) -> None:
         """Queue what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed')."""

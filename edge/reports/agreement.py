@@ -46,7 +46,7 @@ def known_parts(path: Path) -> list[KnownPart]:
     """
     truths: dict[str, str] = {}
     rows: dict[str, list[int]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise MarkError(f"{path}: found the columns {reader.fieldnames}, expected {', '.join(COLUMNS)}")

@@ -206,7 +206,7 @@ def _existing(out: Path) -> dict[str, CollectedImage]:
         if out.is_dir() and any(out.iterdir()):
             raise MarkError(f"{out}: found files but no {PROVENANCE}, expected a new folder or a collected data set")
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     try:
         return {row["image"]: CollectedImage(**row) for row in rows}

@@ -18,11 +18,12 @@ def judged(
     frames: Sequence[Image | None],
     manifest: Manifest,
     defects: tuple[Defect, ...] = (),
+    fault: str = "",
 ) -> Part:
     """Make a settled part with one view per frame; its masks are the tiny model's where the frame has its size."""
     views = tuple(_view(camera, pixels, manifest, defects) for camera, pixels in enumerate(frames))
     part = Part(number, number + 100, number * 10, 0.0, 1.0, views, bundle_id=manifest.id)
-    part.settle(Outcome(verdict, defects))
+    part.settle(Outcome(verdict, defects, fault))
     part.told = verdict
     return part
 

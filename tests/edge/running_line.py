@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from bundle import Bundle, Image, Manifest
+from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock, Frame
 from edge.cameras.on_demand import OnDemandCamera
 from edge.cli import main
@@ -84,6 +85,7 @@ class PageDouble:
     state: Callable[[], StationState]
     manifest: Callable[[], Manifest]
     welcome: Callable[[], StationInfo]
+    alarms: Alarms
     later: timedelta = timedelta()
     """Lead of the page's clock over the station's."""
 
@@ -145,6 +147,9 @@ class RunningLine:
     """Name, threads, batch and whether it is opened again, of each engine that was opened."""
     networks: list[NumpyEngine] = field(default_factory=list)
     """Engines that were opened."""
+    make_camera: Callable[[], Camera] | None = None
+    """Makes the cameras; None makes those that play the frames."""
+    engine_kind: type[NumpyEngine] = NumpyEngine
     outputs: list[str] = field(default_factory=list)
     links: list[tuple[str, Hello, bool]] = field(default_factory=list)
     """Address, first message and whether it is in shadow mode, of each link that was opened."""
@@ -229,12 +234,14 @@ class RunningLine:
             self.plc.trigger(part.part_id + 1)
 
     def _open_camera(self, address: str, clock: Clock) -> Camera:
+        if self.make_camera is not None:
+            return self.make_camera()
         self.cameras.append(FilmCamera(address, clock, self.frames, self.rolling))
         return self.cameras[-1]
 
     def _open_engine(self, name: str, bundle: Bundle, threads: int | None, batch: int, reopens: bool) -> Engine:
         self.engines.append((name, threads, batch, reopens))
-        self.networks.append(NumpyEngine(bundle.manifest, gate=self.inferring))
+        self.networks.append(self.engine_kind(bundle.manifest, gate=self.inferring))
         return self.networks[-1]
 
     def _open_output(self, address: str) -> SimulatedOutput:

@@ -14,6 +14,7 @@ from time import monotonic
 import pytest
 
 from bundle import Bundle, Threshold, load_bundle
+from edge.alarms import Alarms
 from edge.config.line import load_line
 from edge.engines.engine import Engine
 from edge.engines.registry import open_engine
@@ -332,6 +333,7 @@ class Counted:
     def __init__(self, lives: bool) -> None:
         self.finished = threading.Event()
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.alarms = Alarms()
         self.asked = 0
         self._lives = lives
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.alarms import Alarms
 from edge.systemd import notify, watchdog_fed
 
 
@@ -33,7 +34,7 @@ def test_the_watchdog_is_fed_while_the_line_lives_whatever_else_takes_time(
             asked.release()
             return alive
 
-        with watchdog_fed(is_alive, 0.001):
+        with watchdog_fed(is_alive, 0.001, Alarms()):
             heard = {supervisor.recv(100) for _ in range(3)}  # this thread does nothing but wait
             alive = False
             for _ in range(50):

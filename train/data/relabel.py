@@ -39,7 +39,7 @@ def relabelled(dataset: Dataset, directory: Path) -> Dataset:
 def read_corrections(path: Path, dataset: Dataset) -> dict[str, str]:
     """The new label of each image by its sha256, lines without one left out. Raises DataError as `relabelled`."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error}); write it again with `train suspects`") from None

@@ -115,7 +115,7 @@ def write_lists(split: Split, dataset: Dataset, folder: Path) -> None:
 def load_split(path: Path) -> Split:
     """Read a split file. Raises SplitError if it is missing, damaged or has unknown keys or values."""
     try:
-        return Split.model_validate_json(path.read_text(encoding="utf-8"))
+        return Split.model_validate_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SplitError(f"{path}: cannot be read ({error.strerror}); name a split file, random or by-part") from error
     except (ValidationError, UnicodeDecodeError) as error:

@@ -22,6 +22,10 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert line.records == Path("/var/rows.sqlite")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    assert load_line(written(tmp_path, "\ufeff" + SMALLEST)).plc == "serial:///dev/ttyS0"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

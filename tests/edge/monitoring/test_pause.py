@@ -37,6 +37,14 @@ def test_every_part_is_rejected_until_the_station_is_resumed(run: Run) -> None:
     assert line.rows(f"SELECT {COLUMNS} FROM pauses") == [("Ada", "cleaning", "Bob", 1, 1)]
 
 
+def test_parts_of_a_pause_are_no_rejects_in_a_row(run: Run) -> None:
+    with run(alarm_after_rejects=3) as line:
+        actions(line).pause("Ada", "cleaning")
+        line.verdicts(1, 2, 3, 4)
+
+        assert line.alarms == ["paused"]
+
+
 def test_a_pause_outlives_the_station(run: Run) -> None:
     with run() as line:
         actions(line).pause("Ada", "lamp")

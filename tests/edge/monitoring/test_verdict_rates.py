@@ -117,7 +117,7 @@ def test_an_alarm_that_follows_another_does_not_wake_it_again() -> None:
 
 def test_parts_of_a_pause_do_not_count() -> None:
     line = Line()
-    line.add(*[FAULT] * 100, fault="paused by Ada: cleaning", paused=True)
+    line.add(*[FAULT] * 100, fault="paused by Ada: cleaning")
 
     assert line.raised == []
 

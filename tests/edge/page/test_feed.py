@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from bundle import Verdict
+from edge.alarms import Alarms
 from edge.config.line import parse_line
 from edge.config.schema import PageSettings
 from edge.errors import LineConfigError, PageError
@@ -40,7 +41,8 @@ def open_feed() -> Iterator[Open]:
     feeds: list[Feed] = []
 
     def opened(outbox: Outbox, listen: str = "127.0.0.1:0", retry_s: float = 0.05) -> Feed:
-        feeds.append(Feed(PageSettings(listen=listen), outbox, station, lambda: MANIFEST, welcome, retry_s))
+        settings = PageSettings(listen=listen)
+        feeds.append(Feed(settings, outbox, station, lambda: MANIFEST, welcome, Alarms(), retry_s))
         return feeds[-1]
 
     yield opened
@@ -102,7 +104,7 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(open_feed: Open, capl
 
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(said) == 1
-    assert f"page {listen}: cannot listen there (Address already in use)" in said[0]
+    assert f"alarm: page: {listen}: cannot listen there (Address already in use)" in said[0]
 
 
 def test_the_page_ends_with_the_station(open_feed: Open) -> None:

@@ -39,6 +39,35 @@ def test_parts_that_a_wrong_clock_dated_later_do_not_count() -> None:
     assert history.since(NOON.replace(minute=0, second=0), NOON).parts == 2
 
 
+def test_parts_of_a_pause_lower_no_yield_and_fill_no_rejects() -> None:
+    paused = {"verdict": "FAULT", "fault": "paused by Ada: cleaning"}
+    history = History()
+    history.add([part(1, "NG", ago_s=60), part(2, ago_s=60)])
+    history.add(part(number, ago_s=30, **paused) for number in range(3, 40))
+
+    count = history.since(NOON - timedelta(hours=1), NOON)
+
+    assert (count.parts, count.passed, count.paused, count.yield_percent) == (2, 1, 37, 50)
+    assert count.verdicts == {"NG": 1, "OK": 1}
+    assert [reject.number for reject in history.rejects] == [1]
+    assert sum(bar.parts for bar in history.buckets(NOON, 60, 6)) == 2
+    assert sum(bar.rejects for bar in history.buckets(NOON, 60, 6)) == 1
+
+
+def test_a_page_that_starts_again_knows_the_parts_of_a_pause(tmp_path: Path) -> None:
+    records = Records(tmp_path / "records.sqlite", lambda: NOON)
+    for number in range(1, 31):
+        fault = "paused by Ada: cleaning" if number > 2 else "camera top: lost"
+        records.keep(judged(number, Verdict.FAULT, [], tiny_manifest().sealed(), fault=fault), 10)
+    records.close()
+    history = History()
+    recall(history, tmp_path / "records.sqlite", 31, NOON)
+
+    count = history.since(NOON - timedelta(hours=1), NOON)
+    assert (count.parts, count.paused) == (2, 28)
+    assert [reject.number for reject in history.rejects] == [1, 2]
+
+
 def test_without_a_part_there_is_no_yield() -> None:
     assert History().since(NOON, NOON).yield_percent is None
     assert History().latency() is None

@@ -225,6 +225,20 @@ def test_rejects_in_a_row_raise_an_alarm(station: Run) -> None:
     assert plc.others == [Fault(FaultCode.OTHER, 4, "rejects in a row")]
 
 
+def test_rejects_in_a_row_are_one_alarm_with_their_count(station: Run, caplog: pytest.LogCaptureFixture) -> None:
+    plc = HandPlc()
+    runtime = station(plc, ListCamera([BRIGHT]), alarm_after_rejects=5)
+    for part_id in range(1, 31):
+        plc.trigger(part_id)
+        plc.wait_for(part_id)
+    runtime.stop()
+    (alarm,) = runtime.alarms.active
+
+    assert "found 30 up to part 30" in alarm.text
+    assert plc.others == [Fault(FaultCode.OTHER, 5, "rejects in a row")]
+    assert [record.levelname for record in caplog.records if "rejects in a row" in record.getMessage()] == ["ERROR"]
+
+
 def test_the_plc_is_told_which_alarms_are_in_force_and_of_their_end(station: Run) -> None:
     plc = HandPlc()
     runtime = station(plc, ListCamera([GOOD]))

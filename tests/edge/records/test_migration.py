@@ -10,7 +10,7 @@ import pytest
 from bundle import Verdict
 from edge.errors import RecordsError
 from edge.records import database
-from edge.records.database import connect_existing, next_number, reading, version_of
+from edge.records.database import VERSION, connect_existing, next_number, reading, version_of
 from edge.records.writer import Records
 from tests.edge.records.conftest import NOON, PATIENCE_S, rows, settled
 
@@ -137,3 +137,10 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RecordsError, match="check the path"):
         Records(tmp_path / "file" / "records.sqlite")
+
+
+def test_the_documents_have_the_version() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "production.md").read_text(encoding="utf-8")
+
+    assert f"`PRAGMA user_version` is {VERSION}." in text
+    assert f"found version {VERSION + 1},\nexpected at most {VERSION};" in text

@@ -103,6 +103,20 @@ def test_every_view_is_kept_as_it_came_and_its_row_says_where(
             read_image(tmp_path / "pictures" / "overlays" / name)
 
 
+def test_a_picture_that_was_removed_is_off_the_records(open_pictures: Open, records: Records) -> None:
+    parts = [judged(number, Verdict.NG, [grey_frame(0)], MANIFEST, (DARK,)) for number in range(1, 4)]
+    pictures = open_pictures(keep_gib=1e-9)  # one byte: each picture makes room for the next
+    for part in parts:
+        records.keep(part, 10.0)
+        pictures.offer(part)
+    pictures.close()
+    records.close()
+
+    with closing(sqlite3.connect(records.path)) as connection:
+        stored = connection.execute("SELECT picture FROM views ORDER BY part").fetchall()
+    assert stored == [(None,), (None,), ("2026-05-04/reject/123015-3-camera0.png",)]
+
+
 def test_a_part_without_a_frame_has_no_picture(open_pictures: Open, tmp_path: Path) -> None:
     pictures = open_pictures()
     pictures.offer(judged(1, Verdict.FAULT, [None], MANIFEST))
