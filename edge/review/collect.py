@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,16 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import FrameError, Image, encode_png, read_image, write_whole
+from bundle.manifest import name_problem
 from edge.bundle_inspector import BundleInspector
 from edge.config.line import Line
 from edge.errors import MarkError
 from edge.records.database import reading
+from edge.records.stored_pictures import inside
 from edge.review.marks import Mark, MarkedDefect, StoredMark, latest_marks
 
 IMAGES, MASKS, LABELS, SETTINGS = "images", "masks", "labels.csv", "dataset.toml"
 """Names in the folder layout."""
 PROVENANCE = "provenance.csv"
 """Table of the collected images: where each comes from, who marked it."""
+OWN_IMAGE = re.compile(r"(?!\.\.?/)[^/\\]+/[0-9]+-[^/\\]+")
+"""Path of an image below `images/` without its suffix: station, row and camera."""
 _SETTINGS = """# Written by `edge-inspect collect`: marked parts of stations, see provenance.csv.
 part = '^([^/]+/[0-9]+)-'   # station and row: all views of a part stay together
 citation = "parts marked at the line"
@@ -150,8 +155,8 @@ class _Collection:
             self._leave(mark, camera, "no defect is marked in it, though the part is defective")
             return None
         folder = self._line.pictures.folder if self._line.pictures else None
-        path = folder / picture if folder is not None and picture else None
-        if path is None or not path.is_file():
+        path = inside(folder, picture) if folder is not None and picture else None
+        if path is None:
             self._leave(mark, camera, "its picture was not kept")
             return None
         return path
@@ -206,14 +211,28 @@ def _existing(out: Path) -> dict[str, CollectedImage]:
         if out.is_dir() and any(out.iterdir()):
             raise MarkError(f"{out}: found files but no {PROVENANCE}, expected a new folder or a collected data set")
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
     try:
-        return {row["image"]: CollectedImage(**row) for row in rows}
-    except (TypeError, KeyError):
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [CollectedImage(**row) for row in csv.DictReader(file)]
+    except (TypeError, UnicodeDecodeError, csv.Error):
         raise MarkError(
             f"{path}: found other columns than `edge-inspect collect` writes; name another folder"
         ) from None
+    for row in rows:
+        if not _is_own(row):
+            raise MarkError(
+                f"{path}: found the image {row.image!r} with the classes {row.classes!r}, expected names that "
+                "`edge-inspect collect` writes; name another folder"
+            )
+    return {row.image: row for row in rows}
+
+
+def _is_own(row: CollectedImage) -> bool:
+    """Whether the names of a row lead to files of the data set only; a short row of the table has None in it."""
+    if not all(isinstance(value, str) for value in asdict(row).values()):
+        return False
+    named = OWN_IMAGE.fullmatch(row.image) is not None and row.image.isprintable()
+    return named and all(name_problem(name) is None for name in row.classes.split("+") if name)
 
 
 def _labels(rows: Iterable[CollectedImage]) -> Iterator[tuple[str, ...]]:

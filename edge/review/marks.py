@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from bundle.manifest import name_problem
-from edge.errors import MarkError
+from edge.errors import MarkError, RecordsError
 from edge.records.database import advice, connect_existing
 
 Truth = Literal["good", "defective", "unclear"]
@@ -21,6 +21,8 @@ NONE, NETWORK = "none", "network"
 """Stored outlines besides polygons: not outlined, and the station's own outline, confirmed."""
 LONGEST_TEXT = 500
 """Characters of a name or note."""
+LONGEST_SIDE = 65_536
+"""Pixels of a frame's longer side."""
 MOST_POINTS = 10_000
 """Corners of all polygons of a defect."""
 
@@ -43,10 +45,17 @@ class MarkedDefect:
 
     @classmethod
     def stored(cls, camera: str, class_name: str, outline: str) -> "MarkedDefect":
-        """Restore a defect from its row."""
+        """Restore a defect from its row; raises ValueError for one that `add_marks` would not have written."""
+        if problem := name_problem(class_name):
+            raise ValueError(f"class: {problem}")
         if outline in (NONE, NETWORK):
             return cls(camera, class_name, (), outline == NETWORK)
-        polygons = tuple(tuple((int(x), int(y)) for x, y in polygon) for polygon in json.loads(outline))
+        try:
+            polygons = tuple(tuple((int(x), int(y)) for x, y in polygon) for polygon in json.loads(outline))
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            raise ValueError(f"outline: found {outline[:40]!r}, expected polygons") from None
+        if any(not 0 <= value < LONGEST_SIDE for polygon in polygons for corner in polygon for value in corner):
+            raise ValueError("outline: found corners outside every frame")
         return cls(camera, class_name, polygons)
 
 
@@ -190,4 +199,10 @@ def _mark(connection: sqlite3.Connection, number: int) -> StoredMark:
     defects = connection.execute(
         "SELECT camera, class, outline FROM marked_defects WHERE mark = ? ORDER BY rowid", (number,)
     )
-    return StoredMark(number, time, Mark(part, truth, who, tuple(MarkedDefect.stored(*row) for row in defects), note))
+    try:
+        found = tuple(MarkedDefect.stored(*row) for row in defects)
+    except ValueError as error:
+        raise RecordsError(
+            f"records: mark {number} of row {part}: {error}; another program wrote it; restore the file from a copy"
+        ) from None
+    return StoredMark(number, time, Mark(part, truth, who, found, note))

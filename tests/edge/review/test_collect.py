@@ -140,3 +140,81 @@ def test_wrong_columns_are_one_clear_error(station: ReviewedStation, tmp_path: P
     (tmp_path / "out/provenance.csv").write_text("image,colour\na,red\n")
     with pytest.raises(MarkError, match="found other columns"):
         collect({}, {}, tmp_path / "out")
+
+
+def change(station: ReviewedStation, statement: str, *values: object) -> None:
+    """Change the records as no station would."""
+    with closing(connect_existing(station.records)) as connection:
+        for trigger in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {trigger[0]}")
+        connection.execute(statement, values)
+
+
+def test_a_picture_outside_the_pictures_folder_is_not_collected(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret.png").write_text("of somebody else")
+    add_mark(station.records, Mark(GOOD, "good", "Ada"))
+    change(station, "UPDATE views SET picture = ? WHERE part = ?", "../../secret.png", GOOD)
+
+    assert "its picture was not kept" in collected(capsys, tmp_path / "out", station.path)
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+@pytest.mark.parametrize(
+    "image", ["line3/2-/../../../../victim", "../victim", "/victim", "line3/2-camera0/../../../victim", "", "line3"]
+)
+def test_a_row_of_the_provenance_table_cannot_name_a_file_elsewhere(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str], image: str
+) -> None:
+    out, victim = tmp_path / "out", tmp_path / "victim.png"
+    victim.write_text("of somebody else")
+    add_mark(station.records, Mark(ESCAPE, "good", "Ada"))
+    collected(capsys, out, station.path)
+    table = (out / "provenance.csv").read_text()
+    (out / "provenance.csv").write_text(table.replace("line3/2-camera0,", f"{image},"))
+    add_mark(station.records, Mark(ESCAPE, "unclear", "Ada"))
+    ended = run("collect", station.path, "--out", out)
+
+    assert victim.is_file()
+    assert "provenance.csv" in str(ended)
+    assert "\n" not in str(ended)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00", b"image\n", b"image,station\na\n", b"\0", b'image\n"' + bytes(200_000), b"image\na,b,c\n"],
+)
+def test_another_provenance_table_is_refused_in_one_line(
+    station: ReviewedStation, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "provenance.csv").write_bytes(content)
+    ended = str(run("collect", station.path, "--out", tmp_path / "out"))
+
+    assert ended == "0" or ("provenance.csv" in ended and "\n" not in ended)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("class", "../../../../victim"),
+        ("class", "/victim"),
+        ("outline", "[[[1, 2]"),
+        ("outline", "[[[1e400, 2], [3, 4], [5, 6]]]"),
+        ("outline", f"[[[{10**30}, 2], [3, 4], [5, 6]]]"),
+        ("outline", "[" * 100_000),
+        ("outline", "7"),
+    ],
+)
+def test_a_mark_that_no_station_wrote_is_refused_in_one_line(
+    station: ReviewedStation, tmp_path: Path, column: str, value: str
+) -> None:
+    defect = MarkedDefect("camera0", "Dent", (SQUARE,))
+    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (defect,)))
+    change(station, f'UPDATE marked_defects SET "{column}" = ?', value)
+    ended = str(run("collect", station.path, "--out", tmp_path / "out"))
+
+    assert "row 2" in ended
+    assert "\n" not in ended
+    assert not list(tmp_path.rglob("victim*"))
