@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from bundle import FrozenModel, InputSpec, TileGrid, first_problem
 from bundle.toml_text import TomlError, parse_toml
+from train.data.image_set import Draw
 from train.data.splits import Kind
 from train.errors import RecipeError
 
@@ -164,9 +165,6 @@ class TileDrawsRecipe(FrozenModel):
     """Tiles of each picture."""
     defect_share: float = Field(default=0.5, ge=0, le=1)
     """Share of a defective picture's tiles that hold a defect, at a random place in the tile."""
-
-
-Draw = Literal["each", "balanced", "halves"]
 
 
 class RunRecipe(FrozenModel):

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from bundle import TileGrid
-from train.data.image_set import ImageSet, present
-from train.recipe import Draw
+from train.data.image_set import Draw, ImageSet, present
 
 
 @dataclass(frozen=True)

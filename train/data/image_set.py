@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ from train.errors import DataError
 
 Bits = NDArray[np.uint8]
 """[..., P, H, W]: the masks of the classes, eight to a byte, the first in the lowest bit."""
+
+
+Draw = Literal["each", "balanced", "halves"]
+"""Draw of an epoch's images; see `RunRecipe.draw`."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 from train.augment.guided_crops import Crops, class_probabilities, index_defects
 from train.augment.tile_draws import TileDrawer
 from train.data.device_set import Batch, DeviceSet
-from train.data.image_set import ImageSet
-from train.recipe import Draw, Recipe
+from train.data.image_set import Draw, ImageSet
+from train.recipe import Recipe
 
 _STREAM, _TILE_STREAM = 1, 2
 """Distinguish the random streams of the crops and of the tiles from other uses of the seed."""
