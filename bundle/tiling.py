@@ -22,6 +22,15 @@ MOST_PIXELS = 8192 * 8192
 """Of a network's input, and of a picture in tiles."""
 
 
+MOST_TILES = 20_000
+"""Of a picture; 8192 x 8192 pixels in tiles of 128 with an overlap of 32 are 7,225."""
+
+
+def tile_count(length: int, tile: int, overlap: int) -> int:
+    """Return the fewest tiles that cover `length` pixels with at least this overlap."""
+    return 1 if tile == length else -(-(length - overlap) // (tile - overlap))
+
+
 class Tiling(FrozenModel):
     """Size and overlap of the tiles of a picture, in pixels of the picture."""
 
@@ -48,6 +57,9 @@ class Tiling(FrozenModel):
                     f"tiles: found {side} {tile} with overlap {self.overlap}, expected multiples of {step}, the pixels "
                     "of a mask cell"
                 )
+        tiles = tile_count(height, self.height, self.overlap) * tile_count(width, self.width, self.overlap)
+        if tiles > MOST_TILES:
+            return f"tiles: found {tiles} tiles a picture, expected at most {MOST_TILES}; make them larger"
         if (pixels := self.batch * self.height * self.width) > MOST_PIXELS:
             return f"tiles.batch: found {self.batch}, {pixels} pixels at a time, expected at most {MOST_PIXELS}"
         return None
@@ -69,7 +81,7 @@ class TileAxis:
     @classmethod
     def of(cls, length: int, tile: int, overlap: int, cell: int) -> "TileAxis":
         """Spread the fewest tiles evenly over `length` pixels; neighbours meet in the middle of their overlap."""
-        count = 1 if tile == length else -(-(length - overlap) // (tile - overlap))
+        count = tile_count(length, tile, overlap)
         free = length - tile
         starts = [free * index // max(count - 1, 1) // cell * cell for index in range(count)]
         middles = [(before + tile + after) // 2 // cell for before, after in pairwise(starts)]

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from bundle import Bundle, load_bundle, sync_folder
+from bundle import Bundle, BundleDamaged, load_bundle, sync_folder
 from edge.config.line import Line
 from edge.errors import ReleaseError
 from edge.records.database import advice, connect, connect_existing, reading, version_of
@@ -145,7 +145,10 @@ def _switched(
     line: Line, folder: ReleaseFolder, copy: Path, action: Action, who: str, note: str, open_on_engine: Open
 ) -> ReleaseRow:
     _check_keys(line, copy)
-    open_on_engine(load_bundle(copy))
+    bundle = load_bundle(copy)
+    if bundle.id != copy.name:
+        raise BundleDamaged(f"{copy}: found another bundle, {bundle.id[:12]}; remove this folder, then release again")
+    open_on_engine(bundle)
     before = folder.current
     row = _noted(line.records, action, who, before, copy.name, note)
     folder.turn(copy.name)

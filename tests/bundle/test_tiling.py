@@ -200,3 +200,8 @@ def test_a_version_that_does_not_fit_the_tiles_is_refused(tmp_path, make_bundle,
 
     with pytest.raises(BundleFormat, match="expected 2 with tiles alone"):
         load_bundle(folder)
+
+
+def test_a_picture_of_millions_of_tiles_is_refused() -> None:
+    assert Tiling(height=128, width=128, overlap=32).problem(8192, 8192) is None
+    assert "found 4190209 tiles" in str(Tiling(height=8, width=8, overlap=4).problem(8192, 8192))

@@ -1,6 +1,7 @@
 """A release leaves the old bundle in force or the new one, whatever goes wrong."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -223,3 +224,14 @@ def test_killed_at_any_step_it_leaves_the_old_bundle_or_the_new_one(
     assert len(found) > 20
     assert found == [old] * (len(found) - 1) + [new]
     assert history(line.records)[-1].after == new
+
+
+def test_a_copy_that_is_another_bundle_is_not_released(line: Line, bundles: list[Path]) -> None:
+    wanted, other = bundles
+    copy = ReleaseFolder(line.bundle).folder / load_bundle(wanted).id
+    shutil.copytree(other, copy)  # as if exchanged while it was copied
+
+    with pytest.raises(BundleError, match="found another bundle"):
+        release(line, wanted, "Ada", "trial", opened)
+    assert history(line.records) == []
+    assert not line.bundle.exists()
