@@ -14,7 +14,7 @@ from bundle import Verdict
 from edge.commands.doctor_checks import check_records
 from edge.monitoring.operator_requests import acknowledgements_asked, challenges_asked, open_pause
 from edge.page.history import History
-from edge.page.part_queries import PartQuery, find_parts, recall, stored_jpeg
+from edge.page.part_queries import PartQuery, find_parts, picture_jpeg, recall
 from edge.records.database import next_number, reading
 from edge.records.export import TABLES, export
 from edge.records.summary import closing_report, report
@@ -89,7 +89,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "parts of an hour": lambda path: find_parts(path, PartQuery(since=NOON - DAY, until=NOON + DAY)),
     "parts before a time": lambda path: find_parts(path, PartQuery(until=NOON + DAY)),
     "rejects of an hour": lambda path: find_parts(path, PartQuery(verdict="NG", since=NOON - DAY, until=NOON + DAY)),
-    "a stored picture": lambda path: stored_jpeg(path, path.parent, 2, "camera0"),
+    "a stored picture": lambda path: picture_jpeg(path, path.parent, 2, "camera0"),
     "marks": ask(lambda connection: list(latest_marks(connection))),
     "marks of a part": ask(lambda connection: marks_of(connection, 2)),
     "row of a part id": ask(lambda connection: row_of(connection, 102)),
