@@ -134,9 +134,9 @@ def open_for_ever(*_: object) -> Engine:
 
 
 def open_here(bundle: Bundle, threads: int | None, batch: int) -> Engine:
-    """Open the CPU's engine with a mark that it left, in which process it was opened."""
+    """Open the CPU's engine with a mark that it left: in which process, on how many threads, for which batch."""
     with (bundle.folder.parent / "opened").open("a", encoding="ascii") as mark:
-        mark.write(f"{os.getpid()}\n")
+        mark.write(f"{os.getpid()} {threads} {batch}\n")
     return open_onnxruntime(bundle, threads, batch)
 
 
@@ -168,10 +168,11 @@ def test_a_gpu_engine_opens_in_a_child_first_and_then_here(make_bundle: Make) ->
     kind = EngineKind(f"{__name__}:{open_here.__name__}", reopens=True, limits_memory=False)
     bundle = load_bundle(make_bundle())
 
-    open_probed("gpu", bundle, 1, 1, False, {"gpu": kind}).close()
+    open_probed("gpu", bundle, 3, 2, False, {"gpu": kind}).close()
 
-    child, here = map(int, (bundle.folder.parent / "opened").read_text().split())
-    assert here == os.getpid() != child
+    child, here = (line.split() for line in (bundle.folder.parent / "opened").read_text().splitlines())
+    assert int(here[0]) == os.getpid() != int(child[0])
+    assert child[1:] == here[1:] == ["3", "2"]
 
 
 def test_a_bundle_that_is_exchanged_before_the_trial_is_refused(make_bundle: Make) -> None:
