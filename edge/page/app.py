@@ -89,6 +89,7 @@ def make_app(model: PageModel) -> AccessGate:
         "`operator_token` of `[page]` in line.toml, marks the `inspector_token`.",
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
+        redirect_slashes=False,  # to an address made of the request's Host header and undecoded query
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
         responses=_REFUSALS,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bundle import BundleError, Verdict
@@ -160,6 +160,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
     header=st.binary(max_size=30),
     known=st.booleans(),
 )
+@example(method="GET", path="/api/parts/", query=[("\ud800", "")], body=b"", header=b"", known=True)
 def test_no_request_is_an_error_of_ours(app, method, path, query, body, header, known) -> None:
     asked = "&".join(f"{name}={value}" for name, value in query)
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"x-odd", header)]
