@@ -180,6 +180,15 @@ def test_a_bundle_that_is_exchanged_before_the_trial_is_refused(make_bundle: Mak
         probe_bundle(make_bundle(), "onnxruntime", 1, bundle_id="0" * 64)
 
 
+def test_the_trial_is_of_the_bundle_that_the_station_has_read(make_bundle: Make) -> None:
+    bundle, other = load_bundle(make_bundle()), make_bundle("other")
+    bundle.folder.rename(bundle.folder.with_name("before"))
+    other.rename(bundle.folder)
+
+    with pytest.raises(BundleDamaged, match="found another bundle than a moment ago"):
+        open_probed("onnxruntime", bundle, 1, 1, False)
+
+
 @pytest.mark.parametrize("name", sorted(ENGINES))
 def test_every_engine_opens_in_a_child_within_the_time_that_the_unit_allows(name: str) -> None:
     assert ENGINES[name].trial_s < 20 * 60  # TimeoutStartSec
