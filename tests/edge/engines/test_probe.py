@@ -181,7 +181,7 @@ def test_a_bundle_that_is_exchanged_before_the_trial_is_refused(make_bundle: Mak
 
 
 def test_the_trial_is_of_the_bundle_that_the_station_has_read(make_bundle: Make) -> None:
-    bundle, other = load_bundle(make_bundle()), make_bundle("other")
+    bundle, other = load_bundle(make_bundle()), make_bundle("other", name="other")
     bundle.folder.rename(bundle.folder.with_name("before"))
     other.rename(bundle.folder)
 
