@@ -21,12 +21,12 @@ class Line:
         self.rates = VerdictRates(RateSettings.model_validate(settings), 0.4, self.alarms)
         self.number = 0
 
-    def add(self, *verdicts: Verdict, fault: str = "", paused: bool = False, **stamps: float) -> None:
+    def add(self, *verdicts: Verdict, fault: str = "", **stamps: float) -> None:
         """Report parts with these verdicts."""
         for verdict in verdicts:
             self.number += 1
             part = Part(self.number, self.number, 0, 0.0, 0.4, stamps=dict(stamps))
-            part.settle(Outcome(verdict, fault=fault, paused=paused))
+            part.settle(Outcome(verdict, fault=fault))
             self.rates.add(part)
 
     @property
