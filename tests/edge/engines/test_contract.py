@@ -134,6 +134,15 @@ def test_a_new_engine_is_a_line_in_the_table(make_bundle: Callable[..., Path]) -
     assert isinstance(again, ReopeningEngine)
 
 
+def test_an_engine_without_a_device_is_not_reopened(make_bundle) -> None:
+    kinds = {"toy": EngineKind(f"{__name__}:open_toy")}
+
+    opened = open_engine("toy", load_bundle(make_bundle()), reopens=True, kinds=kinds)
+
+    assert not isinstance(opened, ReopeningEngine)
+    opened.close()
+
+
 def test_an_engine_with_wrong_outputs_is_closed_again(make_bundle: Callable[..., Path]) -> None:
     bundle = load_bundle(make_bundle())
     kinds = {"toy": EngineKind(f"{__name__}:open_wrong_toy")}
