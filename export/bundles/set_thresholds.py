@@ -106,4 +106,4 @@ def _table(old: dict[str, Threshold], new: dict[str, Threshold], before: Metrics
 
 def _with_interval(rate: Rate) -> str:
     """Count and total with the 95 % interval of the share (Clopper and Pearson), which takes images as independent."""
-    return f"{rate.count} of {rate.total} ({100 * rate.low:.1f} to {100 * rate.high:.1f} %)"
+    return rate.counts + (f" ({100 * rate.low:.1f} to {100 * rate.high:.1f} %)" if rate.total else "")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from export.evaluate.evaluate import Evaluation
 from train.evaluate.metrics import ClassMetrics, Metrics
 from train.evaluate.rates import Rate
-from train.evaluate.tables import part_sentences
 from train.report.page import heading, page, paragraph, signatures, table
 
 
@@ -24,17 +23,21 @@ def _parts(evaluation: Evaluation, date: str) -> Iterator[str]:
             ("bundle id (sha256)", evaluation.bundle_id),
             ("precision", evaluation.precision),
             ("engine", evaluation.engine),
-            ("images", f"{metrics.images} of {evaluation.dataset}, part {evaluation.part}, by {evaluation.split}"),
+            ("data", f"{evaluation.dataset}, part {evaluation.part}, by {evaluation.split}"),
+            ("parts", _counted(metrics.parts.parts, metrics.parts.good) if metrics.parts else "not known"),
+            ("pictures", _counted(metrics.images, metrics.good)),
         ),
     )
     if evaluation.warning:
         yield paragraph(f"Warning: {evaluation.warning}", "bad")
-    yield heading("Parts and pictures")
-    yield table(("what", "count", "of", "share", "95 % interval, exact (Clopper and Pearson)"), _rates(metrics))
-    if metrics.several_views is not None:
-        for sentence in part_sentences(metrics.several_views):
-            yield paragraph(sentence)
-    yield heading("Classes")
+    yield heading("Escapes and false rejects")
+    yield table(("what", "count", "of n", "share", "95 % interval"), _rates(metrics))
+    yield paragraph(
+        "n counts parts where a line says parts: a part is as bad as its worst picture. The interval of parts is exact "
+        "(Clopper and Pearson). Pictures of one part are not independent: the interval of pictures draws whole parts "
+        "(bootstrap)."
+    )
+    yield heading("Classes, by picture")
     yield table(
         ("class", "images", "found", "false alarms", "score threshold", "recall", "precision", "IoU pooled"),
         (_class_row(one, evaluation.thresholds[one.name].score) for one in metrics.classes),
@@ -46,17 +49,30 @@ def _parts(evaluation: Evaluation, date: str) -> Iterator[str]:
     yield signatures(("for the plant: name, date, signature", "for the supplier: name, date, signature"))
 
 
-def _rates(metrics: Metrics) -> Iterator[tuple[str, int, int, str, str]]:
-    if metrics.several_views is not None:
-        yield _row("escapes: defective parts passed in every view", metrics.several_views.escapes)
-        yield _row("false rejects: good parts rejected in at least one view", metrics.several_views.false_rejects)
-    yield _row("escapes: defective pictures passed", metrics.escapes)
-    yield _row("false rejects: good pictures rejected", metrics.false_rejects)
+def _rates(metrics: Metrics) -> Iterator[tuple[object, ...]]:
+    parts = metrics.parts
+    if parts is not None:
+        for name, rate in (
+            ("escapes: defective parts passed in every picture", parts.escapes),
+            ("false rejects: good parts rejected in at least one picture", parts.false_rejects),
+        ):
+            yield _row(name, rate, (rate.low, rate.high))
+    if parts is None or parts.most_views > 1:
+        drawn = (None, None) if parts is None else (parts.escaped_pictures, parts.rejected_pictures)
+        yield _row("escapes: defective pictures passed", metrics.escapes, drawn[0])
+        yield _row("false rejects: good pictures rejected", metrics.false_rejects, drawn[1])
 
 
-def _row(name: str, rate: Rate) -> tuple[str, int, int, str, str]:
-    share = "-" if rate.value is None else f"{100 * rate.value:.2f} %"
-    return name, rate.count, rate.total, share, f"{100 * rate.low:.2f} % to {100 * rate.high:.2f} %"
+def _row(name: str, rate: Rate, interval: tuple[float, float] | None) -> tuple[object, ...]:
+    """A row of the rates, with dashes where there is no data."""
+    if rate.value is None:
+        return name, "-", rate.total, "-", "-"
+    bounds = "-" if interval is None else f"{100 * interval[0]:.2f} % to {100 * interval[1]:.2f} %"
+    return name, rate.count, rate.total, f"{100 * rate.value:.2f} %", bounds
+
+
+def _counted(total: int, good: int) -> str:
+    return f"{total}: {total - good} defective, {good} good"
 
 
 def _class_row(one: ClassMetrics, threshold: float) -> tuple[object, ...]:

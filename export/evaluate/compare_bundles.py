@@ -102,11 +102,10 @@ def _measures(first: ComparedBundle, second: ComparedBundle) -> Iterator[tuple[s
     for name in ("mean_recall", "mean_average_precision", "mean_iou_pooled", "mean_iou_positives", "accuracy_pairs"):
         yield f"{name}, %", percent(getattr(one, name)), percent(getattr(other, name))
     for name in ("escapes", "false_rejects"):
-        counts = [f"{getattr(side, name).count} of {getattr(side, name).total}" for side in (one, other)]
+        counts = [getattr(side, name).counts for side in (one, other)]
         yield name.replace("_", " "), counts[0], counts[1]
         parts = [getattr(side.several_views, name) for side in (one, other) if side.several_views is not None]
         if len(parts) == 2:
-            counts = [f"{rate.count} of {rate.total}" for rate in parts]
-            yield f"{name.replace('_', ' ')} by part", counts[0], counts[1]
+            yield f"{name.replace('_', ' ')} by part", parts[0].counts, parts[1].counts
     yield "model, KiB", f"{first.cost.model_bytes / 1024:.0f}", f"{second.cost.model_bytes / 1024:.0f}"
     yield "ms per frame on this CPU", f"{first.cost.milliseconds:.1f}", f"{second.cost.milliseconds:.1f}"

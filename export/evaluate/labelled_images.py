@@ -28,17 +28,20 @@ class Labelled:
     """Source of the split: a file, `random`, `by-part`, or the bundle."""
     seen_in_training: int
     """Number of the samples in the bundle's training part."""
+    parts_in_training: int
+    """Number of the other samples that show a part of which the training part has pictures."""
     citation: str
 
     @property
     def warning(self) -> str | None:
         """Warning for a reader of the figures, or None."""
-        if not self.seen_in_training:
+        seen, kin = self.seen_in_training, self.parts_in_training
+        if not seen and not kin:
             return None
-        return (
-            f"{self.seen_in_training} of these {len(self.samples)} images are training images of this network, so the "
-            "figures are too good; use --part test"
-        )
+        what = [f"{seen} of these {len(self.samples)} images are training images of this network"] if seen else []
+        what += [f"{kin} of these {len(self.samples)} images show parts of its training images"] if kin else []
+        advice = "use --part test" if seen else "train with a split by part"
+        return f"{', and '.join(what)}, so the figures are too good; {advice}"
 
 
 def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "all") -> Labelled:
@@ -61,8 +64,11 @@ def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "a
     samples = dataset.samples if part == "all" else sides_of(_chosen(split, own, dataset), dataset)[part]
     if not samples:
         raise LabelsError(f"{data}: found no images in part {part}, expected some; choose another --part or --split")
-    seen = sum(own.images.get(sample.sha256) == "train" for sample in samples)
-    return Labelled(dataset.name, samples, part, split or OWN_SPLIT, seen, dataset.citation)
+    trained = [sample for sample in dataset.samples if own.images.get(sample.sha256) == "train"]
+    images, parts = {sample.sha256 for sample in trained}, {sample.part for sample in trained}
+    seen = sum(sample.sha256 in images for sample in samples)
+    kin = sum(sample.part in parts and sample.sha256 not in images for sample in samples)
+    return Labelled(dataset.name, samples, part, split or OWN_SPLIT, seen, kin, dataset.citation)
 
 
 def own_split(bundle: Bundle) -> Split:

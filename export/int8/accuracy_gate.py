@@ -38,13 +38,25 @@ class Gate:
     max_drop: float
 
     def objection(self, before: Metrics, after: Metrics) -> str | None:
-        """Reason why a network fails the gate, or None. Any additional escape fails it."""
-        drop = before.named(self.metric) - after.named(self.metric)
+        """Reason why a network fails the gate, or None. Any additional escape fails it.
+
+        Where no image has what the metric measures, such as a defect, the false-reject rate stands for it.
+        """
         if after.escapes.count > before.escapes.count:
             return f"{after.escapes.count} escapes instead of {before.escapes.count}"
+        was = before.known(self.metric)
+        if was is None:
+            return self._more_rejected(before, after)
+        drop = was - after.named(self.metric)
         if not drop <= self.max_drop:  # `not <=` also catches NaN
             return f"{self.metric} lower by {drop:.4f}, allowed {self.max_drop}"
         return None
+
+    def _more_rejected(self, before: Metrics, after: Metrics) -> str | None:
+        old, new = before.false_rejects, after.false_rejects
+        if new.count - old.count <= self.max_drop * new.total:
+            return None
+        return f"{self.metric} has no data, and {new.count} of {new.total} good images rejected instead of {old.count}"
 
 
 def gate_on(metric: str, max_drop: float) -> Gate:

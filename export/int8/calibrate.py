@@ -205,8 +205,8 @@ class Calibration:
             "kept_in_float": [layer.name for layer in report.layers if not layer.quantised],
             "judged_on": report.judged_on,
             "metric": report.metric,
-            "before": report.before.named(report.metric),
-            "after": report.after.named(report.metric),
+            "before": report.before.known(report.metric),
+            "after": report.after.known(report.metric),
             "escapes": [report.before.escapes.count, report.after.escapes.count],
             "changed_verdicts": len(report.changed),
         }

@@ -14,6 +14,7 @@ from export.int8.calibrate import CalibrationResult
 from export.int8.report import CalibrationReport
 from train.data.image_set import ImageSet
 from train.evaluate.metrics import Metrics
+from train.evaluate.tables import share_text
 from train.report.page import heading, page, paragraph, picture, table
 
 PICTURES = 24
@@ -35,12 +36,12 @@ def write_calibration(result: CalibrationResult, images: ImageSet, out: Path, fo
     sealed = write_bundle(out, result.draft.manifest, result.draft.files)
     report = result.report.model_copy(update={"bundle_id": sealed.id})
     _write_report(result, report, images, folder)
-    before, after = (metrics.named(report.metric) for metrics in (report.before, report.after))
+    before, after = (share_text(metrics.known(report.metric)) for metrics in (report.before, report.after))
     kept = [layer.name for layer in report.layers if not layer.quantised]
     return [
         f"bundle {sealed.name} (int8, id {sealed.id[:12]}) in {out}, report in {folder}",
         f"ranges by {report.method} on {report.calibrated_on}; in float: {', '.join(kept)}",
-        f"on {report.judged_on}: {report.metric} {before:.4f} -> {after:.4f}, escapes {report.before.escapes.count} -> "
+        f"on {report.judged_on}: {report.metric} {before} -> {after}, escapes {report.before.escapes.count} -> "
         f"{report.after.escapes.count}, {len(report.changed)} changed verdicts",
     ]
 
@@ -122,7 +123,7 @@ def _measures(before: Metrics, after: Metrics) -> Iterator[tuple[str, object, ob
     for name, old in before.model_dump().items():
         new = getattr(after, name)
         if name in ("escapes", "false_rejects"):
-            yield name, f"{old['count']} of {old['total']}", f"{new.count} of {new.total}"
+            yield name, getattr(before, name).counts, new.counts
         elif isinstance(old, int | float) or old is None:
             yield name, old, new
 

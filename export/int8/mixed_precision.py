@@ -18,8 +18,8 @@ class Step(FrozenModel):
 
     kept: tuple[str, ...]
     """Layers left in float."""
-    value: float
-    """Of the gate's metric."""
+    value: float | None
+    """Of the gate's metric; None without data."""
     escapes: int
     objection: str | None
     """Reason of a failure; None if it passed."""
@@ -65,7 +65,7 @@ class MixedPrecisionSearch:
         judged = judge.judge(model)
         metrics = judged.metrics
         objection = gate.objection(before.metrics, metrics)
-        value, escapes = metrics.named(gate.metric), metrics.escapes.count
+        value, escapes = metrics.known(gate.metric), metrics.escapes.count
         self.steps.append(Step(kept=kept, value=value, escapes=escapes, objection=objection))
         return model, judged
 

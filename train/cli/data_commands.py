@@ -17,16 +17,15 @@ def check(
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures and every name to this file.")] = None,
 ) -> None:
     """Check a data set before training; exit status 0 without problems (warnings are none), 1 with, 2 if unreadable."""
-    from train.data.check.checks import check_folder, side_counts
+    from train.data.check.checks import check_folder
     from train.data.check.findings import gathered
+    from train.data.check.split_counts import side_lines
     from train.recipe import load_recipe
 
     report = check_folder(data, load_recipe(recipe, overrides or []).input, kind, seed)
     typer.echo(f"{report.dataset.name}: {len(report.dataset.samples)} images, {len(report.facts)} of them usable")
     if report.split is not None:
-        for side, images, parts, good, *classes in side_counts(report.split, report.dataset):
-            named = ", ".join(f"{name} {count}" for name, count in zip(report.dataset.classes, classes, strict=True))
-            typer.echo(f"{side}: {images} images of {parts} parts; good {good}, {named}")
+        typer.echo("\n".join(side_lines(report.split, report.dataset)))
     for finding in gathered([*report.problems, *report.warnings]):
         typer.echo(f"{'problem' if finding.is_problem else 'warning'}: {finding.text}")
     typer.echo(f"{len(report.problems)} problems, {len(report.warnings)} warnings")

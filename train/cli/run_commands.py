@@ -147,10 +147,10 @@ def compare(
 
 def _print_parts(rows: "Sequence[PartRow]", markdown: bool) -> None:
     """The parts judged wrongly, defective ones first, each kind under its share."""
-    from train.evaluate.per_part import part_table, share_text
+    from train.evaluate.per_part import part_table, wrong_share
 
     kinds = {"escapes": [row for row in rows if not row.good], "false rejects": [row for row in rows if row.good]}
     for name, kind in kinds.items():
         if kind:
-            typer.echo(f"{name}: {share_text(kind)}")
+            typer.echo(f"{name}: {wrong_share(kind)}")
             print_grid(part_table(kind), markdown)

@@ -9,8 +9,9 @@ import typer
 
 from train.cli.dry_run import dry_run
 from train.cli.options import console_for, use_threads
-from train.data.check.checks import DataReport, check_images, side_counts
+from train.data.check.checks import DataReport, check_images
 from train.data.check.findings import gathered
+from train.data.check.split_counts import side_lines, thin_sides
 from train.data.dataset import Dataset
 from train.data.joined import read_datasets
 from train.data.splits import KINDS, SHARES, Split, extend_split, named_split
@@ -117,13 +118,9 @@ def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device:
     with process_group(compute.device) as group:
         console = console_for(group.is_leader)
         run = Run(recipe, dataset, split, out, compute, console, group)
-        sides = ", ".join(f"{side} {len(samples)}" for side, samples in run.samples.items())
-        console.print(f"{dataset.name}: {sides} images, split {split.kind}, seed {split.seed}", highlight=False)
-        for side, _, parts, good, *counts in side_counts(split, dataset):
-            named = ", ".join(f"{name} {count}" for name, count in zip(dataset.classes, counts, strict=True))
-            console.print(
-                f"  {side}: {parts} parts; images (parts): good {good}, {named}", highlight=False, markup=False
-            )
+        console.print(f"{dataset.name}: split {split.kind}, seed {split.seed}", highlight=False)
+        for line in (*side_lines(split, dataset), *(f"warning: {one.text}" for one in thin_sides(split, dataset))):
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         processes = f" in {group.size} processes" if group.size > 1 else ""
         console.print(f"recipe {recipe.name} on {compute.device}{processes}, {compute.reason}", highlight=False)
         yield run

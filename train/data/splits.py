@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -37,8 +37,8 @@ def make_split(dataset: Dataset, kind: Kind, seed: int) -> Split:
     """Split 75 / 12.5 / 12.5, the same way for the same seed.
 
     "random" deals the shuffled images of each label set out in turn, so every class has its share on each side.
-    "by-part" keeps all images of a part on one side, and every class in validation and test with at least one part.
-    Raises SplitError where a class has too few parts for that.
+    "by-part" keeps all images of a part on one side. Either way every class is on each side, with at least one image or
+    part. Raises SplitError where a class has too few for that.
     """
     generator = np.random.default_rng(seed)
     sides = _random(dataset, generator) if kind == "random" else _by_part(dataset, generator)
@@ -125,22 +125,38 @@ def load_split(path: Path) -> Split:
 
 def _random(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
     order = generator.permutation(len(dataset.samples))
-    shuffled = sorted((dataset.samples[index] for index in order), key=lambda sample: sample.labels)
-    return ((sample, _EIGHT[place % 8]) for place, sample in enumerate(shuffled))
+    ordered = sorted((dataset.samples[index] for index in order), key=lambda sample: sample.labels)
+    parts = parts_of(dataset, keyed("random"))
+    given = {sample.sha256: _EIGHT[place % 8] for place, sample in enumerate(ordered)}
+    if any(_lacks_a_side(having, given) for having in _parts_by_class(dataset, parts).values()):
+        given = deal(parts, [sample.sha256 for sample in ordered], SHARES)  # a class of less than eight images
+    _check_every_side(dataset, parts, given, "random")
+    return ((sample, given[sample.sha256]) for sample in ordered)
 
 
 def _by_part(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
     parts = parts_of(dataset, keyed("by-part"))
     given = deal(parts, shuffled(parts, generator), SHARES)
-    _check_every_side(dataset, parts, given)
+    _check_every_side(dataset, parts, given, "by-part")
     return ((sample, given[sample.part]) for sample in dataset.samples)
 
 
-def _check_every_side(dataset: Dataset, parts: Parts, given: Mapping[str, Side]) -> None:
-    for name in dataset.classes:
-        having = [part for part, kinds in parts.items() if name in kinds]
-        if having and len({given[part] for part in having}) < len(SIDES):
+def _parts_by_class(dataset: Dataset, parts: Parts) -> dict[str, list[str]]:
+    """Names of the parts that have each class, where any has it."""
+    having = {name: [part for part, kinds in parts.items() if name in kinds] for name in dataset.classes}
+    return {name: found for name, found in having.items() if found}
+
+
+def _lacks_a_side(having: Sequence[str], given: Mapping[str, Side]) -> bool:
+    return len({given[part] for part in having}) < len(SIDES)
+
+
+def _check_every_side(dataset: Dataset, parts: Parts, given: Mapping[str, Side], kind: Kind) -> None:
+    for name, having in _parts_by_class(dataset, parts).items():
+        if _lacks_a_side(having, given):
+            enough = kind == "by-part" and sum(parts[part][name] for part in having) >= len(SIDES)
             raise SplitError(
-                f"by-part split: found {len(having)} parts with {name}, expected at least one each for train, val and "
-                f"test; add parts of that class, or use the split `random`, whose figures are too good"
+                f"{kind} split: found {len(having)} {'parts' if kind == 'by-part' else 'images'} with {name}, expected "
+                f"at least one each for train, val and test; add parts of that class"
+                f"{', or use the split `random`, whose figures are too good' if enough else ''}"
             )

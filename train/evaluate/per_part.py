@@ -33,8 +33,8 @@ class PartRow:
     """Most frequent class of its images; of a good part, of the rejected ones. `good` if nothing was found."""
     largest_score: float
     """Of any class, mean over the images."""
-    overlap: float
-    """IoU of defect or not, pooled over the images; 1 where neither has a pixel."""
+    overlap: float | None
+    """IoU of defect or not, pooled over the images; None where neither has a pixel."""
 
     @property
     def good(self) -> bool:
@@ -64,7 +64,7 @@ def part_table(rows: Iterable[PartRow]) -> Grid:
     return Grid(COLUMNS, tuple(_cells(row) for row in rows if row.wrong))
 
 
-def share_text(rows: Sequence[PartRow]) -> str:
+def wrong_share(rows: Sequence[PartRow]) -> str:
     """Share of wrong images over these parts with its interval, as text."""
     wrong, images = sum(row.wrong for row in rows), sum(row.images for row in rows)
     low, high = share_interval(rows)
@@ -94,7 +94,7 @@ def _row(part: str, truth: str, images: Sequence[Prediction], classes: Sequence[
         wrong=sum((name == GOOD) != (truth == GOOD) for name in called),
         taken_for=max(sorted(set(names)), key=names.count),
         largest_score=float(np.mean([image.scores.max() for image in images])),
-        overlap=sum(image.any_intersection for image in images) / union if union else 1.0,
+        overlap=sum(image.any_intersection for image in images) / union if union else None,
     )
 
 

@@ -26,20 +26,24 @@ class Rate(FrozenModel):
     low: float
     high: float
 
+    @property
+    def counts(self) -> str:
+        """The counted cases in words; a dash where there are none."""
+        return f"{self.count} of {self.total}" if self.total else "-"
+
 
 def rate(count: int, total: int, confidence: float = 0.95) -> Rate:
     """The share count / total with its exact (Clopper-Pearson) interval."""
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    low, high = _exact(count, total, confidence)
     return Rate(count=count, total=total, value=count / total if total else None, low=low, high=high)
 
 
 def cluster_interval(wrong: Sequence[int], images: Sequence[int]) -> tuple[float, float]:
     """The 95 % interval of the share of wrong images over some parts, by the percentile bootstrap (Efron, 1979).
 
-    wrong, images: per part. Whole parts are drawn with replacement, always the same ones for the same counts.
-    Raises DataError without a part.
+    wrong, images: per part. Whole parts are drawn with replacement, always the same ones for the same counts. Where
+    every draw has the same share, such as no wrong image at all, the draws say nothing of the next part: then the exact
+    interval of that share over as many parts. Raises DataError without a part.
     """
     counts = np.array([wrong, images]).T  # [parts, 2]
     if not len(counts):
@@ -47,7 +51,15 @@ def cluster_interval(wrong: Sequence[int], images: Sequence[int]) -> tuple[float
     drawn = np.random.default_rng(0).integers(len(counts), size=(_RESAMPLES, len(counts)))
     wrong_drawn, images_drawn = counts[drawn].sum(axis=1).T
     low, high = np.percentile(wrong_drawn / images_drawn, _INTERVAL)
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else _exact(float(low) * len(counts), len(counts))
+
+
+def _exact(count: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The Clopper-Pearson interval of the share count / total, 0 to 1."""
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    return low, high
 
 
 def escapes_at(defective: NDArray[np.bool_], scores: NDArray[np.floating], limit: float = FEW) -> float | None:

@@ -68,19 +68,24 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
+def share_text(value: float | None) -> str:
+    """The same with its unit, for a sentence."""
+    return "-" if value is None else f"{percent(value)} %"
+
+
 def sentences(metrics: Metrics) -> list[str]:
     """Overall metrics as sentences: by picture, and by part if parts have several pictures."""
-    nothing = percent(metrics.mean_iou_pairs_predicting_nothing)
     share = metrics.false_rejects_at_no_escape
     at_no_escape = percent(None) if share is None else rate_text(rate(round(share * metrics.good), metrics.good))
     few = f"{100 * FEW:.0f} %"
     return [
         f"escapes {rate_text(metrics.escapes)}; false rejects {rate_text(metrics.false_rejects)}",
         f"false rejects at no escape {at_no_escape}; "
-        f"at {few} escapes {percent(metrics.false_rejects_at_few_escapes)} %; "
-        f"escapes at {few} false rejects {percent(metrics.escapes_at_few_false_rejects)} %",
-        f"accuracy over image x class pairs {percent(metrics.accuracy_pairs)} %; "
-        f"mean IoU over pairs {percent(metrics.mean_iou_pairs)} % (predicting nothing: {nothing} %)",
+        f"at {few} escapes {share_text(metrics.false_rejects_at_few_escapes)}; "
+        f"escapes at {few} false rejects {share_text(metrics.escapes_at_few_false_rejects)}",
+        f"accuracy over image x class pairs {share_text(metrics.accuracy_pairs)}; mean IoU over pairs "
+        f"{share_text(metrics.mean_iou_pairs)} (predicting nothing: "
+        f"{share_text(metrics.mean_iou_pairs_predicting_nothing)})",
         *(part_sentences(metrics.several_views) if metrics.several_views is not None else ()),
     ]
 
@@ -89,17 +94,17 @@ def part_sentences(parts: PartMetrics) -> list[str]:
     """The measures by part, in words."""
     few = f"{100 * FEW:.0f} %"
     pictures = [
-        f"{what} {percent(interval[0])} to {percent(interval[1])} %"
+        f"{what} {percent(interval[0])} to {share_text(interval[1])}"
         for what, interval in (("escapes", parts.escaped_pictures), ("false rejects", parts.rejected_pictures))
         if interval is not None
     ]
     return [
         f"by part, the worst of up to {parts.most_views} views: escapes {rate_text(parts.escapes)}; "
         f"false rejects {rate_text(parts.false_rejects)}",
-        f"by part: false rejects at no escape {percent(parts.false_rejects_at_no_escape)} %, "
-        f"at {few} escapes {percent(parts.false_rejects_at_few_escapes)} %; "
-        f"escapes at {few} false rejects {percent(parts.escapes_at_few_false_rejects)} %; "
-        f"AP of defect or not {percent(parts.average_precision)} %",
+        f"by part: false rejects at no escape {share_text(parts.false_rejects_at_no_escape)}, "
+        f"at {few} escapes {share_text(parts.false_rejects_at_few_escapes)}; "
+        f"escapes at {few} false rejects {share_text(parts.escapes_at_few_false_rejects)}; "
+        f"AP of defect or not {share_text(parts.average_precision)}",
         f"by picture, 95 % with whole parts drawn: {', '.join(pictures)}",
     ]
 
@@ -108,4 +113,4 @@ def rate_text(rate: Rate) -> str:
     """A rate with its counts and interval as text; a dash where there are no cases."""
     if not rate.total:
         return "- (no cases)"
-    return f"{rate.count} of {rate.total} ({percent(rate.value)} %, 95 %: {percent(rate.low)} to {percent(rate.high)})"
+    return f"{rate.counts} ({share_text(rate.value)}, 95 %: {percent(rate.low)} to {percent(rate.high)})"

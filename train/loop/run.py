@@ -62,6 +62,8 @@ class Run:
         self.compute, self.console, self.group = compute, console, group or DistributedGroup()
         self.samples = sides_of(split, dataset)
         _check_parts(self.samples, dataset.name)
+        labels = np.array([sample.labels for sample in self.samples["val"]], dtype=np.bool_)
+        check_positives(labels, dataset.classes, recipe.thresholds)
         epoch_generator(recipe.seed, _START)
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
@@ -112,7 +114,6 @@ class Run:
         if self.history.finished():
             return
         train, val = self.load("train"), self.load("val")
-        check_positives(val.labels, self.dataset.classes, self.recipe.thresholds)
         if self.recipe.input.tiles is not None:
             _check_outlined(train, self.samples["train"], self.dataset.classes)
             _check_outlined(val, self.samples["val"], self.dataset.classes)

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from bundle import encode_png
-from train.data.check.checks import DataReport, side_counts
+from train.data.check.checks import DataReport
 from train.data.check.findings import Finding, gathered
+from train.data.check.split_counts import side_counts
 from train.data.dataset import Sample
 from train.errors import DataError
 from train.report.page import folded, heading, page, paragraph, table, thumbnail

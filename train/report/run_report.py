@@ -87,8 +87,8 @@ def _confusion_table(metrics: Metrics) -> str:
 def _examples(meta: Meta, test: PartEvaluation) -> list[str]:
     """Best, median and worst of the defective parts, then the good ones with the largest scores."""
     rows = test.predictions.images
-    overlap = [row.any_intersection / max(row.any_union, 1) for row in rows]
-    defective = sorted((i for i, row in enumerate(rows) if row.labels.any()), key=lambda i: -overlap[i])
+    overlap = [row.any_intersection / row.any_union if row.any_union else None for row in rows]
+    defective = sorted((i for i, row in enumerate(rows) if row.labels.any()), key=lambda i: -(overlap[i] or 0))
     good = sorted((i for i, row in enumerate(rows) if not row.labels.any()), key=lambda i: -float(rows[i].scores.max()))
     middle = max(0, len(defective) // 2 - SHOWN // 2)
     groups = {
@@ -103,7 +103,7 @@ def _examples(meta: Meta, test: PartEvaluation) -> list[str]:
     return shown
 
 
-def _example(meta: Meta, test: PartEvaluation, index: int, overlap: float) -> str:
+def _example(meta: Meta, test: PartEvaluation, index: int, overlap: float | None) -> str:
     row, images = test.predictions.images[index], test.images
     thresholds = [meta.thresholds[name] for name in meta.classes]
     png = outlined_part(images.images[index], images.masks(index), test.outputs.masks[index], row.found, thresholds)

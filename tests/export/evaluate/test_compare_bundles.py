@@ -1,6 +1,7 @@
 """`edge-export compare` and the acceptance protocol."""
 
 import json
+import shutil
 from html import unescape
 
 import pytest
@@ -13,6 +14,7 @@ from export.evaluate.labelled_images import select
 from export.evaluate.latency import milliseconds
 from tests.export.conftest import write_square
 from tests.export.networks import CLASSES, levels_model, spec_of, write_tiny_bundle
+from train.evaluate.rates import cluster_interval
 from train.report.page import page, table
 
 
@@ -90,7 +92,8 @@ def test_a_protocol_has_counts_intervals_bundle_and_date(levels_bundle, squares,
     assert run("evaluate", levels_bundle, "--data", squares, "--json", tmp_path / "f.json", "--protocol", out) == 0
     text = unescape(out.read_text())
     assert load_bundle(levels_bundle).id in text
-    assert "<td>escapes: defective pictures passed</td><td>1</td><td>41</td><td>2.44 %</td>" in text
+    assert "<td>escapes: defective parts passed in every picture</td><td>1</td><td>41</td><td>2.44 %</td>" in text
+    assert "defective pictures passed" not in text  # one picture of each part
     assert "0.06 % to 12.86 %" in text  # Clopper and Pearson, 1 of 41: beta quantiles by scipy
     assert "<td>0.00 % to 20.59 %</td>" in text  # 0 of 16: 1 - 0.025 ** (1 / 16)
     assert text.count("name, date, signature") == 2
@@ -104,9 +107,22 @@ def test_a_protocol_counts_parts_by_their_worst_view(levels_bundle, squares, tmp
     out = tmp_path / "protocol.html"
     assert run("evaluate", levels_bundle, "--data", squares, "--json", tmp_path / "f.json", "--protocol", out) == 0
     text = unescape(out.read_text())
-    assert "<td>escapes: defective parts passed in every view</td><td>0</td><td>41</td>" in text
-    assert "<td>escapes: defective pictures passed</td><td>1</td><td>42</td>" in text
-    assert "by picture, 95 % with whole parts drawn: escapes 0.0 to" in text
+    assert "<td>parts</td><td>57: 41 defective, 16 good</td>" in text
+    assert "<td>pictures</td><td>58: 42 defective, 16 good</td>" in text
+    assert "<td>escapes: defective parts passed in every picture</td><td>0</td><td>41</td>" in text
+    drawn = cluster_interval([1] + [0] * 40, [2] + [1] * 40)
+    interval = f"{100 * drawn[0]:.2f} % to {100 * drawn[1]:.2f} %"
+    assert f"<td>escapes: defective pictures passed</td><td>1</td><td>42</td><td>2.38 %</td><td>{interval}</td>" in text
+
+
+def test_a_protocol_without_defects_has_dashes(levels_bundle, squares, tmp_path):
+    for folder in squares.glob("MT_[!F]*"):
+        shutil.rmtree(folder)
+    shutil.rmtree(squares / "MT_Fray")
+    out = tmp_path / "protocol.html"
+    assert run("evaluate", levels_bundle, "--data", squares, "--json", tmp_path / "f.json", "--protocol", out) == 0
+    row = "<td>escapes: defective parts passed in every picture</td><td>-</td><td>0</td><td>-</td><td>-</td>"
+    assert row in unescape(out.read_text())
 
 
 def test_pages_escape_what_they_show():

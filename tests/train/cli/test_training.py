@@ -77,4 +77,4 @@ def test_finetuning_extends_the_split_of_the_start_checkpoint(tiles: Path, tmp_p
     assert run_main(*options, *start, "--out", tmp_path / "second", "--seed", 4) == 0
     told = capsys.readouterr().out
     assert "extended: 80 images keep their part, 0 new ones are dealt" in told
-    assert "train: 25 parts; images (parts): good" in told
+    assert "train: 50 images of 25 parts; images (parts): good" in told

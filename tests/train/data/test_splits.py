@@ -68,8 +68,32 @@ def test_by_part_with_two_parts_of_a_class_is_refused(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for part, kind in enumerate(["Fray", "Fray", "Free", "Free", "Free"]):
         write_tile(tmp_path, kind, f"exp1_num_{1000 * part}", *tile(generator, kind))
+    write_tile(tmp_path, "Fray", "exp2_num_0", *tile(generator, "Fray"))
     with pytest.raises(SplitError, match=r"found 2 parts with Fray, expected at least one each.*random"):
         make_split(read_dataset(tmp_path), "by-part", seed=0)
+
+
+def few_of_a_class(folder: Path, defective: int) -> Path:
+    """Write ten good images and some defective ones, each of a part of its own."""
+    generator = np.random.default_rng(0)
+    for part, kind in enumerate(["Fray"] * defective + ["Free"] * 10):
+        write_tile(folder, kind, f"exp1_num_{1000 * part}", *tile(generator, kind))
+    return folder
+
+
+def test_two_images_of_a_class_are_too_few_for_every_split(tmp_path: Path) -> None:
+    dataset = read_dataset(few_of_a_class(tmp_path, 2))
+    with pytest.raises(SplitError, match=r"by-part split: found 2 parts with Fray.*add parts of that class$"):
+        make_split(dataset, "by-part", seed=0)
+    with pytest.raises(SplitError, match=r"random split: found 2 images with Fray.*add parts of that class$"):
+        make_split(dataset, "random", seed=0)
+
+
+@pytest.mark.parametrize("defective", range(3, 9))
+def test_random_has_a_small_class_on_every_side(tmp_path: Path, defective: int) -> None:
+    dataset = read_dataset(few_of_a_class(tmp_path, defective))
+    for samples in sides_of(make_split(dataset, "random", seed=0), dataset).values():
+        assert not all(sample.good for sample in samples)
 
 
 def test_file_gives_the_split_back(tiles: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from bundle import Threshold
 from train.errors import DataError
 from train.evaluate.metrics import measure, rate
 from train.evaluate.prediction import Prediction, compare
+from train.evaluate.tables import sentences
 
 CLASSES = ("Pit", "Scratch")
 THRESHOLDS = {name: Threshold(score=0.5, level=128) for name in CLASSES}
@@ -111,6 +112,39 @@ def test_class_without_positives_has_no_recall() -> None:
     assert metrics.classes[0].recall is None
     assert metrics.classes[0].average_precision is None
     assert metrics.named("mean_iou_positives") == -np.inf
+
+
+def test_a_class_without_a_pixel_is_never_counted_as_right() -> None:
+    """Pits that vanish at the network's input: found or not, and on good images, they are no pixels that agree."""
+    rows = [
+        row("10", "10", [0.9, 0.1], [(0, 0, 0), (0, 0, 0)]),
+        row("00", "00", [0.1, 0.1], [(0, 0, 0), (0, 0, 0)]),
+    ]
+    vanished = measure(rows, CLASSES)
+    assert (vanished.mean_iou_pairs, vanished.mean_iou_pairs_predicting_nothing) == (None, None)
+    with_scratch = measure([*rows, row("01", "01", [0.1, 0.9], [(0, 0, 0), (8, 4, 4)])], CLASSES)
+    assert with_scratch.mean_iou_pairs == pytest.approx((1 + 1 + 0.5) / 3)
+    assert "mean IoU over pairs - (predicting nothing: -)" in " ".join(sentences(vanished))
+
+
+def test_pixels_of_a_class_without_a_true_one_are_wrong() -> None:
+    rows = [row("01", "11", [0.9, 0.9], [(0, 4, 0), (8, 8, 8)]), row("00", "00", [0.1, 0.1], [(0, 0, 0), (0, 0, 0)])]
+    assert measure(rows, CLASSES).mean_iou_pairs == pytest.approx((0 + 1 + 1) / 3)
+
+
+def test_a_good_image_rejected_without_a_pixel_is_no_agreement() -> None:
+    rows = [row("10", "10", [0.9, 0.1], [(8, 8, 8), (0, 0, 0)]), row("00", "10", [0.9, 0.1], [(0, 0, 0), (0, 0, 0)])]
+    assert measure(rows, CLASSES).mean_iou_pairs == 0.5
+
+
+def test_a_measure_without_data_is_a_dash() -> None:
+    metrics = measure(ROWS[3:], CLASSES)  # good images alone
+    assert metrics.accuracy_pairs is None
+    assert metrics.paper["mAP (all classes)"] is None
+    told = sentences(metrics)
+    assert told[0].startswith("escapes - (no cases); false rejects 1 of 2 (50.0 %")
+    assert told[1] == "false rejects at no escape -; at 5 % escapes -; escapes at 5 % false rejects -"
+    assert told[2].startswith("accuracy over image x class pairs -; mean IoU over pairs -")
 
 
 def test_no_images_are_refused() -> None:

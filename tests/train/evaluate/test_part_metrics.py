@@ -58,7 +58,7 @@ def test_intervals_of_pictures_draw_whole_parts() -> None:
     rejected = np.repeat([True, False, False, False], 6)  # one of two defective parts passes, in all six views
     parts = measure_parts(names, labels, rejected, np.linspace(0, 1, 24, dtype=np.float32)[:, None])
     assert parts.escaped_pictures == (0.0, 1.0)  # as if there were two pictures, not twelve
-    assert parts.rejected_pictures == (0.0, 0.0)
+    assert parts.rejected_pictures == pytest.approx((0.0, 0.842), abs=1e-3)  # none of two parts, exact interval
 
 
 def test_an_interval_without_a_part_is_refused() -> None:
@@ -91,3 +91,9 @@ def test_sentences_say_both() -> None:
 def test_with_one_view_each_parts_are_not_said_again() -> None:
     rows = [replace(row, part=str(number)) for number, row in enumerate(ROWS)]
     assert not [line for line in sentences(measure(rows, CLASSES)) if "by part" in line]
+
+
+def test_an_interval_of_equal_draws_is_the_exact_one_of_the_parts() -> None:
+    """Nineteen images of six parts, none of them wrong, say as much as six parts."""
+    assert cluster_interval([0] * 6, [4, 3, 3, 3, 3, 3]) == (0.0, pytest.approx(1 - 0.025 ** (1 / 6)))
+    assert cluster_interval([2], [2]) == (pytest.approx(0.025), 1.0)

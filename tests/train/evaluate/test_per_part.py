@@ -10,7 +10,7 @@ from train.data.dataset import Dataset, Sample
 from train.data.readers import read_dataset
 from train.data.splits import make_split
 from train.errors import DataError
-from train.evaluate.per_part import PartRow, part_rows, part_table, share_interval, share_text
+from train.evaluate.per_part import PartRow, part_rows, part_table, share_interval, wrong_share
 from train.evaluate.predict import evaluate_checkpoint
 from train.evaluate.prediction_files import FILE, Predictions, save_predictions
 
@@ -68,7 +68,8 @@ def test_interval_draws_whole_parts() -> None:
 
 
 def test_share_in_words() -> None:
-    assert share_text([one(4, 1)]) == ("1 of 4 images of 1 parts (25.0 %, 95 % with whole parts drawn: 25.0 to 25.0)")
+    rows = [one(4, 4), one(4, 0)]
+    assert wrong_share(rows) == "4 of 8 images of 2 parts (50.0 %, 95 % with whole parts drawn: 0.0 to 100.0)"
 
 
 def test_no_part_has_no_interval() -> None:

@@ -166,10 +166,15 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_so(tiles: Path, tmp_path
 
 
 def test_validation_without_a_class_is_refused_at_the_start(tiles: Path, tmp_path: Path, quick_recipe) -> None:
-    run = make_run(tiles, quick_recipe(), tmp_path)
-    run.samples["val"] = tuple(sample for sample in run.samples["val"] if not sample.labels[1])
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", 0)
+    having = {one.sha256 for one in dataset.samples if one.labels[1]}
+    moved = {image: "train" if image in having else side for image, side in split.images.items()}
     with pytest.raises(ThresholdError, match="found no image with Break"):
-        run.train()
+        Run(
+            quick_recipe(), dataset, split.model_copy(update={"images": moved}), tmp_path, CPU,
+            Console(file=io.StringIO()),
+        )  # fmt: skip
 
 
 def test_learning_rate_warms_up_and_falls_to_nothing(quick_recipe) -> None:

@@ -12,16 +12,15 @@ from typing import Literal
 from bundle import InputSpec, Tiling
 from train.data.check.findings import Finding, examples, problem
 from train.data.check.image_facts import ImageFacts, facts_or_error
+from train.data.check.split_counts import FEWEST_PARTS
 from train.data.dataset import Dataset
 from train.data.duplicates import near_duplicates
 from train.data.readers import read_dataset
-from train.data.splits import SIDES, Kind, Split, make_split, sides_of
+from train.data.splits import Kind, Split, make_split
 from train.errors import DataError, SplitError
 
 LEAST_DEFECT_PX = 4.0
 """Size of a defect (root of its area) in the network's input below which it is easily missed."""
-FEWEST_PARTS = 8
-"""Parts of a class below which its figures rest on one or two in the test part."""
 _EXPOSURE_LEVELS = 40.0
 """Difference of a picture's mean from the median of all that is said."""
 _SATURATED, _DARK = 0.5, 16
@@ -237,13 +236,3 @@ def _unused(dataset: Dataset) -> Iterator[Finding]:
     for reason, paths in reasons.items():
         listed = tuple(str(path) for path in paths)
         yield Finding(f"{len(paths)} files not taken ({reason}): {examples(paths)}", False, listed=listed)
-
-
-def side_counts(split: Split, dataset: Dataset) -> Iterable[tuple[str, ...]]:
-    """One row per side: its name, images, parts, good images, then images and parts of each class."""
-    for side, samples in zip(SIDES, sides_of(split, dataset).values(), strict=True):
-        row = [side, str(len(samples)), str(len({one.part for one in samples})), str(sum(one.good for one in samples))]
-        for index in range(len(dataset.classes)):
-            having = [one for one in samples if one.labels[index]]
-            row.append(f"{len(having)} ({len({one.part for one in having})})")
-        yield tuple(row)

@@ -24,7 +24,8 @@ def test_pooled_measures_are_those_of_all_images_together() -> None:
 
 
 def test_spread_is_over_the_runs() -> None:
-    made = pool({"first": FIRST, "second": SECOND, "again": Predictions(CLASSES, tuple(ALL[1:4]))})
+    later = {"second": Predictions(CLASSES, tuple(ALL[:2])), "again": Predictions(CLASSES, tuple(ALL[1:4]))}
+    made = pool({"first": FIRST, **later})
     values = [made.runs[name].accuracy_pairs for name in ("first", "second", "again")]
     assert made.spread["accuracy_pairs"].values == tuple(values)
     assert made.spread["accuracy_pairs"].mean == pytest.approx(sum(values) / 3)
