@@ -276,3 +276,26 @@ def test_what_the_system_refuses_is_a_finding() -> None:
     finding = find("camera", refused)
 
     assert (finding.fine, finding.words.startswith("/dev/video0: Permission denied")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://user:s3cret@127.0.0.1:1/x?open_timeout_ms=300",
+        "rtsp://user:s3cret@127.0.0.1:1/x?bogus=1",
+        "rtspx://user:s3cret@127.0.0.1:1/x",
+        "gst://rtspsrc location=rtsp://user:s3cret@127.0.0.1:1/x ! decodebin",
+    ],
+)
+def test_no_finding_has_the_password_of_a_camera(
+    make_bundle: Make, tmp_path: Path, address: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "line.toml"
+    path.write_text(f'bundle = "{make_bundle()}"\nplc = "serial:///dev/none"\n[[camera]]\naddress = "{address}"\n')
+    with pytest.raises(SystemExit):
+        main(["doctor", str(path)])
+    shown = "".join(capfd.readouterr())
+
+    assert "WRONG" in shown
+    assert "127.0.0.1:1" in shown
+    assert "s3cret" not in shown
