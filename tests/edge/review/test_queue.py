@@ -2,6 +2,8 @@
 
 from contextlib import closing
 
+import pytest
+
 from edge.records.database import connect_existing, reading
 from edge.review.marks import Mark, add_mark
 from edge.review.queue import GOOD_EVERY, review_queue
@@ -51,10 +53,11 @@ def test_good_parts_are_every_fifth(station: ReviewedStation) -> None:
     assert len(queued(station, most=7)) == 7
 
 
-def test_rejects_during_a_drift_alarm_are_shown(station: ReviewedStation) -> None:
+@pytest.mark.parametrize(("ended", "shown"), [(None, True), ("2026-05-04T11:59", False), ("2099-01-01T00:00", True)])
+def test_rejects_during_a_drift_alarm_are_shown(station: ReviewedStation, ended: str | None, shown: bool) -> None:
     with closing(connect_existing(station.records)) as connection:
-        connection.execute("INSERT INTO alarms VALUES (1, 'drift', 'drift', '', 0, '2026-05-04T11:00', NULL)")
+        connection.execute("INSERT INTO alarms VALUES (1, 'drift', 'drift', '', 0, '2026-05-04T11:00', ?)", (ended,))
         connection.execute("UPDATE parts SET class = 'Bright' WHERE number = ?", (FALSE_REJECT,))
         connection.execute("UPDATE parts SET number = 0 WHERE number = ?", (GOOD,))
         connection.execute("UPDATE parts SET class = 'Bright', verdict = 4 WHERE number = 0")
-    assert (FALSE_REJECT, "during a drift alarm") in queued(station, limits={})
+    assert ((FALSE_REJECT, "during a drift alarm") in queued(station, limits={})) is shown
