@@ -45,6 +45,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No token of the station", **_TEXT},
     403: {"description": "Not the role's token, or a page of another site", **_TEXT},
     404: {"description": "No such part or picture", "model": PageProblem},
+    411: {"description": "A body of unknown length", **_TEXT},
+    413: {"description": "A body that is too long", **_TEXT},
     421: {"description": "Another name in the Host header", **_TEXT},
     422: {"description": "A value that is not as described", "model": PageProblem},
     429: {"description": "Too many wrong tokens", **_TEXT},

@@ -37,6 +37,8 @@ HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+)(:[0-9]+)?")
 """Host header: name or address, and port (RFC 9110, section 7.2)."""
 ADDRESSES = 1000
 """Addresses whose guesses are remembered; the oldest goes."""
+MOST_BODY_BYTES = 8_000_000
+"""Of a request; outlines of a hundred parts are a tenth of it."""
 ROLE = "edge-inspect-role"
 """Key of the role in the scope of a request that is passed on."""
 READER, OPERATOR, INSPECTOR = ROLES = "reader", "operator", "inspector"
@@ -205,6 +207,10 @@ def _not_allowed(role: str | None, scope: Scope, headers: MutableMapping[bytes, 
     origin = headers.get(b"origin")
     if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
         return Refusal(403, f"found a request from {origin!r}, expected one from the station's own page")
+    if b"transfer-encoding" in headers:
+        return Refusal(411, "found a body of unknown length, expected a Content-Length")
+    if int(headers.get(b"content-length", 0)) > MOST_BODY_BYTES:  # digits only: uvicorn's parser sees to it
+        return Refusal(413, f"found {headers[b'content-length']} bytes, expected at most {MOST_BODY_BYTES}")
     needed = INSPECTOR if scope["path"] == MARKS else OPERATOR
     if ROLES.index(role or READER) < ROLES.index(needed):
         return Refusal(403, f"found the role {role or READER}, expected the {needed}_token of [page] in line.toml")

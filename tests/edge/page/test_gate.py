@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edge.config.schema import PageSettings
-from edge.page.gate import GUESSES, HEADERS, AccessGate
+from edge.page.gate import GUESSES, HEADERS, MOST_BODY_BYTES, AccessGate
 from edge.page.page_model import PageModel
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
 
@@ -187,3 +187,25 @@ def test_a_network_is_not_served_without_a_token_unless_said_twice(listen: str) 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8080", "[::1]:8080", "localhost:0"])
 def test_the_station_itself_is_served_without_a_token(listen: str) -> None:
     assert PageSettings(listen=listen).token is None
+
+
+def post(at: str, *headers: tuple[str, str]) -> int:
+    """Status of a POST request to the marks whose body never comes."""
+    place = urlsplit(at)
+    connection = HTTPConnection(str(place.hostname), place.port, timeout=PATIENCE_S)
+    try:
+        connection.putrequest("POST", "/api/marks")
+        for name, text in (("Authorization", f"Bearer {TOKEN}"), ("Content-Type", "application/json"), *headers):
+            connection.putheader(name, text)
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_body_is_limited_before_it_is_read(clock: Clock, serve: Serve) -> None:
+    at = serve(PageModel(welcome(inspector_token=TOKEN), clock, lambda: NOON))
+
+    assert post(at, ("Content-Length", str(MOST_BODY_BYTES + 1))) == 413
+    assert post(at, ("Transfer-Encoding", "chunked")) == 411
+    assert post(at, ("Content-Length", "0")) == 422
