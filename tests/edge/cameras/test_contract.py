@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,16 @@ def test_every_kind_of_camera_has_a_case() -> None:
     assert {name.split(" ")[0] for name in KINDS} | set(NOT_HERE) == set(FILES)
 
 
-@pytest.fixture(params=KINDS)
+ABORTABLE = ("gst", "rtsp", "genicam", "aravis", "aravis (triggered)")
+"""Kinds whose library may end the process that loads it."""
+
+
+def param(kind: str) -> Any:
+    """The parameter of a kind, in a process of its own where its library may end it."""
+    return pytest.param(kind, marks=[pytest.mark.own_process] if kind in ABORTABLE else [])
+
+
+@pytest.fixture(params=[param(kind) for kind in KINDS])
 def camera(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Camera]:
     with ExitStack() as stack:
         opened = KINDS[request.param](request, stack, tmp_path)

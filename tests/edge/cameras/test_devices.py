@@ -76,6 +76,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 # Aravis
 
 
+@pytest.mark.own_process
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_camera_takes_over_its_settings() -> None:
     with aravis_camera() as peer:
@@ -95,6 +96,7 @@ def test_a_gige_camera_takes_over_its_settings() -> None:
                 open_camera(f"{peer.address}?{settings}")
 
 
+@pytest.mark.own_process
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_frame_that_lost_packets_is_damaged() -> None:
     with aravis_camera("-r", "50") as peer, closing(open_camera(f"{peer.address}?latency_ms=50&width=512")) as camera:
@@ -103,6 +105,7 @@ def test_a_gige_frame_that_lost_packets_is_damaged() -> None:
             camera.grab(GRAB_S)
 
 
+@pytest.mark.own_process
 @pytest.mark.usefixtures("gi_path")
 def test_a_gige_camera_that_was_unplugged_comes_back() -> None:
     with aravis_camera() as peer:
@@ -115,6 +118,7 @@ def test_a_gige_camera_that_was_unplugged_comes_back() -> None:
 # RTSP
 
 
+@pytest.mark.own_process
 def test_a_network_camera_that_was_unplugged_comes_back(gi_path: Path) -> None:
     with rtsp_server(gi_path) as server:
         with closing(open_camera(f"{server.address}?latency_ms=50&silence_ms=1000")) as camera:
@@ -137,6 +141,7 @@ def test_a_network_camera_s_own_question_mark_is_kept() -> None:
 # GStreamer
 
 
+@pytest.mark.own_process
 @pytest.mark.usefixtures("gi_path")
 def test_a_pipeline_that_ends_is_lost_and_started_again() -> None:
     require_gi(("Gst", "1.0"))
@@ -148,6 +153,7 @@ def test_a_pipeline_that_ends_is_lost_and_started_again() -> None:
     assert camera.health.lost >= 1
 
 
+@pytest.mark.own_process
 @pytest.mark.usefixtures("gi_path")
 @pytest.mark.parametrize(
     ("address", "problem"),
@@ -191,6 +197,7 @@ def test_a_jetson_s_camera_is_named_by_its_number() -> None:
 # GenTL
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -207,6 +214,7 @@ def test_a_gentl_camera_that_cannot_do_it_is_refused(options: str, problem: str)
         open_camera(f"genicam://{options.format(cti=gentl_producer())}")
 
 
+@pytest.mark.own_process
 def test_a_gentl_camera_is_found_by_its_id() -> None:
     camera = open_camera(f"genicam://VikyTL_DEV_green?cti={gentl_producer()}&width=200&saturated=1&latency_ms=50")
     camera.expose()

@@ -19,6 +19,7 @@ from edge.records.database import next_number, reading
 from edge.records.export import TABLES, export
 from edge.records.summary import closing_report, report
 from edge.records.writer import Records
+from edge.reports.shift import shift_report
 from edge.review.marks import latest_marks, marks_of, row_of
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
@@ -77,6 +78,7 @@ def exported(table: str) -> Callable[[Path], object]:
 READERS: dict[str, Callable[[Path], object]] = {
     "report": report,
     "closing report": lambda path: closing_report(path, 1),
+    "report of a shift": lambda path: shift_report(path, NOON - DAY, NOON + DAY),
     "start of a station": next_number,
     "start of the records": lambda path: Records(path).close(),
     "start of the page": lambda path: recall(History(), path, 10**9, NOON),
