@@ -19,7 +19,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
  +- ScaleError                  a picture has no chessboard to measure the scale
- +- PageError                   the operator's page cannot be served; the line continues without it
+ +- ServerError                 the page or the OPC UA server cannot run; the line continues without it
  +- CheckFailed                 a check of the doctor found something wrong
 """
 
@@ -104,8 +104,8 @@ class DriftError(StationError):
     """A baseline of the drift monitor cannot be read or written."""
 
 
-class PageError(StationError):
-    """The operator's page cannot be served."""
+class ServerError(StationError):
+    """A server in a process of its own cannot run."""
 
 
 class ScaleError(StationError):

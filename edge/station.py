@@ -15,6 +15,7 @@ from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
 from edge.cameras.registry import FILES, latency_ms, open_camera
 from edge.config.line import Line
+from edge.config.opcua import OpcUaSettings
 from edge.config.schema import CameraSettings, PageSettings
 from edge.ejector.ejector import Ejector
 from edge.ejector.output import Output
@@ -26,6 +27,7 @@ from edge.errors import LineConfigError
 from edge.monitoring.drift import Drift
 from edge.monitoring.operator_service import OperatorService
 from edge.monitoring.verdict_rates import VerdictRates
+from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
 from edge.page.outbox import Outbox
 from edge.page.snapshot import Snapshot
@@ -65,6 +67,7 @@ class Equipment:
     open_output: Callable[[str], Output] = open_output
     open_link: Callable[[str, Hello, Clock, bool], Link] = open_link
     open_page: OpenPage = Feed
+    open_opcua: Callable[[OpcUaSettings, Outbox, Callable[[], StationState], Alarms], OpcUaFeed] = OpcUaFeed
     free_bytes: Callable[[Path], int] = free_bytes
     """Free bytes of the disk of a folder."""
 
@@ -115,9 +118,13 @@ def open_station(
         operators = OperatorService(line.challenge, records, alarms, pipeline=runtime)
         operators.restore_pause()
         runtime.watch(operators.add)
+        state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators)
         if line.page is not None:
-            state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators)
             _open_page(line, line.page, runtime, records, state, equipment, opened)
+        if line.opcua is not None:
+            outbox = Outbox(pictured=False)
+            runtime.watch(outbox.add)
+            opened.callback(equipment.open_opcua(line.opcua, outbox, state, alarms).close)
         runtime.start()
         opened.enter_context(_serving(operators))
         try:

@@ -31,7 +31,8 @@ NEVER = {
 
 ORDER = {
     "edge": "errors wall_clock rate_limited_log address config cameras part alarms systemd engines records "
-    "bundle_inspector review release ejector monitoring reports pipeline page stopping station service commands cli",
+    "bundle_inspector review release ejector monitoring reports servers pipeline page opcua stopping station service "
+    "commands cli",
     "train": "errors data recipe augment models losses device evaluate report loop cli",
     "export": "errors graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "
@@ -77,6 +78,7 @@ ONE_FILE = {
     "pyarrow": {"edge": "edge/records/export.py"},
     "fastapi": {"edge": "edge/page/app.py"},
     "uvicorn": {"edge": "edge/page/server.py"},
+    "asyncua": {"edge": "edge/opcua/server.py"},
     "prometheus_client": {"edge": "edge/page/metrics.py"},
 }
 """A vendor's software -> the one file of a package that imports it."""

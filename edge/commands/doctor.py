@@ -3,6 +3,7 @@
 The PLC receives a Hello and a goodbye; each camera takes one picture.
 """
 
+import asyncio
 import os
 import re
 import sys
@@ -25,12 +26,15 @@ from edge.commands.doctor_checks import (
     existing,
 )
 from edge.config.line import Line, load_line
-from edge.config.schema import CameraSettings, PageSettings
+from edge.config.opcua import OpcUaSettings
+from edge.config.schema import CameraSettings, PageSettings, host_and_port
 from edge.ejector.registry import open_output
-from edge.errors import CheckFailed, PageError, StationError
-from edge.page.feed import check_packages, listening
+from edge.errors import CheckFailed, ServerError, StationError
+from edge.opcua.feed import check_asyncua
+from edge.page.feed import check_page_packages
 from edge.pipeline.inspector import remarks
 from edge.records.summary import percentiles_ms
+from edge.servers.feed import listening
 from edge.station import check_challenge, check_latencies, introduction, open_inspector
 from firmware_bridge.errors import LinkError
 from firmware_bridge.events import Acknowledged, HelloReceived, LineDisturbed, Refused
@@ -75,6 +79,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
         yield find("ejector", partial(check_output, line.ejector.output))
     if line.page is not None:
         yield find("page", partial(check_page, line.page))
+    if line.opcua is not None:
+        yield find("OPC UA", partial(check_opcua, line.opcua))
     yield find("wall clock", partial(check_wall_clock, line, time.time()))
     yield find("permissions", partial(check_permissions, line))
     yield find("disk", partial(check_space, line))
@@ -181,12 +187,28 @@ def check_expected(line: Line, bundle: Bundle) -> str:
 
 def check_page(settings: PageSettings) -> str:
     """Check the packages of the page, and open its port for a moment."""
-    check_packages()
+    check_page_packages()
+    return check_port(settings.listen, "page")
+
+
+def check_opcua(settings: OpcUaSettings) -> str:
+    """Check package, certificate and private key of the OPC UA server, and open its port for a moment."""
+    check_asyncua()
+    if settings.certificate is not None and settings.private_key is not None:
+        from edge.opcua.server import read_identity
+
+        *_, uri = asyncio.run(read_identity(settings.certificate, settings.private_key))
+        return f"{check_port(settings.listen, 'opcua')}, certificate of {uri}"
+    return check_port(settings.listen, "opcua")
+
+
+def check_port(listen: str, table: str) -> str:
+    """Open the port of a server for a moment."""
     try:
-        listening(*settings.host_and_port).close()
-    except PageError as error:
-        raise CheckFailed(f"{settings.listen}: {error}") from None
-    return f"{settings.listen} is free"
+        listening(*host_and_port(listen), table).close()
+    except ServerError as error:
+        raise CheckFailed(f"{listen}: {error}") from None
+    return f"{listen} is free"
 
 
 def check_plc(address: str, hello: Hello, wait_s: float = HELLO_S, clock: Callable[[], float] = time.monotonic) -> str:

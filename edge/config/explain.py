@@ -4,7 +4,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -58,6 +58,8 @@ def _facts(field: FieldInfo) -> Iterator[str]:
 def _kind(annotation: Any) -> str:
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0])
     if origin is Literal:
         return " or ".join(_value(argument) for argument in arguments)
     if origin in (Union, types.UnionType):

@@ -9,6 +9,7 @@ from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
+from edge.config.opcua import OpcUaSettings
 from edge.config.release import ReleaseSettings
 from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings, RateSettings
 from edge.errors import LineConfigError
@@ -94,6 +95,8 @@ class Line(LineTable):
     """Without this table bundles need no signature."""
     page: PageSettings | None = None
     """Without this table there is no page."""
+    opcua: OpcUaSettings | None = None
+    """Without this table there is no OPC UA server."""
 
     @property
     def deadline_s(self) -> float:
@@ -184,4 +187,6 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
     release = line.release
     if release is not None:
         release = release.model_copy(update={"keys": tuple(folder / key for key in release.keys)})
-    return line.model_copy(update={**paths, "camera": cameras, "pictures": pictures, "release": release})
+    opcua = line.opcua and line.opcua.below(folder)
+    changed = {"camera": cameras, "pictures": pictures, "release": release, "opcua": opcua}
+    return line.model_copy(update={**paths, **changed})

@@ -4,14 +4,40 @@ from collections.abc import Sequence
 from datetime import time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from bundle import FrozenModel
 
 ONE_LINE = r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]*$"
 """Text without control characters or line breaks."""
+
+
+def _has_a_port(listen: str) -> str:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError(f"{listen!r} is not an address with a port, such as '127.0.0.1:8080' or '[::1]:8080'")
+    return listen
+
+
+ListenAddress = Annotated[str, AfterValidator(_has_a_port)]
+"""Address and port of a server; an address of IPv6 is in brackets."""
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """Split an address into host without the brackets of IPv6, and port; port 0 selects a free one."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address accepts connections of this computer only."""
+    host, _ = host_and_port(listen)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class LineTable(FrozenModel):
@@ -107,7 +133,7 @@ class RateSettings(LineTable):
 class PageSettings(LineTable):
     """Operator page in the browser. It is read-only without an `operator_token` or `inspector_token`."""
 
-    listen: str = "127.0.0.1:8080"
+    listen: ListenAddress = "127.0.0.1:8080"
     """Address and port of the page's server. The default accepts browsers on the station itself only; `0.0.0.0:8080`
     accepts them from every network of the station: set a `token` then."""
     token: str | None = Field(default=None, min_length=8)
@@ -131,14 +157,6 @@ class PageSettings(LineTable):
     shift_starts: tuple[str, ...] = Field(default=("06:00", "14:00", "22:00"), min_length=1)
     """Start times of the shifts, in the station's local time."""
 
-    @field_validator("listen")
-    @classmethod
-    def _has_a_port(cls, listen: str) -> str:
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-            raise ValueError(f"{listen!r} is not an address with a port, such as '127.0.0.1:8080' or '[::1]:8080'")
-        return listen
-
     @model_validator(mode="after")
     def _different_tokens(self) -> "PageSettings":
         given = [token for token in (self.token, self.operator_token, self.inspector_token) if token is not None]
@@ -148,7 +166,7 @@ class PageSettings(LineTable):
 
     @model_validator(mode="after")
     def _token_outside(self) -> "PageSettings":
-        if self.token is None and not self.without_token and not _is_loopback(self.host_and_port[0]):
+        if self.token is None and not self.without_token and not is_loopback(self.listen):
             raise ValueError(
                 f"found listen = {self.listen!r} without a token, expected a token; "
                 "with without_token = true everyone in that network sees the page"
@@ -167,13 +185,5 @@ class PageSettings(LineTable):
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """Host without the brackets of IPv6, and port; port 0 selects a free one."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        """Host and port of `listen`."""
+        return host_and_port(self.listen)

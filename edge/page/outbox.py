@@ -1,4 +1,4 @@
-"""Bounded buffer between the reporter and the page's feed."""
+"""Bounded buffer between the reporter and the feed of a server."""
 
 import threading
 from collections import deque
@@ -20,8 +20,9 @@ DEFECTS_TOLD = 20
 class Outbox:
     """Holds reported parts until the feed takes them; `add` costs the reporter some microseconds."""
 
-    def __init__(self, utc: Callable[[], datetime] | None = None) -> None:
-        self._utc = utc or SteadyClock()
+    def __init__(self, utc: Callable[[], datetime] | None = None, pictured: bool = True) -> None:
+        """`pictured`: whether parts are kept with their frames, to be drawn."""
+        self._utc, self._pictured = utc or SteadyClock(), pictured
         self._lock = threading.Lock()
         self._parts: deque[PartState] = deque(maxlen=PARTS_WAITING)  # without frames, which are large
         self._rejects: deque[Part] = deque(maxlen=REJECTS_WAITING)
@@ -32,6 +33,8 @@ class Outbox:
         told = describe(part, self._utc())
         with self._lock:
             self._parts.append(told)
+            if not self._pictured:
+                return
             self._latest = part
             if told.verdict != Verdict.OK.name:
                 self._rejects.append(part)
@@ -59,6 +62,7 @@ def describe(part: Part, at: datetime) -> PartState:
         number=part.number,
         time=at,
         part_id=part.part_id,
+        encoder=part.encoder,
         verdict=part.outcome.verdict.name,
         told=(part.told or part.outcome.verdict).name,
         defects=tuple(
@@ -68,4 +72,5 @@ def describe(part: Part, at: datetime) -> PartState:
         fault=part.outcome.fault,
         latency_ms=None if sent_us is None else sent_us / 1e3,
         bundle_id=part.bundle_id,
+        recipe=part.recipe,
     )

@@ -20,10 +20,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.errors import RecordsError
 from edge.page.app import make_app
-from edge.page.channel import read_messages
 from edge.page.page_model import PageModel
 from edge.page.part_queries import recall
-from edge.page.state import PageMessage, StationInfo
+from edge.page.state import PageMessage, StateUpdate, StationInfo, ViewPicture
+from edge.servers.channel import read_messages
 
 CONNECTIONS = 64
 """Further connections get 503."""
@@ -34,7 +34,7 @@ HEADER_S = 5.0
 def main(arguments: list[str]) -> None:
     """Serve on the socket with this file descriptor until standard input ends."""
     (number,) = arguments
-    messages = read_messages(sys.stdin.buffer)
+    messages = read_messages(sys.stdin.buffer, StationInfo, StateUpdate, ViewPicture)
     welcome, _ = next(messages, (None, b""))
     if not isinstance(welcome, StationInfo):
         return  # the station has ended already

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
 
+from bundle import Verdict
 from edge.cameras.camera import Camera
 from edge.monitoring.operator_service import ACKNOWLEDGED, OperatorService
 from edge.page.state import AlarmState, CameraState, PauseInForce, StationState
@@ -58,6 +59,8 @@ class Snapshot:
                 )
                 for alarm in runtime.alarms.active
             ),
+            recipe=runtime.recipe,
+            verdicts={verdict.name: runtime.tally.verdicts[verdict] for verdict in Verdict},
             triggers=runtime.triggers,
             overruns=runtime.overruns,
             acknowledged=runtime.tally.acknowledged,

@@ -1,4 +1,4 @@
-"""Messages from the station to its page, and responses of the page's routes."""
+"""Messages from the station to its page and its OPC UA server, and responses of the page's routes."""
 
 from datetime import datetime
 from typing import Literal
@@ -79,6 +79,10 @@ class StationState(PageMessage):
     """Whether station and PLC are connected."""
     cameras: tuple[CameraState, ...]
     alarms: tuple[AlarmState, ...]
+    recipe: int = 0
+    """Recipe number of the bundle; 0 if it has none."""
+    verdicts: dict[str, int] = Field(default_factory=dict)
+    """Parts since the start, by verdict."""
     triggers: int
     """Triggers of the PLC since the start."""
     overruns: int
@@ -115,6 +119,8 @@ class PartState(PageMessage):
     time: datetime
     """Time of the sent result, UTC."""
     part_id: int
+    encoder: int = 0
+    """Encoder count of the trigger."""
     verdict: str
     told: str
     """Verdict sent to the PLC; differs only in shadow mode."""
@@ -125,6 +131,8 @@ class PartState(PageMessage):
     latency_ms: float | None = None
     """From the trigger to the sent result."""
     bundle_id: str = ""
+    recipe: int = 0
+    """Recipe number of that bundle; 0 if it has none."""
 
     @property
     def paused(self) -> bool:

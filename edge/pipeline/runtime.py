@@ -105,6 +105,11 @@ class Runtime:
         """Bundle in use."""
         return self.inspector.bundle
 
+    @property
+    def recipe(self) -> int:
+        """Recipe number of the bundle in use; 0 if it has none."""
+        return self._inference.recipe
+
     def watch(self, watcher: Callable[[Part], None]) -> None:
         """Call `watcher` with every part after its result is sent, in the reporting thread."""
         self._reporter.watchers.append(watcher)

@@ -18,10 +18,12 @@ from edge.cameras.camera import Camera, Clock, Frame
 from edge.cameras.on_demand import OnDemandCamera
 from edge.cli import main
 from edge.config.line import Line, load_line
+from edge.config.opcua import OpcUaSettings
 from edge.config.schema import PageSettings
 from edge.ejector.output import SimulatedOutput
 from edge.engines.engine import Engine
 from edge.errors import CameraFinished
+from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
 from edge.page.gate import Application
 from edge.page.outbox import Outbox
@@ -122,6 +124,19 @@ def ask(app: Application, path: str, headers: Mapping[str, str]) -> tuple[int, s
 
 
 @dataclass
+class OpcUaDouble:
+    """An OPC UA server without a process of its own, with what the station gave it."""
+
+    settings: OpcUaSettings
+    outbox: Outbox
+    state: Callable[[], StationState]
+    alarms: Alarms
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
 class RunningLine:
     """A running station with the doubles that it was given."""
 
@@ -156,6 +171,10 @@ class RunningLine:
     pages: list[PageDouble] = field(default_factory=list)
     feeds: list[Feed] = field(default_factory=list)
     """Pages that have a process, as in production."""
+    opcua: list[OpcUaDouble] = field(default_factory=list)
+    opcua_feeds: list[OpcUaFeed] = field(default_factory=list)
+    """OPC UA servers with their processes, opened instead of doubles where `serves_opcua` is set."""
+    serves_opcua: bool = False
     serves_page: bool = False
     runtime: Runtime = field(init=False)
     line: Line = field(init=False)
@@ -164,7 +183,13 @@ class RunningLine:
     def equipment(self) -> Equipment:
         """The doubles, as a station takes them."""
         return Equipment(
-            self._open_camera, self._open_engine, self._open_output, self._open_link, self._open_page, self._free
+            self._open_camera,
+            self._open_engine,
+            self._open_output,
+            self._open_link,
+            self._open_page,
+            self._open_opcua,
+            self._free,
         )
 
     @property
@@ -258,6 +283,13 @@ class RunningLine:
             return self.feeds[-1]
         self.pages.append(PageDouble(*given))
         return self.pages[-1]
+
+    def _open_opcua(self, *given: Any) -> OpcUaFeed | OpcUaDouble:
+        if self.serves_opcua:
+            self.opcua_feeds.append(OpcUaFeed(*given))
+            return self.opcua_feeds[-1]
+        self.opcua.append(OpcUaDouble(*given))
+        return self.opcua[-1]
 
     def _free(self, folder: Path) -> int:
         assert self.disk.wait(PATIENCE_S)

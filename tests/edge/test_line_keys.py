@@ -20,7 +20,7 @@ import pytest
 from bundle import BundleError, SignatureInvalid, load_bundle
 from edge.config.line import Line
 from edge.config.schema import LineTable, table_in
-from edge.errors import LineConfigError
+from edge.errors import LineConfigError, ServerError
 from edge.records.retention import AGE_EVERY_S
 from edge.release.signature import make_keys, sign
 from edge.service import change_over
@@ -68,12 +68,13 @@ def test_there_is_no_case_of_a_key_that_is_gone() -> None:
     assert set(CASES) <= set(keys_of(Line))
 
 
-@pytest.mark.parametrize("table", ["ejector", "page", "pictures"])
+@pytest.mark.parametrize("table", ["ejector", "opcua", "page", "pictures"])
 def test_without_an_optional_table_there_is_nothing_of_it(table: str, run: Run) -> None:
     with run([BRIGHT]) as line:
         line.verdicts(1)
 
-    assert {"ejector": line.outputs, "page": line.pages, "pictures": [*line.folder.glob("pictures")]}[table] == []
+    found = {"ejector": line.outputs, "opcua": line.opcua, "page": line.pages}
+    assert {**found, "pictures": [*line.folder.glob("pictures")]}[table] == []
 
 
 @observes("bundle")
@@ -728,6 +729,80 @@ def shifts_of_the_page(run: Run) -> None:
             found[hours] = json.loads(page_of(line).answer("/api/state")[1])["shift"]["verdicts"]
 
     assert (bool(found[-1]), found[1]) == (True, {})
+
+
+@observes("opcua.listen")
+def address_of_the_opcua_server(run: Run) -> None:
+    pytest.importorskip("asyncua", reason="the OPC UA server needs edge-inspect[opcua]")
+    with run(opcua={"listen": "127.0.0.2:0"}, doubles={"serves_opcua": True}) as line:
+        (feed,) = line.opcua_feeds
+        while feed.address is None and not feed.tries > 1:  # its thread opens the port
+            threading.Event().wait(0.01)
+        assert (feed.address or "").startswith("opc.tcp://127.0.0.2:")
+
+
+def opcua_keys(folder: Path, name: str, **more: object) -> dict[str, object]:
+    """The table of an OPC UA server with encryption; skips where asyncua is missing."""
+    pytest.importorskip("asyncua", reason="the OPC UA server needs edge-inspect[opcua]")
+    from tests.edge.opcua.doubles import make_identity
+
+    return {"security": "Basic256Sha256", **make_identity(folder, name), **more}
+
+
+@observes("opcua.security")
+def encryption_of_the_opcua_server(run: Run) -> None:
+    with run() as line:
+        keys = opcua_keys(line.folder, "station")
+    from tests.edge.opcua.doubles import endpoints_of
+
+    with run(opcua=keys) as line:
+        found = endpoints_of(line.opcua[0].settings)
+
+    assert [(one.SecurityPolicyUri.rsplit("#")[-1], one.SecurityMode.name) for one in found] == [
+        ("Basic256Sha256", "SignAndEncrypt")
+    ]
+
+
+@observes("opcua.certificate")
+def certificate_of_the_opcua_server(run: Run) -> None:
+    with run() as line:
+        keys = opcua_keys(line.folder, "station")
+    from tests.edge.opcua.doubles import endpoints_of
+
+    with run(opcua={**keys, "certificate": "station.der"}) as line:
+        (found,) = endpoints_of(line.opcua[0].settings)
+
+    assert found.ServerCertificate == (line.folder / "station.der").read_bytes()
+
+
+@observes("opcua.private_key")
+def private_key_of_the_opcua_server(run: Run) -> None:
+    with run() as line:
+        keys = opcua_keys(line.folder, "station")
+        opcua_keys(line.folder, "other")
+    from tests.edge.opcua.doubles import endpoints_of
+
+    with (
+        run(opcua={**keys, "private_key": "other.pem"}) as line,
+        pytest.raises(ServerError, match=f"found the certificate of another key than {line.folder}/other.pem"),
+    ):
+        endpoints_of(line.opcua[0].settings)
+
+
+@observes("opcua.users")
+def users_of_the_opcua_server(run: Run) -> None:
+    pytest.importorskip("asyncua", reason="the OPC UA server needs edge-inspect[opcua]")
+    from edge.opcua.server import KnownUsers
+    from tests.edge.opcua.doubles import endpoints_of
+
+    with run(opcua={"users": {"mes": "open sesame"}}) as line:
+        settings = line.opcua[0].settings
+        (found,) = endpoints_of(settings)
+
+    assert [token.TokenType.name for token in found.UserIdentityTokens] == ["UserName"]
+    known = KnownUsers(settings.users)
+    passwords = ("open sesame", "open sesam", "", None)
+    assert [known.get_user(None, "mes", password) is not None for password in passwords] == [True, False, False, False]
 
 
 def test_in_shadow_mode_no_part_is_missed_in_the_bin(run: Run) -> None:

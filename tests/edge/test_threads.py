@@ -31,13 +31,13 @@ from edge.engines.probe import probe_bundle
 from edge.engines.registry import EngineKind, open_engine
 from edge.engines.tensorrt_.preprocess_kernel import compiled
 from edge.errors import EngineError, RecordsError
-from edge.page.channel import write_message
 from edge.page.feed import Feed
 from edge.page.outbox import Outbox
 from edge.page.state import StationState
 from edge.records.export import export
 from edge.records.rows import Statement
 from edge.records.writer import PendingWrite, Records
+from edge.servers.channel import write_message
 from edge.service import reload
 from edge.station import Equipment
 from edge.stopping import GAVE_UP
@@ -376,7 +376,7 @@ def page_alarm(state: Callable[[], StationState], words: str, after: Callable[[F
     assert any(words in text for text in texts), texts
 
 
-@planted("edge/page/feed.py:__init__")
+@planted("edge/servers/feed.py:__init__")
 def state_for_the_page() -> None:
     def fail() -> StationState:
         raise Planted("at the state")
@@ -384,7 +384,7 @@ def state_for_the_page() -> None:
     page_alarm(fail, "Planted: at the state")
 
 
-@planted("edge/page/feed.py:_start_process")
+@planted("edge/servers/feed.py:_start_process")
 def process_of_the_page() -> None:
     def kill(feed: Feed) -> None:
         wait_until(lambda: feed.process)

@@ -18,6 +18,7 @@ from edge.cli import main
 from edge.commands.doctor import (
     check_camera,
     check_engine,
+    check_opcua,
     check_permissions,
     check_plc,
     check_versions,
@@ -26,11 +27,12 @@ from edge.commands.doctor import (
 )
 from edge.commands.doctor_checks import check_commits, check_records, check_space, check_wall_clock
 from edge.config.line import Line
+from edge.config.opcua import OpcUaSettings
 from edge.config.schema import CameraSettings, PictureSettings
 from edge.errors import CheckFailed, RecordsError
-from edge.page.feed import listening
 from edge.pipeline.inspector import remarks
 from edge.records.writer import Records
+from edge.servers.feed import listening
 from firmware_bridge.messages import Hello, Role
 from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
@@ -136,7 +138,7 @@ def test_a_frame_that_is_smaller_than_the_crop_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_of_the_page_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
-    with closing(listening("127.0.0.1", 0)) as taken:
+    with closing(listening("127.0.0.1", 0, "page")) as taken:
         address = "127.0.0.1:{1}".format(*taken.getsockname())
         page = f"[page]\nlisten = '{address}'\n[pictures]"
         path = written(tmp_path, make_bundle(), "serial:///dev/does-not-exist", "[pictures]", page)
@@ -145,6 +147,23 @@ def test_a_taken_port_of_the_page_is_wrong(make_bundle: Make, tmp_path: Path) ->
 
     assert wrong["page"].startswith(f"{address}: cannot listen there (Address already in use)")
     assert right["page"] == f"{address} is free"
+
+
+def test_of_an_opcua_server_port_certificate_and_key_are_checked(tmp_path: Path) -> None:
+    pytest.importorskip("asyncua", reason="the OPC UA server needs edge-inspect[opcua]")
+    from tests.edge.opcua.doubles import make_identity
+
+    one, two = make_identity(tmp_path, "one"), make_identity(tmp_path, "two")
+    secure = OpcUaSettings(listen="127.0.0.1:0", security="Basic256Sha256", **one)  # type: ignore[arg-type]
+    mixed = secure.model_copy(update={"private_key": Path(two["private_key"])})
+
+    assert check_opcua(OpcUaSettings(listen="127.0.0.1:0")) == "127.0.0.1:0 is free"
+    assert check_opcua(secure) == "127.0.0.1:0 is free, certificate of urn:line3:edge-inspect"
+    assert "found the certificate of another key" in find("OPC UA", lambda: check_opcua(mixed)).words
+    with closing(listening("127.0.0.1", 0, "opcua")) as taken:
+        address = "127.0.0.1:{1}".format(*taken.getsockname())
+        said = find("OPC UA", lambda: check_opcua(OpcUaSettings(listen=address)))
+    assert said.words.startswith(f"{address}: cannot listen there (Address already in use); free the port, or set")
 
 
 def test_a_squashed_or_coloured_frame_is_remarked(make_bundle: Make, tmp_path: Path) -> None:

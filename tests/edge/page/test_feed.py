@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from io import BytesIO
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -19,13 +18,12 @@ from bundle import Verdict
 from edge.alarms import Alarms
 from edge.config.line import parse_line
 from edge.config.schema import PageSettings
-from edge.errors import LineConfigError, PageError
-from edge.page.channel import read_messages, write_message
-from edge.page.feed import Feed, listening
+from edge.errors import LineConfigError, ServerError
+from edge.page.feed import Feed
 from edge.page.outbox import PARTS_WAITING, REJECTS_WAITING, Outbox
-from edge.page.state import StateUpdate, ViewPicture
+from edge.servers.feed import listening
 from tests.conftest import grey_frame, tiny_manifest
-from tests.edge.page.doubles import NOON, part, station, welcome
+from tests.edge.page.doubles import NOON, station, welcome
 from tests.edge.part_doubles import DARK, judged
 
 MANIFEST = tiny_manifest().sealed()
@@ -129,8 +127,8 @@ def test_the_address_of_a_page_on_ipv6_is_one_that_a_browser_takes(open_feed: Op
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(PageError, match="cannot listen there"):
-        listening("192.0.2.1", 0)  # RFC 5737: reserved for documentation
+    with pytest.raises(ServerError, match="cannot listen there"):
+        listening("192.0.2.1", 0, "page")  # RFC 5737: reserved for documentation
 
 
 def test_an_outbox_that_is_not_read_does_not_grow() -> None:
@@ -144,23 +142,6 @@ def test_an_outbox_that_is_not_read_does_not_grow() -> None:
     assert [one.number for one in pictured] == [2093, 2095, 2097, 2099]
     assert len(pictured) == REJECTS_WAITING
     assert outbox.take() == ((), ())
-
-
-def test_what_is_written_is_read() -> None:
-    pipe = BytesIO()
-    update, drawn = StateUpdate(station=station(), parts=(part(1, "NG"),)), ViewPicture(number=1, camera="top\nleft")
-    write_message(pipe, drawn, b"picture\nwith a line")
-    write_message(pipe, update)
-
-    assert [*read_messages(BytesIO(pipe.getvalue()))] == [(drawn, b"picture\nwith a line"), (update, b"")]
-
-
-@pytest.mark.parametrize("cut", [1, 30, 80, -1])
-def test_a_message_that_is_cut_off_is_not_given(cut: int) -> None:
-    pipe = BytesIO()
-    write_message(pipe, ViewPicture(number=1, camera="top"), b"x" * 100)
-
-    assert [*read_messages(BytesIO(pipe.getvalue()[:cut]))] == []
 
 
 @pytest.mark.parametrize(
