@@ -90,7 +90,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     config = item.config
     if _CHILDREN not in config.stash:
         config.stash[_CHILDREN] = {}
-        config.add_cleanup(lambda: [child.end() for child in config.stash[_CHILDREN].values()])
+        config.add_cleanup(lambda: _end(config.stash[_CHILDREN]))
     children = config.stash[_CHILDREN]
     child = children.get(item.path) or children.setdefault(item.path, ChildPytest(config, item.path))
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -104,6 +104,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     item.session._setupstate.teardown_exact(nextitem)
     return True
+
+
+def _end(children: dict[Path, ChildPytest]) -> None:
+    for child in children.values():
+        child.end()
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
