@@ -100,26 +100,37 @@ class PageDouble:
         model.take(StateUpdate(station=self.state(), parts=parts), b"")
         return ask(make_app(model), path, headers)
 
+    def post(self, path: str, **content: str) -> tuple[int, str]:
+        """Status and text that an operator's request gets, with the operators' token."""
+        from edge.page.app import make_app
+
+        headers = {"authorization": f"Bearer {self.settings.operator_token}", "content-type": "application/json"}
+        return ask(make_app(PageModel(self.welcome(), monotonic)), path, headers, json.dumps(content).encode())
+
     def close(self) -> None:
         """Nothing is held."""
 
 
-def ask(app: Application, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
-    """Send a GET request to an ASGI application; status and text of its answer."""
+def ask(app: Application, path: str, headers: Mapping[str, str], content: bytes | None = None) -> tuple[int, str]:
+    """Send a GET request to an ASGI application, or a POST request with content; status and text of its answer."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request"}
+        return {"type": "http.request", "body": content or b""}
 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     asked = {"host": "localhost", "accept": "text/html", **headers}
     scope = {
-        "type": "http", "method": "GET", "scheme": "http", "path": path, "query_string": b"", "root_path": "",
+        "type": "http", "method": "GET" if content is None else "POST", "scheme": "http", "path": path,
+        "query_string": b"", "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in asked.items()],
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    for worker in threading.enumerate():  # FastAPI's own, which end by themselves once their loop has
+        if worker.name == "AnyIO worker thread":
+            worker.join(PATIENCE_S)
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode()
 
 

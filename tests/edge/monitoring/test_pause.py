@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.alarms import Area
 from edge.errors import OperatorRequestError
 from edge.monitoring.operator_requests import pause, resume
 from edge.page.operator_actions import OperatorActions
@@ -115,3 +116,22 @@ def test_actions_of_the_page_are_on_record_with_their_reasons(run: Run) -> None:
     )  # fmt: skip
     assert line.rows("SELECT who, reason FROM challenges") == [("Ada", "start of the shift")]
     assert line.rows("SELECT who, reason FROM acknowledgements") == [("Bob", "part found")]
+
+
+def test_each_route_of_the_operators_does_what_its_name_says(run: Run) -> None:
+    pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
+    with run(page={"operator_token": "open sesame"}) as line:
+        page = line.pages[0]
+        line.runtime.alarms.raise_("part escaped the ejector", "part 7", Area.OUTPUT, 7)
+        answers = [
+            page.post("/api/pause", who="Ada", reason="lamp"),
+            page.post("/api/resume", who="Bob"),
+            page.post("/api/challenge", who="Cleo", reason="start of the shift"),
+            page.post("/api/acknowledge", who="Dora", reason="part found"),
+        ]
+
+    assert [status for status, _ in answers] == [200] * 4
+    assert line.rows("SELECT who, reason, end_who FROM pauses") == [("Ada", "lamp", "Bob")]
+    assert line.rows("SELECT who, reason FROM challenges") == [("Cleo", "start of the shift")]
+    assert line.rows("SELECT who, reason FROM acknowledgements") == [("Dora", "part found")]
+    assert line.alarms == []
