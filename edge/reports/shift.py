@@ -274,7 +274,7 @@ class _Period:
 
 _IN_PERIOD = "parts.time >= ? AND parts.time < ? AND challenge IS NULL"
 RIGHT, UNCLEAR, MISSED, FALSE_REJECT, WRONG_CLASS = "right", "unclear", "missed", "false reject", "wrong class"
-"""What a mark says of a verdict."""
+"""Results of the comparison of a verdict with a mark."""
 
 
 def kind_of(verdict: Verdict, class_name: str, stored: StoredMark) -> str:

@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class Writable(Protocol):
-    """What a message is written to."""
+    """Target to which a message is written."""
 
     def write(self, data: bytes, /) -> object:
         """Write all of it."""

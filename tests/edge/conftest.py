@@ -10,6 +10,8 @@ from bundle import Image, Threshold
 from tests.conftest import CLASSES, grey_frame
 from tests.edge.running_line import Run, RunningLine, run_line
 
+pytest.register_assert_rewrite("tests.edge.line_keys")
+
 
 @pytest.fixture
 def run(make_bundle: Callable[..., Path], tmp_path: Path) -> Run:

@@ -55,7 +55,7 @@ def shared() -> Iterator[Shared]:
 
 
 class Heard:
-    """What a subscription notified."""
+    """Notifications of a subscription."""
 
     def __init__(self, wanted: int) -> None:
         self.events: list[Any] = []

@@ -1,4 +1,4 @@
-"""What an OPC UA client reads is what the station says, under the names of OPC 40100-1."""
+"""An OPC UA client reads the state of the station under the names of OPC 40100-1."""
 
 import json
 from datetime import datetime, timezone

@@ -1,4 +1,4 @@
-"""What the PLC was told of each part, compared with the rows of a station that was killed several times."""
+"""Results that the PLC was told, compared with the rows of a station that was killed several times."""
 
 import sqlite3
 from collections import Counter

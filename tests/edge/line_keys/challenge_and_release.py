@@ -1,0 +1,76 @@
+"""Cases of `[challenge]` and `[release]`."""
+
+import pytest
+
+from bundle import BundleError, SignatureInvalid
+from edge.release.signature import make_keys, sign
+from tests.edge.line_keys.registry import BRIGHT, observes
+from tests.edge.running_line import Run
+
+
+@observes("challenge.every_hours")
+def challenge_after_hours(run: Run) -> None:
+    with run(challenge={"every_hours": 8, "overdue_minutes": 0}) as line:
+        line.plc.wait_for_other(1)
+
+    assert line.faults == ["challenge overdue"]
+
+
+@observes("challenge.at")
+def challenge_at_a_time_of_day(run: Run) -> None:
+    with run(challenge={"at": ["00:00"], "overdue_minutes": 0}) as line:
+        line.plc.wait_for_other(1)
+
+    assert line.faults == ["challenge overdue"]
+
+
+@observes("challenge.overdue_minutes")
+def challenge_that_is_overdue(run: Run) -> None:
+    with run(challenge={"every_hours": 1, "overdue_minutes": 0}) as line:
+        line.plc.wait_for_other(1)
+        (alarm,) = line.runtime.alarms.active
+
+    assert "expected one within 0 min" in alarm.text
+
+
+@observes("challenge.parts")
+def parts_of_a_challenge(run: Run) -> None:
+    with run([BRIGHT], challenge={"parts": 2, "timeout_minutes": 0.5}, doubles={"endless": True}) as line:
+        line.plc.trigger(1)
+        complaint = line.command("challenge")
+
+    assert complaint == ""
+    assert line.rows("SELECT who, parts, found FROM challenges") == [("Ada", 2, "NG Bright, NG Bright")]
+
+
+@observes("challenge.expected")
+def class_of_a_challenge(run: Run) -> None:
+    with run([BRIGHT], challenge={"expected": "Dark", "timeout_minutes": 0.5}, doubles={"endless": True}) as line:
+        line.plc.trigger(1)
+        complaint = line.command("challenge")
+
+    assert "found NG Bright, expected 1 x NG Dark" in complaint
+
+
+@observes("challenge.timeout_minutes")
+def challenge_whose_parts_do_not_come(run: Run) -> None:
+    with run(challenge={"timeout_minutes": 1e-6}) as line:
+        complaint = line.command("challenge")
+
+    assert "abandoned" in complaint
+    assert line.rows("SELECT result FROM challenges") == [("abandoned",)]
+
+
+@observes("release.keys")
+def signed_bundles_only(run: Run) -> None:
+    with run() as line:
+        folder, bundle = line.folder, line.runtime.bundle
+    try:
+        private, _ = make_keys(folder)
+    except SignatureInvalid as error:
+        pytest.skip(str(error))
+    with pytest.raises(BundleError, match="found no such file"), run(release={"keys": ["release.pub"]}):
+        pass
+    sign(bundle, private)
+    with run(release={"keys": ["release.pub"]}) as line:
+        assert line.runtime.bundle.id == bundle.id
