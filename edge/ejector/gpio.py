@@ -38,17 +38,22 @@ def open_gpio(address: str) -> GpioOutput:
     line = int(options.line) if options.line.isdecimal() else options.line
     try:
         import gpiod
-        from gpiod.line import Direction, Value
+        from gpiod.line import Value
     except ImportError:
         raise OutputError(f"ejector {address}: found no gpiod, expected version 2; pip install 'gpiod>=2.1'") from None
-    settings = gpiod.LineSettings(
-        direction=Direction.OUTPUT, active_low=options.active == "low", output_value=Value.INACTIVE
-    )
     try:
-        request = gpiod.request_lines(path, config={line: settings}, consumer="edge-inspect ejector")
+        request = gpiod.request_lines(path, config={line: line_settings(options)}, consumer="edge-inspect ejector")
     except (OSError, ValueError) as error:
         raise OutputError(f"ejector {address}: {explain(path, options.line, error)}") from None
     return GpioOutput(address, request, line, Value.ACTIVE, Value.INACTIVE)
+
+
+def line_settings(options: GpioOptions) -> Any:
+    """Return the gpiod.LineSettings of an output that is inactive when it is requested."""
+    from gpiod import LineSettings
+    from gpiod.line import Direction, Value
+
+    return LineSettings(direction=Direction.OUTPUT, active_low=options.active == "low", output_value=Value.INACTIVE)
 
 
 def explain(path: str, line: str, error: Exception) -> str:

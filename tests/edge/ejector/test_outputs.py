@@ -3,11 +3,12 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 import serial
 
-from edge.ejector.gpio import GpioOutput, explain
+from edge.ejector.gpio import GpioOptions, GpioOutput, explain, line_settings
 from edge.ejector.modem_line import ModemLineOptions, ModemLineOutput
 from edge.ejector.output import Output, SimulatedOutput
 from edge.ejector.registry import open_output
@@ -130,6 +131,15 @@ def test_a_port_without_control_lines_is_refused() -> None:
 )
 def test_the_kernel_s_refusals_come_with_advice(number: int, advice: str) -> None:
     assert advice in explain("/dev/gpiochip0", "7", OSError(number, "refused"))
+
+
+@pytest.mark.parametrize("active", ["high", "low"])
+def test_a_gpio_line_is_requested_inactive_at_the_level_of_its_address(active: Literal["high", "low"]) -> None:
+    gpiod = pytest.importorskip("gpiod", reason="gpiod is not installed")
+    settings = line_settings(GpioOptions(line="7", active=active))
+
+    assert (settings.active_low, settings.output_value) == (active == "low", gpiod.line.Value.INACTIVE)
+    assert settings.direction is gpiod.line.Direction.OUTPUT
 
 
 def test_the_simulated_one_is_opened_by_its_address() -> None:

@@ -93,6 +93,20 @@ def test_a_reject_of_the_plc_s_that_does_not_arrive_is_an_alarm(path: Path, by: 
     assert bench.ejections() == {1: "confirmed", 2: None, 3: "unconfirmed"}
 
 
+def test_the_time_of_an_arrival_counts_from_the_trigger_not_from_the_verdict(path: Path) -> None:
+    bench = Bench(path, ConfirmationSettings(within_ms=500))
+    part = bench.part(1)
+    bench.now = 0.3
+    bench.report(part)
+    found = []
+    for bench.now in (0.5, 0.501):
+        bench.rejects.check()
+        found.append([alarm.name for alarm in bench.alarms.active])
+    bench.records.close()
+
+    assert found == [[], [UNCONFIRMED]]
+
+
 def test_with_an_ejector_of_its_own_only_what_it_threw_out_is_waited_for(path: Path) -> None:
     bench = Bench(path, ConfirmationSettings(within_counts=500))
     chosen = EjectorSettings(output="simulated://", distance_counts=100, length_counts=20, default="pass")

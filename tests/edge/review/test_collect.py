@@ -79,6 +79,21 @@ def test_a_mark_that_has_changed_replaces_what_was_collected(
     assert "0 images" in collected(capsys, out, station.path)
 
 
+def test_a_picture_that_is_there_already_is_left_out(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert station.line.pictures is not None
+    folder = station.line.pictures.folder / "2026-05-04" / "all"
+    (folder / f"120000-{FALSE_REJECT}-camera0.png").write_bytes((folder / f"120000-{GOOD}-camera0.png").read_bytes())
+    add_mark(station.records, Mark(GOOD, "good", "Ada"))
+    add_mark(station.records, Mark(FALSE_REJECT, "good", "Ada"))
+
+    printed = collected(capsys, tmp_path / "collected", station.path)
+
+    assert f"row {FALSE_REJECT}, camera0: left out: the same picture is in the data set" in printed
+    assert "1 images of 1 parts" in printed
+
+
 def test_what_is_left_out_is_named(
     station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
