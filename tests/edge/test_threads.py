@@ -95,7 +95,7 @@ def planted(start: str) -> Callable[[Case], Case]:
 
 
 @pytest.mark.parametrize(
-    "start", [*(start for start in FOUND if start != "edge/pipeline/runtime.py:_thread"), *THREADS]
+    "start", [*(start for start in FOUND if start != "edge/pipeline/runtime.py:_thread"), *sorted(THREADS)]
 )
 def test_an_exception_in_a_thread_or_child_process_is_seen(start: str, request: pytest.FixtureRequest) -> None:
     assert start in CASES, f"{start} starts a thread or process without a case here; plant an exception in it"
