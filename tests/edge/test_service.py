@@ -63,15 +63,18 @@ def write_line(folder: Path, bundle: Path, more: str = "") -> Path:
     return path
 
 
-def test_a_new_bundle_is_taken_over(make_bundle: Make, tmp_path: Path) -> None:
-    path, runtime = write_line(tmp_path, make_bundle("a")), Taker()
+@pytest.mark.parametrize(("recipes", "number"), [("", 0), ('[recipes]\n3 = "b"\n', 3)])
+def test_a_new_bundle_is_taken_over_with_its_recipe_number(
+    make_bundle: Make, tmp_path: Path, recipes: str, number: int
+) -> None:
+    path, runtime = write_line(tmp_path, make_bundle("a"), recipes), Taker()
     line = load_line(path)
     other = make_bundle("b", thresholds={name: Threshold(score=0.8) for name in CLASSES})
-    write_line(tmp_path, other)
+    write_line(tmp_path, other, recipes)
 
     line = reload(path, line, runtime)  # type: ignore[arg-type]
 
-    assert runtime.taken == [(load_bundle(other).id, 0)]
+    assert runtime.taken == [(load_bundle(other).id, number)]
     assert line.bundle == other
 
 
