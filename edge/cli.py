@@ -149,6 +149,18 @@ def demo(
         raise StationError("the demo's PLC did not acknowledge every part; see the table above")
 
 
+@app.command(
+    "plc-simulator",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def plc_simulator(context: typer.Context) -> None:
+    """Simulate a line with its PLC at the other end of a pseudo-terminal; `--help` lists its options."""
+    from firmware_bridge.simulator.screen import main as simulate
+
+    raise typer.Exit(simulate(context.args))
+
+
 @app.command()
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],

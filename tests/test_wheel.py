@@ -51,3 +51,10 @@ def test_the_demo_runs_from_a_wheel(installed: Path, tmp_path: Path) -> None:
 def test_the_wheel_has_every_file_that_is_read_at_run_time(installed: Path) -> None:
     for name in ("edge/models/demo-tiles/manifest.json", "edge/page/static/page.js", "edge/records/schema/1.sql"):
         assert (installed / name).is_file(), name
+
+
+def test_a_plc_is_simulated_from_a_wheel(installed: Path, tmp_path: Path) -> None:
+    ended = run(installed, tmp_path, "plc-simulator", "--help")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "--belt-speed" in ended.stdout

@@ -79,12 +79,11 @@ def check_records(path: Path) -> str:
 def check_commits(line: Line) -> str:
     """Keep some rows in a scratch database beside the records, as the station would, and measure it."""
     beside = existing(line.records.parent)
-    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=beside) as folder:
-        records = Records(Path(folder) / "scratch.sqlite")
-        try:
-            times_us = [_keep_one(records, number) for number in range(1, ROWS + 1)]
-        finally:
-            records.close()
+    try:
+        times_us = _scratch_times_us(beside)
+    except OSError as error:
+        found = f"{beside}: cannot be written ({error.strerror})"
+        raise CheckFailed(f"{found}; free some space, check permissions") from None
     median, p95, *_ = percentiles_ms(times_us)
     if median > line.record_wait_ms:
         raise CheckFailed(
@@ -92,6 +91,15 @@ def check_commits(line: Line) -> str:
             "(record_wait_ms), past which results go out before their rows; use a faster disk"
         )
     return f"a row is on disk after {median:.2f} ms, 95 of 100 after {p95:.2f} ms"
+
+
+def _scratch_times_us(beside: Path) -> list[float]:
+    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=beside) as folder:
+        records = Records(Path(folder) / "scratch.sqlite")
+        try:
+            return [_keep_one(records, number) for number in range(1, ROWS + 1)]
+        finally:
+            records.close()
 
 
 def _keep_one(records: Records, number: int) -> float:

@@ -166,6 +166,11 @@ def test_of_an_opcua_server_port_certificate_and_key_are_checked(tmp_path: Path)
     assert said.words.startswith(f"{address}: cannot listen there (Address already in use); free the port, or set")
 
 
+def test_a_folder_that_takes_no_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match=r"^/proc: cannot be written"):
+        check_commits(line_of(tmp_path, records=Path("/proc/none/records.sqlite")))
+
+
 def test_a_squashed_or_coloured_frame_is_remarked(make_bundle: Make, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "wide.png"), np.full((16, 24, 3), (30, 90, 200), np.uint8))
     settings = CameraSettings(address=f"file://{tmp_path}")
