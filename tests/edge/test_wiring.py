@@ -1,8 +1,14 @@
 """Connections of a station's assembly that no key of line.toml alone shows."""
 
+import os
+import threading
+from pathlib import Path
+
 import pytest
 
+from bundle import SignatureInvalid, load_bundle
 from edge.errors import LineConfigError
+from edge.release.signature import make_keys, sign
 from firmware_bridge.messages import Trigger
 from tests.conftest import grey_frame
 from tests.edge.running_line import Run
@@ -47,3 +53,25 @@ def test_a_time_limit_that_no_frame_of_a_camera_can_meet_is_refused(run: Run, li
 def test_the_time_limits_of_a_camera_that_runs_by_itself_start_with_its_frames(run: Run) -> None:
     with run(camera=[{"address": "v4l2:///dev/video0?latency_ms=900"}], trigger="camera", grab_timeout_ms=900) as line:
         assert [result.verdict.name for result in line.plc.wait_for(1)] == ["OK"]
+
+
+def test_a_bundle_that_is_exchanged_after_its_signature_was_read_is_refused(run: Run, tmp_path: Path) -> None:
+    try:
+        private, public = make_keys(tmp_path)
+    except SignatureInvalid as error:
+        pytest.skip(str(error))
+    sign(load_bundle(tmp_path / "tiny"), private)
+    key = tmp_path / "key.pub"
+    os.mkfifo(key)  # its reader waits until there is a writer
+
+    def exchange() -> None:
+        with key.open("wb") as file:  # the station has read the manifest by now
+            (tmp_path / "tiny").rename(tmp_path / "before")
+            (tmp_path / "other").rename(tmp_path / "tiny")
+            file.write(public.read_bytes())
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    with pytest.raises(SignatureInvalid, match="another bundle than the one"), run(release={"keys": ["key.pub"]}):
+        pytest.fail("started")
+    thread.join()
