@@ -33,7 +33,7 @@ class WrittenPaths:
             if isinstance(path, (str, os.PathLike)) and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
                 self.paths.add(str(path))
         elif event == "sqlite3.connect":
-            uri = urlsplit(str(arguments[0]))
+            uri = urlsplit(os.fsdecode(arguments[0]))  # bytes on Python 3.10
             if uri.query != "mode=ro":
                 self.paths.add(unquote(uri.path))
         elif event in CHANGES and not isinstance(arguments[CHANGES[event]], int):  # open files are known already
