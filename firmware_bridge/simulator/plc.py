@@ -1,4 +1,4 @@
-"""A simulated line with its PLC, at the far end of a pseudo-terminal."""
+"""A simulated line with its PLC, at the far end of a pseudo-terminal or a network."""
 
 import math
 import threading

@@ -32,6 +32,10 @@ def test_a_run_begins_and_ends_without_faults() -> None:
     assert max(fault.ends_s for fault in plan) <= 600 - SETTLE_S
 
 
+def test_without_density_there_is_no_fault() -> None:
+    assert draw_plan(1, HOUR_S, density=0.0) == []
+
+
 def test_a_density_multiplies_the_rate_of_the_faults() -> None:
     usual, dense = (len(draw_plan(1, 20 * HOUR_S, density)) for density in (1.0, 3.0))
 

@@ -53,7 +53,9 @@ class PlannedFault:
 def draw_plan(
     seed: int, length_s: float, density: float = 1.0, places: tuple[Place, ...] = PLACES
 ) -> list[PlannedFault]:
-    """Draw the faults of a run in the order of their beginnings; a density of 2 halves the pauses."""
+    """Draw the faults of a run in the order of their beginnings; a density of 2 halves the pauses, 0 draws none."""
+    if not density:
+        return []
     plan = [fault for place in places for fault in _strike(Random(f"{seed} {place.name}"), length_s, density, place)]
     return sorted(plan, key=lambda fault: fault.begins_s)
 

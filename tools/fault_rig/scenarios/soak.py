@@ -19,7 +19,7 @@ from tools.fault_rig.scenarios.plan import PlannedFault, draw_plan
 
 TICK_S = 0.05
 SAMPLE_S = 10.0
-START_S = 60.0
+START_S = 240.0
 """Longest wait for the first result after the start."""
 
 
