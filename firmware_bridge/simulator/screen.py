@@ -52,7 +52,7 @@ def table(simulator: PlcSimulator, wanted: int) -> Group:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a line; give 1 if any part had no result before its deadline."""
-    about = "A simulated line with its PLC at the far end of a pseudo-terminal."
+    about = "A simulated line with its PLC, at the far end of a pseudo-terminal or a network."
     parser = argparse.ArgumentParser(prog="plc-simulator", description=about)
     parser.add_argument("--parts", type=int, default=200, help="parts to trigger (%(default)s); 0 until Ctrl-C")
     parser.add_argument("--rate", type=float, help="parts per second; as fast as they are answered where not given")
