@@ -103,7 +103,7 @@ def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run tools/draw-tiles by its path, as a person does from any folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, str(ROOT / "tools" / "draw-tiles"), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")

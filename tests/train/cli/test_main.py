@@ -78,7 +78,7 @@ def test_help_says_every_default(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_command_is_there() -> None:
     command = [sys.executable, "-m", "train.cli.main", "--recipe", "magnetic-tyle", "--data", ".", "--out", "."]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert found.returncode == 2
     assert found.stderr.startswith("train: recipe magnetic-tyle: found no such recipe")
 
