@@ -34,7 +34,7 @@ from edge.page.snapshot import Snapshot
 from edge.page.state import StationInfo, StationState
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
-from edge.pipeline.inspector import Inspector, ViewGeometry
+from edge.pipeline.inspector import Inspector, ViewGeometry, expected_unsure, too_wide
 from edge.pipeline.runtime import Runtime
 from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
@@ -277,6 +277,10 @@ def _log_choices(line: Line, inspector: Inspector) -> None:
     log.info("engine %s, as configured", engine.description)
     for name, threshold in bundle.manifest.thresholds.items():
         log.info("threshold %s: %s", name, threshold.words)
+    if line.unsure_margin:
+        log.info("unsure_margin %g: %s", line.unsure_margin, expected_unsure(line.unsure_margin, bundle.manifest))
+    if (problem := too_wide(line.unsure_margin, bundle.manifest)) is not None:
+        log.warning("%s", problem)
     for camera in line.camera:
         log.info("camera %s: %s", camera.name, shown(camera.address))
     log.info("PLC %s; records %s", line.plc, line.records)

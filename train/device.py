@@ -65,15 +65,15 @@ def choose_compute(device: str, precision: Precision, width: int = 64, depthwise
         return Compute(chosen, torch.float16, "float16: this GPU has no bfloat16")
     if depthwise:
         return Compute(chosen, torch.float32, "float32: on processors depthwise convolutions in bfloat16 are slower")
+    if not _cpu_has_bfloat16():
+        return Compute(chosen, torch.float32, "float32: this processor has no bfloat16")
     if width % _BFLOAT16_CHANNELS:
         return Compute(
             chosen,
             torch.float32,
             f"float32: bfloat16 on a CPU needs a width that is a multiple of {_BFLOAT16_CHANNELS}",
         )
-    if _cpu_has_bfloat16():
-        return Compute(chosen, torch.bfloat16, "bfloat16: supported by this processor")
-    return Compute(chosen, torch.float32, "float32: this processor has no bfloat16")
+    return Compute(chosen, torch.bfloat16, "bfloat16: supported by this processor")
 
 
 def _cpu_has_bfloat16() -> bool:

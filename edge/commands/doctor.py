@@ -32,7 +32,7 @@ from edge.ejector.registry import open_output
 from edge.errors import CheckFailed, ServerError, StationError
 from edge.opcua.feed import check_asyncua
 from edge.page.feed import check_page_packages
-from edge.pipeline.inspector import remarks
+from edge.pipeline.inspector import expected_unsure, remarks, too_wide
 from edge.records.summary import percentiles_ms
 from edge.servers.feed import listening
 from edge.station import check_challenge, check_latencies, introduction, open_inspector
@@ -70,6 +70,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
         yield find_bundle(f"recipe {number}", folder)[1]
     if bundle is not None and line.challenge.expected is not None:
         yield find("challenge", partial(check_expected, line, bundle))
+    if bundle is not None and line.unsure_margin:
+        yield find("unsure margin", partial(check_unsure_margin, line.unsure_margin, bundle))
     if bundle is not None:
         yield find("engine", partial(check_engine, line))
     for camera in line.camera:
@@ -183,6 +185,13 @@ def check_expected(line: Line, bundle: Bundle) -> str:
     """Check the class that a challenge expects."""
     check_challenge(line, bundle)
     return f"the bundle knows the class {line.challenge.expected}"
+
+
+def check_unsure_margin(margin: float, bundle: Bundle) -> str:
+    """Hold the margin against the bundle's thresholds; says the share of UNSURE to expect."""
+    if (problem := too_wide(margin, bundle.manifest)) is not None:
+        raise CheckFailed(problem)
+    return f"{margin:g}: {expected_unsure(margin, bundle.manifest)}"
 
 
 def check_page(settings: PageSettings) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, FrameError, Image, InputSpec, Verdict
+from bundle import Bundle, Decision, FrameError, Image, InputSpec, Manifest, Verdict
 from edge.cameras.camera import Clock
 from edge.engines.engine import Engine, Pending
 from edge.part import Outcome, Part, View
@@ -113,6 +113,29 @@ def remarks(shape: tuple[int, ...], spec: InputSpec) -> list[str]:
     if len(shape) == 3 and spec.channels == 1:
         found.append("found RGB, which the bundle turns into grey; unless the training pictures were, use another")
     return found
+
+
+def too_wide(margin: float, manifest: Manifest) -> str | None:
+    """Say which classes an unsure_margin leaves no score for OK; None where there is none."""
+    names = [f"{name} ({limit.score:g})" for name, limit in manifest.thresholds.items() if 0 < limit.score <= margin]
+    if not names:
+        return None
+    return (
+        f"unsure_margin: found {margin:g}, expected less than the score threshold of every class; at that of "
+        f"{', '.join(names)} any score makes a part UNSURE and none is OK; set a smaller one (`train unsure`)"
+    )
+
+
+def expected_unsure(margin: float, manifest: Manifest) -> str:
+    """The share of UNSURE that the bundle's own validation predicts, in words, for the next wider margin it holds."""
+    compared, metrics = manifest.made_from.comparison, manifest.made_from.metrics
+    for source in (compared.get("thresholds"), metrics.get("held_out"), metrics.get("val")):
+        points = source.get("unsure") if isinstance(source, dict) else None
+        for point in points or ():
+            if point["margin"] >= margin and point["cases"]:
+                sent, cases = point["sent"], point["cases"]
+                return f"{sent} of {cases} validation parts ({sent / cases:.1%}) are UNSURE at {point['margin']:g}"
+    return "the bundle does not say how many parts will be UNSURE; see `train unsure`"
 
 
 def worst(decisions: Sequence[Decision]) -> Outcome:

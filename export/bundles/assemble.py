@@ -23,7 +23,8 @@ from export.graph.cleanup import to_bytes
 from export.graph.fp16 import Around, halved
 from export.graph.signature import check_graph
 from train.data.readers import read_dataset
-from train.data.splits import Split, sides_of
+from train.data.splits import Split, part_counts
+from train.errors import SplitError
 
 if TYPE_CHECKING:
     from export.graph.from_checkpoint import Source
@@ -53,9 +54,17 @@ def drawn_frames(spec: InputSpec) -> Frames:
 
 
 def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
-    """Frames of the test part of a data set, by the split of the training. Raises DataError and SplitError."""
+    """Frames of the test part of a data set, by the split of the training; images that came later are left out.
+
+    Raises DataError, and SplitError where the data set has no image of that test part.
+    """
     dataset = read_dataset(data)
-    samples = sides_of(split, dataset)["test"]
+    samples = [sample for sample in dataset.samples if split.images.get(sample.sha256) == "test"]
+    if not samples:
+        raise SplitError(
+            f"{data}: found none of the {part_counts(split)['test']} images of the training's test part, expected "
+            "some; name the data of the training, or leave --data out"
+        )
     inputs = np.stack([preprocess(sample.load_image(), spec) for sample in samples])
     return Frames(inputs, f"{len(samples)} images of {dataset.name}, test part")
 

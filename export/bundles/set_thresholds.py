@@ -18,7 +18,7 @@ from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate
 from train.evaluate.part_metrics import group
 from train.evaluate.rates import Rate
-from train.evaluate.thresholds import Goal, shift_thresholds
+from train.evaluate.thresholds import Goal, objection_to, shift_thresholds
 
 Unit = Literal["picture", "part"]
 """Unit of a goal: pictures, or parts by the worst of their views."""
@@ -68,7 +68,7 @@ def retuned(
     reached = counted.escapes if goal.what == "escapes" else counted.false_rejects
     if reached.value is None or reached.value > goal.share:
         raise ThresholdsError(f"thresholds: found {reached.count} {goal.what} of {reached.total} at best; allow more")
-    if not force and (objection := _objection(after)):
+    if not force and (objection := objection_to(after)):
         raise ThresholdsError(f"thresholds: {objection}; allow more mistakes, add images, or say --force")
     told = {
         "source": bundle.id,
@@ -78,32 +78,29 @@ def retuned(
         "escapes_interval_95": [after.escapes.low, after.escapes.high],
         "false_rejects": [before.false_rejects.count, after.false_rejects.count],
         "false_rejects_interval_95": [after.false_rejects.low, after.false_rejects.high],
+        "unsure": [point.model_dump() for point in after.unsure],
     }
     changed = with_comparisons(manifest.model_copy(update={"name": name, "thresholds": chosen}), {"thresholds": told})
     files = {MODEL: bundle.read_model()} | encode(bundle.golden)
     return Retuned(Draft(changed, files), _table(manifest.thresholds, chosen, before, after))
 
 
-def _objection(after: Metrics) -> str | None:
-    """Why thresholds are of no use at a line, or None."""
-    good, defective = after.false_rejects, after.escapes
-    if good.count == good.total:
-        return f"found {good.count} of {good.total} good images rejected, expected some to be accepted"
-    if defective.count == defective.total:
-        return f"found {defective.count} of {defective.total} defective images accepted, expected some to be rejected"
-    return None
-
-
 def _table(old: dict[str, Threshold], new: dict[str, Threshold], before: Metrics, after: Metrics) -> Table:
     table = Table("", "before", "after")
     for name in old:
         table.add_row(f"score threshold of {name}", f"{old[name].score:.4f}", f"{new[name].score:.4f}")
-    for by, sides in (("", (before, after)), (" by part", (before.several_views, after.several_views))):
-        for what in ("escapes", "false_rejects") if all(sides) else ():
-            table.add_row(what.replace("_", " ") + by, *(_with_interval(getattr(side, what)) for side in sides))
+    for what, drawn in (("escapes", "escaped_pictures"), ("false_rejects", "rejected_pictures")):
+        name, views = what.replace("_", " "), (before.several_views, after.several_views)
+        pairs = zip((before, after), views, strict=True)
+        cells = [_with_interval(getattr(side, what), getattr(parts, drawn, None)) for side, parts in pairs]
+        table.add_row(name, *cells)
+        if all(views):
+            table.add_row(f"{name} by part", *(_with_interval(getattr(parts, what)) for parts in views))
+    table.caption = "with 95 % intervals; those of pictures draw whole parts where parts have several"
     return table
 
 
-def _with_interval(rate: Rate) -> str:
-    """Count and total with the 95 % interval of the share (Clopper and Pearson), which takes images as independent."""
-    return rate.counts + (f" ({100 * rate.low:.1f} to {100 * rate.high:.1f} %)" if rate.total else "")
+def _with_interval(rate: Rate, interval: tuple[float, float] | None = None) -> str:
+    """Count and total with the 95 % interval of the share, by default the exact one of independent cases."""
+    low, high = interval or (rate.low, rate.high)
+    return rate.counts + (f" ({100 * low:.1f} to {100 * high:.1f} %)" if rate.total else "")

@@ -17,9 +17,11 @@ def test_gradients_are_numbers_at_every_width(width: int) -> None:
     assert not wrong, compute.reason
 
 
-def test_a_width_that_bfloat16_does_not_suit_is_said() -> None:
-    assert choose_compute("cpu", "auto", 24).dtype == torch.float32
-    assert "multiple of 16" in choose_compute("cpu", "auto", 24).reason
+def test_a_width_is_remarked_only_where_bfloat16_is_possible() -> None:
+    wide, odd = choose_compute("cpu", "auto", 32), choose_compute("cpu", "auto", 24)
+    assert odd.dtype == torch.float32
+    assert ("multiple of 16" in odd.reason) == (wide.dtype == torch.bfloat16)
+    assert "no bfloat16" in odd.reason or wide.dtype == torch.bfloat16
 
 
 def test_a_precision_that_is_asked_for_is_kept() -> None:

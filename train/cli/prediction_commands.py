@@ -47,12 +47,13 @@ def suspects(
 
 def unsure(runs: RunsArgument, markdown: MarkdownOption = False) -> None:
     """Show the trade-off of unsure_margin in line.toml: escapes caught, and parts sent to a person."""
-    from train.evaluate.unsure import unsure_curve, unsure_grid
+    from train.evaluate.tables import unsure_grid
+    from train.evaluate.unsure import unsure_curve
 
     predictions = _together(runs)
     for what, by_part in (("pictures", False), ("parts, by their worst picture", True)):
         typer.echo(f"{what}:")
-        print_grid(unsure_grid(unsure_curve(predictions, by_part)), markdown)
+        print_grid(unsure_grid(unsure_curve(predictions.images, by_part)), markdown)
 
 
 def _together(runs: list[Path]) -> "Predictions":

@@ -16,7 +16,7 @@ from train.cli.options import (
     print_grid,
     use_threads,
 )
-from train.errors import CheckpointError, RecipeError
+from train.errors import CheckpointError, RecipeError, ThresholdError
 
 if TYPE_CHECKING:  # these load scipy and scikit-learn
     from train.evaluate.per_part import PartRow
@@ -67,6 +67,9 @@ def choose_held_out(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override its recipe: thresholds.KEY=VALUE.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write thresholds that reject every good image, or find no defect.")
+    ] = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -78,7 +81,8 @@ def choose_held_out(
     from train.device import compute_of
     from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
     from train.evaluate.metrics import Metrics
-    from train.evaluate.tables import metrics_table
+    from train.evaluate.tables import metrics_table, threshold_grid
+    from train.evaluate.thresholds import objection_to
     from train.loop.run import BEST
     from train.models.checkpoint import load_checkpoint, save_checkpoint
     from train.recipe import with_overrides
@@ -94,8 +98,13 @@ def choose_held_out(
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
     compute = compute_of(device, recipe)
     made = with_held_out_thresholds(stored, others, read_dataset(data), recipe, compute)
-    save_checkpoint(made, out)
     metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])
+    print_grid(threshold_grid(stored.meta.thresholds, made.meta.thresholds), markdown=False)
+    if not force and (objection := objection_to(metrics)):
+        raise ThresholdError(
+            f"thresholds: {objection}; choose otherwise with --set thresholds.choose, add images, or say --force"
+        )
+    save_checkpoint(made, out)
     title = f"{out}: thresholds chosen on these {metrics.images} images, so these metrics are optimistic"
     console_for().print(metrics_table(metrics, title))
 
@@ -137,10 +146,13 @@ def compare(
     markdown: MarkdownOption = False,
 ) -> None:
     """Compare the metrics of several runs, one row per run."""
-    from train.evaluate.runs.compare_runs import load_metrics, measures_grid, paper_grid
+    from train.evaluate.runs.compare_runs import load_metrics, measures_grid, other_images, paper_grid
     from train.evaluate.runs.paper_table import TABLE_I
 
-    measured = {name: load_metrics(path, part) for name, path in named_runs(runs).items()}
+    paths = named_runs(runs)
+    measured = {name: load_metrics(path, part) for name, path in paths.items()}
+    for remark in other_images(paths, part):
+        typer.echo(f"warning: {remark}")
     for grid in (paper_grid(measured, TABLE_I if paper else None), measures_grid(measured)):
         print_grid(grid, markdown)
 

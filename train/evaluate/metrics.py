@@ -19,6 +19,7 @@ from train.errors import DataError
 from train.evaluate.part_metrics import PartMetrics, measure_parts
 from train.evaluate.prediction import Prediction
 from train.evaluate.rates import Rate, escapes_at, false_rejects_at, rate
+from train.evaluate.unsure import UnsurePoint, unsure_curve
 
 GOOD = "good"
 
@@ -92,6 +93,8 @@ class Metrics(FrozenModel):
     """The paper's columns under its own names, in percent; older files call this `document`."""
     parts: PartMetrics | None = None
     """The measures by part; None where the images' parts are not known."""
+    unsure: tuple[UnsurePoint, ...] = ()
+    """Effect of `unsure_margin`, by part where the parts are known, else by picture; empty in older files."""
 
     @property
     def several_views(self) -> PartMetrics | None:
@@ -173,6 +176,7 @@ def measure(predictions: Iterable[Prediction], classes: Sequence[str]) -> Metric
             "IoU (defective classes)": [_percent(one.iou_positives) for one in per_class],
         },
         parts=_parts(rows, table),
+        unsure=() if any(row.lacking is None for row in rows) else unsure_curve(rows, all(row.part for row in rows)),
     )
 
 

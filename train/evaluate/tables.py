@@ -1,13 +1,18 @@
 """Metrics as tables and text, for the terminal and the report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
+from bundle import Threshold
 from train.evaluate.metrics import Metrics
 from train.evaluate.part_metrics import PartMetrics
 from train.evaluate.rates import FEW, Rate, rate
+from train.evaluate.unsure import UnsurePoint
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Grid:
 
 
 COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "F1", "AP", "IoU pooled", "IoU positives")
+UNSURE_COLUMNS = ("unsure_margin", "sent to a person", "escapes caught", "escapes left", "good ones sent")
+_MARGINS_SHOWN = (0.05, 0.1, 0.2)
 
 
 def class_rows(metrics: Metrics) -> list[tuple[str, ...]]:
@@ -40,24 +47,45 @@ def class_rows(metrics: Metrics) -> list[tuple[str, ...]]:
     return rows
 
 
-def metrics_table(metrics: Metrics, title: str) -> Table:
+def metrics_table(metrics: Metrics, title: str) -> Group:
     """Metrics per class with the overall metrics below, for the terminal."""
-    table = Table(title=title, title_justify="left")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "class" else "right")
+    table = narrow_table(COLUMNS)
     rows = class_rows(metrics)
     for number, row in enumerate(rows, start=1):
         table.add_row(*row, end_section=number == len(metrics.classes))
-    table.caption = "\n".join(sentences(metrics))
-    table.caption_justify = "left"
+    return Group(Text(title, style="italic"), table, Text("\n".join(sentences(metrics))))
+
+
+def threshold_grid(before: Mapping[str, Threshold], chosen: Mapping[str, Threshold]) -> Grid:
+    """Thresholds of each class, with the score threshold that they replace."""
+    rows = ((name, before.get(name), limit) for name, limit in chosen.items())
+    return Grid(
+        ("class", "score before", "score", "mask level", "smallest area, px"),
+        tuple(
+            (
+                name,
+                "-" if old is None else f"{old.score:.4f}",
+                f"{new.score:.4f}",
+                str(new.level),
+                f"{new.min_area_px:g}",
+            )
+            for name, old, new in rows
+        ),
+    )
+
+
+def narrow_table(columns: Iterable[str]) -> Table:
+    """An empty table that loses no text on a narrow terminal: headers wrap between words, names in the first column."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    for number, column in enumerate(columns):
+        least = max(map(len, column.split()), default=1) if number else None
+        table.add_column(column, justify="right" if number else "left", overflow="fold", min_width=least)
     return table
 
 
 def text_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
     """Plain rows for the terminal, numbers to the right."""
-    table = Table()
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+    table = narrow_table(columns)
     for row in rows:
         table.add_row(*row)
     return table
@@ -87,7 +115,28 @@ def sentences(metrics: Metrics) -> list[str]:
         f"{share_text(metrics.mean_iou_pairs)} (predicting nothing: "
         f"{share_text(metrics.mean_iou_pairs_predicting_nothing)})",
         *(part_sentences(metrics.several_views) if metrics.several_views is not None else ()),
+        *unsure_sentence(metrics.unsure),
     ]
+
+
+def unsure_sentence(points: Iterable[UnsurePoint]) -> list[str]:
+    """The share of UNSURE that some margins would give, in words."""
+    shown = [point for point in points if point.margin in _MARGINS_SHOWN]
+    shares = (
+        f"{point.margin:g} {point.sent} of {point.cases} ({share_text(point.sent / point.cases)})" for point in shown
+    )
+    return [f"UNSURE at an unsure_margin of {', '.join(shares)}"] if shown else []
+
+
+def unsure_grid(points: Iterable[UnsurePoint]) -> Grid:
+    """The effect of all margins as a table."""
+    return Grid(UNSURE_COLUMNS, tuple(map(_unsure_cells, points)))
+
+
+def _unsure_cells(point: UnsurePoint) -> tuple[str, ...]:
+    caught = f"{point.caught} of {point.escapes}"
+    sent = f"{point.sent} of {point.cases} ({share_text(point.sent / point.cases)})"
+    return f"{point.margin:g}", sent, caught, str(point.escapes - point.caught), str(point.sent - point.caught)
 
 
 def part_sentences(parts: PartMetrics) -> list[str]:

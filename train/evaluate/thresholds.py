@@ -11,6 +11,7 @@ from bundle import Geometry, InputSpec, Threshold, decide
 from bundle.outlines import enlarged
 from train.data.image_set import ImageSet
 from train.errors import ThresholdError
+from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs
 from train.evaluate.part_metrics import group, worst
 from train.recipe import ThresholdRecipe
@@ -78,7 +79,7 @@ def shift_thresholds(
     None counts images.
     Raises ThresholdError if there are too few images, or if no score threshold meets the goal.
     """
-    margins = _margins(outputs, thresholds, spec)
+    margins = score_margins(outputs, thresholds, spec)
     if numbers is not None:
         margins, defective = worst(margins, numbers), worst(defective, numbers)
     sides = np.sort(margins[defective]), np.sort(-margins[~defective])
@@ -97,6 +98,18 @@ def check_positives(
             f"{part}: found no image with {', '.join(missing)}, expected at least one of each class to choose "
             f"its threshold; use another --seed or --split, or --set thresholds.choose=fixed"
         )
+
+
+def objection_to(metrics: Metrics) -> str | None:
+    """Why thresholds with these metrics, on the images they were chosen on, are of no use at a line; or None."""
+    good, defective = metrics.false_rejects, metrics.escapes
+    if not good.total:
+        return "found no good image, expected some: the false rejects are not known"
+    if good.count == good.total:
+        return f"found {good.counts} good images rejected, expected some to be accepted"
+    if defective.count == defective.total:
+        return f"found {defective.counts} defective images accepted, expected some to be rejected"
+    return None
 
 
 def best_f1_threshold(scores: Scores, labels: NDArray[np.bool_], position: float = _MIDDLE) -> tuple[float, float]:
@@ -185,8 +198,8 @@ def _shift(own: NDArray[np.float64], others: NDArray[np.float64], goal: Goal, ki
     return float((bound + max(below.max(), bound - 2)) / 2) if len(below) else float(bound - 1)
 
 
-def _margins(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: InputSpec) -> NDArray[np.float64]:
-    """Largest distance of a class's score from its threshold, in log-odds: float64 [N].
+def score_margins(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: InputSpec) -> NDArray[np.float64]:
+    """Largest distance of a class's score from its threshold in each image, in log-odds: float64 [N].
 
     Minus infinity if no class has a blob of its smallest area.
     """

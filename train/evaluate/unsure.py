@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 from bundle import FrozenModel
 from train.errors import DataError
 from train.evaluate.part_metrics import group, worst
-from train.evaluate.prediction_files import Predictions
-from train.evaluate.tables import Grid, percent
+from train.evaluate.prediction import Prediction
 
 MARGINS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-
-COLUMNS = ("unsure_margin", "sent to a person", "escapes caught", "escapes left", "good ones sent")
 
 
 class UnsurePoint(FrozenModel):
@@ -32,20 +29,14 @@ class UnsurePoint(FrozenModel):
     escapes: int
     """Defective cases passed without a margin."""
 
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """The row under `COLUMNS`."""
-        caught = f"{self.caught} of {self.escapes}"
-        sent = f"{self.sent} of {self.cases} ({percent(self.sent / self.cases)} %)"
-        return f"{self.margin:g}", sent, caught, str(self.escapes - self.caught), str(self.sent - self.caught)
 
-
-def unsure_curve(judged: Predictions, by_part: bool, margins: Sequence[float] = MARGINS) -> list[UnsurePoint]:
+def unsure_curve(
+    rows: Sequence[Prediction], by_part: bool, margins: Sequence[float] = MARGINS
+) -> tuple[UnsurePoint, ...]:
     """One point per margin over the pictures, or over the parts by their worst view.
 
     Raises DataError where the predictions do not say how far from found a picture was, or of which part it is.
     """
-    rows = judged.images
     if any(row.lacking is None for row in rows) or (by_part and not all(row.part for row in rows)):
         raise DataError(
             "predictions: found pictures without `lacking` or `part`, which an earlier version wrote; write them again "
@@ -56,12 +47,7 @@ def unsure_curve(judged: Predictions, by_part: bool, margins: Sequence[float] = 
     numbers = group(names, labels)
     lacking = -worst(-np.array([row.lacking for row in rows], dtype=np.float64), numbers)  # of the strongest view
     defective = worst(np.asarray(labels.any(axis=1)), numbers)
-    return [_point(lacking, defective, margin) for margin in margins]
-
-
-def unsure_grid(points: Sequence[UnsurePoint]) -> Grid:
-    """The curve as a table."""
-    return Grid(COLUMNS, tuple(point.cells for point in points))
+    return tuple(_point(lacking, defective, margin) for margin in margins)
 
 
 def _point(lacking: NDArray[np.float64], defective: NDArray[np.bool_], margin: float) -> UnsurePoint:

@@ -19,6 +19,8 @@ TRUE, PREDICTED = (0, 170, 0), (230, 0, 0)
 """Colours of the outlines, RGB."""
 
 _ANY = "defect or not"
+_WIDEST_SHIFT = 8.0
+"""In log-odds; from a threshold of 0.5 to 0.9997."""
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]], best: str) -> bytes:
@@ -66,6 +68,26 @@ def precision_recall(outputs: Outputs, images: ImageSet, classes: Sequence[str])
             precision, recall, _ = precision_recall_curve(labels, scores_by_name[name])
             axes.plot(recall, precision, label=name, linewidth=2.5 if name == _ANY else 1.2)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    axes.legend(fontsize="x-small")
+    return _png(figure)
+
+
+def threshold_curve(margins: NDArray[np.float64], defective: NDArray[np.bool_]) -> bytes:
+    """Escapes and false rejects over a common shift of all score thresholds.
+
+    margins: of each part's score from its threshold in log-odds, [N]; minus infinity where nothing can be found.
+    defective: bool [N], the truth.
+    """
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    shifts = np.linspace(-_WIDEST_SHIFT, _WIDEST_SHIFT, 161)
+    found = margins[:, None] >= shifts
+    for label, rows, wrong in (("escapes", defective, ~found), ("false rejects", ~defective, found)):
+        if rows.any():
+            name = f"{label}, of {int(rows.sum())} parts"
+            axes.step(shifts, 100 * wrong[rows].mean(axis=0), where="mid", label=name)
+    axes.axvline(0, color="grey", linewidth=1, linestyle="--", label="thresholds of this run")
+    axes.set(xlabel="shift of the score thresholds, log-odds", ylabel="share of parts, %", ylim=(-2, 102))
     axes.legend(fontsize="x-small")
     return _png(figure)
 

@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from train.data.image_set import ImageSet
 from train.data.splits import part_counts
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs
+from train.evaluate.part_metrics import group, worst
 from train.evaluate.prediction_files import Predictions
 from train.evaluate.runs.paper_table import TABLE_I
-from train.evaluate.tables import COLUMNS, class_rows, percent, sentences
-from train.evaluate.unsure import COLUMNS as UNSURE_COLUMNS
-from train.evaluate.unsure import unsure_curve, unsure_grid
+from train.evaluate.tables import COLUMNS, UNSURE_COLUMNS, class_rows, percent, sentences, unsure_grid
+from train.evaluate.thresholds import score_margins
+from train.evaluate.unsure import unsure_curve
 from train.models.checkpoint import Meta
-from train.report.figures import class_curves, outlined_part, precision_recall, training_curves
+from train.report.figures import class_curves, outlined_part, precision_recall, threshold_curve, training_curves
 from train.report.page import heading, page, paragraph, picture, preformatted, table, thumbnail
 
 SHOWN = 6
@@ -45,15 +49,21 @@ def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvalua
             heading("Metrics"),
             table(COLUMNS, class_rows(test.metrics)),
             *map(paragraph, sentences(test.metrics)),
-            *_paper_columns(test.metrics, meta),
+            *(_paper_columns(test.metrics) if meta.classes == TABLE_I.classes else ()),
             heading("Confusion matrix"),
             paragraph("Rows are the truth, columns the decision."),
             _confusion_table(test.metrics),
             heading("Precision and recall"),
             picture(precision_recall(test.outputs, test.images, classes), "precision over recall, per class"),
+            heading("Thresholds"),
+            paragraph(
+                "Escapes and false rejects by part, if the score thresholds of all classes are shifted by the same "
+                "log-odds: to the right higher thresholds. `edge-export thresholds` makes such a shift for a goal."
+            ),
+            picture(threshold_curve(*_margins(meta, test)), "share of parts over the shift of the thresholds"),
             heading("Unsure margin"),
             paragraph("Effect of unsure_margin in line.toml, by part."),
-            table(UNSURE_COLUMNS, unsure_grid(unsure_curve(test.predictions, by_part=True)).rows),
+            table(UNSURE_COLUMNS, unsure_grid(unsure_curve(test.predictions.images, by_part=True)).rows),
             heading("Training"),
             picture(training_curves(history, run.best), "training loss and validation metrics"),
             picture(class_curves(history, classes), "validation loss and guided crops, per class"),
@@ -66,11 +76,10 @@ def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvalua
     )
 
 
-def _paper_columns(metrics: Metrics, meta: Meta) -> list[str]:
-    """The paper's columns of this run; the paper's rows too if the classes are the same."""
-    rows: list[Sequence[object]] = [("this run", *map(_numbers, metrics.paper.values()))]
-    if meta.classes == TABLE_I.classes:
-        rows += [(name, *map(_numbers, values)) for name, values in TABLE_I.rows.items()]
+def _paper_columns(metrics: Metrics) -> list[str]:
+    """The paper's columns of this run above the paper's rows; for its own data set."""
+    rows = [("this run", *map(_numbers, metrics.paper.values()))]
+    rows += [(name, *map(_numbers, values)) for name, values in TABLE_I.rows.items()]
     note = (
         "Columns of the paper under its names: mAP is the accuracy over image x class pairs, AP the recall per class, "
         "and mIoU counts an empty prediction on an empty mask as 1. The paper's random split has exposures of one tile "
@@ -85,18 +94,20 @@ def _confusion_table(metrics: Metrics) -> str:
 
 
 def _examples(meta: Meta, test: PartEvaluation) -> list[str]:
-    """Best, median and worst of the defective parts, then the good ones with the largest scores."""
+    """Best, median and worst of the defective pictures, none of them twice, then the good ones of largest scores."""
     rows = test.predictions.images
     overlap = [row.any_intersection / row.any_union if row.any_union else None for row in rows]
     defective = sorted((i for i, row in enumerate(rows) if row.labels.any()), key=lambda i: -(overlap[i] or 0))
     good = sorted((i for i, row in enumerate(rows) if not row.labels.any()), key=lambda i: -float(rows[i].scores.max()))
-    middle = max(0, len(defective) // 2 - SHOWN // 2)
-    groups = {
+    middle = len(defective) // 2 - SHOWN // 2
+    by_overlap = {
         "best": defective[:SHOWN],
         "median": defective[middle : middle + SHOWN],
         "worst": defective[-SHOWN:],
-        "good parts with the largest scores": good[:SHOWN],
     }
+    if len(defective) <= 3 * SHOWN:
+        by_overlap = {"defective parts, the best first": defective}
+    groups = by_overlap | {"good parts with the largest scores": good[:SHOWN]}
     shown = []
     for name, indices in groups.items():
         shown += [heading(name, level=3), *(_example(meta, test, index, overlap[index]) for index in indices)]
@@ -110,6 +121,13 @@ def _example(meta: Meta, test: PartEvaluation, index: int, overlap: float | None
     truth = ", ".join(name for name, has in zip(meta.classes, row.labels, strict=True) if has) or "good"
     found = [f"{n} {s:.2f}" for n, s, f in zip(meta.classes, row.scores, row.found, strict=True) if f] or ["nothing"]
     return thumbnail(png, f"{row.name}: {truth}; found {', '.join(found)}; IoU {percent(overlap)}")
+
+
+def _margins(meta: Meta, test: PartEvaluation) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Distance of each part's score from its threshold in log-odds, [parts], with whether it is defective."""
+    numbers = group(test.images.parts, test.images.labels)
+    each = score_margins(test.outputs, meta.thresholds, meta.input)
+    return worst(each, numbers), worst(np.asarray(test.images.labels.any(axis=1)), numbers)
 
 
 def _provenance(meta: Meta) -> dict[str, Any]:

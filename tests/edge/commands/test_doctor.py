@@ -21,6 +21,7 @@ from edge.commands.doctor import (
     check_opcua,
     check_permissions,
     check_plc,
+    check_unsure_margin,
     check_versions,
     examine,
     find,
@@ -180,6 +181,15 @@ def test_a_squashed_or_coloured_frame_is_remarked(make_bundle: Make, tmp_path: P
     assert "24x16 RGB; remark: found 24x16, which is squashed to 12x16" in words
     assert "; remark: found RGB, which the bundle turns into grey" in words
     assert remarks((32, 24), load_bundle(tmp_path / "tiny").manifest.input) == []
+
+
+def test_an_unsure_margin_is_held_against_the_thresholds(make_bundle: Make) -> None:
+    bundle = load_bundle(make_bundle())
+    widest = max(limit.score for limit in bundle.manifest.thresholds.values())
+    assert check_unsure_margin(0.001, bundle).startswith("0.001: the bundle does not say how many parts")
+    said = find("unsure margin", lambda: check_unsure_margin(widest, bundle))
+    assert not said.fine
+    assert "expected less than the score threshold of every class" in said.words
 
 
 def test_records_on_a_read_only_mount_are_wrong(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bundle import Decision, Defect, Verdict, load_bundle
-from edge.pipeline.inspector import Inspector, worst
+from edge.pipeline.inspector import Inspector, expected_unsure, too_wide, worst
 from tests.edge.line_doubles import NumpyEngine, arrived
 
 Make = Callable[..., Path]
@@ -42,3 +42,20 @@ def test_frames_of_changing_sizes_are_remarked_once(make_bundle: Make, caplog: p
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [
         "camera top: found 12x24, which is squashed to 12x16"
     ]
+
+
+def test_a_margin_that_leaves_no_score_for_ok_is_named(make_bundle: Make) -> None:
+    manifest = load_bundle(make_bundle()).manifest
+    assert [limit.score for limit in manifest.thresholds.values()] == [0.9, 0.9]
+    assert too_wide(0.8, manifest) is None
+    assert "at that of Bright (0.9), Dark (0.9) any score makes a part UNSURE" in str(too_wide(0.9, manifest))
+
+
+def test_the_share_of_unsure_is_that_of_the_next_wider_margin(make_bundle: Make) -> None:
+    manifest = load_bundle(make_bundle()).manifest
+    assert expected_unsure(0.07, manifest).startswith("the bundle does not say")
+    curve = [{"margin": margin, "cases": 40, "sent": sent} for margin, sent in ((0.05, 1), (0.1, 3), (0.2, 9))]
+    made_from = manifest.made_from.model_copy(update={"metrics": {"val": {"unsure": curve}}})
+    known = manifest.model_copy(update={"made_from": made_from})
+    assert expected_unsure(0.07, known) == "3 of 40 validation parts (7.5%) are UNSURE at 0.1"
+    assert expected_unsure(0.3, known).startswith("the bundle does not say")

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,9 +123,26 @@ def test_command_writes_a_checkpoint(shipped, folds, tiles: Path, tmp_path: Path
     out = tmp_path / "chosen.pt"
     arguments = ("thresholds", tmp_path / "shipped.pt", *(tmp_path / name for name in folds))
     how = ("--set", "thresholds.choose=fixed", "--set", "thresholds.score=0.25", "--threads", 1)
-    assert run_main(*arguments, "--data", tiles, "--out", out, *how) == 0
-    assert "thresholds chosen on these" in capsys.readouterr().out
+    assert run_main(*arguments, "--data", tiles, "--out", out, *how, "--force") == 0
+    told = capsys.readouterr().out
+    assert "thresholds chosen on these" in told
+    assert re.search(r"Fray\W+0\.5000\W+0\.2500\W+128\W+0\W", told)
     assert {one.score for one in load_checkpoint(out).meta.thresholds.values()} == {0.25}
+
+
+@pytest.mark.parametrize(("score", "said"), [("0.0", "good images rejected"), ("1.0", "defective images accepted")])
+def test_a_choice_of_no_use_is_refused_without_force(
+    shipped, folds, tiles: Path, tmp_path: Path, capsys, score: str, said: str
+) -> None:
+    save_checkpoint(shipped, tmp_path / "shipped.pt")
+    save_checkpoint(folds["fold-1"], tmp_path / "fold.pt")
+    out = tmp_path / "chosen.pt"
+    arguments = ("thresholds", tmp_path / "shipped.pt", tmp_path / "fold.pt", "--data", tiles, "--out", out)
+    how = ("--set", "thresholds.choose=fixed", "--set", f"thresholds.score={score}", "--threads", 1)
+    assert run_main(*arguments, *how) == 2
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+    assert run_main(*arguments, *how, "--force") == 0
 
 
 def test_command_refuses_what_the_weights_depend_on(shipped, tiles: Path, tmp_path: Path, capsys) -> None:

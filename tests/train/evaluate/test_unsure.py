@@ -7,8 +7,10 @@ from bundle import Threshold
 from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.errors import DataError
+from train.evaluate.metrics import measure
 from train.evaluate.prediction import NEVER, compare
 from train.evaluate.prediction_files import FILE, Predictions, save_predictions
+from train.evaluate.tables import sentences
 from train.evaluate.unsure import unsure_curve
 
 LACKING = (0.0, 0.2, 0.0, 0.4, 0.0)
@@ -24,19 +26,26 @@ JUDGED = Predictions(
 
 
 def test_a_wider_margin_catches_the_escape_then_good_pictures_too() -> None:
-    points = unsure_curve(JUDGED, by_part=False, margins=(0.1, 0.2, 0.4))
+    points = unsure_curve(JUDGED.images, by_part=False, margins=(0.1, 0.2, 0.4))
     assert [(point.sent, point.caught, point.escapes) for point in points] == [(0, 0, 1), (1, 1, 1), (2, 1, 1)]
     assert all(point.cases == 5 for point in points)
 
 
 def test_a_part_that_is_found_in_one_view_does_not_escape() -> None:
-    (point,) = unsure_curve(JUDGED, by_part=True, margins=(0.4,))
+    (point,) = unsure_curve(JUDGED.images, by_part=True, margins=(0.4,))
     assert (point.cases, point.sent, point.caught, point.escapes) == (4, 1, 0, 0)
+
+
+def test_metrics_have_the_curve_by_part_and_say_it() -> None:
+    metrics = JUDGED.metrics()
+    assert metrics.unsure == unsure_curve(JUDGED.images, by_part=True)
+    assert "UNSURE at an unsure_margin of 0.05 0 of 4 (0.0 %), 0.1 0 of 4 (0.0 %), 0.2" in " ".join(sentences(metrics))
+    assert measure(ROWS, CLASSES).unsure == ()
 
 
 def test_old_predictions_are_refused() -> None:
     with pytest.raises(DataError, match="found pictures without `lacking`"):
-        unsure_curve(Predictions(CLASSES, tuple(ROWS)), by_part=False)
+        unsure_curve(ROWS, by_part=False)
 
 
 def test_what_a_picture_lacks_is_read_off_the_decision() -> None:

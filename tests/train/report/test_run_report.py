@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from train.loop.progress import EpochProgress
 from train.loop.run import Run
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe
+from train.report.run_report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,26 @@ def test_report_needs_nothing_else(finished: Run) -> None:
 )
 def test_report_says(finished: Run, said: str) -> None:
     assert said in (finished.out / "report.html").read_text()
+
+
+def test_no_example_is_shown_twice(finished: Run) -> None:
+    shown = re.findall(r"<figcaption>(exp\d_num_\d+\.jpg)", (finished.out / "report.html").read_text())
+    assert shown
+    assert sorted(shown) == sorted(set(shown))
+
+
+def test_a_report_of_own_classes_does_not_speak_of_the_paper(finished: Run) -> None:
+    stored = load_checkpoint(finished.best)
+    found = finished.evaluate_part(stored, "test")
+    assert "Columns of the paper" in write_report(stored.meta, finished.history.rows, found)
+    names = dict(zip(stored.meta.classes, "abcde", strict=True))
+    limits = {names[name]: limit for name, limit in stored.meta.thresholds.items()}
+    own = stored.meta.model_copy(update={"classes": tuple("abcde"), "thresholds": limits})
+    assert "paper" not in write_report(own, finished.history.rows, found)
+
+
+def test_the_curve_of_thresholds_is_drawn(finished: Run) -> None:
+    assert "share of parts over the shift of the thresholds" in (finished.out / "report.html").read_text()
 
 
 def test_crop_probabilities_are_logged(finished: Run) -> None:

@@ -1,11 +1,12 @@
 """Comparison of several runs: the columns of the paper, then standard metrics."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from train.data.splits import Side, load_split
 from train.errors import DataError
 from train.evaluate.metrics import Metrics
 from train.evaluate.runs.paper_table import PaperTable
@@ -43,6 +44,21 @@ def load_metrics(run: Path, part: str) -> Metrics:
     except (ValueError, TypeError, ValidationError):
         reason = "found no metrics of a run"
     raise DataError(f"{path}: {reason}, expected the metrics.json of a finished run; finish it with the same `train`")
+
+
+def other_images(runs: Mapping[str, Path], part: Side) -> Iterator[str]:
+    """One remark per run that was measured on other images than the first; a run without its split is left out."""
+    folders = {name: run if run.is_dir() else run.parent for name, run in runs.items()}
+    splits = {name: load_split(run / "split.json") for name, run in folders.items() if (run / "split.json").exists()}
+    images = {name: {image for image, side in split.images.items() if side == part} for name, split in splits.items()}
+    first = next(iter(images), None)
+    for name, own in images.items():
+        if first is not None and own != images[first]:
+            both = len(own & images[first])
+            yield (
+                f"{name}: measured on other images than {first} ({both} of its {len(own)} in the {part} part are the "
+                f"same): the figures cannot be compared; use one split file for both, or `train pool` for folds"
+            )
 
 
 def paper_grid(runs: Mapping[str, Metrics], table: PaperTable | None = None) -> Grid:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
-from rich.table import Table
+from rich.console import Group
+from rich.text import Text
 
 from bundle import FrozenModel
 from train.errors import DataError
 from train.evaluate.metrics import Metrics
 from train.evaluate.prediction_files import Predictions
 from train.evaluate.rates import Rate, rate
-from train.evaluate.tables import percent, rate_text
+from train.evaluate.tables import narrow_table, percent, rate_text
 
 MEASURES = (
     "escapes.value", "false_rejects.value", "false_rejects_at_no_escape", "false_rejects_at_few_escapes",
@@ -94,15 +95,14 @@ def _classes(runs: Mapping[str, Predictions]) -> tuple[str, ...]:
     return classes
 
 
-def spread_table(made: Pool) -> Table:
+def spread_table(made: Pool) -> Group:
     """One row per measure, one column per run, all in percent."""
-    table = Table(title=f"each of {len(made.runs)} runs, in percent; ± is the deviation of a run", title_justify="left")
-    for column in ("measure", *made.runs, "mean", "±"):
-        table.add_column(column, justify="left" if column == "measure" else "right")
+    title = f"each of {len(made.runs)} runs, in percent; ± is the deviation of a run"
+    table = narrow_table(("measure", *made.runs, "mean", "±"))
     for number, (name, one) in enumerate(made.spread.items(), start=1):
         cells = map(percent, (*one.values, one.mean, one.deviation))
         table.add_row(name.removesuffix(".value").replace("_", " "), *cells, end_section=number == len(MEASURES))
-    return table
+    return Group(Text(title, style="italic"), table)
 
 
 def recall_lines(made: Pool) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 
 from tests.train.cli.test_main import run_main
 from tests.train.evaluate.test_metrics import CLASSES, ROWS
+from train.data.splits import Split, save_split
 from train.errors import DataError
 from train.evaluate.metrics import measure
 from train.evaluate.runs.compare_runs import MEASURES, load_metrics, measures_grid, paper_grid
@@ -63,3 +64,19 @@ def test_what_is_no_finished_run_is_said(tmp_path: Path, content: str | None, fo
         (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(DataError, match=found):
         load_metrics(tmp_path, "test")
+
+
+def test_runs_on_other_images_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {"test": ALL.model_dump(mode="json")}
+    sides = {
+        "first": ("test", "test", "train"),
+        "second": ("test", "train", "train"),
+        "third": ("test", "test", "train"),
+    }
+    for name, given in sides.items():
+        split = Split(kind="random", seed=0, images=dict(zip("abc", given, strict=True)))
+        save_split(split, finished_run(tmp_path / name, **parts) / "split.json")
+    run_main("compare", *(str(tmp_path / name) for name in sides))
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert "second: measured on other images than first (1 of its 1 in the test part are the same)" in warnings[0]
