@@ -1,5 +1,6 @@
 """Service loop of a running station: signals, reload, changeovers, and the supervisor's watchdog."""
 
+import _thread
 import logging
 import os
 import signal
@@ -34,9 +35,9 @@ def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL)
     """
     reload_asked = threading.Event()
     link, in_force = line.bundle, _in_force(line.bundle, runtime)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: runtime.finished.set())
-    signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
+    events = {signal.SIGINT: runtime.finished, signal.SIGTERM: runtime.finished, signal.SIGHUP: reload_asked}
+    for number, event in events.items():
+        set_on_signal(number, event)
     notify("READY=1")
     with watchdog_fed(lambda: runtime.alive, TICK_S, runtime.alarms):
         while not runtime.finished.wait(TICK_S):
@@ -47,6 +48,15 @@ def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL)
                 line = reload(path, line, runtime, equipment)
             line = change_over(line, runtime, equipment)
         notify("STOPPING=1")
+
+
+def set_on_signal(number: int, event: threading.Event) -> None:
+    """Set an event in a thread of its own at each signal.
+
+    A handler runs in the main thread between any two of its instructions, also while that thread holds the event's
+    lock: it would wait for itself for ever. `threading.Thread.start` takes such a lock too.
+    """
+    signal.signal(number, lambda *_: _thread.start_new_thread(event.set, ()))
 
 
 def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Line:

@@ -301,6 +301,42 @@ def test_a_running_service_reads_its_line_again_on_sighup(run: Run) -> None:
     assert line.plc.others[0] == Changeover(0, load_bundle(line.folder / "other").id)
 
 
+class Interrupted(threading.Event):
+    """Gets a signal while its lock is held, as a busy main thread may."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.waiter: int | None = None
+        self.arrived = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Be interrupted once, then wait until the handler's work is done."""
+        if self.waiter is None:
+            self.waiter = threading.get_ident()
+            signal.raise_signal(self.number)
+            self.arrived.wait(60)
+            self.waiter = 0
+        return super().wait(timeout)
+
+    def set(self) -> None:
+        """Refuse to wait for the lock's own holder."""
+        deadlocked = self.waiter == threading.get_ident()
+        self.arrived.set()
+        assert not deadlocked, "the main thread waits for a lock that it holds"
+        super().set()
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_while_the_main_thread_holds_a_lock_ends_the_service(run: Run, number: int) -> None:
+    with run() as line:
+        line.runtime.finished = Interrupted(number)
+        serve(line.path, line.line, line.runtime, line.equipment)
+
+        assert line.runtime.finished.is_set()
+
+
 @pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize("before_it_serves", [True, False])
 def test_a_running_service_takes_over_what_a_release_points_to(

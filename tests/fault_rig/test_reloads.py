@@ -43,6 +43,19 @@ def test_the_next_signal_waits_for_the_answer_to_the_last(tmp_path: Path) -> Non
     assert station.reloads.sent[0].accepted
 
 
+def test_at_the_end_the_last_answer_is_heard_and_no_further_signal_is_sent(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+    station.reloads.ask("first", good=True)
+    station.reloads.ask("second", good=True)
+    station.reloads.tick()
+
+    before = station.reloads.answered()
+    station.log.write_text(TAKEN + "\n")
+
+    assert (before, station.reloads.answered()) == (False, True)
+    assert (station.signals, station.reloads.problems()) == (1, [])
+
+
 def test_outcomes_are_counted(tmp_path: Path) -> None:
     station = Station(tmp_path)
     for good, answer in ((True, TAKEN), (False, REFUSED), (True, EXCUSED)):

@@ -49,11 +49,15 @@ class Reloads:
 
     def tick(self) -> None:
         """Read the outcome of the last reload, then send the next one."""
-        self._hear()
-        if self._waiting and (not self.sent or self.sent[-1].outcome):
+        if self.answered() and self._waiting:
             self.sent.append(self._waiting.pop(0))
             self._line.write_text(self.sent[-1].content, encoding="utf-8")
             self._signal()
+
+    def answered(self) -> bool:
+        """Read the outcome of the last reload; false while there is none. Sends nothing."""
+        self._hear()
+        return not self.sent or bool(self.sent[-1].outcome)
 
     def counts(self) -> dict[str, int]:
         """Count the good and bad ones by their outcome."""

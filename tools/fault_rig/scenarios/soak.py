@@ -22,6 +22,9 @@ SAMPLE_S = 10.0
 START_S = 240.0
 """Longest wait for the first result after the start."""
 
+ANSWER_S = 60.0
+"""Longest wait for the outcome of the last reload at the end; a busy machine takes long to open a bundle."""
+
 
 @dataclass(frozen=True)
 class SoakSettings:
@@ -107,7 +110,7 @@ def _end(rig: Rig, places: Places, course: SoakRun) -> None:
     """Wait for the open parts, stop the station, collect the results."""
     rig.plc.pace(0)
     time.sleep(2 * PLC_DEADLINE_S)
-    rig.reloads.tick()
+    wait_until(lambda: rig.reloads.answered() or not rig.station.alive, ANSWER_S)
     if rig.station.alive and (status := rig.station.stop()):
         course.problems.append(f"the station ended with status {status}")
     course.parts, course.report = rig.plc.records(), rig.plc.report()
