@@ -38,25 +38,29 @@ class Gate:
     max_drop: float
 
     def objection(self, before: Metrics, after: Metrics) -> str | None:
-        """Reason why a network fails the gate, or None. Any additional escape fails it.
-
-        Where no image has what the metric measures, such as a defect, the false-reject rate stands for it.
-        """
+        """Reason why a network fails the gate, or None; an additional escape fails it, and a metric without data."""
         if after.escapes.count > before.escapes.count:
             return f"{after.escapes.count} escapes instead of {before.escapes.count}"
         was = before.known(self.metric)
         if was is None:
-            return self._more_rejected(before, after)
+            return f"{self.metric} has no data"
         drop = was - after.named(self.metric)
         if not drop <= self.max_drop:  # `not <=` also catches NaN
             return f"{self.metric} lower by {drop:.4f}, allowed {self.max_drop}"
         return None
 
-    def _more_rejected(self, before: Metrics, after: Metrics) -> str | None:
-        old, new = before.false_rejects, after.false_rejects
-        if new.count - old.count <= self.max_drop * new.total:
-            return None
-        return f"{self.metric} has no data, and {new.count} of {new.total} good images rejected instead of {old.count}"
+    def check_data(self, metrics: Metrics, judged_on: str) -> None:
+        """Raise CalibrationError unless the images have a defect that could escape, and what the metric measures."""
+        if metrics.images == metrics.good:
+            raise CalibrationError(
+                f"accuracy gate: found no image with a defect in {judged_on}, expected some: an escape could not be "
+                "seen; add pictures of defective parts, or name labelled ones with --data and --part"
+            )
+        if metrics.known(self.metric) is None:
+            raise CalibrationError(
+                f"accuracy gate: found no data for {self.metric} in {judged_on}, expected some; choose another "
+                "--metric, such as accuracy_pairs where the defects have no outlines"
+            )
 
 
 def gate_on(metric: str, max_drop: float) -> Gate:

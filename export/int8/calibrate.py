@@ -80,16 +80,18 @@ class Calibration:
     def run(self, images: ImageSet, judged_on: str, labelled: bool, date: str) -> CalibrationResult:
         """Measure activations, choose ranges, quantise, and run the gate with the mixed-precision fallback.
 
-        date: now, UTC, ISO 8601. Raises EngineError or GoldenMismatch if the bundle cannot be opened as on the line.
+        date: now, UTC, ISO 8601. Raises EngineError or GoldenMismatch if the bundle cannot be opened as on the line,
+        CalibrationError where the gate has nothing to judge by.
         """
         open_engine(DEFAULT_ENGINE, self.bundle, self.settings.threads).close()  # within a time limit, unlike the rest
+        judge = GateEvaluator(self.bundle.manifest, images, self.settings.threads)
+        with Bar("judging fp32", len(images)) as bar:
+            before = judge.judge(self.model, bar.step)
+        self.settings.gate.check_data(before.metrics, judged_on)
         seen = self._histograms()
         methods = self._try_methods(seen)
         best = min(methods, key=lambda result: result.mean_mask_difference).method
         method = self.settings.method or best
-        judge = GateEvaluator(self.bundle.manifest, images, self.settings.threads)
-        with Bar("judging fp32", len(images)) as bar:
-            before = judge.judge(self.model, bar.step)
         search = MixedPrecisionSearch(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
         model, after = search.run(judge, self.settings.gate, before, keep_at_most=len(self.layers) // 2)
         costs = self._costs(model)

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,12 @@ from train.errors import DataError
 Image = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
-MaskRule = Literal["above-127", "nonzero"]
-"""Mask values that mean defect: grey above 127, or everything but 0 (palette index 0 in a palette)."""
+MaskRule = Literal["above-127", "nonzero", "voc"]
+"""Mask values that mean defect: grey above 127; all but 0 (palette index 0 in a palette); all but 0 and 255, the index
+of Pascal VOC's borders around objects."""
+_BORDER = 255
+_LARGEST_INDEX = 31
+"""Largest grey value beside 255 alone that is taken for the index of a class; Pascal VOC has 20."""
 
 
 class Outline(Protocol):
@@ -62,13 +66,19 @@ class MaskFile:
         pixels = stored.pixels
         if stored.mode == "alpha" and (pixels[..., 3] != np.iinfo(pixels.dtype).max).any():
             raise self._error("a mask with transparent pixels", "save it in grey, 255 where the defect is")
-        if stored.mode == "palette" and self.rule == "nonzero":
-            return np.asarray((pixels != stored.palette[0]).any(axis=-1))
+        if stored.mode == "palette" and self.rule != "above-127":
+            return self._indexed(stored)
         if pixels.ndim == 3:
             if (pixels[..., :3] != pixels[..., :1]).any():
                 kind = f"a palette of {len(stored.palette)} colours" if stored.mode == "palette" else "a mask in colour"
                 raise self._error(kind, 'save it in grey, or state masks = "nonzero" in dataset.toml for a palette')
             pixels = pixels[..., 0]
+        if self.rule == "voc":
+            return np.asarray((pixels > 0) & (pixels != _BORDER))
+        index = _index_beside_border(pixels)
+        if index is not None:
+            advice = f'state masks = "voc" in dataset.toml if {index} means defect and 255 a border, or save 0 and 255'
+            raise self._error(f"the grey values {index} and 255", advice)
         if self.rule == "nonzero":
             return np.asarray(pixels > 0)
         largest, half = int(pixels.max()), int(np.iinfo(pixels.dtype).max) // 2
@@ -77,10 +87,29 @@ class MaskFile:
             raise self._error(f"grey values up to {largest}", advice)
         return np.asarray(pixels > half)
 
+    def _indexed(self, stored: StoredImage) -> Masks:
+        """The mask of a palette, whose index 0 is the background."""
+        mask = np.asarray((stored.pixels != stored.palette[0]).any(axis=-1))
+        if len(stored.palette) <= _BORDER:
+            return mask
+        border = np.asarray((stored.pixels == stored.palette[_BORDER]).all(axis=-1))
+        if self.rule == "voc":
+            return np.asarray(mask & ~border)
+        if (mask & border).any() and (mask & ~border).any():
+            advice = 'state masks = "voc" in dataset.toml if 255 is a border, or save 0 and 255'
+            raise self._error("a palette's index 255 beside another", advice)
+        return mask
+
     def _error(self, found: str, advice: str) -> DataError:
         return DataError(
             f"{self.path}: found {found}, expected grey with pixels above 127 where the defect is; {advice}"
         )
+
+
+def _index_beside_border(pixels: NDArray[Any]) -> int | None:
+    """The value of a mask of 8 bits that holds nothing else but 0 and 255, where it is as small as a class's index."""
+    values = np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)[1:]) + 1 if pixels.dtype == np.uint8 else []
+    return int(values[0]) if len(values) == 2 and values[1] == _BORDER and values[0] <= _LARGEST_INDEX else None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`edge-export calibrate`: pictures in, an INT8 bundle past the gate out, or none."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -151,6 +152,54 @@ def test_a_further_escape_is_an_objection_whatever_the_metric(bundle, pictures):
     gate = Gate("accuracy_pairs", 0.01)
     assert gate.objection(before, before) is None
     assert "1 escapes instead of 0" in str(gate.objection(before, worse))
+
+
+def only_good(squares, folder):
+    """Copy the squares without their defective parts."""
+    return shutil.copytree(squares, folder, ignore=shutil.ignore_patterns(*(f"MT_{name}" for name in CLASSES)))
+
+
+def not_outlined(squares, folder):
+    """Copy the squares with empty masks."""
+    shutil.copytree(squares, folder)
+    for path in folder.rglob("*.png"):
+        path.write_bytes(encode_png(np.zeros((64, 48), np.uint8)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (only_good, "accuracy gate: found no image with a defect in 16 images of magnetic-tile, part all"),
+        (not_outlined, "accuracy gate: found no data for mean_iou_positives in 56 images of magnetic-tile, part all"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_gate_without_data_refuses(fragile, squares, squares_as_pictures, tmp_path, change, message):
+    data = change(squares, tmp_path / change.__name__)
+    options = ("--images", squares_as_pictures, "--data", data, "--part", "all", "--out", tmp_path / "int8")
+    assert message in str(command("calibrate", fragile, *options))
+    assert not (tmp_path / "int8").exists()
+
+
+def test_a_gate_without_labels_refuses_pictures_in_which_fp32_finds_nothing(fragile, tmp_path):
+    folder = tmp_path / "good"
+    folder.mkdir()
+    dark = np.linspace(0, 20, 48) + np.linspace(0, 10, 64)[:, np.newaxis]
+    for level in range(32):
+        (folder / f"{level}.png").write_bytes(encode_png((dark + level / 2).astype(np.uint8)))
+    said = command("calibrate", fragile, "--images", folder, "--out", tmp_path / "int8")
+    assert "accuracy gate: found no image with a defect in 8 other pictures, by the fp32 bundle's own decisions" in said
+    assert not (tmp_path / "int8").exists()
+
+
+def test_a_metric_without_data_is_an_objection(bundle, pictures):
+    inputs = collect(pictures, bundle, resize=False, limit=256, force=False).inputs
+    outputs = run(open_engine("onnxruntime", bundle, 1).infer, inputs)
+    truth = agreement_truth(outputs, inputs, bundle.manifest)
+    found = measure(predictions(outputs, truth, bundle.manifest.thresholds), bundle.manifest.classes)
+    without_outlines = found.model_copy(update={"mean_iou_positives": None})
+    assert Gate("mean_iou_positives", 1.0).objection(without_outlines, found) == "mean_iou_positives has no data"
 
 
 def test_a_network_agrees_with_itself_in_every_measure(bundle, pictures):

@@ -12,6 +12,7 @@ from bundle import InputSpec
 from train.cli.main import main
 from train.data.check.checks import DataReport, check_folder, check_images
 from train.data.readers import read_dataset
+from train.data.splits import make_split
 
 SIDE_PX = 96
 SPEC = InputSpec(height=64, width=64, channels=1)
@@ -217,6 +218,20 @@ def test_pictures_of_another_exposure_are_one_warning(parts: Path) -> None:
     assert "p00.png" in finding.text
     assert "p07.png" not in finding.text
     assert len(finding.listed) == 8
+
+
+def test_copies_that_roboflow_made_are_said(parts: Path) -> None:
+    for number in (0, 2):
+        for copy in ("0f3e9a1b2c", "9d8c7b6a5f"):
+            image = cv2.imread(str(parts / "images" / f"p{number:02}.png"), cv2.IMREAD_GRAYSCALE)
+            turned = image if copy.startswith("0") else cv2.flip(image, 0)
+            cv2.imwrite(str(parts / "images" / f"q{number}_png.rf.{copy}.png"), cv2.add(turned, 1))
+    report = check_images(read_dataset(parts), SPEC)
+    (finding,) = report.warnings
+    assert finding.text.startswith("4 pictures are copies that Roboflow made of 2 originals")
+    split = make_split(report.dataset, "by-part", 0)
+    sides = {split.images[one.sha256] for one in report.dataset.samples if one.path.stem.startswith("q0_")}
+    assert len(sides) == 1
 
 
 def test_several_exposures_of_each_part_are_said_once(clean: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from train.data.check.image_facts import ImageFacts, facts_or_error
 from train.data.check.split_counts import FEWEST_PARTS
 from train.data.dataset import Dataset
 from train.data.duplicates import near_duplicates
+from train.data.layouts.mask_folder import original_of
 from train.data.readers import read_dataset
 from train.data.splits import Kind, Split, make_split
 from train.errors import DataError, SplitError
@@ -76,7 +77,7 @@ def check_images(dataset: Dataset, spec: InputSpec, with_detail: bool = False, w
     facts = [one for one in found if isinstance(one, ImageFacts)]
     report = DataReport(dataset, facts)
     report.findings = [problem(one) for one in found if isinstance(one, DataError)]
-    for look in (_labels, _sizes, _depths, _colours, _exposures):
+    for look in (_labels, _copies, _sizes, _depths, _colours, _exposures):
         report.findings += look(report)
     report.findings += _vanished(report, spec)
     return report
@@ -99,6 +100,18 @@ def _labels(report: DataReport) -> Iterator[Finding]:
                 "two parts; add parts, or use folds (train split --folds)",
                 False,
             )
+
+
+def _copies(report: DataReport) -> Iterator[Finding]:
+    copies = [one for one in report.dataset.samples if original_of(one.path.stem) != one.path.stem]
+    originals = {original_of(one.path.stem) for one in copies}
+    if len(copies) > len(originals):
+        yield Finding(
+            f"{len(copies)} pictures are copies that Roboflow made of {len(originals)} originals: figures of the "
+            "test part are of changed pictures too; export without augmentation, `train` has its own",
+            False,
+            tuple(one.path for one in copies),
+        )
 
 
 def _sizes(report: DataReport) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ from train.errors import DataError
 SETTINGS = "dataset.toml"
 IMAGES, MASKS = "images", "masks"
 
+_ROBOFLOW_COPY = re.compile(r"((.*/)?(train|valid|test)/)?(?P<original>.+)_[A-Za-z]{3,4}\.rf\.[0-9A-Za-z]{8,64}")
+"""Path of a picture in an export of Roboflow, without suffix: name, original suffix, hash of the copy."""
+
 PATTERN_S = 10.0
 """Time for the pattern of the parts over all names; a pattern that backtracks without end is refused."""
 
@@ -34,11 +37,12 @@ class FolderSettings(BaseModel):
     """In channel order; without it the folders in masks/, in alphabetical order."""
     part: str | None = None
     """A pattern over the image's path below images/ without its suffix, whose first group is the part; without it each
-    image is a part of its own."""
+    image is a part of its own, and Roboflow's copies of an image are one (see `original_of`)."""
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
     """Depth of the values in 16-bit images, such as 12."""
     masks: MaskRule = "above-127"
-    """Mask values that mean defect; "nonzero" for masks of 0 and 1, and for palettes."""
+    """Mask values that mean defect; "nonzero" for masks of 0 and 1, and for palettes; "voc" where index 255 is a border
+    that is no defect."""
     citation: str = ""
 
 
@@ -153,7 +157,7 @@ def _parts(
 ) -> dict[str, str]:
     """The part of each image, by its key. Raises DataError where the pattern takes too long."""
     if pattern is None:
-        return {key: key for key in images}
+        return {key: original_of(key) for key in images}
     parts: dict[str, str] = {}
     for key, part in zip(images, _first_groups(pattern, list(images), directory / SETTINGS, most_s), strict=True):
         if part is None:
@@ -162,6 +166,15 @@ def _parts(
         else:
             parts[key] = part
     return parts
+
+
+def original_of(key: str) -> str:
+    """The picture that Roboflow's export made this one of: `train/a_jpg.rf.0f3e...` is a copy of `a`; else the key.
+
+    Its folders train/, valid/ and test/ do not tell two pictures apart.
+    """
+    found = _ROBOFLOW_COPY.fullmatch(key)
+    return found["original"] if found else key
 
 
 _MATCH = """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.bundle.test_images import palette_png
+from train.data.annotations.voc import palette_colour
 from train.data.dataset import MaskFile
 from train.data.layouts.mask_folder import read_folder
 from train.data.readers import read_dataset
@@ -47,6 +48,32 @@ def test_folders_are_the_classes_in_alphabetical_order(parts: Path) -> None:
 
 def test_each_image_is_a_part_of_its_own(parts: Path) -> None:
     assert len({sample.part for sample in read_dataset(parts).samples}) == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("bolt_7_jpg.rf.0f3e9a1b2c4d5e6f7a8b9c0d1e2f3a4b", "bolt_7_jpg.rf.ffffaaaabbbbccccddddeeee00001111", True),
+        ("train/bolt_7_png.rf.Ab12Cd34Ef", "valid/bolt_7_png.rf.Gh56Ij78Kl", True),
+        ("bolt_7_jpg.rf.0f3e9a1b2c4d5e6f", "bolt_8_jpg.rf.0f3e9a1b2c4d5e6f", False),
+        ("monday/bolt_7_jpg.rf.0f3e9a1b2c", "tuesday/bolt_7_jpg.rf.0f3e9a1b2c", False),
+        ("bolt_7_jpg.v1.0f3e9a1b2c", "bolt_7_jpg.v2.0f3e9a1b2c", False),
+    ],
+)
+def test_copies_that_roboflow_made_of_one_picture_are_one_part(
+    parts: Path, first: str, second: str, together: bool
+) -> None:
+    for name in (first, second):
+        write(parts / "images" / f"{name}.jpg", 90)
+    found = {s.path: s.part for s in read_dataset(parts).samples}
+    pair = {found[parts / "images" / f"{name}.jpg"] for name in (first, second)}
+    assert len(pair) == (1 if together else 2)
+
+
+def test_a_stated_pattern_comes_before_roboflows_names(parts: Path) -> None:
+    write(parts / "images" / "p7_jpg.rf.0f3e9a1b2c.jpg", 90)
+    (parts / "dataset.toml").write_text("part = '(p[0-9])_'\n")
+    assert "p7" in {sample.part for sample in read_dataset(parts).samples}
 
 
 def test_pattern_says_the_part_and_the_file_the_order(parts: Path) -> None:
@@ -233,3 +260,57 @@ def test_palette_masks_are_read_where_the_settings_say_so(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="found a palette of 2 colours"):
         MaskFile(tmp_path / "mask.png").load(8, 6)
     np.testing.assert_array_equal(MaskFile(tmp_path / "mask.png", rule="nonzero").load(8, 6), MASK)
+
+
+def voc_square() -> tuple[np.ndarray, np.ndarray]:
+    """Draw an object of index 3 within a border of index 255."""
+    indices = np.zeros((8, 6), np.uint8)
+    indices[1:6, 1:6] = 255
+    indices[2:5, 2:5] = 3
+    return indices, indices == 3
+
+
+VOC_PALETTE = bytes(value for index in range(256) for value in palette_colour(index))
+
+
+@pytest.mark.parametrize("kind", ["palette", "grey"])
+def test_the_border_of_pascal_voc_is_no_defect(tmp_path: Path, kind: str) -> None:
+    indices, square = voc_square()
+    path = tmp_path / "mask.png"
+    if kind == "palette":
+        path.write_bytes(palette_png(indices, VOC_PALETTE))
+    else:
+        cv2.imwrite(str(path), indices)
+    np.testing.assert_array_equal(MaskFile(path, rule="voc").load(8, 6), square)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "found"),
+    [
+        ("grey", "above-127", "the grey values 3 and 255"),
+        ("grey", "nonzero", "the grey values 3 and 255"),
+        ("palette", "nonzero", "a palette's index 255 beside another"),
+    ],
+)
+def test_a_border_of_pascal_voc_is_not_taken_for_a_defect(tmp_path: Path, kind: str, rule: str, found: str) -> None:
+    indices, _ = voc_square()
+    path = tmp_path / "mask.png"
+    path.write_bytes(palette_png(indices, VOC_PALETTE)) if kind == "palette" else cv2.imwrite(str(path), indices)
+    with pytest.raises(DataError, match=f'{found}, .*state masks = "voc" in dataset.toml'):
+        MaskFile(path, rule=rule).load(8, 6)
+
+
+def test_the_border_is_read_where_the_settings_say_so(parts: Path) -> None:
+    indices, square = voc_square()
+    for path in (parts / "masks").rglob("*.png"):
+        path.write_bytes(palette_png(indices, VOC_PALETTE))
+    (parts / "dataset.toml").write_text('masks = "voc"\n')
+    np.testing.assert_array_equal(read_dataset(parts).samples[0].load_masks(8, 6)[0], square)
+
+
+@pytest.mark.parametrize("grey", [64, 254])
+def test_soft_edges_of_a_mask_are_no_border(tmp_path: Path, grey: int) -> None:
+    indices, square = voc_square()
+    cv2.imwrite(str(tmp_path / "mask.png"), np.where(square, 255, np.where(indices > 0, grey, 0)).astype(np.uint8))
+    mask = MaskFile(tmp_path / "mask.png").load(8, 6)
+    np.testing.assert_array_equal(mask, (indices > 0) if grey > 127 else square)
