@@ -79,9 +79,7 @@ class LiveCamera(Camera):
                 "tells of the parts; change it"
             )
         with self._changed:
-            self._matching = FrameNumbering(
-                self._options.frame_timeout_ms / 1e3, steady=self._options.trigger == "free"
-            )
+            self._matching = FrameNumbering(steady=self._options.trigger == "free")
 
     def _grab(self, timeout_s: float) -> Frame:
         with self._changed:

@@ -1,6 +1,7 @@
 """Frame numbering without trigger messages: each frame is an exposure, lost frames leave gaps."""
 
 from collections import deque
+from math import inf
 from statistics import median
 
 from edge.cameras.matching.trigger_matching import Answer, ArrivedFrame, TriggerMatching
@@ -15,8 +16,8 @@ class FrameNumbering(TriggerMatching):
     Lost frames are detected by the device's frame counter; without one, and with a constant rate (`steady`), by time.
     """
 
-    def __init__(self, timeout_s: float, steady: bool) -> None:
-        super().__init__(timeout_s)
+    def __init__(self, steady: bool) -> None:
+        super().__init__(timeout_s=inf)  # no exposure waits for its frame
         self._steady = steady
         self._exposure = 0
         self._last: ArrivedFrame | None = None

@@ -36,10 +36,12 @@ class HandDevice(Device):
         self._answers = list(answers)
         self._sent: queue.SimpleQueue[Received | Exception] = queue.SimpleQueue()
 
-    def send(self, pixels: Image | None, stamp: float | None = None, problem: str = "") -> None:
+    def send(
+        self, pixels: Image | None, stamp: float | None = None, problem: str = "", number: int | None = None
+    ) -> None:
         """Send a frame."""
         self.idle.clear()
-        self._sent.put(Received(pixels, monotonic() if stamp is None else stamp, problem))
+        self._sent.put(Received(pixels, monotonic() if stamp is None else stamp, problem, number))
 
     def fail(self, error: Exception) -> None:
         """End the connection."""

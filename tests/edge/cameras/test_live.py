@@ -35,6 +35,34 @@ def test_a_frame_begun_before_the_exposure_is_not_its_picture() -> None:
     assert frame.exposure == 1
 
 
+def test_a_frame_begins_its_latency_before_it_arrives() -> None:
+    now = 10.0
+    device = HandDevice()
+    camera = live(Plug(device), lambda: now, latency_ms=100)
+    camera.expose()
+    now = 10.05
+    device.send(grey(1), stamp=now)
+    assert device.idle.wait(GRAB_S)
+    now = 10.2
+    device.send(grey(2), stamp=now)
+    frame = camera.grab(GRAB_S)
+    camera.close()
+
+    assert frame.pixels[0, 0] == 2
+
+
+def test_a_gap_of_the_device_s_numbers_is_a_gap_of_the_exposures() -> None:
+    device = HandDevice()
+    camera = live(Plug(device))
+    camera.start_free_run()
+    for number in (7, 8, 11):
+        device.send(grey(number), number=number)
+    exposures = [camera.grab(GRAB_S).exposure for _ in range(3)]
+    camera.close()
+
+    assert exposures == [1, 2, 5]
+
+
 @pytest.mark.parametrize(
     ("pixels", "problem"),
     [

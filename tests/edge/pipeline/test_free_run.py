@@ -67,7 +67,7 @@ def test_a_place_is_inspected_once() -> None:
 
 
 def numbers(pictures: Sequence[ArrivedFrame], steady: bool = True) -> list[int]:
-    pairing = FrameNumbering(1.0, steady)
+    pairing = FrameNumbering(steady)
     exposures = []
     for picture in pictures:
         pairing.add(picture)
