@@ -1,6 +1,7 @@
 """The simulated line on a terminal: address, live counts, closing table."""
 
 import argparse
+import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -33,9 +34,10 @@ def belt(records: list[PartRecord]) -> str:
 
 
 def table(simulator: PlcSimulator, wanted: int) -> Group:
-    """Draw the sums of a line that is to have `wanted` parts, the station's alarms, and the belt."""
+    """Draw the sums of a line that is to have `wanted` parts (0: without end), the station's alarms, and the belt."""
     report = simulator.report()
-    lines = Table("PLC", "count", title=f"{report.parts} of {wanted} parts triggered")
+    of = f" of {wanted}" if wanted else ""
+    lines = Table("PLC", "count", title=f"{report.parts}{of} parts triggered")
     lines.columns[1].justify = "right"
     for verdict in sorted(report.verdicts):
         name = "no result yet, or none in time" if verdict is Verdict.NONE else f"verdict {verdict.name}"
@@ -50,8 +52,7 @@ def table(simulator: PlcSimulator, wanted: int) -> Group:
     return Group(lines, f"alarms of the station: {alarms}", belt(simulator.records()))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a line; give 1 if any part had no result before its deadline."""
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     about = "A simulated line with its PLC, at the far end of a pseudo-terminal or a network."
     parser = argparse.ArgumentParser(prog="plc-simulator", description=about)
     parser.add_argument("--parts", type=int, default=200, help="parts to trigger (%(default)s); 0 until Ctrl-C")
@@ -66,17 +67,27 @@ def main(arguments: list[str] | None = None) -> int:
         help="what the station speaks (%(default)s)",
     )
     parser.add_argument("--link", type=Path, help="make a symbolic link to the port here, for a fixed address")
-    chosen = parser.parse_args(arguments)
-    console = Console()
-    with PlcSimulator(
-        chosen.parts,
+    return parser.parse_args(arguments)
+
+
+def open_simulator(chosen: argparse.Namespace) -> PlcSimulator:
+    """Start the line that the options describe."""
+    return PlcSimulator(
+        chosen.parts or sys.maxsize,
         rate_hz=chosen.rate,
         max_open=chosen.max_open,
         deadline_s=chosen.deadline,
         way=LinkKind(chosen.way),
         link_path=chosen.link,
         belt_speed=chosen.belt_speed,
-    ) as simulator:
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a line; give 1 if any part had no result before its deadline."""
+    chosen = _parse(arguments)
+    console = Console()
+    with open_simulator(chosen) as simulator:
         console.print(f"PLC at {simulator.address}, waiting for an inspection station", soft_wrap=True)
         ended_by_hand = suppress(KeyboardInterrupt) if chosen.parts == 0 else nullcontext()
         with Live(console=console, transient=True) as live, ended_by_hand:

@@ -152,6 +152,8 @@ function showPart(part) {
   const words = [why.short, told].filter(Boolean).join(" ");
   $("#verdict").dataset.verdict = verdict;
   $("#verdict").dataset.length = words.length > MEDIUM ? "long" : words.length > SHORT ? "medium" : "short";
+  $("#verdict").style.setProperty("--digits", part ? String(part.part_id).length : 1);
+  $("#verdict").style.setProperty("--word", Math.max(1, ...why.short.split(" ").map((word) => word.length)));
   $("#verdict path").setAttribute("d", SIGNS[verdict] || "");
   $("#verdict strong").textContent = verdict || TEXTS.noPart;
   renew("#why", JSON.stringify([why, told]), () => [make("span", why.short), ...(why.more ? [" ", make("small", why.more)] : []), ...(told ? [" ", make("small", told)] : [])]);

@@ -52,6 +52,46 @@ def test_german_fits_every_screen_and_is_accessible(dark: bool, model: PageModel
     assert tab.complaints() == []
 
 
+ALARMS = tuple(
+    alarm(name, "camera side, v4l2:///dev/v4l/by-id/usb-Maker_21734112-index0: found no frame within 0.200 s; " * 3)
+    for name in ("camera side", "rate of TIMEOUT", "part escaped the ejector", "drift score Kantenausbruch", "records")
+)
+EVERYTHING = {"shadow": True, "paused": PAUSE, "challenge_missing": 2, "link_open": False, "disk_refuses": "voll"}
+SECTIONS = "header, #notices > p, #alarms, #verdict, #figures, #chart, #picture, #rejects, footer"
+OVERLAPS = f"""(() => {{
+  const shown = [...document.querySelectorAll('{SECTIONS}')].filter((one) => one.clientHeight);
+  const boxes = shown.map((one) => [one.id || one.tagName, one.getBoundingClientRect()]);
+  const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  return boxes.flatMap(([name, box], place) => boxes.slice(place + 1)
+    .filter(([, other]) => meet(box, other)).map(([other]) => `${{name}} ${{other}}`));
+}})()"""
+
+
+@pytest.mark.parametrize(
+    ("alarms", "changes", "fault"), [(4, {}, ""), (4, {}, ALARMS[0].text), (5, EVERYTHING, ALARMS[0].text)]
+)
+def test_nothing_overlaps_however_much_there_is_to_say(
+    alarms: int, changes: dict[str, object], fault: str, clock: Clock, serve: Serve, tab: Tab
+) -> None:
+    shown = PageModel(welcome(operator_token="operators-own", lang="de", title="Glasurlinie 3"), clock, lambda: NOON)
+    last = part(2**32 - 101, "FAULT" if fault else "NG", fault=fault, defects=[] if fault else [DEFECT, DEFECT])
+    parts = (*(part(number, "NG", defects=[DEFECT]) for number in range(1, 15)), last)
+    shown.take(StateUpdate(station=station(alarms=ALARMS[:alarms], **changes), parts=parts), b"")
+    at = serve(shown)
+    for width, height in ((1024, 600), (1280, 800), (390, 844)):
+        tab.show(width, height)
+        tab.open(f"{at}/?token=operators-own", "document.querySelectorAll('#rejects button').length === 12")
+        where = f"{width}x{height}"
+
+        assert tab.evaluate(OVERLAPS) == [], where
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where}: scrolls sideways"
+        assert tab.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#which'))"), where
+        if width >= 1024:
+            assert tab.evaluate("document.documentElement.scrollHeight <= innerHeight"), f"{where}: scrolls"
+            assert tab.evaluate("document.querySelector('#verdict').clientHeight >= 135"), f"{where}: no verdict"
+        assert findings(tab) == [], where
+
+
 @pytest.mark.parametrize(
     ("lang", "preferred", "shown"),
     [(None, "de-AT,en", "Läuft"), (None, "fr,en", "Running"), (None, "fr", "Running"), ("en", "de", "Running")],
