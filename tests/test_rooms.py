@@ -70,6 +70,7 @@ ONE_FILE = {
     "snap7": {"firmware_bridge": "firmware_bridge/s7_port.py"},
     "gpiod": {"edge": "edge/ejector/gpio.py", "firmware_bridge": "firmware_bridge/signals/gpio_port.py"},
     "onnxruntime": {"edge": "edge/engines/onnxruntime_cpu.py"},
+    "openvino": {"edge": "edge/engines/openvino_cpu.py"},
     "tensorrt": {"edge": "edge/engines/tensorrt_/api.py"},
     "pycuda": {"edge": "edge/engines/tensorrt_/pycuda_driver.py"},
     "gi": {"edge": "edge/cameras/gobject.py"},

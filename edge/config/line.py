@@ -40,7 +40,8 @@ class Line(LineTable):
     """Capacity of the queue of rows and row updates that wait for the disk: two or three entries of about 1 kB per
     part. When the queue is full, every part becomes FAULT and is not recorded."""
     engine: str = DEFAULT_ENGINE
-    """Inference engine: "onnxruntime" (CPU), "tensorrt" or "tensorrt_rtx". There is no fall-back to another engine."""
+    """Inference engine: "onnxruntime" or "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU. There is no
+    fall-back to another engine."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
     """CPU threads of the engine; chosen by the engine by default."""
     engine_reopens: bool = True

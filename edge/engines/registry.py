@@ -38,6 +38,7 @@ BUILD_S = 1080.0
 
 ENGINES = {
     "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime"),
+    "openvino": EngineKind("edge.engines.openvino_cpu:open_openvino"),
     "tensorrt": EngineKind(
         "edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, trial_s=BUILD_S, limits_memory=False
     ),

@@ -1,4 +1,4 @@
-"""Batches side by side on onnxruntime: their order, their threads, and what a failure touches."""
+"""Batches side by side on a processor engine: their order, their threads, and what a failure touches."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
