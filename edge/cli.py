@@ -2,15 +2,14 @@
 
 import json
 import logging
+import os
 import sys
-from datetime import datetime, timezone
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 from rich.text import Text
 
 from bundle import BundleError, FrameError, Verdict, load_bundle, os_problem
@@ -18,6 +17,7 @@ from edge.commands import improvement
 from edge.commands.options import EngineOption, ThreadsOption, console
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.errors import LineConfigError, StationError
+from edge.log_lines import JsonLines, log_handler
 from edge.rate_limited_log import RateLimitedHandler
 from firmware_bridge.errors import LinkError
 
@@ -38,17 +38,6 @@ SHIPPED = next(
     Path("models/demo-tiles"),
 )
 """Bundle of the demo: in the installed package, or in the repository."""
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object per line of the log, with time (UTC), level, logger, thread and message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        at = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
-        shown = {"time": at, "level": record.levelname, "logger": record.name, "thread": record.threadName}
-        error = {"exception": self.formatException(record.exc_info)} if record.exc_info else {}
-        return json.dumps({**shown, "message": record.getMessage(), **error}, ensure_ascii=False)
 
 
 def _print_version(asked: bool) -> None:
@@ -363,8 +352,8 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error is one line on standard error, with exit status 1."""
-    handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RateLimitedHandler(handler)])
+    limited = RateLimitedHandler(log_handler(journal="JOURNAL_STREAM" in os.environ))
+    logging.basicConfig(level=logging.INFO, handlers=[limited])
     try:
         app(arguments)
     except (BundleError, FrameError, LinkError, StationError) as error:

@@ -1,5 +1,6 @@
 """Options of the command line that stand before a subcommand, and the words of the log."""
 
+import io
 import json
 import logging
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bundle import Threshold
-from edge.cli import JsonLines, main
+from edge.cli import main
 from edge.errors import RecordsError
+from edge.log_lines import JsonLines, PlainLines, log_handler
 from edge.pipeline.plc_messages import event_text
 from edge.records.database import VERSION, connect, reading
 from firmware_bridge.events import HelloReceived, PeerLost
@@ -55,6 +57,41 @@ def test_a_json_log_has_nothing_but_objects(tmp_path: Path) -> None:
     messages = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
     assert any(message.startswith("threshold Crack: score 0.311, level 64, area 0 px") for message in messages)
     assert not [message for message in messages if "=<" in message or "(hello=" in message]
+
+
+@pytest.fixture
+def long_record() -> logging.LogRecord:
+    """An error with a message far longer than a terminal is wide, and characters that break lines."""
+    values = (
+        "edge",
+        logging.ERROR,
+        "file",
+        1,
+        "camera %s: " + "no frame " * 30,
+        ("top\n12:00 INFO fine\x1b[2J",),
+        None,
+    )
+    return logging.LogRecord(*values)
+
+
+def test_a_message_to_a_file_is_one_line(long_record: logging.LogRecord) -> None:
+    file = io.StringIO()
+    log_handler(journal=False, stream=file).handle(long_record)
+
+    (line,) = file.getvalue().splitlines()
+    assert "ERROR    camera top\\n12:00 INFO fine\\x1b[2J: no frame" in line
+
+
+def test_the_journal_gets_the_priority_of_each_line() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        record = logging.LogRecord("edge", logging.ERROR, "file", 1, "camera lost", (), sys.exc_info())
+    first, *trace = PlainLines(journal=True).format(record).splitlines()
+
+    assert first == "<3>camera lost"
+    assert trace
+    assert all(line.startswith("<3>") for line in trace)
 
 
 def test_an_event_is_logged_in_words() -> None:
