@@ -29,9 +29,7 @@ from edge.monitoring.operator_service import OperatorService
 from edge.monitoring.verdict_rates import VerdictRates
 from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
-from edge.page.outbox import Outbox
-from edge.page.snapshot import Snapshot
-from edge.page.state import StationInfo, StationState
+from edge.page.state import StationInfo
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
 from edge.pipeline.inspector import Inspector, ViewGeometry, expected_unsure, too_wide
@@ -40,6 +38,9 @@ from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
 from edge.records.writer import Records
 from edge.release.signature import check_signature
+from edge.servers.outbox import Outbox
+from edge.servers.snapshot import Snapshot
+from edge.servers.state import StationState
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 

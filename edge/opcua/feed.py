@@ -5,10 +5,10 @@ from collections.abc import Callable
 from edge.alarms import Alarms
 from edge.config.opcua import OpcUaSettings
 from edge.errors import ServerError
-from edge.page.outbox import Outbox
-from edge.page.state import StateUpdate, StationState
 from edge.servers.channel import ServerPipe, write_message
 from edge.servers.feed import HANG_S, RETRY_S, ServerFeed, check_packages
+from edge.servers.outbox import Outbox
+from edge.servers.state import StateUpdate, StationState
 
 PARTS_A_MESSAGE = 50
 """Parts that the server takes before it answers, so that a slow server is not taken for a hanging one."""

@@ -32,8 +32,8 @@ from pydantic import BaseModel
 from edge.config.opcua import OpcUaSettings
 from edge.errors import ServerError
 from edge.opcua.vision_system import LATEST, RESULT, STATION, NodeValue, Source, Value
-from edge.page.state import PartState, StateUpdate
 from edge.servers.channel import read_messages
+from edge.servers.state import PartState, StateUpdate
 
 NAMESPACE = "urn:edge-inspect:vision-system"
 ROOT = "VisionSystem"

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import nan
 from typing import Generic, TypeVar
 
-from edge.page.state import VERDICTS, PartState, StationState
+from edge.servers.state import VERDICTS, PartState, StationState
 
 STATES = {"Preoperational": 1, "Halted": 2, "Error": 3, "Operational": 4}
 """States of VisionStateMachineType with their StateNumber (Table 82)."""

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from bundle import Manifest
 from edge.alarms import Alarms
 from edge.config.schema import PageSettings
-from edge.page.outbox import Outbox
-from edge.page.state import StateUpdate, StationInfo, StationState, ViewPicture
+from edge.page.state import StationInfo, ViewPicture
 from edge.part import Part
 from edge.records.overlay import view_jpeg
 from edge.servers.channel import ServerPipe, write_message
 from edge.servers.feed import RETRY_S, ServerFeed, check_packages
+from edge.servers.outbox import Outbox
+from edge.servers.state import StateUpdate, StationState
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 

@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 from math import ceil
 
 from bundle import Verdict
-from edge.page.state import ChartBar, Latency, PartState, VerdictCount
+from edge.page.state import ChartBar, Latency, VerdictCount
+from edge.servers.state import PartState
 
 MINUTE_S = 60
 KEPT_MINUTES = 25 * 60

@@ -7,7 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.page.page_model import PageModel
-from edge.page.state import VERDICTS, PageState, StationState
+from edge.page.state import PageState
+from edge.servers.state import VERDICTS, StationState
 
 COUNTERS = {
     "triggers": "Parts that the PLC has triggered since the start",

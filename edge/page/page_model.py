@@ -8,20 +8,8 @@ from urllib.parse import quote
 from edge.cameras.camera import Clock
 from edge.monitoring.verdict_rates import NOT_INSPECTED
 from edge.page.history import History
-from edge.page.state import (
-    ChartBar,
-    Condition,
-    HealthReport,
-    PageMessage,
-    PageState,
-    PartMark,
-    PartState,
-    ShownPart,
-    StateUpdate,
-    StationInfo,
-    StationState,
-    ViewPicture,
-)
+from edge.page.state import ChartBar, Condition, HealthReport, PageState, PartMark, ShownPart, StationInfo, ViewPicture
+from edge.servers.state import PartState, ServerMessage, StateUpdate, StationState
 from edge.wall_clock import SteadyClock, hour_start, latest_time_of_day
 
 SILENT_S = 2.0
@@ -43,7 +31,7 @@ class PageModel:
         self._heard_at = clock()
         self._lock = threading.Lock()
 
-    def take(self, message: PageMessage, content: bytes) -> None:
+    def take(self, message: ServerMessage, content: bytes) -> None:
         """Process one message of the pipe."""
         with self._lock:
             if isinstance(message, StateUpdate):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from bundle import Verdict
 from edge.page.history import KEPT_MINUTES, PAUSED, REJECTS, History
-from edge.page.state import DefectState, PartMark, PartState
+from edge.page.state import PartMark
 from edge.part import PAUSED_BY
 from edge.records.database import reading
 from edge.records.overlay import PAGE_PX
 from edge.records.stored_pictures import drawn_jpeg, frame_jpeg
 from edge.review.marks import Mark, StoredMark, latest_of
+from edge.servers.state import DefectState, PartState
 
 LAST_ROW = 2**62
 """More than any row's number."""

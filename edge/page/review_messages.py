@@ -5,8 +5,9 @@ from datetime import datetime
 from pydantic import Field
 
 from edge.config.schema import ONE_LINE
-from edge.page.state import OperatorName, PageMessage, PartMark, PartState, ShownPart
+from edge.page.state import OperatorName, PartMark, ShownPart
 from edge.review.marks import MOST_POINTS, Polygon, Truth
+from edge.servers.state import PartState, ServerMessage
 
 NOTE = r"^[^\x00-\x1f\x7f]*$"
 """Empty, or one line."""
@@ -20,7 +21,7 @@ class QueuedPart(ShownPart):
     reason: str
 
 
-class ProposedOutline(PageMessage):
+class ProposedOutline(ServerMessage):
     """Outline of one blob of the network's mask."""
 
     class_name: str
@@ -28,7 +29,7 @@ class ProposedOutline(PageMessage):
     polygon: Polygon
 
 
-class MarkedOutline(PageMessage):
+class MarkedOutline(ServerMessage):
     """Outlines of one class in the frame of one camera."""
 
     camera: str
@@ -37,7 +38,7 @@ class MarkedOutline(PageMessage):
     """Corners x, y in pixels of the frame; empty if it was not outlined."""
 
 
-class ReviewedView(PageMessage):
+class ReviewedView(ServerMessage):
     """Frame of one camera, with the network's defects."""
 
     camera: str
@@ -62,7 +63,7 @@ class ReviewedPart(PartState):
     """The latest last."""
 
 
-class AskedMark(PageMessage):
+class AskedMark(ServerMessage):
     """Opinion about one part."""
 
     part: int = Field(ge=0, lt=2**62)
@@ -79,7 +80,7 @@ class MarksRequest(OperatorName):
     marks: tuple[AskedMark, ...] = Field(min_length=1, max_length=MOST_MARKS)
 
 
-class MarksAnswer(PageMessage):
+class MarksAnswer(ServerMessage):
     """Written marks."""
 
     numbers: tuple[int, ...]

@@ -22,8 +22,9 @@ from edge.errors import RecordsError
 from edge.page.app import make_app
 from edge.page.page_model import PageModel
 from edge.page.part_queries import recall
-from edge.page.state import PageMessage, StateUpdate, StationInfo, ViewPicture
+from edge.page.state import StationInfo, ViewPicture
 from edge.servers.channel import read_messages
+from edge.servers.state import ServerMessage, StateUpdate
 
 CONNECTIONS = 64
 """Further connections get 503."""
@@ -114,7 +115,7 @@ def server_config(model: PageModel, header_s: float = HEADER_S) -> uvicorn.Confi
     )
 
 
-async def _serve(model: PageModel, listening: socket.socket, messages: Iterator[tuple[PageMessage, bytes]]) -> None:
+async def _serve(model: PageModel, listening: socket.socket, messages: Iterator[tuple[ServerMessage, bytes]]) -> None:
     server = uvicorn.Server(server_config(model))
 
     failures: list[Exception] = []

@@ -26,11 +26,12 @@ from edge.errors import CameraFinished
 from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
 from edge.page.gate import Application
-from edge.page.outbox import Outbox
 from edge.page.page_model import PageModel
-from edge.page.state import StateUpdate, StationInfo, StationState
+from edge.page.state import StationInfo
 from edge.part import Part
 from edge.pipeline.runtime import Runtime
+from edge.servers.outbox import Outbox
+from edge.servers.state import StateUpdate, StationState
 from edge.station import Equipment, open_station
 from firmware_bridge.events import HelloReceived
 from firmware_bridge.messages import BeltPosition, Fault, FaultCode, Hello, Role

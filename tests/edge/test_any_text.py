@@ -133,8 +133,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
     pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
     from edge.page.app import make_app
     from edge.page.page_model import PageModel
-    from edge.page.state import StateUpdate
     from edge.records.writer import Records
+    from edge.servers.state import StateUpdate
     from tests.edge.page.doubles import NOON, part, station, welcome
     from tests.edge.part_doubles import DARK, judged
 

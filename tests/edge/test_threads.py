@@ -32,12 +32,12 @@ from edge.engines.registry import EngineKind, open_engine
 from edge.engines.tensorrt_.preprocess_kernel import compiled
 from edge.errors import EngineError, RecordsError
 from edge.page.feed import Feed
-from edge.page.outbox import Outbox
-from edge.page.state import StationState
 from edge.records.export import export
 from edge.records.rows import Statement
 from edge.records.writer import PendingWrite, Records
 from edge.servers.channel import write_message
+from edge.servers.outbox import Outbox
+from edge.servers.state import StationState
 from edge.service import reload
 from edge.station import Equipment
 from edge.stopping import GAVE_UP

@@ -19,7 +19,7 @@ from edge.alarms import Alarms
 from edge.config.opcua import OpcUaSettings
 from edge.opcua.feed import PARTS_A_MESSAGE, OpcUaFeed
 from edge.opcua.vision_system import LATEST
-from edge.page.outbox import Outbox
+from edge.servers.outbox import Outbox
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.opcua.doubles import PATIENCE_S, client_of, make_identity, read
 from tests.edge.page.doubles import NOON, station

@@ -19,7 +19,7 @@ from edge.config.opcua import OpcUaSettings
 from edge.errors import ServerError
 from edge.opcua.server import EVENT, NAMESPACE, QUEUED, READER, VisionSystem, read_identity
 from edge.opcua.vision_system import LATEST, RESULT, STATION
-from edge.page.state import VERDICTS, StateUpdate
+from edge.servers.state import VERDICTS, StateUpdate
 from tests.edge.opcua.doubles import PATIENCE_S, URI, client_of, make_identity, read, serving, waited
 from tests.edge.page.doubles import NOON, part, station
 

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import pytest
 
 from edge.opcua.vision_system import RESULT, STATION, automatic_state, vision_state
-from edge.page.state import DefectState, PauseInForce
+from edge.servers.state import DefectState, PauseInForce
 from tests.edge.page.doubles import NOON, alarm, part, station
 
 PAUSE = PauseInForce(who="Ada", reason="lamp", since=datetime(2026, 5, 4, tzinfo=timezone.utc))

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from edge.config.schema import PageSettings
-from edge.page.state import AlarmState, CameraState, PartState, StationInfo, StationState
+from edge.page.state import StationInfo
+from edge.servers.state import AlarmState, CameraState, PartState, StationState
 
 NOON = datetime(2026, 5, 4, 12, 30, 15, tzinfo=timezone.utc)
 

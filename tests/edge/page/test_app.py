@@ -15,8 +15,9 @@ import pytest
 import edge.page
 from bundle import Verdict, encode_png
 from edge.page.page_model import PageModel
-from edge.page.state import CameraState, StateUpdate, ViewPicture
+from edge.page.state import ViewPicture
 from edge.records.writer import Records
+from edge.servers.state import CameraState, StateUpdate
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, welcome
 from tests.edge.part_doubles import DARK, judged

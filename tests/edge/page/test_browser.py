@@ -9,8 +9,8 @@ import pytest
 
 from bundle import Verdict, encode_png
 from edge.page.page_model import PageModel
-from edge.page.state import PartState, StateUpdate
 from edge.records.writer import Records
+from edge.servers.state import PartState, StateUpdate
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.chromium import Tab, condition, findings, tab_to, text
 from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, welcome

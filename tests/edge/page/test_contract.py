@@ -13,8 +13,8 @@ import pytest
 
 from bundle import Verdict
 from edge.page.page_model import PageModel
-from edge.page.state import StateUpdate
 from edge.records.writer import Records
+from edge.servers.state import StateUpdate
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome
 from tests.edge.part_doubles import DARK, judged

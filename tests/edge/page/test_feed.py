@@ -20,8 +20,8 @@ from edge.config.line import parse_line
 from edge.config.schema import PageSettings
 from edge.errors import LineConfigError, ServerError
 from edge.page.feed import Feed
-from edge.page.outbox import PARTS_WAITING, REJECTS_WAITING, Outbox
 from edge.servers.feed import listening
+from edge.servers.outbox import PARTS_WAITING, REJECTS_WAITING, Outbox
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, station, welcome
 from tests.edge.part_doubles import DARK, judged

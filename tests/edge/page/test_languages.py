@@ -3,7 +3,7 @@
 import pytest
 
 from edge.page.page_model import PageModel
-from edge.page.state import StateUpdate
+from edge.servers.state import StateUpdate
 from tests.edge.page.chromium import Tab, condition, findings, text
 from tests.edge.page.doubles import NOON, Clock, Serve, alarm, part, station, welcome
 

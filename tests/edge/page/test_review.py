@@ -12,11 +12,11 @@ import pytest
 
 from bundle import Crop, Image, InputSpec, Verdict, encode_png
 from edge.page.page_model import PageModel
-from edge.page.state import StateUpdate
 from edge.records.database import connect_existing
 from edge.records.overlay import blobs_of
 from edge.records.retention import BLOBS, OVERLAYS
 from edge.records.writer import Records
+from edge.servers.state import StateUpdate
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, station, welcome
 from tests.edge.page.test_app import get, post

@@ -12,9 +12,9 @@ import pytest
 
 from bundle import Image, Verdict, encode_png
 from edge.page.page_model import PageModel
-from edge.page.state import StateUpdate
 from edge.records.retention import BLOBS, OVERLAYS
 from edge.records.writer import Records
+from edge.servers.state import StateUpdate
 from tests.conftest import tiny_manifest
 from tests.edge.page.chromium import Tab, condition, findings, tab_to, text
 from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome

@@ -8,8 +8,9 @@ from typing import IO
 import pytest
 
 from edge.errors import ServerError
-from edge.page.state import StateUpdate, ViewPicture
+from edge.page.state import ViewPicture
 from edge.servers.channel import ServerPipe, read_messages, write_message
+from edge.servers.state import StateUpdate
 from tests.edge.page.doubles import part, station
 
 Ends = tuple[IO[bytes], IO[bytes], IO[bytes], IO[bytes]]

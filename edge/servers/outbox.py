@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bundle import Verdict
-from edge.page.state import DefectState, PartState
 from edge.part import Part
+from edge.servers.state import DefectState, PartState
 from edge.wall_clock import SteadyClock
 
 PARTS_WAITING = 2000
@@ -52,7 +52,7 @@ class Outbox:
 
 
 def describe(part: Part, at: datetime) -> PartState:
-    """Describe a settled part for the page."""
+    """Describe a settled part for the servers."""
     if part.outcome is None:
         raise ValueError(f"part {part.number} has no verdict yet")
     found = [(view.camera, defect) for view in part.views for defect in view.defects] if part.outcome.defects else []

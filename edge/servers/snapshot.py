@@ -1,4 +1,4 @@
-"""Snapshot of the running station for its page."""
+"""Snapshot of the running station for its servers."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -7,9 +7,9 @@ from importlib.metadata import version
 from bundle import Verdict
 from edge.cameras.camera import Camera
 from edge.monitoring.operator_service import ACKNOWLEDGED, OperatorService
-from edge.page.state import AlarmState, CameraState, PauseInForce, StationState
 from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
+from edge.servers.state import AlarmState, CameraState, PauseInForce, StationState
 from edge.wall_clock import SteadyClock
 
 
