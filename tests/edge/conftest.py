@@ -10,7 +10,7 @@ from bundle import Image, Threshold
 from tests.conftest import CLASSES, grey_frame
 from tests.edge.running_line import Run, RunningLine, run_line
 
-pytest.register_assert_rewrite("tests.edge.line_keys")
+pytest.register_assert_rewrite("tests.edge.line_keys", "tests.edge.threads")
 
 
 @pytest.fixture

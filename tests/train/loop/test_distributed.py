@@ -43,10 +43,14 @@ def test_two_processes_give_the_loss_curve_of_one(tiles: Path, tmp_path: Path) -
     assert run_main(*arguments, tmp_path / "one") == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launcher, "-m", "train.cli.main", *map(str, arguments), str(tmp_path / "two")]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.count("epoch 2/2") == 1  # only one of them talks
-    assert "in 2 processes" in found.stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            told, complained = process.communicate(timeout=600)
+        finally:
+            process.terminate()  # the launcher ends its workers, which a SIGKILL would leave behind
+    assert process.returncode == 0, complained
+    assert told.count("epoch 2/2") == 1  # only one of them talks
+    assert "in 2 processes" in told
     # float32 sums in another order, over a few steps
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
 

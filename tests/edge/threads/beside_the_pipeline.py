@@ -1,0 +1,178 @@
+"""Cases beside the pipeline: records, pictures, operators, supervisor and servers; an alarm, and mostly parts go on."""
+
+import io
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge.alarms import Alarms
+from edge.config.schema import PageSettings
+from edge.engines.engine import Engine
+from edge.errors import RecordsError
+from edge.page.feed import Feed
+from edge.records.export import export
+from edge.records.rows import Statement
+from edge.records.writer import PendingWrite, Records
+from edge.servers.channel import write_message
+from edge.servers.outbox import Outbox
+from edge.servers.state import StationState
+from edge.service import reload
+from edge.station import Equipment
+from edge.stopping import GAVE_UP
+from edge.systemd import watchdog_fed
+from tests.conftest import grey_frame, tiny_manifest
+from tests.edge.page.doubles import station, welcome
+from tests.edge.running_line import Run
+from tests.edge.threads.registry import PATIENCE_S, Planted, planted, wait_until
+
+
+class PlantedStatements(list[Statement]):
+    """Statements that cannot even be read."""
+
+    def __iter__(self) -> Iterator[Statement]:
+        """Fail."""
+        raise Planted("at a row")
+
+
+@planted("edge/records/writer.py:__init__")
+def row_of_the_records(run: Run) -> None:
+    with run() as line:
+        line.runtime.records._queue(PendingWrite(PlantedStatements(), 1))
+        wait_until(lambda: "records" in line.alarms)
+
+        assert line.verdicts(1) == ["FAULT"]
+        assert not line.runtime.alive
+
+
+@planted("edge/records/pictures.py:__init__")
+def room_on_the_disk(run: Run) -> None:
+    with run([grey_frame(255)], doubles={"free_gib": float("nan")}, pictures={"folder": "kept"}) as line:
+        assert line.verdicts(1) == ["NG"]
+        wait_until(lambda: "pictures" in line.alarms)
+        line.free_gib = 100.0
+        assert line.verdicts(2) == ["NG", "NG"]
+        wait_until(lambda: "pictures" not in line.alarms)
+
+
+@planted("edge/station.py:_serving")
+def request_of_an_operator(run: Run) -> None:
+    with run() as line:
+        line.rows("INSERT INTO pauses (time, who, reason, began) VALUES ('now', 'Ada', 'lamp', 'no date')")
+        wait_until(lambda: "operator requests" in line.alarms)
+
+        assert line.verdicts(1) == ["OK"]
+
+
+@planted("edge/service.py:_open_unless_stopped")
+def opening_of_a_bundle(run: Run) -> None:
+    def fail(*_: object) -> Engine:
+        raise Planted("at the opening")
+
+    with run() as line:
+        reload(line.path, line.line, line.runtime, Equipment(open_engine=fail))
+
+        assert "reload refused" in line.alarms
+        assert line.verdicts(1) == ["OK"]
+
+
+@planted("edge/systemd.py:watchdog_fed")
+def socket_of_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms, lives = Alarms(), threading.Event()
+
+    def alive() -> bool:
+        if not lives.is_set():
+            raise Planted("at the question")
+        return True
+
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with watchdog_fed(alive, 0.001, alarms):
+        wait_until(lambda: any("Planted: at the question" in alarm.text for alarm in alarms.active))
+        lives.set()
+        wait_until(lambda: any("No such file" in alarm.text for alarm in alarms.active))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.bind(str(tmp_path / "notify"))
+            supervisor.settimeout(PATIENCE_S)
+            assert supervisor.recv(100) == b"WATCHDOG=1"
+            wait_until(lambda: not alarms.active)
+
+
+LAST_RESORT = """
+import sys
+from edge.stopping import end_process
+sys.stderr = None
+end_process("infer")
+"""
+
+
+@planted("edge/stopping.py:ends_within")
+def trace_of_the_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", LAST_RESORT], timeout=400, check=False, capture_output=True)
+
+    assert done.returncode == GAVE_UP
+
+
+def page_alarm(state: Callable[[], StationState], words: str, after: Callable[[Feed], None] = lambda _: None) -> None:
+    """Serve a page; its failure is an alarm, and it is tried again."""
+    pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
+    alarms = Alarms()
+    settings = PageSettings(listen="127.0.0.1:0")
+    feed = Feed(settings, Outbox(), state, tiny_manifest().sealed, welcome, alarms, retry_s=0.01)
+    after(feed)
+    wait_until(lambda: any(words in alarm.text for alarm in alarms.active) or feed.tries > 50)
+    texts = [alarm.text for alarm in alarms.active]
+    feed.close()
+
+    assert any(words in text for text in texts), texts
+
+
+@planted("edge/servers/feed.py:__init__")
+def state_for_the_page() -> None:
+    def fail() -> StationState:
+        raise Planted("at the state")
+
+    page_alarm(fail, "Planted: at the state")
+
+
+@planted("edge/servers/feed.py:_start_process")
+def process_of_the_page() -> None:
+    def kill(feed: Feed) -> None:
+        wait_until(lambda: feed.process)
+        os.kill(feed.process, signal.SIGKILL)
+
+    page_alarm(station, "its process has ended with status -9", kill)
+
+
+@planted("edge/page/server.py:_serve")
+def news_for_the_page() -> None:
+    pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
+    pipe = io.BytesIO()
+    write_message(pipe, welcome())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = subprocess.run(
+            [sys.executable, "-m", "edge.page.server", str(listening.fileno())],
+            input=pipe.getvalue() + b"no head\nno message\n", pass_fds=(listening.fileno(),), timeout=400,
+            capture_output=True, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert b"JSONDecodeError" in done.stderr
+
+
+@planted("edge/records/export.py:_write_csv")
+def rows_of_an_export(tmp_path: Path) -> None:
+    path = tmp_path / "records.sqlite"
+    Records(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE defects")
+
+    with pytest.raises(RecordsError, match="no such table"):
+        export(path, tmp_path / "parts.csv")
