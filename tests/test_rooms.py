@@ -31,7 +31,7 @@ NEVER = {
 
 ORDER = {
     "edge": "errors wall_clock log_lines rate_limited_log address config cameras part alarms systemd engines records "
-    "bundle_inspector review release ejector monitoring reports servers pipeline page opcua stopping station service "
+    "bundle_inspector review release ejector monitoring reports pipeline servers page opcua stopping station service "
     "commands cli",
     "train": "errors data recipe augment models losses device evaluate report loop cli",
     "export": "errors graph evaluate bundles int8 benchmark cli",
