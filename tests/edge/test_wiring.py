@@ -9,7 +9,8 @@ import pytest
 from bundle import SignatureInvalid, load_bundle
 from edge.errors import LineConfigError
 from edge.release.signature import make_keys, sign
-from firmware_bridge.messages import Trigger
+from firmware_bridge.events import Event, HelloReceived, PeerBack
+from firmware_bridge.messages import Fault, FaultCode, Hello, Role, Trigger
 from tests.conftest import grey_frame
 from tests.edge.running_line import Run
 
@@ -39,6 +40,31 @@ def test_an_alarm_is_on_record_with_its_cause(run: Run) -> None:
 
     ((name, cause),) = line.rows("SELECT name, cause FROM alarms")
     assert (name, "up to part 7" in cause) == ("rejects in a row", True)
+
+
+@pytest.mark.parametrize(
+    ("event", "alarms"),
+    [(HelloReceived(Hello(Role.PLC), restarted=True), []), (PeerBack(), ["eject not confirmed"])],
+    ids=lambda given: type(given).__name__,
+)
+def test_only_a_restart_of_the_plc_forgets_the_parts_before_the_bin(run: Run, event: Event, alarms: list[str]) -> None:
+    with run([BRIGHT], confirmation={"within_ms": 300}) as line:
+        line.verdicts(1)
+        line.plc.tell(event)
+        line.plc.drain()
+        line.clock.now = 0.301
+        line.plc.drain()
+        assert line.alarms == alarms
+
+
+@pytest.mark.parametrize(("code", "fate"), [(FaultCode.OUTPUT, "unconfirmed"), (FaultCode.BELT, None)])
+def test_only_a_fault_of_the_output_is_a_part_missing_in_the_bin(run: Run, code: FaultCode, fate: str | None) -> None:
+    with run([BRIGHT]) as line:
+        line.verdicts(7)
+        line.plc.tell(Fault(code, 7, "by the controller"))
+        line.plc.drain()
+
+    assert line.rows("SELECT ejection FROM parts") == [(fate,)]
 
 
 @pytest.mark.parametrize("limit", ["grab_timeout_ms", "deadline_ms"])

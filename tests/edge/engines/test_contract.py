@@ -134,6 +134,13 @@ def test_a_new_engine_is_a_line_in_the_table(make_bundle: Callable[..., Path]) -
     assert isinstance(again, ReopeningEngine)
 
 
+def test_a_reopening_engine_has_the_slots_of_its_engine() -> None:
+    opened = ReopeningEngine(lambda: open_stream(RecordingDriver()))
+
+    assert opened.slots == open_stream(RecordingDriver()).slots == 2
+    opened.close()
+
+
 def test_an_engine_without_a_device_is_not_reopened(make_bundle) -> None:
     kinds = {"toy": EngineKind(f"{__name__}:open_toy")}
 

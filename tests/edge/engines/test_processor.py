@@ -63,6 +63,14 @@ def brightest(pending: Pending) -> float:
     return float(pending()[0][0, 0])
 
 
+@pytest.mark.parametrize(("threads", "set_to"), [(3, 3), (None, 0)])  # 0: onnxruntime's choice
+def test_the_threads_are_those_that_were_asked_for(threads: int | None, set_to: int, make_bundle) -> None:
+    engine = OnnxruntimeEngine(load_bundle(make_bundle()), threads)
+
+    assert engine._session.get_session_options().intra_op_num_threads == set_to
+    engine.close()
+
+
 def test_a_batch_that_is_alone_is_run_by_the_thread_that_waits_for_it(open_watched: Open) -> None:
     engine = open_watched()
 

@@ -27,6 +27,7 @@ from tests.edge.page.doubles import NOON, station, welcome
 from tests.edge.part_doubles import DARK, judged
 
 MANIFEST = tiny_manifest().sealed()
+OTHER = tiny_manifest(name="other").sealed()
 PATIENCE = 400
 """Tries; each waits as long as the page takes to refuse or answer."""
 
@@ -75,6 +76,17 @@ def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
     assert (last["number"], last["verdict"], last["defects"][0]["class_name"]) == (7, "NG", "Dark")
     with urlopen(f"{feed.address}/{last['pictures']['camera0']}", timeout=20) as answer:
         assert answer.read(3) == b"\xff\xd8\xff"  # JPEG
+
+
+def test_outlines_of_another_bundle_are_not_drawn(open_feed: Open) -> None:
+    outbox = Outbox(lambda: NOON)
+    feed = open_feed(outbox)
+    state_of(feed, lambda state: state["condition"] == "running")
+    outbox.add(judged(7, Verdict.NG, [grey_frame(0)], OTHER, (DARK,)))
+
+    last = state_of(feed, lambda state: state["last"] is not None)["last"]
+
+    assert (last["number"], last["pictures"]) == (7, {})
 
 
 def test_a_page_that_dies_comes_back_and_is_said_once(open_feed: Open, caplog: pytest.LogCaptureFixture) -> None:
