@@ -72,8 +72,8 @@ class DeviceOptions(FrameSanityOptions):
         default=1000,
         ge=0,
         le=60_000,
-        description="hardware trigger with a PLC whose messages have no age (Modbus): largest delay of a repeated "
-        "message; for this time after a frame without a message, parts get no frame",
+        description="hardware trigger with a PLC that does not know the age of its triggers: largest delay of a "
+        "repeated message; for this time after a frame without a message, parts get no frame",
     )
     latency_ms: float = Field(
         default=100,
