@@ -1,5 +1,6 @@
 """Operations and bytes of a network, counted by hand beside the counter; the shortest time that a device needs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from export.errors import GraphError
 from export.graph.fp16 import halved
 from export.graph.signature import OPSET
 
-MODELS = Path(__file__).resolve().parents[3] / "models"
+ROOT = Path(__file__).resolve().parents[3]
+MODELS = ROOT / "models"
 
 
 def weights(name: str, *shape: int, dtype: type = np.float32) -> onnx.TensorProto:
@@ -210,3 +212,16 @@ def test_what_is_not_known_is_not_guessed() -> None:
     assert peak_of("7.5", 40, 1_590_000, 5_001_000, 256) is None
     assert peak_of("9.0", 132, 1_980_000, 0, 0) is None
     assert {"8.6", "8.7", "8.9", "9.0", "11.0", "12.0"} <= set(RATES)
+
+
+def test_the_table_of_the_document_is_what_its_code_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = (ROOT / "docs" / "tensorrt.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", document, flags=re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(code, {})
+
+    rows = capsys.readouterr().out.splitlines()
+    assert rows == re.findall(r"^\| pooling \d, .*$", document, flags=re.MULTILINE)
+    assert len(rows) == 6
