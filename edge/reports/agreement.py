@@ -68,7 +68,7 @@ def challenge_parts(connection: sqlite3.Connection) -> list[KnownPart]:
     """Known bad parts of all challenges: the first of each challenge is the same part, the second too, and so on."""
     rows: dict[int, list[int]] = defaultdict(list)
     places: dict[int, int] = defaultdict(int)
-    query = "SELECT challenge, number FROM parts WHERE challenge IS NOT NULL ORDER BY number"
+    query = "SELECT challenge, number FROM parts WHERE challenge IS NOT NULL ORDER BY challenge, number"
     for challenge, number in connection.execute(query):
         places[challenge] += 1
         rows[places[challenge]].append(number)

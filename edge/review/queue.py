@@ -30,11 +30,16 @@ class ReviewCandidate:
     reason: str
 
 
-_UNMARKED = """
-    SELECT number, part_id, time, verdict, coalesce(parts.class, ''), score FROM parts
-    WHERE NOT EXISTS (SELECT 1 FROM marks WHERE part = parts.number)
-      AND EXISTS (SELECT 1 FROM views WHERE part = parts.number AND picture IS NOT NULL) AND ({condition})
-    ORDER BY {order} LIMIT """ + str(MOST_BY_REASON)
+CONSIDERED = 10_000
+"""Parts with pictures that are considered, the latest ones: the time does not grow with the records."""
+
+_UNMARKED = f"""
+    WITH latest AS MATERIALIZED
+        (SELECT DISTINCT part FROM views WHERE picture IS NOT NULL ORDER BY part DESC LIMIT {CONSIDERED})
+    SELECT number, part_id, time, verdict, coalesce(parts.class, ''), score
+    FROM latest CROSS JOIN parts ON parts.number = latest.part
+    WHERE NOT EXISTS (SELECT 1 FROM marks WHERE part = parts.number) AND ({{condition}})
+    ORDER BY {{order}} LIMIT {MOST_BY_REASON}"""
 _LATEST = "number DESC"
 _RANDOM = "(number * 2654435761) % 4294967296"
 """A fixed order without pattern (Knuth's multiplicative hash): the queue does not change while it is worked on."""
@@ -75,7 +80,10 @@ def _reasons(thresholds: Mapping[str, float]) -> list[tuple[str, str, str, tuple
         f"verdict = {Verdict.NG.value} AND (SELECT count(DISTINCT camera) FROM defects WHERE part = parts.number) < "
         "(SELECT count(*) FROM views WHERE part = parts.number)"
     )
-    first = "number IN (SELECT min(number) FROM parts WHERE class IS NOT NULL GROUP BY class)"
+    first = (
+        f"number IN (SELECT min(number) FROM parts WHERE verdict > {Verdict.OK.value} AND class IS NOT NULL "
+        "GROUP BY class)"
+    )
     drift = (
         f"verdict = {Verdict.NG.value} AND EXISTS (SELECT 1 FROM alarms WHERE area = 'drift' AND began <= parts.time "
         "AND (ended IS NULL OR ended >= parts.time))"

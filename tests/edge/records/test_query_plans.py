@@ -19,8 +19,10 @@ from edge.records.database import next_number, reading
 from edge.records.export import TABLES, export
 from edge.records.summary import closing_report, report
 from edge.records.writer import Records
+from edge.reports.agreement import challenge_parts
 from edge.reports.shift import shift_report
 from edge.review.marks import latest_marks, marks_of, row_of
+from edge.review.queue import review_queue
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
 
@@ -96,6 +98,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "marks of a part": ask(lambda connection: marks_of(connection, 2)),
     "row of a part id": ask(lambda connection: row_of(connection, 102)),
     "row of a part id near a time": ask(lambda connection: row_of(connection, 102, "2026-05-04T12:00:00")),
+    "review queue": ask(lambda connection: review_queue(connection, {"Dark": 0.5, "Bright": 0.5})),
+    "known parts of challenges": ask(challenge_parts),
     "requests of operators": ask(
         lambda connection: (challenges_asked(connection), acknowledgements_asked(connection), open_pause(connection))
     ),
@@ -111,7 +115,7 @@ def plans(path: Path, read: Callable[[Path], object], statements: list[str]) -> 
         for text in texts:
             if text.startswith("CREATE TEMP VIEW"):
                 connection.execute(text.replace("TEMP VIEW", "TEMP VIEW IF NOT EXISTS"))
-            elif text.lstrip().upper().startswith(("SELECT", "UPDATE")):
+            elif text.lstrip().upper().startswith(("SELECT", "WITH", "UPDATE")):
                 for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {text}"):
                     yield text, step
 
