@@ -7,11 +7,11 @@ from firmware_bridge.signals.terminals import TRIGGER, Terminal
 
 
 class SimulatedChip:
-    """Seven wires. A wire in `cut` carries no level; `drop` lets all outputs fall, as when a process dies."""
+    """Seven wires. At the PLC, a wire in `cut` carries no level, one in `stuck` 24 V for ever."""
 
     def __init__(self) -> None:
         """Begin with every level off."""
-        self.cut = Terminal(0)
+        self.cut = self.stuck = Terminal(0)
         self.trigger_cut = False
         self._outputs = self._trigger = 0
         self._changed = threading.Condition()
@@ -34,7 +34,7 @@ class SimulatedChip:
     @property
     def outputs(self) -> int:
         """Levels of the outputs at the PLC."""
-        return self._outputs & ~self.cut
+        return self._outputs & ~self.cut | self.stuck
 
     def set_outputs(self, levels: int) -> None:
         """Set the station's outputs."""
@@ -51,10 +51,6 @@ class SimulatedChip:
                 self._trigger = int(on)
                 self._edges["station"] += 1
                 self._changed.notify_all()
-
-    def drop(self) -> None:
-        """Let all outputs fall."""
-        self.set_outputs(0)
 
     def wait(self, side: str, timeout_s: float) -> bool:
         """Wait for a change of what `side` sees; true if there was one since the last call."""
