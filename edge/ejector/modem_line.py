@@ -1,5 +1,6 @@
 """Output on a control line of a serial port (RTS or DTR); the only file of edge that imports pyserial."""
 
+import termios
 from typing import Any, Literal
 
 from pydantic import Field
@@ -26,7 +27,7 @@ class ModemLineOutput(Output):
         try:
             port.open()
             self._set(False)
-        except OSError as error:
+        except (OSError, termios.error) as error:  # pyserial lets the latter through, and it is no OSError
             port.close()
             raise OutputError(
                 f"ejector {address}: {error}; expected a serial port with control lines, which `ls /dev/tty*` shows"

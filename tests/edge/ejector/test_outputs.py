@@ -2,6 +2,7 @@
 
 import errno
 import os
+import termios
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -124,6 +125,27 @@ def test_a_port_without_control_lines_is_refused() -> None:
     finally:
         os.close(near)
         os.close(far)
+
+
+class UnpluggedPort:
+    """A serial port whose adapter is pulled while pyserial sets it up; `termios.error` is no OSError."""
+
+    rts = dtr = closed = False
+
+    def open(self) -> None:
+        """Fail as tcflush does."""
+        raise termios.error(errno.EIO, "Input/output error")
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+def test_a_port_that_is_unplugged_while_it_is_opened_is_one_clear_line() -> None:
+    port = UnpluggedPort()
+    with pytest.raises(OutputError, match=r"Input/output error.*expected a serial port with control lines"):
+        ModemLineOutput("serial:///dev/ttyUSB1", port, ModemLineOptions())
+    assert port.closed
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,21 @@ def test_invalid_settings_are_refused_wherever_they_come_from(
         replace(SETTINGS, **{name: value})
 
 
+@pytest.mark.parametrize("encoder", [0, 2**32 - 500])
+def test_the_largest_distances_together_do_not_turn_around(start: Start, encoder: int) -> None:
+    largest = 2**30
+    line = start(replace(SETTINGS, eject_distance=largest, eject_length=largest), encoder=encoder)
+    line.counts_per_ms = 0
+    line.pass_ms(20)
+    for _ in range(4):
+        line.counts_per_ms = 2**29 - 1
+        line.pass_ms(1)
+        assert line.outputs == EJECT | RUN
+    line.counts_per_ms = 4
+    line.pass_ms(1)
+    assert line.outputs == RUN | HEALTHY
+
+
 @pytest.mark.parametrize("encoder_bits", [0, 1, 33, 255])
 def test_a_counter_of_no_known_width_is_refused(device_library: ctypes.CDLL, encoder_bits: int) -> None:
     bench = Bench(device_library, 77, SETTINGS, encoder_bits=encoder_bits)
