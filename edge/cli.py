@@ -33,6 +33,8 @@ class ExportTable(Enum):
     ALARMS = "alarms"
 
 
+NO_THREAD = "can't start new thread"
+"""Message of the RuntimeError where the system refuses a thread, threading.Thread.start."""
 SHIPPED = next(
     (folder for root in Path(__file__).resolve().parents[:2] if (folder := root / "models" / "demo-tiles").is_dir()),
     Path("models/demo-tiles"),
@@ -350,6 +352,13 @@ for command in (
     app.command()(command)
 
 
+def limit_words(error: MemoryError | RuntimeError) -> str:
+    """Say which limit of the system a program met; any other RuntimeError is raised again."""
+    if isinstance(error, RuntimeError) and str(error) != NO_THREAD:
+        raise error
+    return f"found no room ({str(error) or 'out of memory'}); raise the limits of memory and tasks"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error is one line on standard error, with exit status 1."""
     limited = RateLimitedHandler(log_handler(journal="JOURNAL_STREAM" in os.environ))
@@ -360,3 +369,5 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"edge-inspect: {error}")
     except OSError as error:
         sys.exit(f"edge-inspect: {os_problem(error)}")
+    except (MemoryError, RuntimeError) as error:
+        sys.exit(f"edge-inspect: {limit_words(error)}")

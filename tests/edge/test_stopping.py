@@ -11,6 +11,7 @@ import pytest
 
 from bundle import load_bundle
 from edge.cameras.camera import Camera
+from edge.cli import limit_words
 from edge.engines.registry import open_engine
 from edge.errors import StationError
 from edge.pipeline.inspector import Inspector
@@ -67,6 +68,17 @@ def test_a_process_with_a_call_that_hangs_ends_and_names_its_thread() -> None:
 
     assert done.returncode == GAVE_UP
     assert "infer" in done.stderr
+
+
+def test_a_limit_of_memory_or_tasks_is_said_in_one_line() -> None:
+    refused = NoThread()
+    with pytest.raises(RuntimeError) as found:
+        refused.start()
+
+    assert limit_words(found.value).startswith("found no room (can't start new thread); raise the limits")
+    assert limit_words(MemoryError()).startswith("found no room (out of memory); raise the limits")
+    with pytest.raises(RuntimeError, match="a programming error"):
+        limit_words(RuntimeError("a programming error"))
 
 
 class HalfRuntime(Runtime):
