@@ -1,6 +1,6 @@
 """Shared fixtures of the edge tests: a running station."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from bundle import Image, Threshold
 from tests.conftest import CLASSES, grey_frame
 from tests.edge.running_line import Run, RunningLine, run_line
+from tests.edge.small_disk import mounted
 
 pytest.register_assert_rewrite("tests.edge.line_keys", "tests.edge.threads")
 
@@ -25,3 +26,10 @@ def run(make_bundle: Callable[..., Path], tmp_path: Path) -> Run:
         return run_line(tmp_path, frames, keys, **(doubles or {}))
 
     return start
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one mebibyte."""
+    with mounted(tmp_path / "disk") as disk:
+        yield disk

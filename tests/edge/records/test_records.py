@@ -1,12 +1,9 @@
 """Rows are on disk before their results are sent, and a disk that refuses them loses none."""
 
 import gc
-import os
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 from weakref import ref
@@ -20,6 +17,7 @@ from edge.part import Part, View
 from edge.records.database import advice, next_number
 from edge.records.writer import Records, WriteStatus
 from tests.edge.records.conftest import NOON, PATIENCE_S, rows, settled
+from tests.edge.small_disk import fill_up
 
 
 @pytest.fixture
@@ -93,29 +91,6 @@ def test_no_row_is_lost_when_the_disk_takes_rows_again(records: Records) -> None
     assert rows(records, "SELECT count(*) FROM parts") == [(third.number,)]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one mebibyte."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"this machine does not let a user mount: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take every byte that is left."""
-    ballast = disk / "ballast"
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(512))
-    return ballast
-
-
 @pytest.mark.parametrize(
     ("without_disk", "kept", "verdict"), [("fault", WriteStatus.REFUSED, 5), ("memory", WriteStatus.IN_MEMORY, 1)]
 )
@@ -124,7 +99,7 @@ def test_a_disk_that_is_really_full_loses_no_row(
 ) -> None:
     records = Records(small_disk / "records.sqlite", without_disk=without_disk)
     records.keep(settled(1), PATIENCE_S)
-    ballast, number = fill(small_disk), 1
+    ballast, number = fill_up(small_disk), 1
     found = WriteStatus.WRITTEN
     while found is WriteStatus.WRITTEN:  # the file has some room within its pages
         number += 1
