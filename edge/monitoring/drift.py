@@ -22,9 +22,11 @@ from edge.monitoring.drift_baseline import (
     BaselineLearner,
     ScoreDistribution,
     SignalNorm,
+    TrainingBrightness,
     baseline_path,
     read_baseline,
     store_baseline,
+    training_brightness,
 )
 from edge.monitoring.drift_signals import INSPECTED, REJECTS, Signals, measure
 from edge.part import Part
@@ -152,6 +154,7 @@ class Drift:
         self._learner: BaselineLearner | None = None
         self._averages: dict[str, AverageChart] = {}
         self._distributions: dict[str, DistributionChart] = {}
+        self._trained: TrainingBrightness | None = None
 
     def add(self, part: Part) -> None:
         """Add a settled part; parts without an inspection, or inspected by another bundle, are ignored."""
@@ -161,13 +164,14 @@ class Drift:
         signals = measure(part, manifest)
         if manifest.id != self._bundle_id:
             self._begin(manifest, signals)
+        self._compare_with_training(signals)
         if self._learner is not None:
             self._learn(self._learner, signals)
         else:
             self._watch(signals)
 
     def _begin(self, manifest: Manifest, signals: Signals) -> None:
-        self._bundle_id, self._learner = manifest.id, None
+        self._bundle_id, self._learner, self._trained = manifest.id, None, training_brightness(manifest)
         for name in tuple(self.alarms):
             self._end(name)
         path = baseline_path(self._records, manifest.id)
@@ -182,6 +186,22 @@ class Drift:
         self._learner = BaselineLearner()
         why = "which has other cameras or classes" if baseline else "which does not exist yet"
         log.info("drift: the next %d parts become the baseline %s, %s", self._settings.baseline_parts, path, why)
+
+    def _compare_with_training(self, signals: Signals) -> None:
+        """Alarm `drift levels CAMERA` for a single picture whose brightness is far from that of the training pictures.
+
+        A baseline that the line learns from wrong pictures would never tell.
+        """
+        if self._trained is None:
+            return
+        for name, value in signals.values.items():
+            kind, _, camera = name.partition(" ")
+            if kind != "brightness":
+                continue
+            if (problem := self._trained.problem(value)) is not None:
+                self._raise(f"levels {camera}", problem)
+            elif f"levels {camera}" in self.alarms:
+                self._end(f"levels {camera}")
 
     def _learn(self, learner: BaselineLearner, signals: Signals) -> None:
         learner.add(signals)
@@ -219,10 +239,13 @@ class Drift:
 
     def _evaluate(self, name: str, chart: Chart) -> None:
         if chart.excess > 1 or (name in self.alarms and chart.excess >= END):
-            self.alarms[name] = chart.say()
-            self._station_alarms.raise_(f"drift {name}", self.alarms[name], Area.DRIFT)
+            self._raise(name, chart.say())
         elif name in self.alarms:
             self._end(name)
+
+    def _raise(self, name: str, text: str) -> None:
+        self.alarms[name] = text
+        self._station_alarms.raise_(f"drift {name}", text, Area.DRIFT)
 
     def _end(self, name: str) -> None:
         del self.alarms[name]

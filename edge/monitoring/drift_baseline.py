@@ -1,17 +1,53 @@
 """Baseline of drift monitoring: statistics of the first parts that a bundle inspects, stored beside the records."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from bundle import FrozenModel, first_problem
+from bundle import FrozenModel, Manifest, first_problem
 from bundle.files import write_whole
 from edge.errors import DriftError
 from edge.monitoring.drift_signals import REJECTS, Signals
 
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 """Points of a score's cumulative distribution; denser at the low scores of good parts."""
+
+
+FAR_LEVELS = 30.0
+"""Distance in grey levels of a picture's brightness from those of all training pictures that is an alarm at once."""
+
+
+@dataclass(frozen=True)
+class TrainingBrightness:
+    """Range of the brightness of the pictures that trained a bundle, in grey levels."""
+
+    lowest: float
+    highest: float
+
+    def problem(self, brightness: float) -> str | None:
+        """What is wrong with a picture of this brightness; None where the training had such.
+
+        Nearly black or white pictures are far at a smaller distance: halfway to 0 or 255.
+        """
+        low = max(self.lowest - FAR_LEVELS, self.lowest / 2)
+        high = min(self.highest + FAR_LEVELS, (self.highest + 255) / 2)
+        if low <= brightness <= high:
+            return None
+        return (
+            f"found a picture of brightness {brightness:.0f}, expected {low:.0f} to {high:.0f} as in the bundle's "
+            "training; check exposure and bit depth of the camera, or train with such pictures"
+        )
+
+
+def training_brightness(manifest: Manifest) -> TrainingBrightness | None:
+    """The range that training stored in a bundle; None for a bundle that has none."""
+    stored = manifest.made_from.metrics.get("train")
+    found = stored.get("brightness") if isinstance(stored, dict) else None
+    if not isinstance(found, list) or not all(isinstance(level, int | float) for level in found) or len(found) != 2:
+        return None
+    return TrainingBrightness(*found)
 
 
 class SignalNorm(FrozenModel):

@@ -11,6 +11,7 @@ from train.cli.dry_run import dry_run
 from train.cli.options import console_for, use_threads
 from train.data.check.checks import DataReport, check_images
 from train.data.check.findings import gathered
+from train.data.check.image_facts import ImageFacts
 from train.data.check.split_counts import side_lines, thin_sides
 from train.data.dataset import Dataset
 from train.data.joined import read_datasets
@@ -23,6 +24,9 @@ from train.loop.memory import keep_freed_memory
 from train.loop.run import Run
 from train.models.checkpoint import Checkpoint, load_checkpoint
 from train.recipe import Recipe, with_overrides
+
+_COLOUR_CONTRAST = 4.0
+"""Difference in colour of defects, in levels, from which on colour tells them apart; JPEG alone gives about 1."""
 
 
 def train_in_folder(
@@ -137,11 +141,15 @@ def _train(run: Run, tensorboard: bool) -> None:
 
 
 def following(recipe: Recipe, report: DataReport, split: Split) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with channels and normalisation of the training images, where it follows them; says so in lines."""
+    """The recipe with channels and normalisation of the training images, where it follows them, with lines that say so.
+
+    Where it does not, a line warns of classes whose colour is dropped.
+    """
     facts = [one for one in report.facts if split.images.get(one.sample.sha256) == "train"]
+    coloured = _classes_in_colour(facts, report.dataset.classes)
     if recipe.follow != "pictures" or not facts:
-        return recipe, ()
-    channels = 3 if sum(one.is_colour for one in facts) * 2 > len(facts) else 1
+        return recipe, _dropped_colour(coloured) if recipe.input.channels == 1 else ()
+    channels = 3 if coloured or sum(one.is_colour for one in facts) * 2 > len(facts) else 1
     means = np.mean([one.channel_means for one in facts], axis=0)
     deviations = np.sqrt(np.maximum(np.mean([one.channel_squares for one in facts], axis=0) - means**2, 1e-4))
     if channels == 1:
@@ -152,5 +160,23 @@ def following(recipe: Recipe, report: DataReport, split: Split) -> tuple[Recipe,
         recipe, [f"input.channels={channels}", *(f"network.{key}={value}" for key, value in values.items())]
     )
     kind = "colour, 3 channels" if channels == 3 else "grey, 1 channel"
-    line = f"input follows the pictures: {kind}; mean {values['mean']}, deviation {values['deviation']}"
+    reason = f" (classes that differ in colour: {', '.join(coloured)})" if coloured else ""
+    line = f"input follows the pictures: {kind}{reason}; mean {values['mean']}, deviation {values['deviation']}"
     return followed, (line,)
+
+
+def _dropped_colour(coloured: Sequence[str]) -> tuple[str, ...]:
+    if not coloured:
+        return ()
+    return (
+        f"warning: found classes that differ from the pictures in colour ({', '.join(coloured)}), which one channel "
+        "drops; train in colour: --set input.channels=3",
+    )
+
+
+def _classes_in_colour(facts: Sequence[ImageFacts], classes: Sequence[str]) -> list[str]:
+    """Classes whose defects have another colour than their picture in half of the pictures that have them."""
+    contrasts = {
+        name: [one.colour_contrast for one in facts if one.sample.labels[index]] for index, name in enumerate(classes)
+    }
+    return [name for name, found in contrasts.items() if found and np.median(found) > _COLOUR_CONTRAST]

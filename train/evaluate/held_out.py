@@ -48,6 +48,7 @@ def with_held_out_thresholds(
     check_positives(together.labels, meta.classes, recipe.thresholds, "test parts of the runs")
     thresholds = choose_thresholds(outputs, together, meta.classes, recipe.thresholds)
     measured = {HELD_OUT: evaluate(outputs, together, thresholds, meta.classes).model_dump(mode="json")}
+    measured |= {key: value for key, value in meta.metrics.items() if key == "train"}
     changes = {"recipe": recipe, "thresholds": thresholds, "metrics": measured}
     return Checkpoint(meta.model_copy(update=changes), checkpoint.weights)
 

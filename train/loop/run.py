@@ -68,6 +68,8 @@ class Run:
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
         self.history = EpochHistory(recipe.run)
+        self.brightness: tuple[float, float] | None = None
+        """Range of the training pictures' brightness, in grey levels; None until they are loaded."""
         self.init = ""
         self.seen: frozenset[str] = frozenset()
 
@@ -114,6 +116,7 @@ class Run:
         if self.history.finished():
             return
         train, val = self.load("train"), self.load("val")
+        self.brightness = brightness_range(train)
         if self.recipe.input.tiles is not None:
             _check_outlined(train, self.samples["train"], self.dataset.classes)
             _check_outlined(val, self.samples["val"], self.dataset.classes)
@@ -223,7 +226,7 @@ class Run:
             split=self.split,
             thresholds=thresholds,
             epoch=self.history.done,
-            metrics={"val": metrics.model_dump(mode="json")},
+            metrics={"train": {"brightness": self.brightness}, "val": metrics.model_dump(mode="json")},
             data=self.dataset.name,
             citation=self.dataset.citation,
             software=software(),
@@ -252,6 +255,12 @@ class Run:
                     f"{self.out}: holds a run with another {what}{difference}; "
                     "name another --out, or resume it with the same recipe, seed and split"
                 )
+
+
+def brightness_range(images: ImageSet) -> tuple[float, float]:
+    """First and last percentile of the pictures' mean levels, 0 to 255; the station expects pictures near them."""
+    low, high = np.percentile(images.images.mean(axis=(1, 2, 3)), (1, 99))
+    return round(float(low), 1), round(float(high), 1)
 
 
 def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:

@@ -40,8 +40,9 @@ class Meta(FrozenModel):
     epoch: int = Field(ge=0)
     """Epochs trained, 1 after the first."""
     metrics: dict[str, Any] = Field(default_factory=dict)
-    """Metrics of the validation part ("val") and, after a whole run, of the test part ("test"). With thresholds from
-    other runs: only those of the images that they were chosen on ("held_out")."""
+    """Metrics of the validation part ("val") and, after a whole run, of the test part ("test"), with the range of the
+    training pictures' brightness ("train"). With thresholds from other runs: that range, and the metrics of the images
+    that they were chosen on ("held_out")."""
     data: str = ""
     """Name of the data set."""
     citation: str = ""

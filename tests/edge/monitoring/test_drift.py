@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from bundle import Image, Verdict
+from bundle import Image, Manifest, Verdict
 from edge.alarms import Alarms, Area
 from edge.config.schema import DriftSettings
 from edge.monitoring.drift import Drift
 from edge.monitoring.drift_baseline import Baseline, baseline_path
 from edge.monitoring.drift_signals import brightness, sharpness
+from edge.part import Part
 from tests.conftest import tiny_manifest
 from tests.edge.part_doubles import judged
 
@@ -213,3 +214,53 @@ def test_the_station_s_alarms_have_it_until_it_is_over(tmp_path: Path) -> None:
 
     assert ("drift brightness camera0", Area.DRIFT) in [(alarm.name, alarm.area) for alarm in raised]
     assert alarms.active == ()
+
+
+TRAINED = MANIFEST.model_copy(
+    update={"made_from": MANIFEST.made_from.model_copy(update={"metrics": {"train": {"brightness": [90.0, 120.0]}}})}
+).sealed()
+
+
+def level_part(number: int, level: int, manifest: Manifest = TRAINED) -> Part:
+    return judged(number, Verdict.OK, [np.full(SIZE, level, np.uint8)], manifest)
+
+
+@pytest.mark.parametrize(("level", "named"), [(7, True), (59, True), (61, False), (149, False), (151, True)])
+def test_a_single_picture_unlike_the_training_pictures_is_said(tmp_path: Path, level: int, named: bool) -> None:
+    alarms = Alarms()
+    drift = Drift(SETTINGS, tmp_path / "records.sqlite", lambda: TRAINED, alarms)
+    drift.add(level_part(1, level))
+
+    assert ("levels camera0" in drift.alarms) == named
+    assert [alarm.area for alarm in alarms.active] == [Area.DRIFT] * named
+
+
+def test_levels_of_another_bit_depth_say_what_to_check(tmp_path: Path) -> None:
+    drift = Drift(SETTINGS, tmp_path / "records.sqlite", lambda: TRAINED)
+    drift.add(level_part(1, 110 * 16 // 256))
+
+    assert drift.alarms["levels camera0"] == (
+        "found a picture of brightness 6, expected 60 to 150 as in the bundle's training; check exposure and bit "
+        "depth of the camera, or train with such pictures"
+    )
+
+
+def test_a_picture_like_the_training_pictures_ends_the_alarm(tmp_path: Path) -> None:
+    drift = Drift(SETTINGS, tmp_path / "records.sqlite", lambda: TRAINED)
+    drift.add(level_part(1, 7))
+    drift.add(level_part(2, 100))
+
+    assert drift.alarms == {}
+
+
+@pytest.mark.parametrize(
+    "stored", [{}, {"train": None}, {"train": {"brightness": [1]}}, {"train": {"brightness": "x"}}]
+)
+def test_a_bundle_without_the_levels_of_its_training_raises_nothing(tmp_path: Path, stored: dict) -> None:
+    manifest = TRAINED.model_copy(
+        update={"made_from": TRAINED.made_from.model_copy(update={"metrics": stored})}
+    ).sealed()
+    drift = Drift(SETTINGS, tmp_path / "records.sqlite", lambda: manifest)
+    drift.add(level_part(1, 7, manifest))
+
+    assert drift.alarms == {}

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from export.bundles.assemble import real_frames
+from export.bundles.assemble import check_seen_defects, real_frames
+from export.errors import LabelsError
 from tests.export.networks import spec_of
 from train.data.readers import read_dataset
 from train.data.splits import make_split
@@ -25,3 +26,17 @@ def test_data_without_an_image_of_the_test_part_is_refused(squares):
     other = {image[::-1]: side for image, side in split.images.items()}
     with pytest.raises(SplitError, match="found none of the 7 images of the training's test part"):
         real_frames(spec_of(), split.model_copy(update={"images": other}), squares)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{}, {"train": {"brightness": [1.0, 2.0]}}, {"val": {"classes": [{"positives": 0}, {"positives": 0}]}}],
+    ids=["none", "brightness alone", "good alone"],
+)
+def test_a_network_that_was_never_measured_on_a_defect_is_refused(metrics):
+    with pytest.raises(LabelsError, match="found no image with a defect in its metrics"):
+        check_seen_defects(metrics)
+
+
+def test_a_network_that_was_measured_on_a_defect_is_taken():
+    check_seen_defects({"val": {"classes": [{"positives": 0}, {"positives": 1}]}})

@@ -16,19 +16,19 @@ from train.data.splits import Split
 from train.recipe import load_recipe
 
 
-def stained(folder: Path, colour: bool) -> Path:
-    """Write parts whose stains differ from the surface in colour alone."""
+def stained(folder: Path, *, colour: bool, side_px: int = 8) -> Path:
+    """Write parts whose stains differ from the grey surface in colour alone."""
     for place in ("images", "masks/stain"):
         (folder / place).mkdir(parents=True)
     for part in range(8):
         generator = np.random.default_rng(part)
-        image = generator.integers(90, 110, (32, 32, 3), dtype=np.uint8)
+        image = np.repeat(generator.integers(90, 110, (32, 32, 1), dtype=np.uint8), 3, axis=2)
         if part % 2:
-            image[8:16, 8:16] = (60, 100, 140)
+            image[8 : 8 + side_px, 8 : 8 + side_px] = (60, 100, 110)  # blue, green, red: about 100 in grey
             mask = np.zeros((32, 32), np.uint8)
-            mask[8:16, 8:16] = 255
+            mask[8 : 8 + side_px, 8 : 8 + side_px] = 255
             cv2.imwrite(str(folder / "masks" / "stain" / f"p{part}.png"), mask)
-        cv2.imwrite(str(folder / "images" / f"p{part}.png"), image if colour else image[..., 0])
+        cv2.imwrite(str(folder / "images" / f"p{part}.png"), image if colour else image[..., 1])
     return folder
 
 
@@ -39,10 +39,32 @@ def followed(folder: Path, *overrides: str):
     return following(recipe, check_images(dataset, InputSpec(height=32, width=32, channels=1)), split)
 
 
-def test_colour_pictures_get_three_channels_and_are_told(tmp_path: Path) -> None:
-    recipe, (line,) = followed(stained(tmp_path, colour=True))
+@pytest.mark.parametrize("side_px", [1, 8, 20])
+def test_stains_in_colour_get_three_channels_and_are_told(tmp_path: Path, side_px: int) -> None:
+    recipe, (line,) = followed(stained(tmp_path, colour=True, side_px=side_px))
     assert recipe.input.channels == len(recipe.network.mean) == len(recipe.network.deviation) == 3
-    assert line.startswith("input follows the pictures: colour, 3 channels; mean [0.39")
+    assert line.startswith(
+        "input follows the pictures: colour, 3 channels (classes that differ in colour: stain); mean [0.39"
+    )
+
+
+def test_coloured_parts_get_three_channels_whatever_their_stains(tmp_path: Path) -> None:
+    folder = stained(tmp_path, colour=False)
+    for path in (folder / "images").iterdir():
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), np.dstack([grey - 20, grey, grey + 20]))
+    recipe, (line,) = followed(folder)
+    assert recipe.input.channels == 3
+    assert line.startswith("input follows the pictures: colour, 3 channels; mean [0.46")
+
+
+def test_grey_pictures_in_three_channels_get_one(tmp_path: Path) -> None:
+    folder = stained(tmp_path, colour=False)
+    for path in (folder / "images").iterdir():
+        cv2.imwrite(str(path), np.dstack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)] * 3))
+    recipe, (line,) = followed(folder)
+    assert recipe.input.channels == 1
+    assert line.startswith("input follows the pictures: grey, 1 channel; mean")
 
 
 def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
@@ -52,9 +74,15 @@ def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
     assert line.startswith("input follows the pictures: grey, 1 channel")
 
 
-def test_a_stated_number_of_channels_stands(tmp_path: Path) -> None:
-    recipe, lines = followed(stained(tmp_path, colour=True), "input.channels=1")
-    assert (recipe.input.channels, lines) == (1, ())
+@pytest.mark.parametrize("overrides", [("input.channels=1",), ("follow=nothing",)])
+def test_a_stated_number_of_channels_stands_with_a_warning(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    recipe, (line,) = followed(stained(tmp_path, colour=True), *overrides)
+    assert recipe.input.channels == 1
+    assert line.startswith("warning: found classes that differ from the pictures in colour (stain)")
+
+
+def test_a_stated_number_of_channels_that_drops_nothing_has_no_warning(tmp_path: Path) -> None:
+    assert followed(stained(tmp_path, colour=False), "input.channels=1")[1] == ()
 
 
 def test_a_truncated_test_picture_is_found_before_the_first_epoch(tiles: Path, tmp_path: Path, capsys) -> None:

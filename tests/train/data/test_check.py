@@ -15,6 +15,8 @@ from train.data.readers import read_dataset
 from train.data.splits import make_split
 
 SIDE_PX = 96
+PARTS = 112
+"""Enough for three parts of each class in validation and test."""
 SPEC = InputSpec(height=64, width=64, channels=1)
 
 
@@ -37,11 +39,11 @@ def brushed(seed: int, defect: str = "") -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 40 parts with an image each: 20 good, 10 with a scratch, 10 with a dent."""
+    """Write 112 parts with an image each: 56 good, 28 with a scratch, 28 with a dent."""
     folder = tmp_path_factory.mktemp("clean") / "parts"
     for place in ("images", "masks/scratch", "masks/dent"):
         (folder / place).mkdir(parents=True)
-    for part in range(40):
+    for part in range(PARTS):
         defect = ("", "scratch", "", "dent")[part % 4]
         image, mask = brushed(part, defect)
         cv2.imwrite(str(folder / "images" / f"p{part:02}.png"), image)
@@ -70,7 +72,7 @@ def empty_mask(parts: Path) -> None:
 
 
 def mask_without_picture(parts: Path) -> None:
-    cv2.imwrite(str(parts / "masks" / "dent" / "p99.png"), brushed(0, "dent")[1])
+    cv2.imwrite(str(parts / "masks" / "dent" / "q99.png"), brushed(0, "dent")[1])
 
 
 def unknown_depth(parts: Path) -> None:
@@ -79,15 +81,15 @@ def unknown_depth(parts: Path) -> None:
 
 
 def unread_kind(parts: Path) -> None:
-    (parts / "images" / "p50.webp").write_bytes(b"RIFF")
+    (parts / "images" / "q50.webp").write_bytes(b"RIFF")
 
 
 def picture_elsewhere(parts: Path) -> None:
-    cv2.imwrite(str(parts / "p51.png"), brushed(51)[0])
+    cv2.imwrite(str(parts / "q51.png"), brushed(251)[0])
 
 
 def good_and_defective(parts: Path) -> None:
-    shutil.copy(parts / "images" / "p05.png", parts / "images" / "p52.png")
+    shutil.copy(parts / "images" / "p05.png", parts / "images" / "q52.png")
 
 
 def mask_of_0_and_1(parts: Path) -> None:
@@ -101,7 +103,7 @@ def transparent_picture(parts: Path) -> None:
 
 def nearly_the_same_picture(parts: Path) -> None:
     image = cv2.imread(str(parts / "images" / "p10.png"), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(str(parts / "images" / "p53.jpg"), (image * 0.95 + 4).astype(np.uint8))
+    cv2.imwrite(str(parts / "images" / "q53.jpg"), (image * 0.95 + 4).astype(np.uint8))
 
 
 def tiny_defect(parts: Path) -> None:
@@ -123,14 +125,14 @@ PLANTED: dict[Callable[[Path], None], str] = {
     truncated_picture: "p00.png: found a truncated image",
     mask_of_another_size: "p01.png: found a mask of 50x50, expected 96x96",
     empty_mask: "p02.png: found an empty mask",
-    mask_without_picture: "p99.png: found a mask without its image",
+    mask_without_picture: "q99.png: found a mask without its image",
     unknown_depth: "p04.png: found a 16-bit file",
-    unread_kind: "p50.webp: found a picture of a kind that is not read",
-    picture_elsewhere: "p51.png: found a picture where the layout",
-    good_and_defective: "p52.png: found the same picture as",
+    unread_kind: "q50.webp: found a picture of a kind that is not read",
+    picture_elsewhere: "q51.png: found a picture where the layout",
+    good_and_defective: "q52.png: found the same picture as",
     mask_of_0_and_1: "p07.png: found grey values up to 1",
     transparent_picture: "p08.png: found transparent pixels",
-    nearly_the_same_picture: "p53.jpg: nearly the same picture as",
+    nearly_the_same_picture: "q53.jpg: nearly the same picture as",
     tiny_defect: "class scratch: the smallest defect is 0.7 pixels",
     saturated_picture: "1 pictures have more than 50% of their pixels saturated, such as p12.png",
     colour_picture: "several kinds of pictures: grey (",
@@ -144,7 +146,7 @@ def texts(report: DataReport) -> list[str]:
 def test_clean_parts_have_no_findings(clean: Path) -> None:
     report = check_folder(clean, SPEC, "by-part", 0)
     assert texts(report) == []
-    assert len(report.facts) == 40
+    assert len(report.facts) == PARTS
 
 
 def test_every_planted_fault_is_named(parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,6 +186,17 @@ def test_defects_that_vanish_name_the_size_that_would_do(clean: Path) -> None:
     assert not [one for one in enlarged.findings if one.text.startswith("class scratch")]
 
 
+def test_few_parts_on_a_side_are_a_warning(parts: Path) -> None:
+    for number in range(64, PARTS):
+        for path in parts.rglob(f"p{number:02}.png"):
+            path.unlink()
+    (finding,) = check_folder(parts, SPEC, "by-part", 0).findings
+    assert not finding.is_problem
+    assert finding.text.startswith(
+        "split: found few parts on a side (scratch in val 2, scratch in test 2, dent in val 2"
+    )
+
+
 def test_a_data_set_without_defects_is_a_problem(parts: Path) -> None:
     for mask in (parts / "masks").rglob("*.png"):
         mask.unlink()
@@ -196,8 +209,8 @@ def test_tiles_are_named_where_the_input_would_become_large(parts: Path) -> None
     image = np.kron(brushed(70)[0], np.ones((13, 13), np.uint8))
     mask = np.zeros(image.shape, np.uint8)
     mask[600:604, 600:604] = 255
-    cv2.imwrite(str(parts / "images" / "p70.png"), image)
-    cv2.imwrite(str(parts / "masks" / "dent" / "p70.png"), mask)
+    cv2.imwrite(str(parts / "images" / "q70.png"), image)
+    cv2.imwrite(str(parts / "masks" / "dent" / "q70.png"), mask)
     (found,) = [text for text in texts(check_folder(parts, SPEC, "by-part", 0)) if "smallest defect" in text]
     size = SIDE_PX * 13
     assert f"judge in tiles: --set input.height={size} --set input.width={size} --set input.tiles.overlap=64" in found
@@ -242,9 +255,9 @@ def test_several_exposures_of_each_part_are_said_once(clean: Path, tmp_path: Pat
         cv2.imwrite(str(path.with_name(f"{path.stem}-dark.png")), (image - 70).clip(20, 254).astype(np.uint8))
     for path in sorted((parts / "masks").rglob("*.png")):
         shutil.copy(path, path.with_name(f"{path.stem}-dark.png"))
-    (parts / "dataset.toml").write_text("part = '(p..)'\n")
+    (parts / "dataset.toml").write_text("part = '(p[0-9]+)'\n")
     (finding,) = check_folder(parts, SPEC, "by-part", 0).findings
-    assert finding.text.startswith("several exposures of each part: the pictures of 40 of 40 parts differ by ")
+    assert finding.text.startswith("several exposures of each part: the pictures of 112 of 112 parts differ by ")
 
 
 def test_findings_of_one_wording_are_one_line(parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -105,6 +106,9 @@ def test_run_learns_and_leaves_its_files(tiles: Path, tmp_path: Path, quick_reci
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert stored["test"] == metrics.model_dump(mode="json")
     assert load_checkpoint(run.best).meta.metrics == stored
+    low, high = stored["train"]["brightness"]
+    means = run.load("train").images.mean(axis=(1, 2, 3))
+    assert means.min() <= low <= np.median(means) <= high <= means.max()
     assert {path.name for path in tmp_path.iterdir()} >= {"best.pt", "last.pt", "split.json", "metrics.json"}
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from bundle import InputSpec, Tiling
 from train.data.check.findings import Finding, examples, problem
 from train.data.check.image_facts import ImageFacts, facts_or_error
-from train.data.check.split_counts import FEWEST_PARTS
+from train.data.check.split_counts import FEWEST_PARTS, thin_sides
 from train.data.dataset import Dataset
 from train.data.duplicates import near_duplicates
 from train.data.layouts.mask_folder import original_of
@@ -64,6 +64,7 @@ def check_folder(directory: Path, spec: InputSpec, kind: Kind, seed: int) -> Dat
     report.findings += _near(report.facts)
     try:
         report.split = make_split(dataset, kind, seed)
+        report.findings += thin_sides(report.split, dataset)
     except SplitError as error:
         report.findings.append(Finding(str(error), True))
     report.findings += _unused(dataset)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import bundle
 from bundle import FrameError, InputSpec, preprocess
-from train.data.dataset import Image, Sample
+from train.data.dataset import Image, Masks, Sample
 from train.data.duplicates import detail_of
 from train.data.image_set import at_input, cropped_masks
 from train.errors import DataError
@@ -38,6 +38,8 @@ class ImageFacts:
     width: int
     is_colour: bool
     """Whether its channels differ, not only whether it has three."""
+    colour_contrast: float
+    """Largest difference in colour between a class's defects and the picture, in levels; 0 in grey."""
     bits: int
     mean: float
     """Of all channels, 0 to 255."""
@@ -73,7 +75,8 @@ def _facts(sample: Sample, spec: InputSpec, with_detail: bool) -> ImageFacts:
             f"{sample.path}: found a picture that its EXIF mark turns ({stored.orientation}) in its own size, "
             "expected one whose mask shows how it was drawn; save the picture upright and check its masks"
         )
-    masks = cropped_masks(sample.load_masks(height, width), spec)
+    drawn = sample.load_masks(height, width)
+    masks = cropped_masks(drawn, spec)
     channels = frame.reshape(-1, 1 if frame.ndim == 2 else 3).astype(np.float32) / 255
     means, squares = channels.mean(axis=0), np.square(channels).mean(axis=0)
     return ImageFacts(
@@ -81,6 +84,7 @@ def _facts(sample: Sample, spec: InputSpec, with_detail: bool) -> ImageFacts:
         height,
         width,
         _is_colour(frame),
+        _colour_contrast(frame, drawn),
         stored.bits or sample.bits or 8,
         float(means.mean() * 255),
         tuple(np.broadcast_to(means, 3).tolist()),
@@ -96,6 +100,21 @@ def _is_colour(frame: Image) -> bool:
         return False
     values = frame[::4, ::4].astype(np.int16)
     return float((values.max(axis=2) - values.min(axis=2)).mean()) > _COLOUR_LEVELS
+
+
+def _colour_contrast(frame: Image, masks: Masks) -> float:
+    """Difference of red and blue from green, on each class's mask against the whole picture."""
+    if frame.ndim == 2:
+        return 0.0
+    usual = _opponents(frame[::4, ::4].reshape(-1, 3))
+    drawn = (frame[mask] for mask in masks if mask.any())
+    return max((float(np.abs(_opponents(pixels) - usual).max()) for pixels in drawn), default=0.0)
+
+
+def _opponents(pixels: Image) -> NDArray[np.float64]:
+    """Means of red and blue minus that of green; pixels uint8 [N, 3]."""
+    red, green, blue = pixels.mean(axis=0)
+    return np.array([red - green, blue - green])
 
 
 def _defect_sizes(masks: NDArray[np.bool_], spec: InputSpec) -> Iterator[DefectSize]:
