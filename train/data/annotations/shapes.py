@@ -3,7 +3,7 @@
 import base64
 import binascii
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import cv2
@@ -64,11 +64,13 @@ def ellipse(centre: object, radii: object, degrees: float, height: int, width: i
     _check_inside(middle[np.newaxis], height, width, where)
     if not (radius.min() >= 0 and radius.max() <= height + width):
         raise _error(where, f"an ellipse of radii {radius[0]:.6g}, {radius[1]:.6g}", "it within the picture")
-    mask = np.zeros((height, width), np.uint8)
     x, y = np.rint(middle).astype(int).tolist()
-    a, b = np.rint(radius).astype(int).tolist()
-    cv2.ellipse(mask, (x, y), (a, b), degrees % 360, 0, 360, 1, thickness=-1)
-    return _not_empty(mask, where)
+    axes = np.rint(radius).astype(int).tolist()
+
+    def draw(mask: NDArray[np.uint8], aside: int) -> None:
+        cv2.ellipse(mask, (x + aside, y + aside), axes, degrees % 360, 0, 360, 1, thickness=-1)
+
+    return _not_empty(_drawn(height, width, draw), where)
 
 
 def box_corners(
@@ -187,9 +189,19 @@ def _check_inside(corners: Points, height: int, width: int, where: str) -> None:
 
 def _filled(corners: Points, height: int, width: int, where: str) -> Masks:
     _check_inside(corners, height, width, where)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
-    return _not_empty(mask, where)
+    rounded = np.rint(corners).astype(np.int32)
+    return _not_empty(_drawn(height, width, lambda mask, aside: cv2.fillPoly(mask, [rounded + aside], 1)), where)
+
+
+def _drawn(height: int, width: int, draw: Callable[[NDArray[np.uint8], int], object]) -> NDArray[np.uint8]:
+    """A mask that is drawn, shifted right and down, on more than the picture.
+
+    OpenCV moves an edge that it cuts at the border, by up to two pixels.
+    """
+    aside = math.ceil(max(2.0, MARGIN * max(height, width))) + 1
+    whole = np.zeros((height + 2 * aside, width + 2 * aside), np.uint8)
+    draw(whole, aside)
+    return whole[aside : aside + height, aside : aside + width]
 
 
 def _not_empty(mask: NDArray[Any], where: str) -> Masks:

@@ -131,4 +131,10 @@ def test_a_mirrored_or_swapped_outline_would_be_seen(tmp_path: Path, write) -> N
     mask = imported(tmp_path, write, corners)
     for wrong in ([(y, x) for x, y in corners], [(WIDTH - 1 - x, y) for x, y in corners]):
         inside, distance = filled(wrong)
-        assert ((mask != inside) & (distance > BORDER_PX)).sum() > 100
+        assert ((mask != inside) & (distance > BORDER_PX)).sum() > 50
+
+
+def test_an_outline_over_the_edge_is_not_moved(tmp_path: Path) -> None:
+    corners: Corners = [(49.8, 19.1), (56.9, 8.2), (55.4, 33.3), (6.9, 38.6), (56.4, 9.7), (51.4, 21.7), (47.3, 17.5)]
+    inside, distance = filled(corners)
+    assert not ((imported(tmp_path, labelme, corners) != inside) & (distance > BORDER_PX)).any()

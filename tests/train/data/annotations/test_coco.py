@@ -3,7 +3,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +14,7 @@ from tests.train.data.annotations.drawn import (
     WIDTH,
     compressed,
     left_over,
+    polygons,
     run_lengths,
     square,
     with_exif,
@@ -347,7 +347,4 @@ def test_any_document_is_our_error_or_the_masks_it_states(tmp_path: Path, segmen
     mask = read_dataset(out).samples[0].load_masks(HEIGHT, WIDTH)[0]
     assert mask.any()
     if isinstance(segmentation, list):
-        expected = np.zeros((HEIGHT, WIDTH), np.uint8)
-        for polygon in segmentation:
-            cv2.fillPoly(expected, [np.rint(np.reshape(polygon, (-1, 2))).astype(np.int32)], 1)
-        np.testing.assert_array_equal(mask, expected > 0)
+        np.testing.assert_array_equal(mask, polygons(*segmentation))

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.train.data.annotations.drawn import HEIGHT, SQUARE, WIDTH, left_over, run_lengths, square, write_images
+from tests.train.data.annotations.drawn import (
+    HEIGHT,
+    SQUARE,
+    WIDTH,
+    left_over,
+    polygons,
+    run_lengths,
+    square,
+    write_images,
+)
 from train.data.annotations.cvat import import_cvat
 from train.data.readers import read_dataset
 from train.errors import DataError
@@ -160,7 +169,5 @@ def test_any_shape_is_our_error_or_the_mask_it_states(tmp_path: Path, kind, valu
     mask = read_dataset(place / "out").samples[0].load_masks(HEIGHT, WIDTH)[0]
     assert mask.any()
     if valid:
-        expected = np.zeros((HEIGHT, WIDTH), np.uint8)
         rounded = [[float(f"{x:.2f}"), float(f"{y:.2f}")] for x, y in corners]
-        cv2.fillPoly(expected, [np.rint(rounded).astype(np.int32)], 1)
-        np.testing.assert_array_equal(mask, expected > 0)
+        np.testing.assert_array_equal(mask, polygons(rounded))

@@ -1,13 +1,21 @@
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.train.data.annotations.drawn import HEIGHT, SQUARE, WIDTH, left_over, square, with_exif, write_images
+from tests.train.data.annotations.drawn import (
+    HEIGHT,
+    SQUARE,
+    WIDTH,
+    left_over,
+    polygons,
+    square,
+    with_exif,
+    write_images,
+)
 from train.data.annotations.yolo import import_yolo
 from train.data.readers import read_dataset
 from train.errors import DataError
@@ -122,7 +130,5 @@ def test_any_label_is_our_error_or_the_mask_it_states(tmp_path: Path, words, cor
         return
     mask = read_dataset(place / "out").samples[0].load_masks(HEIGHT, WIDTH)
     if valid:
-        expected = np.zeros((HEIGHT, WIDTH), np.uint8)
         points = np.reshape([float(f"{value:.6f}") for value in corners], (-1, 2)) * [WIDTH, HEIGHT]
-        cv2.fillPoly(expected, [np.rint(points).astype(np.int32)], 1)
-        np.testing.assert_array_equal(mask[0], expected > 0)
+        np.testing.assert_array_equal(mask[0], polygons(points))
