@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bundle import Defect, Threshold
-from edge.records.overlay import JudgedPicture, outline
+from edge.records.overlay import CAPTION_PX, CELL_PX, COLUMNS, GAP_PX, JudgedPicture, draw_sheet, outline
 
 
 def drawn(name: str, longest_px: int, box: tuple[int, int, int, int] = (40, 40, 20, 20)) -> np.ndarray:
@@ -27,3 +27,33 @@ def test_a_name_stays_inside_the_picture(box: tuple[int, int, int, int]) -> None
 @pytest.mark.parametrize("name", ["Öl", "划痕", ""])
 def test_letters_that_cannot_be_drawn_are_left_out(name: str) -> None:
     assert (drawn(name, 600) != drawn("Crack", 600)).any()
+
+
+def plain(level: int, caption: str = "", size: tuple[int, int] = (50, 100)) -> JudgedPicture:
+    """A good picture of one grey level."""
+    return JudgedPicture(np.full(size, level, np.uint8), np.zeros((1, 5, 10), np.uint8), (), caption)
+
+
+def test_a_sheet_has_its_pictures_in_rows() -> None:
+    sheet = draw_sheet([plain(100 + number) for number in range(COLUMNS + 1)], [Threshold(score=0.5)])
+
+    pitch_y, pitch_x = CELL_PX + CAPTION_PX + GAP_PX, CELL_PX + GAP_PX
+    assert sheet.shape == (2 * pitch_y + GAP_PX, COLUMNS * pitch_x + GAP_PX, 3)
+    middles = sheet[GAP_PX + CELL_PX // 2 :: pitch_y, GAP_PX + CELL_PX // 2 :: pitch_x, 0]
+    assert middles[0].tolist() == [100 + number for number in range(COLUMNS)]
+    assert middles[1].tolist() == [100 + COLUMNS] + [24] * (COLUMNS - 1)
+
+
+def test_a_picture_of_a_sheet_keeps_its_shape_above_its_caption() -> None:
+    named, unnamed = (draw_sheet([plain(200, caption)], [Threshold(score=0.5)]) for caption in ("7 OK", ""))
+
+    rows, columns = np.nonzero((unnamed == 200).all(axis=2))
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (CELL_PX // 2, CELL_PX)
+    assert set(np.nonzero((named != unnamed).any(axis=2))[0]) <= set(
+        range(GAP_PX + CELL_PX, GAP_PX + CELL_PX + CAPTION_PX)
+    )
+    assert (named != unnamed).any()
+
+
+def test_a_sheet_without_pictures_is_one_empty_cell() -> None:
+    assert (draw_sheet([], []) == 24).all()
