@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "belt.h"
 
+enum {
+    LONG_WAY = 1 << 30, /* the most that `least_travel` may be; farther than that, the part before is forgotten */
+};
+
 void ei_belt_start(struct ei_belt *belt, uint8_t bits, uint32_t raw)
 {
     belt->mask = UINT32_MAX >> (32 - bits);
@@ -17,6 +21,9 @@ bool ei_belt_read(struct ei_belt *belt, uint32_t raw, uint32_t back)
     }
     belt->raw = raw & belt->mask;
     belt->position += step;
+    if (belt->any_part && ei_belt_reached(belt, belt->last_part + LONG_WAY)) {
+        belt->any_part = false;
+    }
     uint32_t behind = belt->farthest - belt->position;
     if (ei_belt_reached(belt, belt->farthest)) {
         belt->farthest = belt->position;

@@ -10,6 +10,8 @@ from firmware_bridge.messages import Result
 from tests.firmware_bridge.structured_text import FunctionBlock
 
 SCAN_MS, COUNTS_PER_MS, PITCH = 10, 5, 1250
+EMPTY_MS = 2_000
+"""Longer than a part takes from the sensor to the ejector."""
 INSPECTION_MS = 50
 
 
@@ -34,6 +36,23 @@ class PlcLine:
             self.parts.append((self.belt, self.random.random() < 0.5))
             self.next_at += self.pitch
         return arrives
+
+    def run(self, milliseconds: int) -> None:
+        """Let time pass."""
+        raise NotImplementedError
+
+    def move(self, counts: int) -> None:
+        """Move the belt and its encoder between two scans."""
+        self.belt += counts
+
+    def run_empty(self, counts: int) -> None:
+        """Let the belt run without a part for a number of counts, then let the parts go on."""
+        self.next_at = self.belt + 2 * counts
+        self.run(EMPTY_MS)
+        for _ in range(16):
+            self.move(counts // 16)
+            self.run(SCAN_MS)
+        self.next_at = self.belt + PITCH
 
     def plc_ms(self) -> int:
         """The PLC's clock in milliseconds, which rolls over soon after the start."""

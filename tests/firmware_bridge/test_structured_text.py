@@ -31,6 +31,11 @@ class Line(PlcLine):
         for _ in range(milliseconds // SCAN_MS):
             self.step()
 
+    def move(self, counts: int) -> None:
+        """See PlcLine."""
+        super().move(counts)
+        self.count += counts
+
     def step(self) -> None:
         """One scan."""
         self.now_ms += SCAN_MS
@@ -180,6 +185,15 @@ def test_a_broken_wire_of_the_encoder_is_a_fault_with_the_second_part(line: Line
     assert (line.block.scope["fault"], line.block.scope["eject"]) == (True, True)
     # Two parts may pass the ejector before the second trigger shows that the counts stand still.
     assert [part for part in line.bad_that_passed() if part >= known - 1] == []
+
+
+@pytest.mark.parametrize("counts", [2**31 + 5_000, 3 * 2**30, 2**32 - 5_000])
+def test_a_belt_that_has_long_been_empty_is_no_fault(line: Line, counts: int) -> None:
+    line.run_empty(counts)
+    first = len(line.parts)
+    line.run(5_000)
+    assert not line.block.scope["fault"]
+    assert line.bad_that_passed() == line.good_thrown_out_since(first) == []
 
 
 def test_a_belt_that_runs_back_is_a_fault(line: Line) -> None:

@@ -103,6 +103,20 @@ def test_fewer_counts_than_parts_are_apart_are_an_encoder_fault(start: Start) ->
     assert line.outputs & (EJECT | HEALTHY) == EJECT
 
 
+@pytest.mark.parametrize("counts", [2**31 + 5_000, 3 * 2**30, 2**32 - 5_000])
+def test_a_belt_that_has_long_been_empty_is_no_encoder_fault(start: Start, counts: int) -> None:
+    line = start()
+    line.become_healthy()
+    line.answer(line.part())
+    line.pass_ms(120)
+    line.counts_per_ms = counts // 16
+    line.pass_ms(16)
+    line.counts_per_ms = COUNTS_PER_MS
+    line.part()
+    assert line.outputs & HEALTHY
+    assert faults(line) == []
+
+
 @pytest.mark.parametrize("encoder_bits", [32, 16])
 def test_a_belt_that_runs_back_is_an_encoder_fault(start: Start, encoder_bits: int) -> None:
     line = start(encoder_bits=encoder_bits)

@@ -128,6 +128,15 @@ def test_parts_too_close_for_the_station_are_missed_and_thrown_out(line: SignalL
     assert line.block.scope["missed"] >= (len(line.parts) - first) // 2 - 1
 
 
+@pytest.mark.parametrize("counts", [2**31 + 5_000, 3 * 2**30, 2**32 - 5_000])
+def test_a_belt_that_has_long_been_empty_is_no_fault(line: SignalLine, counts: int) -> None:
+    line.run_empty(counts)
+    first = len(line.parts)
+    line.run(5_000)
+    assert not line.block.scope["fault"]
+    assert line.bad_that_passed() == line.good_thrown_out_since(first) == []
+
+
 @pytest.mark.parametrize("at_ms", range(0, 250, 30))
 def test_a_restarted_station_passes_no_bad_part(line: SignalLine, at_ms: int) -> None:
     line.run(at_ms)
