@@ -170,7 +170,7 @@ def _dropped_colour(coloured: Sequence[str]) -> tuple[str, ...]:
         return ()
     return (
         f"warning: found classes that differ from the pictures in colour ({', '.join(coloured)}), which one channel "
-        "drops; train in colour: --set input.channels=3",
+        "drops; take channels and normalisation from the pictures: --set follow=pictures",
     )
 
 

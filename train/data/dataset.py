@@ -108,7 +108,9 @@ class MaskFile:
 
 def _index_beside_border(pixels: NDArray[Any]) -> int | None:
     """The value of a mask of 8 bits that holds nothing else but 0 and 255, where it is as small as a class's index."""
-    values = np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)[1:]) + 1 if pixels.dtype == np.uint8 else []
+    if pixels.dtype != np.uint8:
+        return None
+    values = np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)[1:]) + 1
     return int(values[0]) if len(values) == 2 and values[1] == _BORDER and values[0] <= _LARGEST_INDEX else None
 
 

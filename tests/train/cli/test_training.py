@@ -13,7 +13,7 @@ from train.cli.training import following
 from train.data.check.checks import check_images
 from train.data.readers import read_dataset
 from train.data.splits import Split
-from train.recipe import load_recipe
+from train.recipe import Recipe, load_recipe
 
 
 def stained(folder: Path, *, colour: bool, side_px: int = 8) -> Path:
@@ -32,9 +32,9 @@ def stained(folder: Path, *, colour: bool, side_px: int = 8) -> Path:
     return folder
 
 
-def followed(folder: Path, *overrides: str):
+def followed(folder: Path, *overrides: str, name: str = "own-parts") -> tuple[Recipe, tuple[str, ...]]:
     dataset = read_dataset(folder)
-    recipe = load_recipe("own-parts", overrides)
+    recipe = load_recipe(name, overrides)
     split = Split(kind="by-part", seed=0, images={one.sha256: "train" for one in dataset.samples})
     return following(recipe, check_images(dataset, InputSpec(height=32, width=32, channels=1)), split)
 
@@ -79,6 +79,15 @@ def test_a_stated_number_of_channels_stands_with_a_warning(tmp_path: Path, overr
     recipe, (line,) = followed(stained(tmp_path, colour=True), *overrides)
     assert recipe.input.channels == 1
     assert line.startswith("warning: found classes that differ from the pictures in colour (stain)")
+
+
+@pytest.mark.parametrize("name", ["own-parts", "magnetic-tile"])
+def test_the_advice_for_dropped_colour_does(tmp_path: Path, name: str) -> None:
+    folder = stained(tmp_path, colour=True)
+    channels = "input.channels=1"
+    _, (line,) = followed(folder, channels, name=name)
+    recipe, _ = followed(folder, channels, line.rpartition("--set ")[2], name=name)
+    assert recipe.input.channels == 3
 
 
 def test_a_stated_number_of_channels_that_drops_nothing_has_no_warning(tmp_path: Path) -> None:
