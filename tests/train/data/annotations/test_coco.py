@@ -314,6 +314,18 @@ def test_the_folders_of_roboflow_are_one_data_set(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_copies_that_roboflow_made_of_a_picture_are_one_part(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "train"
+    names = [f"bolt_1_png.rf.{digit * 32}.png" for digit in "ab"]
+    write_images(folder, *names)
+    content = coco([SQUARE])
+    for image, name in zip(content["images"], names, strict=True):
+        image["file_name"] = name
+    (folder / "_annotations.coco.json").write_text(json.dumps(content))
+    import_coco(tmp_path / "in", tmp_path / "in", tmp_path / "out")
+    assert {sample.part for sample in read_dataset(tmp_path / "out").samples} == {"bolt_1"}
+
+
 def test_a_folder_without_roboflows_file_is_refused(tmp_path: Path) -> None:
     write_images(tmp_path / "in", "a.png")
     with pytest.raises(DataError, match=r"found no _annotations\.coco\.json, expected it beside the pictures"):
