@@ -125,6 +125,9 @@ def calibrate(
     part: Annotated[Part, typer.Option(help="Part of --data for the gate.")] = "val",
     method: Annotated[Method | None, typer.Option(help="Method of choosing ranges. (default: the best of all)")] = None,
     around: Annotated[Around, typer.Option(help="Precision of the other layers.")] = "fp32",
+    gpu_weights: Annotated[
+        bool, typer.Option("--gpu-weights", help="8-bit weights, which saturate on processors without VNNI.")
+    ] = False,
     metric: Annotated[
         str | None,
         typer.Option(help="Metric of the gate. (default: mean_iou_positives; without --data mean_iou_pairs)"),
@@ -153,7 +156,10 @@ def calibrate(
     )
     gate = gate_on(metric or ("mean_iou_positives" if gate_images.labelled else "mean_iou_pairs"), max_drop)
     calibration = Calibration(
-        loaded, out.name, gate_images.pictures, CalibrationSettings(gate, method, around, threads)
+        loaded,
+        out.name,
+        gate_images.pictures,
+        CalibrationSettings(gate, method, around, threads, 8 if gpu_weights else 7),
     )
     result = calibration.run(gate_images.images, gate_images.description, gate_images.labelled, _now())
     for warning in result.report.warnings:

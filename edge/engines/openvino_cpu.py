@@ -33,9 +33,14 @@ DIGEST_BYTES = 32
 
 
 class OpenVinoEngine(ProcessorEngine):
-    """Runs `model.onnx` in float32, or in INT8 where the bundle is quantised, frame by frame in one stream."""
+    """Runs `model.onnx` in float32, frame by frame in one stream. Raises EngineError for an INT8 bundle."""
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        if bundle.manifest.precision == "int8":  # 2026.4, AVX2: convolutions after a concatenation; docs/engines.md
+            raise EngineError(
+                f"{bundle.folder}: found an INT8 bundle, expected fp32 or fp16: OpenVINO's INT8 differs from the graph "
+                "by more than the golden frames show; take the fp32 bundle, or onnxruntime"
+            )
         try:
             compiled = _compiled(ov.Core(), bundle, _settings(threads))
             self._request = compiled.create_infer_request()

@@ -3,6 +3,9 @@
 Inputs and weights of convolutions are quantised: symmetric, zero-point 0, one scale per tensor, for weights one per
 output channel (axis 0). Biases and outputs of convolutions stay in float, so that the activation and whatever follows
 fuse up to the next Q. The convolutions that make the graph's outputs stay in float.
+Weights have 7 bits by default: without VNNI, x86-64 processors add pairs of 8-bit products in 16 bits (VPMADDUBSW in
+the Intel 64 manual), which saturate beyond 32767. Two products of a byte and a weight reach 2 * 255 * 64 = 32640 with
+7 bits, and 2 * 255 * 127 = 64770 with 8.
 onnxruntime inserts the nodes; the ranges of activations are ours. Its default output, with quantised biases, does not
 parse in TensorRT; the options below do (measured with the parser of TensorRT-RTX 1.7.1).
 """
@@ -12,7 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -20,6 +23,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from export.graph.cleanup import cleaned
 from export.graph.signature import FRAMES
+
+WeightBits = Literal[7, 8]
+SAFE_WEIGHT_BITS: WeightBits = 7
+"""Bits of quantised weights whose products saturate on no processor."""
 
 
 def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -38,7 +45,12 @@ def activations_of(model: onnx.ModelProto, layers: Collection[str]) -> list[str]
     return list(dict.fromkeys(node.input[0] for node in convolutions(model) if node.name in layers))
 
 
-def quantised(model: onnx.ModelProto, layers: Collection[str], ranges: Mapping[str, float]) -> onnx.ModelProto:
+def quantised(
+    model: onnx.ModelProto,
+    layers: Collection[str],
+    ranges: Mapping[str, float],
+    weight_bits: WeightBits = SAFE_WEIGHT_BITS,
+) -> onnx.ModelProto:
     """Return a copy of a float graph with Q/DQ nodes around these convolutions.
 
     ranges: for each tensor that one of them reads, the magnitude that becomes 127; see `tied`.
@@ -59,6 +71,7 @@ def quantised(model: onnx.ModelProto, layers: Collection[str], ranges: Mapping[s
             op_types_to_quantize=["Conv"],
             nodes_to_quantize=sorted(layers),
             per_channel=True,
+            reduce_range=weight_bits == 7,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             extra_options={

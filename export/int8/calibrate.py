@@ -1,7 +1,8 @@
 """INT8 calibration of a float bundle, up to the accuracy gate."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
@@ -16,7 +17,16 @@ from export.evaluate.compare_outputs import ChangedVerdict, changed_verdicts, co
 from export.evaluate.latency import RunningCost, milliseconds
 from export.graph.cleanup import to_bytes
 from export.graph.fp16 import Around, halved
-from export.graph.qdq import activations_of, convolutions, quantisable, quantised, quantised_layers, tied
+from export.graph.qdq import (
+    SAFE_WEIGHT_BITS,
+    WeightBits,
+    activations_of,
+    convolutions,
+    quantisable,
+    quantised,
+    quantised_layers,
+    tied,
+)
 from export.int8.accuracy_gate import Gate, GateEvaluator, GateResult
 from export.int8.activation_ranges import METHODS, Histogram, Method, choose_range
 from export.int8.activations import Probe, histograms, signal_to_noise
@@ -42,11 +52,12 @@ class CalibrationSettings:
     around: Around = "fp32"
     """Precision of the layers that are not INT8."""
     threads: int | None = None
+    weight_bits: WeightBits = SAFE_WEIGHT_BITS
 
-    @property
-    def finish(self) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
-        """Last step for a quantised graph: conversion of the other layers to float16, or none."""
-        return halved if self.around == "fp16" else lambda model: model
+    def quantise(self, model: onnx.ModelProto, layers: Sequence[str], ranges: Mapping[str, float]) -> onnx.ModelProto:
+        """Return a float graph with these layers in INT8 and the others in the precision around them."""
+        made = quantised(model, layers, ranges, self.weight_bits)
+        return halved(made) if self.around == "fp16" else made
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ class Calibration:
         methods = self._try_methods(seen)
         best = min(methods, key=lambda result: result.mean_mask_difference).method
         method = self.settings.method or best
-        search = MixedPrecisionSearch(self.model, self.layers, self._ranges(seen, method), self.settings.finish)
+        search = MixedPrecisionSearch(self.layers, partial(self._quantise, ranges=self._ranges(seen, method)))
         model, after = search.run(judge, self.settings.gate, before, keep_at_most=len(self.layers) // 2)
         costs = self._costs(model)
         report = CalibrationReport(
@@ -105,6 +116,7 @@ class Calibration:
             labelled=labelled,
             warnings=tuple(self.warnings),
             around=self.settings.around,
+            weight_bits=self.settings.weight_bits,
             method=method,
             methods=tuple(methods),
             layers=self._layers(model, seen, method, search),
@@ -131,6 +143,9 @@ class Calibration:
     def _ranges(self, seen: Mapping[str, Histogram], method: Method) -> dict[str, float]:
         return tied(self.model, {name: choose_range(histogram, method) for name, histogram in seen.items()})
 
+    def _quantise(self, layers: Sequence[str], ranges: Mapping[str, float]) -> onnx.ModelProto:
+        return self.settings.quantise(self.model, layers, ranges)
+
     def _try_methods(self, seen: Mapping[str, Histogram]) -> list[MethodResult]:
         manifest, few = self.bundle.manifest, _every(self.pictures.inputs, TRIAL)
         exact = run(open_draft(to_bytes(self.model), manifest, self.settings.threads).infer, few)
@@ -138,7 +153,7 @@ class Calibration:
         results = []
         with Bar("comparing methods", len(METHODS)) as bar:
             for method in METHODS:
-                model = self.settings.finish(quantised(self.model, self.layers, self._ranges(seen, method)))
+                model = self._quantise(self.layers, self._ranges(seen, method))
                 rough = run(open_draft(to_bytes(model), manifest, self.settings.threads).infer, few)
                 gap = compare_outputs(exact, rough, manifest.thresholds, manifest.input, manifest.tolerances["int8"])
                 results.append(
@@ -204,6 +219,7 @@ class Calibration:
             "calibrated_on": report.calibrated_on,
             "method": report.method,
             "around": report.around,
+            "weight_bits": report.weight_bits,
             "kept_in_float": [layer.name for layer in report.layers if not layer.quantised],
             "judged_on": report.judged_on,
             "metric": report.metric,

@@ -65,7 +65,8 @@ def _parts(report: CalibrationReport, pictures: Sequence[bytes]) -> Iterator[str
     yield _verdict(report)
     yield paragraph(
         f"{report.date}. Source {report.source_id[:12]}, new bundle {(report.bundle_id or 'none')[:12]}. "
-        f"Ranges by {report.method} on {report.calibrated_on}; the rest of the graph in {report.around}."
+        f"Ranges by {report.method} on {report.calibrated_on}; weights of {report.weight_bits} bits, "
+        f"the rest of the graph in {report.around}."
     )
     yield from (paragraph(f"Warning: {warning}", "bad") for warning in report.warnings)
     yield heading("Before and after")

@@ -1,11 +1,10 @@
 """Mixed-precision fallback: keep sensitive layers in float until the accuracy gate passes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import onnx
 
 from bundle import FrozenModel
-from export.graph.qdq import quantised
 from export.int8.accuracy_gate import Gate, GateEvaluator, GateResult
 from train.data.image_set import ImageSet
 
@@ -28,16 +27,9 @@ class Step(FrozenModel):
 class MixedPrecisionSearch:
     """Quantises a graph; keeps the most sensitive layers in float, one after another, until the gate passes."""
 
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        layers: Sequence[str],
-        ranges: Mapping[str, float],
-        finish: Callable[[onnx.ModelProto], onnx.ModelProto],
-    ):
-        self.model, self.layers, self.ranges = model, tuple(layers), ranges
-        self.finish = finish
-        """Last step for a quantised graph before it runs, such as `halved`."""
+    def __init__(self, layers: Sequence[str], quantise: Callable[[Sequence[str]], onnx.ModelProto]):
+        """quantise: makes the graph with these layers in INT8."""
+        self.layers, self.quantise = tuple(layers), quantise
         self.steps: list[Step] = []
         self.sensitivity: dict[str, float] = {}
         """Mean difference of the masks, in levels, with only this layer in INT8; filled by the first failure."""
@@ -61,7 +53,7 @@ class MixedPrecisionSearch:
     def _try(
         self, kept: tuple[str, ...], judge: GateEvaluator, gate: Gate, before: GateResult
     ) -> tuple[onnx.ModelProto, GateResult]:
-        model = self._without(kept)
+        model = self.quantise([layer for layer in self.layers if layer not in kept])
         judged = judge.judge(model)
         metrics = judged.metrics
         objection = gate.objection(before.metrics, metrics)
@@ -69,17 +61,13 @@ class MixedPrecisionSearch:
         self.steps.append(Step(kept=kept, value=value, escapes=escapes, objection=objection))
         return model, judged
 
-    def _without(self, kept: Sequence[str]) -> onnx.ModelProto:
-        layers = [layer for layer in self.layers if layer not in kept]
-        return self.finish(quantised(self.model, layers, self.ranges))
-
     def _worst_first(self, judge: GateEvaluator, before: GateResult) -> list[str]:
         """Layers by falling sensitivity, measured with one layer at a time in INT8."""
         places = range(0, len(judge.images), max(1, len(judge.images) // SWEEP))
         few = GateEvaluator(judge.manifest, _some(judge.images, places), judge.threads)
         exact = before.outputs.masks[list(places)].astype(float)
         for layer in self.layers:
-            alone = few.judge(self.finish(quantised(self.model, [layer], self.ranges))).outputs
+            alone = few.judge(self.quantise([layer])).outputs
             self.sensitivity[layer] = float(abs(exact - alone.masks).mean())
         return sorted(self.layers, key=lambda layer: -self.sensitivity[layer])
 

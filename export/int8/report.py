@@ -4,6 +4,7 @@ from bundle import FrozenModel
 from export.evaluate.compare_outputs import ChangedVerdict
 from export.evaluate.latency import RunningCost
 from export.graph.fp16 import Around
+from export.graph.qdq import WeightBits
 from export.int8.activation_ranges import Method
 from export.int8.mixed_precision import Step
 from train.evaluate.metrics import Metrics
@@ -52,6 +53,7 @@ class CalibrationReport(FrozenModel):
     """Whether the gate's images have labels; if not, the float network's decisions are used as labels."""
     warnings: tuple[str, ...]
     around: Around
+    weight_bits: WeightBits
     method: Method
     methods: tuple[MethodResult, ...]
     layers: tuple[Layer, ...]

@@ -14,6 +14,8 @@ from edge.engines.engine_cache import EngineCache
 from edge.errors import EngineError
 from tests.conftest import grey_frame, tiny_outputs
 
+MODELS = Path(__file__).parents[3] / "models"
+
 openvino_cpu = pytest.importorskip(
     "edge.engines.openvino_cpu", reason="OpenVINO is not installed: pip install 'edge-inspect[openvino]'"
 )
@@ -100,6 +102,12 @@ def test_a_graph_that_openvino_cannot_read_is_one_line(bundle: Bundle) -> None:
         openvino_cpu.open_openvino(other, 1, 1)
 
     assert "\n" not in str(refused.value)
+
+
+def test_an_int8_bundle_is_refused() -> None:
+    """Its golden frames agree, the scores of other pictures differ by up to 0.8."""
+    with pytest.raises(EngineError, match="found an INT8 bundle, expected fp32"):
+        openvino_cpu.open_openvino(load_bundle(MODELS / "demo-tiles-int8"), 1, 1)
 
 
 def test_the_import_reports_nothing_to_anybody() -> None:

@@ -75,6 +75,15 @@ def test_every_zero_point_is_zero_and_signed(int8):
     assert all(value.dtype == np.int8 and not value.any() for value in zeros)
 
 
+@pytest.mark.parametrize(("options", "least", "most"), [((), 60, 64), ((7,), 60, 64), ((8,), 120, 127)])
+def test_weights_have_seven_bits_unless_asked_otherwise(model, ranges, options, least, most):
+    """Two products of a byte and a weight of 64 fit 16 bits: 2 * 255 * 64 = 32640."""
+    made = quantised(model, quantisable(model), ranges, *options)
+    weights = [value for value in constants(made).values() if value.dtype == np.int8 and value.ndim == 4]
+    assert len(weights) == 13
+    assert all(least <= np.abs(weight.astype(int)).max() <= most for weight in weights)
+
+
 def test_biases_and_the_head_stay_in_float(int8):
     values = constants(int8)
     for node in convolutions(int8):

@@ -60,6 +60,7 @@ def test_an_int8_bundle_comes_out(bundle, pictures, tmp_path):
     told = made.manifest.made_from.comparison["int8 with fp32"]
     assert told["source"] == bundle.id
     assert told["kept_in_float"] == ["head"]
+    assert told["weight_bits"] == 7
 
 
 def test_the_report_has_layers_methods_and_measures(bundle, pictures, tmp_path):
