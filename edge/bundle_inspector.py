@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,7 @@ class LocatedDefect:
     """In pixels of the frame; 0 if the class was found by its score alone."""
     area_mm2: float | None
     """None without a scale."""
-    mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_] = field(repr=False)
     """bool [H, W], the shape of the frame."""
 
     @cached_property
@@ -50,7 +50,7 @@ class LocatedDefect:
 class Inspection:
     """The result of one image."""
 
-    image: Image
+    image: Image = field(repr=False)
     """The inspected image, not a copy."""
     verdict: Verdict
     """OK, NG, or UNSURE with an `unsure_margin`."""

@@ -51,6 +51,13 @@ def test_a_defect_has_class_score_box_area_and_mask(inspector: BundleInspector) 
     assert outline.max(axis=0).tolist() == [5, 7]
 
 
+def test_a_result_prints_its_defects_without_pixels(inspector: BundleInspector) -> None:
+    shown = repr(inspector.inspect(grey_frame(spot=255)))
+
+    assert "class_name='Bright'" in shown
+    assert "array" not in shown
+
+
 def test_areas_are_in_pixels_of_a_larger_frame(inspector: BundleInspector) -> None:
     (defect,) = inspector.inspect(np.kron(grey_frame(spot=255), np.ones((3, 3), np.uint8))).defects
 
