@@ -190,6 +190,8 @@ def _execute(records: Path, statement: str, values: tuple[object, ...]) -> int:
     try:
         with closing(connect_existing(records)) as connection:
             return int(connection.execute(statement, values).lastrowid or 0)
+    except UnicodeEncodeError:
+        raise OperatorRequestError("found a name or reason that is no Unicode text; write it again") from None
     except sqlite3.Error as error:
         raise OperatorRequestError(f"records {records}: cannot be written ({error}); {advice(error)}") from None
 

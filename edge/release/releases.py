@@ -168,6 +168,8 @@ def _noted(records: Path, action: Action, who: str, before: str, after: str, not
     try:
         with closing(connect_existing(records) if records.is_file() else connect(records)) as connection:
             number = connection.execute(statement, (now, who, action, before, after, note)).lastrowid or 0
+    except UnicodeEncodeError:
+        raise ReleaseError("found a name or note that is no Unicode text; write it again") from None
     except sqlite3.Error as error:
         raise ReleaseError(f"records {records}: the {action} was not noted ({error}); {advice(error)}") from None
     return ReleaseRow(number, now, who, action, before, after, note)

@@ -97,6 +97,8 @@ def add_marks(records: Path, marks: Sequence[Mark]) -> list[int]:
                 _check_views(connection, mark)
             numbers = [_insert(connection, mark) for mark in marks]
             connection.execute("COMMIT")
+        except UnicodeEncodeError:
+            raise MarkError("found a name or note that is no Unicode text; write it again") from None
         except sqlite3.Error as error:
             raise MarkError(f"records {records}: no mark was written ({error}); {advice(error)}") from None
     return numbers

@@ -78,13 +78,20 @@ def write_message(pipe: Writable, message: BaseModel, content: bytes = b"") -> N
 
 
 def read_messages(pipe: IO[bytes], *kinds: type[Kind]) -> Iterator[tuple[Kind, bytes]]:
-    """Yield each message of these kinds with its content until the pipe ends; drops an incomplete last message."""
+    """Yield each message of these kinds with its content until the pipe ends; drops an incomplete last message.
+
+    Raises ServerError for bytes that are no message.
+    """
     by_name = {kind.__name__: kind for kind in kinds}
     while head := pipe.readline():
         line = pipe.readline()
         if not line.endswith(b"\n"):
             return
-        described = json.loads(head)
-        content = pipe.read(described["bytes"])
-        if len(content) == described["bytes"]:
-            yield by_name[described["kind"]].model_validate_json(line), content
+        try:
+            described = json.loads(head)
+            message, size = by_name[described["kind"]].model_validate_json(line), int(described["bytes"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise ServerError(f"pipe: found {head[:80]!r} ({type(error).__name__}), expected a message") from None
+        content = pipe.read(max(0, size))
+        if len(content) == size:
+            yield message, content
