@@ -350,6 +350,7 @@ for command in (
     improvement.agreement,
 ):
     app.command()(command)
+app.add_typer(improvement.trial, name="trial")
 
 
 def limit_words(error: MemoryError | RuntimeError) -> str:

@@ -40,7 +40,9 @@ from edge.records.writer import Records
 from edge.release.signature import check_signature
 from edge.servers.outbox import Outbox
 from edge.servers.snapshot import Snapshot
-from edge.servers.state import StationState
+from edge.servers.state import StationState, TrialState
+from edge.trial.candidate import Candidate, CandidateProcess
+from edge.trial.trial import Trial
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
@@ -69,6 +71,7 @@ class Equipment:
     open_link: Callable[[str, Hello, Clock, bool], Link] = open_link
     open_page: OpenPage = Feed
     open_opcua: Callable[[OpcUaSettings, Outbox, Callable[[], StationState], Alarms], OpcUaFeed] = OpcUaFeed
+    open_candidate: Callable[[Line, Callable[[], bool]], Candidate] = CandidateProcess
     free_bytes: Callable[[Path], int] = free_bytes
     """Free bytes of the disk of a folder."""
 
@@ -119,7 +122,8 @@ def open_station(
         operators = OperatorService(line.challenge, records, alarms, pipeline=runtime)
         operators.restore_pause()
         runtime.watch(operators.add)
-        state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators)
+        trial = _open_trial(line, runtime, records, equipment, opened)
+        state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators, trial=trial)
         if line.page is not None:
             _open_page(line, line.page, runtime, records, state, equipment, opened)
         if line.opcua is not None:
@@ -210,6 +214,19 @@ def _own_watchers(
         )
         opened.callback(pictures.close)
         yield pictures.offer
+
+
+def _open_trial(
+    line: Line, runtime: Runtime, records: Records, equipment: Equipment, opened: ExitStack
+) -> Callable[[], TrialState | None]:
+    """Start the trial that the line wants; returns what tells its state."""
+    if line.of_candidate is None:
+        return lambda: None
+    alone = line.of_candidate.model_copy(update={"engine_threads": 1})  # of the processor, which the line needs
+    trial = Trial(alone, equipment.open_candidate, records, runtime.alarms, line.recipe)
+    opened.callback(trial.close)
+    runtime.watch(trial.offer)
+    return trial.current
 
 
 def _open_page(

@@ -74,6 +74,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
         yield find("unsure margin", partial(check_unsure_margin, line.unsure_margin, bundle))
     if bundle is not None:
         yield find("engine", partial(check_engine, line))
+    if line.of_candidate is not None:
+        yield find("trial", partial(check_engine, line.of_candidate))
     for camera in line.camera:
         yield find(f"camera {camera.name}", partial(check_camera, camera, line.grab_timeout_ms / 1e3, bundle))
     yield find("PLC", partial(check_plc, line.plc, introduction(bundle) if bundle else Hello()))

@@ -12,6 +12,19 @@ from edge.commands.options import EngineOption, console
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.review.marks import Truth
 
+trial = typer.Typer(no_args_is_help=True, help="The candidate bundle of `[trial]` beside the bundle in force.")
+
+
+@trial.command("report")
+def trial_report(
+    line: Annotated[Path, typer.Argument(help="The line's configuration, or its database of verdicts.")],
+) -> None:
+    """Count where candidate and bundle in force agree, by class, and which of them the inspectors' marks confirm."""
+    from edge.reports.command import ReportSource
+    from edge.reports.trial import trial_tables
+
+    console.print(*trial_tables(ReportSource.at(line).records))
+
 
 def mark(
     line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],

@@ -10,7 +10,7 @@ from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.opcua import OpcUaSettings
-from edge.config.release import ReleaseSettings
+from edge.config.release import ReleaseSettings, TrialSettings
 from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings, RateSettings
 from edge.errors import LineConfigError
 
@@ -94,6 +94,8 @@ class Line(LineTable):
     """Without this table the station never prompts for a challenge."""
     release: ReleaseSettings | None = None
     """Without this table bundles need no signature."""
+    trial: TrialSettings | None = None
+    """Without this table no candidate is on trial."""
     page: PageSettings | None = None
     """Without this table there is no page."""
     opcua: OpcUaSettings | None = None
@@ -108,6 +110,11 @@ class Line(LineTable):
     def recipe(self) -> int:
         """Recipe number of `bundle`; 0 if `recipes` does not contain it."""
         return next((number for number, folder in self.recipes.items() if folder == self.bundle), 0)
+
+    @property
+    def of_candidate(self) -> "Line | None":
+        """The line as if its candidate were in force; None without `[trial]`."""
+        return self.trial and self.model_copy(update={"bundle": self.trial.bundle, "trial": None})
 
     @property
     def grab_timeout_s(self) -> float:
@@ -188,6 +195,9 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
     release = line.release
     if release is not None:
         release = release.model_copy(update={"keys": tuple(folder / key for key in release.keys)})
+    trial = line.trial
+    if trial is not None:
+        trial = trial.model_copy(update={"bundle": folder / trial.bundle})
     opcua = line.opcua and line.opcua.below(folder)
-    changed = {"camera": cameras, "pictures": pictures, "release": release, "opcua": opcua}
+    changed = {"camera": cameras, "pictures": pictures, "release": release, "trial": trial, "opcua": opcua}
     return line.model_copy(update={**paths, **changed})

@@ -1,4 +1,4 @@
-"""The table `[release]` of `line.toml`."""
+"""The tables `[release]` and `[trial]` of `line.toml`."""
 
 from pathlib import Path
 
@@ -13,3 +13,11 @@ class ReleaseSettings(LineTable):
 
     keys: tuple[Path, ...] = Field(min_length=1)
     """Files of the public Ed25519 keys, in PEM format."""
+
+
+class TrialSettings(LineTable):
+    """Trial of a candidate: a child process with the lowest priority judges the same frames after each result is sent.
+    Its verdicts are recorded and reach neither the PLC nor the ejector; `edge-inspect trial report` compares them."""
+
+    bundle: Path
+    """Folder of the candidate bundle."""

@@ -18,6 +18,12 @@ COUNTERS = {
     "rows_late": "Rows that reached the disk after their result was sent",
 }
 """Help text by field of StationState."""
+TRIAL_COUNTERS = {
+    "judged": "Parts that the candidate bundle has judged",
+    "disagreed": "Parts that one of the bundles passes and the other rejects",
+    "dropped": "Parts that came while the candidate was busy",
+}
+"""Help text by field of TrialState."""
 CAMERA_COUNTERS = {
     "frames": "Received frames",
     "damaged": "Exposures without a usable frame",
@@ -61,6 +67,12 @@ def _of_station(station: StationState) -> Iterator[Metric]:
     yield active
     for name, words in COUNTERS.items():
         yield CounterMetricFamily(f"edge_inspect_{name}", words, value=getattr(station, name))
+    if (trial := station.trial) is not None:
+        running = GaugeMetricFamily("edge_inspect_trial", "1 while the candidate judges parts", labels=["bundle_id"])
+        running.add_metric([trial.bundle_id], trial.running)
+        yield running
+        for name, words in TRIAL_COUNTERS.items():
+            yield CounterMetricFamily(f"edge_inspect_trial_{name}", words, value=getattr(trial, name))
     connected = GaugeMetricFamily("edge_inspect_camera_connected", "1 while the camera is connected", labels=["camera"])
     for camera in station.cameras:
         connected.add_metric([camera.name], camera.connected)

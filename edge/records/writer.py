@@ -256,6 +256,20 @@ class Records:
         """Queue what became of a rejected part ('ejected', 'escaped', 'confirmed', 'unconfirmed')."""
         self._update(part_number, "UPDATE parts SET ejection = ? WHERE number = ?", ejection, part_number)
 
+    def note_trial(
+        self,
+        part_number: int,
+        bundle_id: str,
+        verdict: Verdict | None,
+        class_name: str = "",
+        score: float | None = None,
+    ) -> None:
+        """Queue a candidate's verdict on a part, None for a dropped part; left out while the disk refuses rows."""
+        if not self.trouble:
+            statement = "INSERT INTO trials (part, bundle_id, verdict, class, score) VALUES (?, ?, ?, ?, ?)"
+            number = None if verdict is None else verdict.value
+            self._update(part_number, statement, part_number, bundle_id, number, class_name or None, score)
+
     def note_challenged(self, part_number: int, challenge: int) -> None:
         """Queue that a part belongs to this challenge."""
         self._update(part_number, "UPDATE parts SET challenge = ? WHERE number = ?", challenge, part_number)

@@ -48,8 +48,9 @@ _RANDOM = "(number * 2654435761) % 4294967296"
 def review_queue(
     connection: sqlite3.Connection, thresholds: Mapping[str, float], most: int = 50
 ) -> list[ReviewCandidate]:
-    """List up to `most` parts, in this order: UNSURE, near a threshold, views that disagree, first rejects of a class,
-    rejected during a drift alarm; every `GOOD_EVERY`-th entry is a good part at random.
+    """List up to `most` parts, in this order: bundle in force and candidate on trial disagree, UNSURE, near a
+    threshold, views that disagree, first rejects of a class, rejected during a drift alarm; every `GOOD_EVERY`-th entry
+    is a good part at random.
 
     thresholds: score threshold of each class of the bundle in use.
     """
@@ -88,7 +89,12 @@ def _reasons(thresholds: Mapping[str, float]) -> list[tuple[str, str, str, tuple
         f"verdict = {Verdict.NG.value} AND EXISTS (SELECT 1 FROM alarms WHERE area = 'drift' AND began <= parts.time "
         "AND (ended IS NULL OR ended >= parts.time))"
     )
+    ok = Verdict.OK.value
+    trial = (
+        f"EXISTS (SELECT 1 FROM trials WHERE part = parts.number AND (trials.verdict = {ok}) <> (parts.verdict = {ok}))"
+    )
     return [
+        (trial, _LATEST, "trial disagrees", ()),
         (f"verdict = {Verdict.UNSURE.value}", _LATEST, "unsure", ()),
         (near, _LATEST, "near the threshold", values),
         (disagree, _LATEST, "views disagree", ()),

@@ -9,7 +9,7 @@ from edge.cameras.camera import Camera
 from edge.monitoring.operator_service import ACKNOWLEDGED, OperatorService
 from edge.pipeline.runtime import Runtime
 from edge.records.writer import Records
-from edge.servers.state import AlarmState, CameraState, PauseInForce, StationState
+from edge.servers.state import AlarmState, CameraState, PauseInForce, StationState, TrialState
 from edge.wall_clock import SteadyClock
 
 
@@ -25,9 +25,11 @@ class Snapshot:
         shadow: bool,
         operators: OperatorService,
         utc: Callable[[], datetime] | None = None,
+        trial: Callable[[], TrialState | None] = lambda: None,
     ) -> None:
         self._runtime, self._cameras, self._records = runtime, cameras, records
         self._link_open, self._shadow, self._operators = link_open, shadow, operators
+        self._trial = trial
         self._utc = utc or SteadyClock()
         self._started, self._software = self._utc(), version("edge-inspect")
 
@@ -67,6 +69,7 @@ class Snapshot:
             undelivered=runtime.tally.undelivered,
             challenge_due=challenge.due_since,
             challenge_missing=challenge.missing,
+            trial=self._trial(),
             rows_late=self._records.late,
             disk_refuses=self._records.trouble,
         )

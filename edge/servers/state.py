@@ -50,6 +50,20 @@ class PauseInForce(ServerMessage):
     since: datetime
 
 
+class TrialState(ServerMessage):
+    """Trial of a candidate bundle beside the one in force; counts since the start."""
+
+    bundle_id: str = ""
+    """Empty while the candidate is being opened."""
+    running: bool = True
+    """False after an error, which is an alarm."""
+    judged: int = 0
+    disagreed: int = 0
+    """Parts that one of the bundles passes and the other rejects."""
+    dropped: int = 0
+    """Parts that came while the candidate was busy."""
+
+
 class StationState(ServerMessage):
     """State of the station."""
 
@@ -92,6 +106,8 @@ class StationState(ServerMessage):
     """Time since which a challenge is due; null if none is."""
     challenge_missing: int = 0
     """Missing parts of a running challenge; 0 if none runs."""
+    trial: TrialState | None = None
+    """Null without a trial."""
     disk_refuses: str
     """Error of the disk that refuses rows; empty while it accepts them."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from bundle import Bundle, Image, Manifest
+from bundle import Bundle, Image, Manifest, Verdict
+from bundle.manifest import read_manifest
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock, Frame
 from edge.cameras.on_demand import OnDemandCamera
@@ -31,8 +32,9 @@ from edge.page.state import StationInfo
 from edge.part import Part
 from edge.pipeline.runtime import Runtime
 from edge.servers.outbox import Outbox
-from edge.servers.state import StateUpdate, StationState
+from edge.servers.state import StateUpdate, StationState, TrialState
 from edge.station import Equipment, open_station
+from edge.trial.candidate import Candidate, CandidateProcess, TrialAnswer
 from firmware_bridge.events import HelloReceived
 from firmware_bridge.messages import BeltPosition, Fault, FaultCode, Hello, Role
 from tests.edge.line_doubles import HandPlc, NumpyEngine
@@ -149,6 +151,33 @@ class OpcUaDouble:
 
 
 @dataclass
+class HandCandidate:
+    """A candidate without a process of its own, with the brightness of the tiny model."""
+
+    bundle_id: str
+    gate: threading.Event = field(default_factory=threading.Event)
+    """Cleared, it waits before its next verdict."""
+    error: Exception | None = None
+    """Raised at its next verdict."""
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def judge(self, part: Part) -> TrialAnswer:
+        """NG if a pixel is white."""
+        assert self.gate.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        (view,) = part.views
+        if view.frame is not None and view.frame.pixels.max() == 255:
+            return TrialAnswer(verdict=Verdict.NG, class_name="Bright", score=1.0)
+        return TrialAnswer(verdict=Verdict.OK)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
 class RunningLine:
     """A running station with the doubles that it was given."""
 
@@ -186,6 +215,10 @@ class RunningLine:
     opcua: list[OpcUaDouble] = field(default_factory=list)
     opcua_feeds: list[OpcUaFeed] = field(default_factory=list)
     """OPC UA servers with their processes, opened instead of doubles where `serves_opcua` is set."""
+    candidates: list[HandCandidate] = field(default_factory=list)
+    """Candidates that were opened."""
+    candidate_module: str = ""
+    """Module of a process for the candidate, where it is to have one."""
     serves_opcua: bool = False
     serves_page: bool = False
     runtime: Runtime = field(init=False)
@@ -201,6 +234,7 @@ class RunningLine:
             self._open_link,
             self._open_page,
             self._open_opcua,
+            self._open_candidate,
             self._free,
         )
 
@@ -302,6 +336,18 @@ class RunningLine:
             return self.opcua_feeds[-1]
         self.opcua.append(OpcUaDouble(*given))
         return self.opcua[-1]
+
+    def _open_candidate(self, line: Line, stopped: Callable[[], bool]) -> Candidate:
+        if self.candidate_module:
+            return CandidateProcess(line, stopped, self.candidate_module)
+        self.candidates.append(HandCandidate(read_manifest(line.bundle).id))
+        return self.candidates[-1]
+
+    def trial(self) -> TrialState:
+        """State of the trial, as the page is told."""
+        state = self.pages[0].state().trial
+        assert state is not None
+        return state
 
     def _free(self, folder: Path) -> int:
         assert self.disk.wait(PATIENCE_S)

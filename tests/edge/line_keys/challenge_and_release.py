@@ -1,11 +1,13 @@
-"""Cases of `[challenge]` and `[release]`."""
+"""Cases of `[challenge]`, `[release]` and `[trial]`."""
 
 import pytest
 
 from bundle import BundleError, SignatureInvalid
+from bundle.manifest import read_manifest
 from edge.release.signature import make_keys, sign
-from tests.edge.line_keys.registry import BRIGHT, observes
+from tests.edge.line_keys.registry import BRIGHT, GOOD, observes
 from tests.edge.running_line import Run
+from tests.edge.threads.registry import wait_until
 
 
 @observes("challenge.every_hours")
@@ -74,3 +76,16 @@ def signed_bundles_only(run: Run) -> None:
     sign(bundle, private)
     with run(release={"keys": ["release.pub"]}) as line:
         assert line.runtime.bundle.id == bundle.id
+
+
+@observes("trial.bundle")
+def candidate_on_trial(run: Run) -> None:
+    with run([GOOD], page={}, trial={"bundle": "other"}) as line:
+        wait_until(lambda: line.trial().bundle_id)
+        verdicts = line.verdicts(1)
+        wait_until(lambda: line.trial().judged)
+        candidate = line.trial().bundle_id
+
+    assert verdicts == ["OK"]
+    assert candidate == read_manifest(line.folder / "other").id != line.runtime.bundle.id
+    assert line.rows("SELECT part, bundle_id, verdict FROM trials") == [(1, candidate, 1)]

@@ -33,9 +33,9 @@ def test_records_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(RecordsError, match="found version 99, expected at most 7"):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 8"):
         Records(path)
-    with pytest.raises(RecordsError, match="found version 99, expected at most 7"), reading(path):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 8"), reading(path):
         pytest.fail("read")
 
 
@@ -66,7 +66,7 @@ def test_records_of_version_1_are_brought_up_to_date_with_all_their_rows(of_vers
     opened.note_ejection(3, "ejected")
     opened.close()
 
-    assert rows(opened, "PRAGMA user_version") == [(7,)]
+    assert rows(opened, "PRAGMA user_version") == [(8,)]
     assert rows(opened, "SELECT number, verdict, ejection, challenge FROM parts") == [
         (1, 1, None, None),
         (2, 2, None, None),
@@ -107,7 +107,7 @@ def test_what_cannot_be_copied_is_not_migrated(of_version_1: Path) -> None:
 def test_only_the_station_makes_or_migrates_a_database(of_version_1: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordsError, match="found no such file"):
         connect_existing(tmp_path / "none.sqlite")
-    with pytest.raises(RecordsError, match="found version 1, expected 7; restart the station"):
+    with pytest.raises(RecordsError, match="found version 1, expected 8; restart the station"):
         connect_existing(of_version_1)
     assert next_number(of_version_1) == 3
 

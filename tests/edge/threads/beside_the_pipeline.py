@@ -63,6 +63,27 @@ def room_on_the_disk(run: Run) -> None:
         wait_until(lambda: "pictures" not in line.alarms)
 
 
+@planted("edge/trial/trial.py:__init__")
+def verdict_of_a_candidate(run: Run) -> None:
+    with run(page={}, trial={"bundle": "other"}) as line:
+        wait_until(lambda: line.trial().bundle_id)
+        line.candidates[0].error = Planted("at a verdict")
+        assert line.verdicts(1) == ["OK"]
+        wait_until(lambda: "trial" in line.alarms)
+
+        assert line.verdicts(2) == ["OK", "OK"]
+        assert line.runtime.alive
+
+
+@planted("edge/trial/candidate.py:__init__")
+def process_of_a_candidate(run: Run) -> None:
+    with run(page={}, trial={"bundle": "other"}, doubles={"candidate_module": "json.no_such_module"}) as line:
+        wait_until(lambda: "trial" in line.alarms)
+
+        assert line.verdicts(1) == ["OK"]
+        assert line.runtime.alive
+
+
 @planted("edge/station.py:_serving")
 def request_of_an_operator(run: Run) -> None:
     with run() as line:

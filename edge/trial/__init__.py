@@ -1,0 +1,1 @@
+"""Trial of a candidate bundle beside the bundle in force."""
