@@ -114,7 +114,9 @@ class Line(LineTable):
     @property
     def of_candidate(self) -> "Line | None":
         """The line as if its candidate were in force; None without `[trial]`."""
-        return self.trial and self.model_copy(update={"bundle": self.trial.bundle, "trial": None})
+        if self.trial is None:
+            return None
+        return self.model_copy(update={"bundle": self.trial.bundle, "trial": None})
 
     @property
     def grab_timeout_s(self) -> float:
