@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from bundle import BundleError, Verdict
 from edge.alarms import Alarms, Area
@@ -68,17 +69,18 @@ class Trial:
         try:
             self._inbox.put_nowait(part)
         except queue.Full:
-            self._dropped += 1
-            self._records.note_trial(part.number, state.bundle_id, None)
+            self._drop(part, state.bundle_id)
 
     def close(self) -> None:
         """End the trial."""
         self._stop.set()
-        try:
+        with suppress(queue.Full):  # then the thread has a part to take, and ends at that
             self._inbox.put_nowait(None)
-        except queue.Full:
-            log.info("trial: the part that waits is not judged, because the station stops")
         self._thread.join(END_S)
+
+    def _drop(self, part: Part, bundle_id: str) -> None:
+        self._dropped += 1
+        self._records.note_trial(part.number, bundle_id, None)
 
     def _run(self) -> None:
         try:
@@ -99,7 +101,10 @@ class Trial:
         try:
             self.state = self.state.model_copy(update={"bundle_id": candidate.bundle_id})
             log.info("trial: candidate %s of %s judges too", candidate.bundle_id[:12], self._line.bundle)
-            while (part := self._inbox.get()) is not None and not self._stop.is_set():
+            while (part := self._inbox.get()) is not None:
+                if self._stop.is_set():
+                    self._drop(part, candidate.bundle_id)
+                    return
                 self._judge(candidate, part)
         finally:
             candidate.close()
