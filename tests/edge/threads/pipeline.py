@@ -214,7 +214,7 @@ def opening_of_an_engine(make_bundle: Callable[..., Path]) -> None:
         open_engine("fails", load_bundle(make_bundle()), kinds=kinds)
 
 
-@planted("edge/engines/onnxruntime_cpu.py:__init__")
+@planted("edge/engines/processor.py:__init__")
 def batch_of_the_engine(make_bundle: Callable[..., Path]) -> None:
     bundle = load_bundle(make_bundle())
     engine = PlantedSession(bundle, threads=1)
