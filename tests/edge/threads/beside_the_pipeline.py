@@ -25,7 +25,7 @@ from edge.records.writer import PendingWrite, Records
 from edge.servers.channel import write_message
 from edge.servers.outbox import Outbox
 from edge.servers.state import StationState
-from edge.service import reload
+from edge.service import reload, set_on_signal
 from edge.station import Equipment
 from edge.stopping import GAVE_UP
 from edge.systemd import watchdog_fed
@@ -61,6 +61,29 @@ def room_on_the_disk(run: Run) -> None:
         line.free_gib = 100.0
         assert line.verdicts(2) == ["NG", "NG"]
         wait_until(lambda: "pictures" not in line.alarms)
+
+
+class UnsettableEvent(threading.Event):
+    """An event that cannot be set."""
+
+    def set(self) -> None:
+        """Fail."""
+        raise Planted("at a signal")
+
+
+@planted("edge/service.py:set_on_signal")
+def order_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []  # what Python would write to the log
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: seen.append(type(found.exc_value).__name__))
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        set_on_signal(signal.SIGUSR1, UnsettableEvent())
+        os.kill(os.getpid(), signal.SIGUSR1)
+        wait_until(lambda: seen)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert seen == ["Planted"]
 
 
 @planted("edge/trial/trial.py:__init__")
