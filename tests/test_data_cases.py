@@ -19,5 +19,6 @@ def test_the_table_is_read() -> None:
 
 @pytest.mark.parametrize("file", sorted({row[3] for row in ROWS}))
 def test_the_tests_of_the_cases_exist(file: str) -> None:
-    there = {node.name for node in ast.parse((TESTS.parent / file).read_text()).body if isinstance(node, ast.FunctionDef)}
+    body = ast.parse((TESTS.parent / file).read_text()).body
+    there = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     assert {row[4] for row in ROWS if row[3] == file} <= there

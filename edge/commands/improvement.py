@@ -12,7 +12,7 @@ from edge.commands.options import EngineOption, console
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.review.marks import Truth
 
-trial = typer.Typer(no_args_is_help=True, help="The candidate bundle of `[trial]` beside the bundle in force.")
+trial = typer.Typer(no_args_is_help=True, help="The candidate bundle of the table trial beside the bundle in force.")
 
 
 @trial.command("report")
