@@ -25,10 +25,11 @@ from edge.commands.doctor_checks import (
     check_wall_clock,
     existing,
 )
-from edge.config.line import Line, load_line
+from edge.config.line import DEFAULT_ENGINE, Line, load_line
 from edge.config.opcua import OpcUaSettings
 from edge.config.schema import CameraSettings, PageSettings, host_and_port
 from edge.ejector.registry import open_output
+from edge.engines.fastest import choice_of
 from edge.errors import CheckFailed, ServerError, StationError
 from edge.opcua.feed import check_asyncua
 from edge.page.feed import check_page_packages
@@ -155,7 +156,7 @@ def check_engine(line: Line) -> str:
             start = time.perf_counter()
             inspector.warm_up(len(line.camera), times=1)
             times_us.append((time.perf_counter() - start) * 1e6)
-        description = inspector.engine.description
+        description = "; ".join([inspector.engine.description, *_processor_remarks(line, inspector.bundle)])
     finally:
         inspector.engine.close()
     median_ms = percentiles_ms(times_us)[0]
@@ -165,6 +166,14 @@ def check_engine(line: Line) -> str:
             f"{line.deadline_ms:g} ms; use a faster engine or smaller bundle, or give it more time"
         )
     return f"{description}, golden frames agree, {median_ms:.1f} ms for the views of one part"
+
+
+def _processor_remarks(line: Line, bundle: Bundle) -> Iterator[str]:
+    """Say which engines of the processor were measured, and where INT8 gains nothing."""
+    if line.engine == "cpu":
+        yield str(choice_of(bundle, line.engine_threads))
+    if bundle.manifest.precision == "int8" and line.engine in ("cpu", DEFAULT_ENGINE):
+        yield "remark: onnxruntime computes an INT8 bundle in float32, so its fp32 bundle is faster here; use that one"
 
 
 def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | None) -> str:

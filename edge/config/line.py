@@ -41,7 +41,7 @@ class Line(LineTable):
     part. When the queue is full, every part becomes FAULT and is not recorded."""
     engine: str = DEFAULT_ENGINE
     """Inference engine: "onnxruntime" or "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU. There is no
-    fall-back to another engine."""
+    fall-back to another engine, except with "cpu": the fastest engine of the CPU here that agrees with onnxruntime."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
     """CPU threads of the engine; chosen by the engine by default."""
     engine_reopens: bool = True

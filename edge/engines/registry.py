@@ -30,6 +30,8 @@ class EngineKind:
     """Time limit of the child process that opens a bundle first; importing and opening take about two seconds."""
     limits_memory: bool = True
     """Whether the child's address space is limited too. Not on a GPU: CUDA reserves far more than it uses."""
+    processor_package: str = ""
+    """Python package of an engine on the processor; `engine = "cpu"` chooses among these engines."""
 
 
 BUILD_S = 1080.0
@@ -37,8 +39,9 @@ BUILD_S = 1080.0
 
 
 ENGINES = {
-    "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime"),
-    "openvino": EngineKind("edge.engines.openvino_cpu:open_openvino"),
+    "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime", processor_package="onnxruntime"),
+    "openvino": EngineKind("edge.engines.openvino_cpu:open_openvino", processor_package="openvino"),
+    "cpu": EngineKind("edge.engines.fastest:open_fastest"),
     "tensorrt": EngineKind(
         "edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, trial_s=BUILD_S, limits_memory=False
     ),
@@ -69,7 +72,7 @@ def open_engine(
         known = ", ".join(repr(each) for each in kinds)
         raise EngineError(f"engine: found {name!r}, expected one of {known}; correct the configuration or the option")
     kind = kinds[name]
-    open_one = partial(_open_checked, load_opener(name, kind), bundle, threads, batch)
+    open_one = partial(open_checked, load_opener(name, kind), bundle, threads, batch)
     make = partial(ReopeningEngine, open_one) if reopens and kind.reopens else open_one
     return _within(kind.trial_s, make, f"{bundle.folder}: opening it with {name}")
 
@@ -104,7 +107,8 @@ def _within(seconds: float, make: Callable[[], Engine], what: str) -> Engine:
         raise EngineError(f"{what}: found no end after {seconds:g} s, expected one; do not use this bundle") from None
 
 
-def _open_checked(opener: Opener, bundle: Bundle, threads: int | None, batch: int) -> Engine:
+def open_checked(opener: Opener, bundle: Bundle, threads: int | None, batch: int) -> Engine:
+    """Open an engine and check it on the golden frames. Raises EngineError, or GoldenMismatch."""
     engine = opener(bundle, threads, batch)
     try:
         bundle.check(engine.infer)

@@ -263,6 +263,25 @@ def test_an_engine_that_is_slower_than_the_deadline_is_wrong(make_bundle: Make, 
         check_engine(line_of(tmp_path, deadline_ms=1e-6))
 
 
+def test_the_engines_of_the_processor_are_shown_with_their_times(
+    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_INSPECT_CACHE", str(tmp_path / "cache"))
+    make_bundle()
+
+    words = check_engine(line_of(tmp_path, engine="cpu", engine_threads=1, deadline_ms=60_000))
+
+    assert re.search(r"(onnxruntime|openvino) chosen; onnxruntime \d+\.\d\d ms a frame; openvino", words)
+
+
+def test_an_int8_bundle_on_the_processor_is_remarked(tmp_path: Path) -> None:
+    bundle = Path(__file__).parents[3] / "models" / "demo-tiles-int8"
+
+    words = check_engine(line_of(tmp_path, bundle=bundle, engine_threads=1, deadline_ms=60_000))
+
+    assert "remark: onnxruntime computes an INT8 bundle in float32" in words
+
+
 def test_a_wall_clock_before_the_bundle_or_the_last_part_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
     written_at = (make_bundle() / "manifest.json").stat().st_mtime
     line = line_of(tmp_path)
