@@ -120,7 +120,7 @@ def choice_key(bundle: Bundle, threads: int | None, kinds: Mapping[str, EngineKi
 def processor(path: Path = Path("/proc/cpuinfo")) -> str:
     """Name, model and instruction sets of the first processor."""
     wanted = ("model name", "cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
-    first = path.read_text(encoding="utf-8").split("\n\n")[0] if path.exists() else ""
+    first = path.read_text(encoding="ascii", errors="replace").split("\n\n")[0] if path.exists() else ""
     pairs = (line.partition(":")[::2] for line in first.splitlines())
     return "; ".join([platform.machine(), *(value.strip() for name, value in pairs if name.strip() in wanted)])
 
