@@ -1,4 +1,4 @@
-# Targets: demo, test, check, bench. Each creates the virtual environment that it needs.
+# Targets: demo, demo-loop, test, check, bench. Each creates the virtual environment that it needs.
 PYTHON ?= python3
 # The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
@@ -9,10 +9,13 @@ WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadfile
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
-.PHONY: demo test test-device check bench clean
+.PHONY: demo demo-loop test test-device check bench clean
 
 demo: .venv/ready
 	.venv/bin/edge-inspect demo
+
+demo-loop: .venv-dev/ready
+	.venv-dev/bin/python -m pytest -q -s tests/test_improvement_loop.py
 
 test: .venv-dev/ready test-device
 	.venv-dev/bin/python $(PYTEST)
