@@ -13,11 +13,15 @@ from tests.firmware_bridge.structured_text import FunctionBlock, StructuredTextE
 
 TEXT = (HERE / "plc_example.st").read_text(encoding="utf-8")
 
+WINDOW_MS = 110
+"""Age of a trigger at which the camera takes no picture any more."""
+
 
 class Line(PlcLine):
     """A belt with a sensor, a camera, a station and an ejector, controlled by the function block scan by scan.
 
-    A picture shows the part that came last when the station takes the trigger, as a camera triggered by software does.
+    A picture shows the part that came last when the station takes the trigger, as a camera triggered by software does,
+    which takes none if the trigger is older than its window.
     """
 
     def __init__(self, seed: int, encoder: int = 0) -> None:
@@ -25,6 +29,7 @@ class Line(PlcLine):
         self.station = StationHandshake(Hello(), Timing.for_modbus(115_200), 0.0)
         self.connected = self.encoder_turns = True
         self.count, self.scan = encoder, 0
+        self.ages_ms: list[int] = []  # of the triggers that the station has taken
 
     def run(self, milliseconds: int) -> None:
         """Let time pass."""
@@ -69,8 +74,9 @@ class Line(PlcLine):
         """Inspect whatever is in front of the camera."""
         for event in events:
             if isinstance(event, Trigger):
-                bad = self.parts[-1][1]
-                verdict = Verdict.NG if bad else Verdict.OK
+                self.ages_ms.append(event.age_ms)
+                seen = Verdict.NG if self.parts[-1][1] else Verdict.OK
+                verdict = Verdict.FAULT if event.age_ms > WINDOW_MS else seen
                 self.results.append((self.now_ms + INSPECTION_MS, Result(event.part_id, event.encoder, verdict)))
 
 
@@ -127,6 +133,18 @@ def test_a_gap_of_the_bus_lets_no_bad_part_pass(line: Line, gap_ms: int) -> None
     first = len(line.parts)
     line.run(3_000)
     assert line.good_thrown_out_since(first) == []
+
+
+def test_a_trigger_that_was_held_up_until_the_next_part_came_passes_no_bad_part(line: Line) -> None:
+    line.pitch = 750  # a part each 150 ms: before its deadline of 300 ms the picture shows the next one
+    for gap_ms in (*range(120, 280, 20), 700):
+        line.connected = False
+        line.run(gap_ms)
+        line.connected = True
+        line.ages_ms.clear()
+        line.run(700)
+        assert sum(age_ms > line.block.scope["GIVE_UP_MS"] + 2 * SCAN_MS for age_ms in line.ages_ms) <= 1
+    assert line.bad_that_passed() == []
 
 
 def test_a_part_that_is_taken_off_the_belt_shifts_no_other(line: Line) -> None:

@@ -204,6 +204,15 @@ def test_only_what_comes_from_this_session_for_this_session_counts(
     assert [decided.passed for decided in line.bench.decided()] == [passes]
 
 
+@pytest.mark.parametrize("hello", [Hello(Role.EDGE, protocol=2), Hello(Role.PLC)], ids=["version", "role"])
+def test_a_station_that_does_not_fit_never_opens_the_line(line: RejectLine, hello: Hello) -> None:
+    line.edge = Session(hello, 6, line.now_ms / 1000)
+    line.pass_ms(1_500)
+    assert line.outputs & (RUN | HEALTHY) == RUN
+    line.pass_ms(200, PART)
+    assert [decided.passed for decided in line.bench.decided()] == [False]
+
+
 def test_a_trigger_for_a_former_station_does_not_reach_the_next_one(line: RejectLine) -> None:
     line.connected = False
     line.pass_ms(3, PART)
