@@ -1,4 +1,7 @@
-"""The console script `edge-export`."""
+"""The console script `edge-export`.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -9,15 +12,9 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from bundle import BundleError, FrameError, load_bundle, os_problem, write_bundle, write_whole
-from edge.engines.registry import DEFAULT_ENGINE, ENGINES
-from edge.errors import StationError
 from export.benchmark.command import add_engine_command
+from export.choices import ENGINES, Around, Method, Part
 from export.errors import ExportError
-from export.evaluate.labelled_images import Part, select
-from export.graph.fp16 import Around
-from export.int8.activation_ranges import Method
-from train.errors import TrainError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 console = Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False)
@@ -67,12 +64,17 @@ def bundle(
     ] = None,
 ) -> None:
     """Export a checkpoint to a bundle: ONNX graph, manifest, golden frames. The only command that needs torch."""
+    from bundle import write_bundle
     from export.bundles.assemble import assemble, drawn_frames, real_frames
     from export.graph.from_checkpoint import read_source
 
     _check_new(out)
     source = read_source(checkpoint, size)
-    frames = drawn_frames(source.input) if data is None else real_frames(source.input, source.meta.split, data)
+    frames = (
+        drawn_frames(source.input, source.example)
+        if data is None
+        else real_frames(source.input, source.meta.split, data)
+    )
     draft = assemble(source, name or out.name, frames, precision)
     sealed = write_bundle(out, draft.manifest, draft.files)
     compared = sealed.made_from.comparison["onnxruntime with torch"]
@@ -94,11 +96,13 @@ def evaluate(
     part: PartOption = "all",
     protocol: Annotated[Path | None, typer.Option(help="HTML file for the acceptance protocol.")] = None,
     threads: ThreadsOption = None,
-    engine: EngineOption = DEFAULT_ENGINE,
+    engine: EngineOption = ENGINES[0],
 ) -> None:
     """Evaluate a bundle on labelled images, with the engine and decision of the station."""
+    from bundle import load_bundle, write_whole
     from export.evaluate.acceptance_protocol import protocol_page
     from export.evaluate.evaluate import evaluate as run_evaluation
+    from export.evaluate.labelled_images import select
     from train.evaluate.tables import metrics_table
 
     loaded = load_bundle(bundle)
@@ -138,9 +142,10 @@ def calibrate(
     force: Annotated[bool, typer.Option("--force", help="Calibrate on fewer pictures than recommended.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder of the report. (default: OUT.report)")] = None,
     threads: ThreadsOption = None,
-    engine: EngineOption = DEFAULT_ENGINE,
+    engine: EngineOption = ENGINES[0],
 ) -> None:
     """Calibrate an INT8 bundle (explicit Q/DQ); it is written only if it passes the accuracy gate."""
+    from bundle import load_bundle
     from export.int8.accuracy_gate import gate_on, labelled_gate_images, unlabelled_gate_images
     from export.int8.calibrate import Calibration, CalibrationSettings
     from export.int8.calibration_files import write_calibration
@@ -176,6 +181,7 @@ def sign(
     new_keys: Annotated[Path | None, typer.Option(help="Folder for a new pair of keys.")] = None,
 ) -> None:
     """Sign a bundle for lines with a table `release` in line.toml: writes BUNDLE.sig beside its folder."""
+    from bundle import load_bundle
     from edge.release.signature import make_keys
     from edge.release.signature import sign as write_signature
 
@@ -197,10 +203,12 @@ def compare(
     split: SplitOption = None,
     part: PartOption = "all",
     threads: ThreadsOption = None,
-    engine: EngineOption = DEFAULT_ENGINE,
+    engine: EngineOption = ENGINES[0],
 ) -> None:
     """Compare two bundles on the same labelled images: changed verdicts, metrics, latency."""
+    from bundle import load_bundle, write_whole
     from export.evaluate.compare_bundles import compare_bundles, comparison_tables
+    from export.evaluate.labelled_images import select
 
     bundles = load_bundle(first), load_bundle(second)
     labelled = select(bundles[0], data, split, part)
@@ -224,7 +232,7 @@ def thresholds(
         Literal["picture", "part"], typer.Option(help="What the goal counts: pictures, or parts by their worst view.")
     ] = "picture",
     threads: ThreadsOption = None,
-    engine: EngineOption = DEFAULT_ENGINE,
+    engine: EngineOption = ENGINES[0],
     force: Annotated[
         bool,
         typer.Option("--force", help="Write thresholds even if they reject every good image."),
@@ -234,7 +242,9 @@ def thresholds(
 
     Of the thresholds that meet it, those with the fewest mistakes of the other kind are chosen.
     """
+    from bundle import load_bundle, write_bundle
     from export.bundles.set_thresholds import goal_of, retuned
+    from export.evaluate.labelled_images import select
 
     _check_new(out)
     goal = goal_of(max_escapes, max_false_rejects)
@@ -250,10 +260,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one line on standard error, with exit status 1."""
     try:
         app(None if arguments is None else list(arguments))
-    except (ExportError, BundleError, FrameError, StationError, TrainError) as error:
+    except SystemExit:
+        raise
+    except _expected() as error:
         sys.exit(f"edge-export: {error}")
     except OSError as error:
+        from bundle import os_problem
+
         sys.exit(f"edge-export: {os_problem(error)}")
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors that the user can correct; a command that raises one has loaded their modules."""
+    from bundle import BundleError, FrameError
+    from edge.errors import StationError
+    from train.errors import TrainError
+
+    return ExportError, BundleError, FrameError, StationError, TrainError
 
 
 def _warn(warning: str | None) -> None:
@@ -268,6 +291,8 @@ def _now() -> str:
 def _check_new(out: Path) -> None:
     """Raise at once what `write_bundle` would raise after minutes of work."""
     if out.exists():
+        from bundle import BundleError
+
         raise BundleError(f"{out}: exists already, and bundles are never changed; choose another name or remove it")
 
 

@@ -30,7 +30,7 @@ class Compute:
         return placed
 
 
-DEPTHWISE: tuple[Model, ...] = ("can-lite", "unet-lite")
+DEPTHWISE: tuple[Model, ...] = ("can-lite", "unet-lite", "patch-memory")
 """Networks of depthwise convolutions. Ten times slower in bfloat16 than in float32 on processors without AVX512-BF16;
 not measured on those with it."""
 

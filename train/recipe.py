@@ -16,12 +16,22 @@ from train.errors import RecipeError
 
 Schedule = Literal["classification-first", "segmentation-first", "constant"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Model = Literal["can", "can-fine", "can-lite", "unet-lite", "unet-resnet50", "unet-densenet121", "hrnet", "upernet"]
+Model = Literal[
+    "can",
+    "can-fine",
+    "can-lite",
+    "unet-lite",
+    "patch-memory",
+    "unet-resnet50",
+    "unet-densenet121",
+    "hrnet",
+    "upernet",
+]
 
-CELL_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 4, "can-lite": 16, "unet-lite": 32})
+CELL_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 4, "can-lite": 16, "unet-lite": 32, "patch-memory": 16})
 """Stride of the coarsest layer, which divides the sides of the input; a peer pads its input itself."""
-MASK_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 2, "can-lite": 2, "unet-lite": 2})
-"""Their heads work at half the input size."""
+MASK_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 2, "can-lite": 2, "unet-lite": 2, "patch-memory": 4})
+"""Their heads work at this share of the input size."""
 
 
 class NetworkRecipe(FrozenModel):
@@ -29,7 +39,7 @@ class NetworkRecipe(FrozenModel):
 
     model: Model = "can"
     """The paper's CAN, a CAN with a strided stem and a finer head, a CAN on a pretrained encoder, a U-Net on the same
-    encoder, or a peer network."""
+    encoder, a memory of good patches on it, or a peer network."""
     width: int = Field(default=64, ge=1, le=1024)
     pooling: int = Field(default=2, ge=1, le=64)
     """Average pooling in front of "can": pixels per side."""
@@ -41,10 +51,12 @@ class NetworkRecipe(FrozenModel):
     deviation: tuple[float, ...] = (0.25,)
     prior: float = Field(default=0.5, gt=0, lt=1)
     """Defect probability of each pixel of an untrained CAN."""
+    patches: int = Field(default=1000, ge=1, le=20_000)
+    """Entries of "patch-memory"."""
     pretrained: bool = True
-    """Initialise an encoder (peers, "can-lite", "unet-lite") with ImageNet weights; no effect on the other CANs."""
+    """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory") with ImageNet weights."""
     weights: str = ""
-    """File of the ImageNet weights of "can-lite" and "unet-lite"; without one, the installed package or timm's hub."""
+    """File of the ImageNet weights of Lite encoders; without one, the installed package or timm's hub."""
 
     @property
     def cell_px(self) -> int:
@@ -258,6 +270,11 @@ class Recipe(FrozenModel):
             )
         if (problem := tiles.problem(spec.height, spec.width, (step, step))) is not None:
             raise ValueError(f"input.{problem}")
+
+    @property
+    def good_only(self) -> bool:
+        """Whether the network learns good parts alone; every defect is then of one class."""
+        return self.network.model == "patch-memory"
 
     @property
     def tile_grid(self) -> TileGrid | None:

@@ -144,6 +144,9 @@ class PageSettings(LineTable):
     inspector_token: str | None = Field(default=None, min_length=8)
     """Token of the inspectors: a page that was opened with it can also mark parts as really good or really defective,
     beside all that an operator may do."""
+    inspect: bool = False
+    """Whether other programs may send pictures to `/api/inspect` and get verdicts, with the `operator_token`: one
+    picture at a time, in a process of the lowest priority, beside the line."""
     without_token: bool = False
     """Whether an address other than the station's own may be served without a `token`: everyone in that network sees
     the page then."""
@@ -162,6 +165,12 @@ class PageSettings(LineTable):
         given = [token for token in (self.token, self.operator_token, self.inspector_token) if token is not None]
         if len(set(given)) < len(given):
             raise ValueError("found the same token twice, expected a different one for each role")
+        return self
+
+    @model_validator(mode="after")
+    def _inspection_has_a_token(self) -> "PageSettings":
+        if self.inspect and self.operator_token is None:
+            raise ValueError("found inspect = true without an operator_token, expected one: programs send it")
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 
@@ -18,11 +19,13 @@ from edge.page.metrics import metrics_text
 from edge.page.operator_actions import OperatorActions
 from edge.page.page_model import PageModel
 from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, picture_jpeg, whole_frame_jpeg
+from edge.page.picture_inspection import InspectionBusy, PictureInspector, PictureRefused
 from edge.page.review import give_marks, part_for_review, queued
 from edge.page.review_messages import MarksAnswer, MarksRequest, QueuedPart, ReviewedPart
 from edge.page.state import (
     ChartBar,
     HealthReport,
+    InspectedPicture,
     OperatorAnswer,
     OperatorName,
     OperatorRequest,
@@ -81,7 +84,7 @@ class Notifier:
             await asyncio.wait_for(self._rung.wait(), timeout_s)
 
 
-def make_app(model: PageModel) -> AccessGate:
+def make_app(model: PageModel, inspector: PictureInspector | None = None) -> AccessGate:
     """Make the ASGI application over the page model, behind its gate; reading alone needs no operator's token."""
     notifier, settings = Notifier(), model.welcome.settings
     model.changed = notifier.ring
@@ -100,6 +103,8 @@ def make_app(model: PageModel) -> AccessGate:
     _add_review(app, model)
     _add_events(app, model, notifier)
     _add_actions(app, OperatorActions(model.welcome))
+    if settings.inspect:
+        _add_inspection(app, model, inspector or PictureInspector())
     return AccessGate(
         app,
         settings.token,
@@ -275,6 +280,28 @@ def _add_actions(app: FastAPI, actions: OperatorActions) -> None:
     def acknowledge(asked: OperatorRequest) -> OperatorAnswer:
         """Acknowledge the alarms about past events."""
         return answer(actions.acknowledge, asked.who, asked.reason)
+
+
+def _add_inspection(app: FastAPI, model: PageModel, inspector: PictureInspector) -> None:
+    """Add the route for pictures of other programs."""
+    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+    @app.post("/api/inspect", openapi_extra={"requestBody": {"required": True, "content": binary}})
+    async def inspect(request: Request) -> InspectedPicture:
+        """Verdict of the bundle in use on a picture, sent as the file itself: JPEG, PNG, BMP or TIFF, at most 8 MB.
+
+        One at a time, beside the line and after it: 503 while another picture is inspected or the processor is busy.
+        Nothing is recorded, told to the PLC or shown. Ignore regions, crops and views of the cameras are not applied.
+        """
+        station = model.station
+        if station is None:
+            raise HTTPException(503, "the station has not said which bundle it uses")
+        try:
+            return await run_in_threadpool(inspector.inspect, station.bundle_folder, await request.body())
+        except PictureRefused as error:
+            raise HTTPException(422, str(error)) from None
+        except InspectionBusy as error:
+            raise HTTPException(503, str(error)) from None
 
 
 def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:

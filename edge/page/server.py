@@ -22,6 +22,7 @@ from edge.errors import RecordsError
 from edge.page.app import make_app
 from edge.page.page_model import PageModel
 from edge.page.part_queries import recall
+from edge.page.picture_inspection import PictureInspector
 from edge.page.state import StationInfo, ViewPicture
 from edge.servers.channel import read_messages
 from edge.servers.state import ServerMessage, StateUpdate
@@ -99,10 +100,12 @@ class HeaderTimeout(H11Protocol):
         self.transport.abort()
 
 
-def server_config(model: PageModel, header_s: float = HEADER_S) -> uvicorn.Config:
+def server_config(
+    model: PageModel, header_s: float = HEADER_S, inspector: PictureInspector | None = None
+) -> uvicorn.Config:
     """Return how the page is served."""
     return uvicorn.Config(
-        make_app(model),
+        make_app(model, inspector),
         http=partial(HeaderTimeout, header_s=header_s),  # type: ignore[arg-type]
         ws="none",
         log_config=None,

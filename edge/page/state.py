@@ -33,6 +33,29 @@ class ViewPicture(ServerMessage):
     camera: str
 
 
+class InspectedDefect(ServerMessage):
+    """Defect in a picture of another program."""
+
+    class_name: str
+    score: float
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels of the picture."""
+    area_px: float
+    """In pixels of the picture."""
+    outlines: tuple[tuple[tuple[int, int], ...], ...]
+    """Outer contours, x and y in pixels of the picture."""
+
+
+class InspectedPicture(ServerMessage):
+    """Verdict on a picture of another program; it is not recorded."""
+
+    bundle_id: str
+    verdict: Literal["OK", "NG", "UNSURE"]
+    scores: dict[str, float]
+    """Probability of each class, 0 to 1."""
+    defects: tuple[InspectedDefect, ...]
+
+
 class PartMark(ServerMessage):
     """Mark of a part by an inspector."""
 

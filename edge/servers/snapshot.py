@@ -43,6 +43,7 @@ class Snapshot:
             software=self._software,
             bundle_name=inspector.bundle.manifest.name,
             bundle_id=inspector.bundle.id,
+            bundle_folder=str(inspector.bundle.folder),
             engine=inspector.engine.description,
             thresholds={name: limit.score for name, limit in inspector.bundle.manifest.thresholds.items()},
             shadow=self._shadow,

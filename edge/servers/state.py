@@ -74,6 +74,7 @@ class StationState(ServerMessage):
     bundle_name: str
     bundle_id: str
     engine: str
+    bundle_folder: str = ""
     thresholds: dict[str, float] = Field(default_factory=dict)
     """Score threshold of each class of the bundle."""
     shadow: bool

@@ -5,12 +5,6 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
-
-from bundle import load_bundle
-from edge.engines.tensorrt_.build import ahead_of_time_builder, build_ahead, open_on_gpu
-from edge.engines.tensorrt_.plan_key import BuildOptions, Edition
-from export.benchmark.benchmark import Speed, advice, measure, speed_table
 
 
 def add_engine_command(app: typer.Typer, console: Console) -> None:
@@ -31,6 +25,13 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
         optimization_level: Annotated[int, typer.Option(min=0, max=5, help="Build time against speed.")] = 3,
     ) -> None:
         """Build each bundle's TensorRT engine or take it from the cache, check it, and measure it on this GPU."""
+        from rich.progress import Progress
+
+        from bundle import load_bundle
+        from edge.engines.tensorrt_.build import ahead_of_time_builder, build_ahead, open_on_gpu
+        from edge.engines.tensorrt_.plan_key import BuildOptions, Edition
+        from export.benchmark.benchmark import Speed, advice, measure, speed_table
+
         options = BuildOptions(workspace_mib=workspace_mib, optimization_level=optimization_level)
         loaded = [load_bundle(folder) for folder in bundles]
 

@@ -16,11 +16,12 @@ from bundle.golden import encode
 from edge.engines.engine import Engine
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
 from export.bundles.golden_frames import TOLERANCES, answered, draw_golden, draw_inputs
+from export.choices import Around
 from export.errors import ComparisonError, LabelsError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.compare_outputs import compare_outputs
 from export.graph.cleanup import to_bytes
-from export.graph.fp16 import Around, halved
+from export.graph.fp16 import halved
 from export.graph.signature import check_graph
 from train.data.readers import read_dataset
 from train.data.splits import Split, part_counts
@@ -47,10 +48,11 @@ class Draft(NamedTuple):
     files: dict[str, bytes]
 
 
-def drawn_frames(spec: InputSpec) -> Frames:
-    """Drawn frames."""
+def drawn_frames(spec: InputSpec, example: Image | None = None) -> Frames:
+    """Drawn frames; see `draw_frame`."""
     count = DRAWN if spec.tiles is None else TILED_DRAWN
-    return Frames(draw_inputs(spec, count), f"{count} drawn parts" if spec.tiles is None else f"{count} drawn pictures")
+    inputs = draw_inputs(spec, count, example)
+    return Frames(inputs, f"{count} drawn parts" if spec.tiles is None else f"{count} drawn pictures")
 
 
 def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
@@ -58,7 +60,7 @@ def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
 
     Raises DataError, and SplitError where the data set has no image of that test part.
     """
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, one_class=True)  # its pictures alone are looked at
     samples = [sample for sample in dataset.samples if split.images.get(sample.sha256) == "test"]
     if not samples:
         raise SplitError(
@@ -72,10 +74,11 @@ def real_frames(spec: InputSpec, split: Split, data: Path) -> Frames:
 def assemble(source: "Source", name: str, frames: Frames, precision: Around = "fp32") -> Draft:
     """Make a bundle of a checkpoint, and compare it on `frames` with torch in float32.
 
-    Raises LabelsError for a network that was never measured on a defect, GraphError if it cannot be written,
-    ComparisonError if the outputs of onnxruntime and torch differ.
+    Raises LabelsError for a network that learnt defects and was never measured on one, GraphError if it cannot be
+    written, ComparisonError if the outputs of onnxruntime and torch differ.
     """
-    check_seen_defects(source.meta.metrics)
+    if not source.meta.recipe.good_only:
+        check_seen_defects(source.meta.metrics)
     model = halved(source.to_onnx()) if precision == "fp16" else source.to_onnx()
     manifest = Manifest(
         name=name,
@@ -92,7 +95,7 @@ def assemble(source: "Source", name: str, frames: Frames, precision: Around = "f
     engine = open_draft(content, manifest)
     compared = {"frames": frames.description} | _compare_with_torch(source, engine, frames)
     manifest = with_comparisons(manifest, {"onnxruntime with torch": compared})
-    return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer)))
+    return Draft(manifest, {MODEL: content} | encode(draw_golden(manifest.input, engine.infer, source.example)))
 
 
 def check_seen_defects(metrics: Mapping[str, Any]) -> None:

@@ -41,14 +41,18 @@ Measured on the network of the demo (width 32, pooling 4) with onnxruntime on th
 _TINT = np.array([1.0, 0.9, 0.75])  # R, G, B: so that exchanged channels show
 
 
-def draw_frame(spec: InputSpec, index: int, kind: str | None) -> Image:
+def draw_frame(spec: InputSpec, index: int, kind: str | None, example: Image | None = None) -> Image:
     """Draw part number `index` as a frame of a camera for this input: large enough for its crop, grey or colour.
 
     With tiles the frame shows many parts side by side, because nothing is resized.
+    example: a good part at the network's input, on which the drawn defect is put; a network that knows good parts
+    alone finds any other drawn part far from all, and its outputs would be constant.
     uint8 [H, W], or [H, W, 3] RGB where the network reads colour.
     """
     crop = spec.crop
     size = (spec.height, spec.width) if crop is None else (crop.y + crop.height, crop.x + crop.width)
+    if example is not None:
+        return _of_example(example, spec, size, index, kind)
     if spec.tiles is not None:
         frame = _draw_mosaic(index, kind, *size)
     else:
@@ -60,18 +64,18 @@ def draw_frame(spec: InputSpec, index: int, kind: str | None) -> Image:
     return tinted
 
 
-def draw_inputs(spec: InputSpec, count: int) -> Image:
+def draw_inputs(spec: InputSpec, count: int, example: Image | None = None) -> Image:
     """Preprocessed drawn frames, uint8 [count, C, H, W]: good parts and every kind of defect in turn."""
-    return np.stack([preprocess(draw_frame(spec, index, _kind(index)), spec) for index in range(count)])
+    return np.stack([preprocess(draw_frame(spec, index, _kind(index), example), spec) for index in range(count)])
 
 
-def draw_golden(spec: InputSpec, infer: Infer) -> Golden:
+def draw_golden(spec: InputSpec, infer: Infer, example: Image | None = None) -> Golden:
     """Choose golden frames among drawn ones, with the outputs of `infer`.
 
     The good part with the smallest score, then the defective parts with the two largest: an engine with empty or
     constant outputs is detected. With tiles a picture of many good parts, then one of many with defects.
     """
-    frames = [draw_frame(spec, index, _kind(index)) for index in range(2 if spec.tiles else CANDIDATES)]
+    frames = [draw_frame(spec, index, _kind(index), example) for index in range(2 if spec.tiles else CANDIDATES)]
     if spec.tiles is not None:
         return answered(frames, spec, infer)
     peaks = answered(frames, spec, infer).scores.max(axis=1)
@@ -86,6 +90,33 @@ def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
     answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
     scores, masks = (np.concatenate([answer[place] for answer in answers]) for place in (0, 1))
     return Golden(tuple(frames), scores, masks)
+
+
+def _of_example(example: Image, spec: InputSpec, size: tuple[int, int], index: int, kind: str | None) -> Image:
+    """The example in a frame of this size, with the defect of drawn part `index`; with tiles in the first of many."""
+    height, width = size
+    part = example if kind is None else _with_defect(example, index, kind)
+    if spec.tiles is not None:
+        sides = (0, max(0, height - len(example))), (0, max(0, width - example.shape[1]))
+        mirrored = np.pad(example, (*sides, *[(0, 0)] * (example.ndim - 2)), mode="symmetric")  # no seams
+        frame: Image = mirrored[:height, :width].copy()
+        seen = frame[: len(part), : part.shape[1]]
+        seen[:] = part[: len(seen), : seen.shape[1]]
+        return frame
+    if spec.crop is None:
+        return part
+    placed: Image = np.zeros((height, width, *example.shape[2:]), np.uint8)
+    placed[spec.crop.y :, spec.crop.x :] = resize(part, spec.crop.height, spec.crop.width)
+    return placed
+
+
+def _with_defect(example: Image, index: int, kind: str) -> Image:
+    drawn = draw_tile(SEED, index, kind)
+    image, mask = (resize(plane, *example.shape[:2]) for plane in (drawn.image, drawn.masks.max(axis=0)))
+    if example.ndim == 3:
+        image, mask = (np.repeat(plane[:, :, np.newaxis], 3, axis=2) for plane in (image, mask))
+    defective: Image = np.where(mask > 127, image, example)
+    return defective
 
 
 def _draw_mosaic(index: int, kind: str | None, height: int, width: int) -> Image:

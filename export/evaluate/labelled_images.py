@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
 from bundle import Bundle, first_problem
+from export.choices import Part
 from export.errors import LabelsError
+from train.data.anomaly import is_anomaly
 from train.data.dataset import Dataset, Sample
 from train.data.readers import read_dataset
 from train.data.splits import SIDES, Split, named_split, sides_of
-
-Part = Literal["train", "val", "test", "all"]
 
 OWN_SPLIT = "the bundle's own split"
 
@@ -54,7 +53,7 @@ def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "a
     for side in SIDES:
         if split == side:
             split, part = None, side
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, one_class=is_anomaly(bundle.manifest.classes))
     if dataset.classes != bundle.manifest.classes:
         raise LabelsError(
             f"{data}: found classes {', '.join(dataset.classes)}, expected the bundle's "

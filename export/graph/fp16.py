@@ -4,8 +4,6 @@ Frames are cast to float16 first (0 to 255 are exact). From the last logits on, 
 the rounding of masks lose no more precision.
 """
 
-from typing import Literal
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -13,9 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 from export.errors import GraphError
 from export.graph.cleanup import cleaned
 from export.graph.signature import SCORES
-
-Around = Literal["fp32", "fp16"]
-"""Precision of a graph's layers that are not INT8."""
 
 SMALLEST_SCALE = float(np.finfo(np.float16).smallest_normal)
 """Below 6.1e-5 a float16 loses precision, which the scale of a quantiser must keep."""

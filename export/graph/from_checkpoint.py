@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bundle import Image, InputSpec, first_problem
+from bundle import FrameError, Image, InputSpec, first_problem
+from bundle.images import decode_image
 from bundle.tiling import Outputs as NetworkOutputs
 from export.errors import GraphError
 from export.graph.cleanup import tidied
@@ -53,6 +55,16 @@ class Source:
     network: BundleNetwork
     input: InputSpec
     """Input of the bundle: the recipe's, or another size."""
+
+    @property
+    def example(self) -> Image | None:
+        """A good picture at the network's input, for golden frames; None where drawn parts suffice."""
+        if not self.meta.example:
+            return None
+        try:
+            return decode_image(Path("example"), b64decode(self.meta.example, validate=True))
+        except (ValueError, FrameError) as error:
+            raise GraphError(f"checkpoint: example: {error}; train again") from None
 
     def infer(self, inputs: Image) -> NetworkOutputs:
         """Run preprocessed frames, uint8 [N, C, H, W], by torch: scores float32 [N, C], masks uint8 [N, C, h, w]."""

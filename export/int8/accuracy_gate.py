@@ -12,10 +12,11 @@ from bundle import Bundle, Image, Manifest
 from bundle.outlines import enlarged
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.bundles.assemble import open_draft
+from export.choices import Part
 from export.errors import CalibrationError, LabelsError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.compare_outputs import found_classes
-from export.evaluate.labelled_images import Part, select
+from export.evaluate.labelled_images import select
 from export.graph.cleanup import to_bytes
 from export.int8.calibration_images import CalibrationSet
 from train.data.dataset import Masks

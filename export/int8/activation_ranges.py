@@ -6,12 +6,11 @@ Quantisation is symmetric, so only magnitudes count. Narrow clips the largest va
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["min-max", "percentile", "mse", "entropy"]
+from export.choices import Method
 
 BINS = 2048
 LEVELS = 127

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from bundle import Bundle, Image
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
 from export.bundles.assemble import Draft, derived, open_draft, software
+from export.choices import Around, Method
 from export.errors import CalibrationError
 from export.evaluate.batched_inference import Bar, run
 from export.evaluate.compare_outputs import ChangedVerdict, changed_verdicts, compare_outputs, found_classes
 from export.evaluate.latency import RunningCost, milliseconds
 from export.graph.cleanup import to_bytes
-from export.graph.fp16 import Around, halved
+from export.graph.fp16 import halved
 from export.graph.qdq import (
     SAFE_WEIGHT_BITS,
     WeightBits,
@@ -28,7 +29,7 @@ from export.graph.qdq import (
     tied,
 )
 from export.int8.accuracy_gate import Gate, GateEvaluator, GateResult
-from export.int8.activation_ranges import METHODS, Histogram, Method, choose_range
+from export.int8.activation_ranges import METHODS, Histogram, choose_range
 from export.int8.activations import Probe, histograms, signal_to_noise
 from export.int8.calibration_images import CalibrationSet
 from export.int8.mixed_precision import MixedPrecisionSearch

@@ -1,11 +1,10 @@
 """Report of a calibration, written to calibration.json."""
 
 from bundle import FrozenModel
+from export.choices import Around, Method
 from export.evaluate.compare_outputs import ChangedVerdict
 from export.evaluate.latency import RunningCost
-from export.graph.fp16 import Around
 from export.graph.qdq import WeightBits
-from export.int8.activation_ranges import Method
 from export.int8.mixed_precision import Step
 from train.evaluate.metrics import Metrics
 

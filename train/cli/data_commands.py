@@ -22,7 +22,8 @@ def check(
     from train.data.check.split_counts import side_lines
     from train.recipe import load_recipe
 
-    report = check_folder(data, load_recipe(recipe, overrides or []).input, kind, seed)
+    settings = load_recipe(recipe, overrides or [])
+    report = check_folder(data, settings.input, kind, seed, settings.good_only)
     typer.echo(f"{report.dataset.name}: {len(report.dataset.samples)} images, {len(report.facts)} of them usable")
     if report.split is not None:
         typer.echo("\n".join(side_lines(report.split, report.dataset)))

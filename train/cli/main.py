@@ -5,13 +5,16 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from train.cli import data_commands, improve_command, prediction_commands, run_commands
 from train.cli.options import DeviceOption, ThreadsOption
 from train.errors import TrainError
+
+if TYPE_CHECKING:  # it loads pydantic
+    from train.recipe import Recipe
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -41,7 +44,9 @@ def train(
     data: Annotated[
         list[Path] | None, typer.Option(help="Folder of labelled images; several are joined.", show_default=False)
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a TOML file.")] = "magnetic-tile",
+    recipe: Annotated[
+        str | None, typer.Option(help="Name of a recipe, or a TOML file. (default: chosen by the data)")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; an interrupted run in it is resumed.")] = None,
     split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. (default: the recipe's)")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
@@ -67,15 +72,28 @@ def train(
     if context.invoked_subcommand is not None:
         return
     if not data or out is None:
-        raise TrainError("--data and --out are needed: train --data DIR --recipe magnetic-tile --out DIR")
-    from train.recipe import load_recipe
+        raise TrainError("--data and --out are needed: train --data DIR --out DIR")
 
     named = {"run.epochs": epochs, "seed": seed, "network.model": model, "network.pretrained": pretrained}
     given = [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
-    settings = load_recipe(recipe, [*(overrides or []), *given])
+    settings = _recipe(recipe, data, [*(overrides or []), *given])
     from train.cli.training import train_in_folder  # after the recipe's own errors: this loads torch
 
     train_in_folder(data, settings, out, split, init, dry, tensorboard, device, threads)
+
+
+def _recipe(name: str | None, data: list[Path], overrides: list[str]) -> "Recipe":
+    """The recipe of this name, or without one that which fits the data, with its reasons printed."""
+    if name is not None:
+        from train.recipe import load_recipe
+
+        return load_recipe(name, overrides)
+    from train.cli.default_recipe import choose_recipe
+
+    chosen = choose_recipe(data)
+    for reason in chosen.reasons:
+        typer.echo(reason)
+    return chosen.recipe(overrides)
 
 
 def main(arguments: list[str] | None = None) -> Any:

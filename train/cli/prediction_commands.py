@@ -28,13 +28,15 @@ def suspects(
     data set's folder: every command applies it.
     """
     from bundle import write_whole
+    from train.data.anomaly import is_anomaly
     from train.data.readers import read_dataset
     from train.data.relabel import FILE, write_corrections
     from train.evaluate.suspects import find_suspects
     from train.report.suspects_page import suspects_page
 
-    dataset = read_dataset(data)
-    found = find_suspects(_together(runs), dataset, confidence)
+    predictions = _together(runs)
+    dataset = read_dataset(data, one_class=is_anomaly(predictions.classes))
+    found = find_suspects(predictions, dataset, confidence)
     out.mkdir(parents=True, exist_ok=True)
     corrections, page = out / FILE, out / "suspects.html"
     if corrections.exists():

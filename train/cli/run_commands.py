@@ -34,6 +34,7 @@ def evaluate(
 ) -> None:
     """Evaluate a checkpoint on labelled images, with its own thresholds."""
     from bundle import write_whole
+    from train.data.anomaly import is_anomaly
     from train.data.readers import read_dataset
     from train.data.splits import named_split
     from train.device import compute_of
@@ -45,7 +46,7 @@ def evaluate(
     use_threads(threads)
     console = console_for()
     stored = load_checkpoint(checkpoint)
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, one_class=is_anomaly(stored.meta.classes))
     chosen = None
     if part != "all":
         chosen = named_split(split, dataset, stored.meta.split.seed) if split else stored.meta.split
@@ -77,13 +78,14 @@ def choose_held_out(
 
     Each run predicts its own test part; images of the checkpoint's own test part are left out.
     """
+    from train.data.anomaly import is_anomaly
     from train.data.readers import read_dataset
     from train.device import compute_of
     from train.evaluate.held_out import HELD_OUT, with_held_out_thresholds
     from train.evaluate.metrics import Metrics
     from train.evaluate.tables import metrics_table, threshold_grid
     from train.evaluate.thresholds import objection_to
-    from train.loop.run import BEST
+    from train.loop.run_folder import BEST
     from train.models.checkpoint import load_checkpoint, save_checkpoint
     from train.recipe import with_overrides
 
@@ -97,7 +99,8 @@ def choose_held_out(
     recipe = with_overrides(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
     compute = compute_of(device, recipe)
-    made = with_held_out_thresholds(stored, others, read_dataset(data), recipe, compute)
+    dataset = read_dataset(data, one_class=is_anomaly(stored.meta.classes))
+    made = with_held_out_thresholds(stored, others, dataset, recipe, compute)
     metrics = Metrics.model_validate(made.meta.metrics[HELD_OUT])
     print_grid(threshold_grid(stored.meta.thresholds, made.meta.thresholds), markdown=False)
     if not force and (objection := objection_to(metrics)):
@@ -117,6 +120,7 @@ def pool_runs(
 ) -> None:
     """Pool the predictions of several runs, such as cross-validation folds, and show the spread between runs."""
     from bundle import write_whole
+    from train.data.anomaly import is_anomaly
     from train.data.readers import read_dataset
     from train.evaluate.per_part import part_rows
     from train.evaluate.prediction_files import FILE, Predictions, load_predictions
@@ -133,8 +137,9 @@ def pool_runs(
         console.print("\n".join(recall_lines(made)), highlight=False)
     console.print(spread_table(made))
     if data is not None:
+        classes = next(iter(named.values())).classes
         rows = tuple(row for one in named.values() for row in one.images)
-        _print_parts(part_rows(Predictions(next(iter(named.values())).classes, rows), read_dataset(data)), markdown)
+        _print_parts(part_rows(Predictions(classes, rows), read_dataset(data, one_class=is_anomaly(classes))), markdown)
     if output is not None:
         write_whole(output, made.model_dump_json(indent=1) + "\n")
 

@@ -1,11 +1,12 @@
 """Body of the command `train`: prepares a run, trains it, tests it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import typer
+from rich.console import Console
 
 from train.cli.dry_run import dry_run
 from train.cli.options import console_for, use_threads
@@ -16,12 +17,14 @@ from train.data.check.split_counts import side_lines, thin_sides
 from train.data.dataset import Dataset
 from train.data.joined import read_datasets
 from train.data.splits import KINDS, SHARES, Split, extend_split, named_split
-from train.device import compute_of
-from train.errors import DataError
+from train.device import Compute, compute_of
+from train.errors import DataError, RecipeError
 from train.evaluate.runs.improvement import Improvement, compare_checkpoints
 from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
+from train.loop.memory_run import MemoryRun
 from train.loop.run import Run
+from train.loop.run_folder import RunFolder
 from train.models.checkpoint import Checkpoint, load_checkpoint
 from train.recipe import Recipe, with_overrides
 
@@ -41,16 +44,24 @@ def train_in_folder(
     threads: int | None,
 ) -> None:
     """Train as the options of the command `train` say. Raises TrainError."""
+    if recipe.good_only and (dry or tensorboard or init is not None):
+        raise RecipeError(
+            f"recipe {recipe.name}: found --dry-run, --tensorboard or --init, expected none of them: it learns good "
+            "parts in one pass; leave them out"
+        )
     use_threads(threads)
     keep_freed_memory()
-    dataset = read_datasets(data)
+    dataset = read_datasets(data, one_class=recipe.good_only)
     report = check_images(dataset, recipe.input)
     _refuse_problems(report)
     chosen, extended = _chosen_split(split, recipe, dataset, init)
     recipe, followed = following(recipe, report, chosen)
+    remarks = (*(f"warning: {finding.text}" for finding in gathered(report.warnings)), *extended, *followed)
+    if recipe.good_only:
+        _learn_good_parts(recipe, dataset, chosen, out, compute_of(device, recipe), remarks)
+        return
     with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
-        for line in (*(f"warning: {finding.text}" for finding in gathered(report.warnings)), *extended, *followed):
-            run.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print_lines(run.console, remarks)
         if dry:
             run.console.print("\n".join(dry_run(run)), highlight=False)
             return
@@ -59,6 +70,18 @@ def train_in_folder(
             run.start_from(init)
         _train(run, tensorboard)
         if run.group.is_leader:
+            run.test()
+
+
+def _learn_good_parts(
+    recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, remarks: Sequence[str]
+) -> None:
+    """Learn in the leading process; further ones of torchrun wait."""
+    with process_group(compute.device) as group:
+        if group.is_leader:
+            run = MemoryRun(recipe, dataset, split, out, compute, console_for())
+            _print_choices(run, remarks)
+            run.train()
             run.test()
 
 
@@ -76,6 +99,11 @@ def improve_in_folder(
 
     before: the content of the file `init`. hold_out: share of each class in the test part, where new parts are dealt.
     """
+    if recipe.good_only:
+        raise RecipeError(
+            f"{init}: found a network of good parts alone, expected one that learnt defects; learn all good parts "
+            "again with --recipe good-only, or train the defects with another recipe"
+        )
     use_threads(threads)
     keep_freed_memory()
     dataset = read_datasets(data)
@@ -122,12 +150,24 @@ def _prepared(recipe: Recipe, dataset: Dataset, split: Split, out: Path, device:
     with process_group(compute.device) as group:
         console = console_for(group.is_leader)
         run = Run(recipe, dataset, split, out, compute, console, group)
-        console.print(f"{dataset.name}: split {split.kind}, seed {split.seed}", highlight=False)
-        for line in (*side_lines(split, dataset), *(f"warning: {one.text}" for one in thin_sides(split, dataset))):
-            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
-        processes = f" in {group.size} processes" if group.size > 1 else ""
-        console.print(f"recipe {recipe.name} on {compute.device}{processes}, {compute.reason}", highlight=False)
+        _print_choices(run, (), group.size)
         yield run
+
+
+def _print_choices(run: RunFolder, remarks: Sequence[str], processes: int = 1) -> None:
+    split, compute = run.split, run.compute
+    console, dataset = run.console, run.dataset
+    console.print(f"{dataset.name}: split {split.kind}, seed {split.seed}", highlight=False)
+    thin = (f"warning: {one.text}" for one in thin_sides(split, dataset))
+    _print_lines(console, (f"  {line}" for line in (*side_lines(split, dataset), *thin)))
+    shared = f" in {processes} processes" if processes > 1 else ""
+    console.print(f"recipe {run.recipe.name} on {compute.device}{shared}, {compute.reason}", highlight=False)
+    _print_lines(console, remarks)
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _train(run: Run, tensorboard: bool) -> None:

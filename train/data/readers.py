@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from train.data.anomaly import as_anomaly
 from train.data.dataset import Dataset
 from train.data.duplicates import without_duplicates
 from train.data.files import Refuse, raise_error
+from train.data.layouts.class_labels import LABELS
 from train.data.layouts.magnetic_tile import is_magnetic_tile, read_magnetic_tile
-from train.data.layouts.mask_folder import is_folder, read_folder
+from train.data.layouts.mask_folder import MASKS, is_folder, read_folder
 from train.data.layouts.severstal import is_severstal, read_severstal
 from train.data.relabel import relabelled
 from train.errors import DataError
@@ -18,20 +20,26 @@ _LAYOUTS = (
 )
 
 
-def read_dataset(directory: Path, refuse: Refuse = raise_error) -> Dataset:
+def read_dataset(directory: Path, refuse: Refuse = raise_error, one_class: bool = False) -> Dataset:
     """Read the data set in `directory`, whichever layout it has; a picture that is there twice counts once.
 
     Corrections of labels in its `relabel.csv` are applied.
 
     refuse: takes an image without its label, a picture that the layout has no place for, and two labels of one picture;
-    it raises them, or notes them. Raises DataError if there is no such folder, no known layout, or a correction that
-    does not fit.
+    it raises them, or notes them. one_class: every defect is of the class `Anomaly`, and there may be none.
+    Raises DataError if there is no such folder, no known layout, no class, or a correction that does not fit.
     """
     if not directory.is_dir():
         raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
     for has_layout, read in _LAYOUTS:
         if has_layout(directory):
-            return relabelled(without_duplicates(read(directory, refuse), refuse), directory)
+            dataset = relabelled(without_duplicates(read(directory, refuse), refuse), directory)
+            if not dataset.classes and not one_class:
+                raise DataError(
+                    f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class, or "
+                    f"{LABELS} with the class of each defective image; with good parts alone --recipe good-only"
+                )
+            return as_anomaly(dataset) if one_class else dataset
     raise DataError(
         f"{directory}: found no known layout, expected images/ with masks/<class>/, or folders MT_<class>, "
         f"or train.csv with train_images/{_annotated(directory)}"

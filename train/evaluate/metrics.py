@@ -18,7 +18,7 @@ from bundle import FrozenModel
 from train.errors import DataError
 from train.evaluate.part_metrics import PartMetrics, measure_parts
 from train.evaluate.prediction import Prediction
-from train.evaluate.rates import Rate, escapes_at, false_rejects_at, rate
+from train.evaluate.rates import Rate, area_under_roc, escapes_at, false_rejects_at, rate
 from train.evaluate.unsure import UnsurePoint, unsure_curve
 
 GOOD = "good"
@@ -52,6 +52,8 @@ class UnionMetrics(FrozenModel):
     """By the largest score of an image."""
     iou_pooled: float | None
     iou_positives: float | None
+    area_under_roc: float | None = None
+    """By the largest score of an image; None in older files."""
 
 
 class Metrics(FrozenModel):
@@ -220,6 +222,7 @@ def _union_metrics(table: _Columns) -> UnionMetrics:
         average_precision=_average_precision(table.defective, table.largest),
         iou_pooled=_share(int(intersection[outlined].sum()), int(union[outlined].sum())),
         iou_positives=float((intersection[drawn] / np.maximum(union[drawn], 1)).mean()) if drawn.any() else None,
+        area_under_roc=area_under_roc(table.defective, table.largest),
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from bundle import FrozenModel
-from train.evaluate.rates import Rate, cluster_interval, escapes_at, false_rejects_at, rate
+from train.evaluate.rates import Rate, area_under_roc, cluster_interval, escapes_at, false_rejects_at, rate
 
 
 class PartMetrics(FrozenModel):
@@ -33,6 +33,8 @@ class PartMetrics(FrozenModel):
     """Good parts rejected in at least one view."""
     average_precision: float | None
     """Of the largest score in any view, defective or not."""
+    area_under_roc: float | None = None
+    """The same score; None in older files."""
     false_rejects_at_no_escape: float | None
     false_rejects_at_few_escapes: float | None
     """At 5 % escapes; see `rates.false_rejects_at`."""
@@ -81,6 +83,7 @@ def measure_parts(
         escapes=rate(int((~thrown & defective).sum()), int(defective.sum())),
         false_rejects=rate(int((thrown & ~defective).sum()), int((~defective).sum())),
         average_precision=float(average_precision_score(defective, largest)) if defective.any() else None,
+        area_under_roc=area_under_roc(defective, largest),
         false_rejects_at_no_escape=false_rejects_at(defective, largest, 0),
         false_rejects_at_few_escapes=false_rejects_at(defective, largest),
         escapes_at_few_false_rejects=escapes_at(defective, largest),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.stats import beta, mannwhitneyu  # type: ignore[import-untyped]
 
 from bundle import FrozenModel
 from train.errors import DataError
@@ -60,6 +60,15 @@ def _exact(count: float, total: int, confidence: float = 0.95) -> tuple[float, f
     low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
     high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
     return low, high
+
+
+def area_under_roc(defective: NDArray[np.bool_], scores: NDArray[np.floating]) -> float | None:
+    """Probability that a defective case scores above a good one, ties half (Mann and Whitney, 1947).
+
+    defective bool [N]; scores [N], the largest of each case. None without good or defective cases.
+    """
+    bad, good = scores[defective], scores[~defective]
+    return float(mannwhitneyu(bad, good).statistic / (len(bad) * len(good))) if len(bad) and len(good) else None
 
 
 def escapes_at(defective: NDArray[np.bool_], scores: NDArray[np.floating], limit: float = FEW) -> float | None:

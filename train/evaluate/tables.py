@@ -30,6 +30,8 @@ class Grid:
 
 COLUMNS = ("class", "images", "found", "false alarms", "recall", "precision", "F1", "AP", "IoU pooled", "IoU positives")
 UNSURE_COLUMNS = ("unsure_margin", "sent to a person", "escapes caught", "escapes left", "good ones sent")
+_BY_CHANCE = 0.6
+"""AUROC below which scores are called no better than chance."""
 _MARGINS_SHOWN = (0.05, 0.1, 0.2)
 
 
@@ -111,12 +113,23 @@ def sentences(metrics: Metrics) -> list[str]:
         f"false rejects at no escape {at_no_escape}; "
         f"at {few} escapes {share_text(metrics.false_rejects_at_few_escapes)}; "
         f"escapes at {few} false rejects {share_text(metrics.escapes_at_few_false_rejects)}",
+        f"AUROC of defect or not {share_text(metrics.union.area_under_roc)}",
         f"accuracy over image x class pairs {share_text(metrics.accuracy_pairs)}; mean IoU over pairs "
         f"{share_text(metrics.mean_iou_pairs)} (predicting nothing: "
         f"{share_text(metrics.mean_iou_pairs_predicting_nothing)})",
         *(part_sentences(metrics.several_views) if metrics.several_views is not None else ()),
         *unsure_sentence(metrics.unsure),
     ]
+
+
+def untrained(metrics: Metrics) -> str | None:
+    """Say that a network looks untrained, with what helps; None where it found a defect and tells them apart."""
+    area, advice = metrics.union.area_under_roc, "train longer (--epochs), with a larger input, or with more parts"
+    if metrics.escapes.total and metrics.escapes.count == metrics.escapes.total:
+        return f"no defect of these {metrics.escapes.total} pictures is found: {advice}"
+    if area is not None and area < _BY_CHANCE:
+        return f"the scores hardly tell defects from good parts (AUROC {percent(area)} %, 50 by chance): {advice}"
+    return None
 
 
 def unsure_sentence(points: Iterable[UnsurePoint]) -> list[str]:
@@ -153,7 +166,7 @@ def part_sentences(parts: PartMetrics) -> list[str]:
         f"by part: false rejects at no escape {share_text(parts.false_rejects_at_no_escape)}, "
         f"at {few} escapes {share_text(parts.false_rejects_at_few_escapes)}; "
         f"escapes at {few} false rejects {share_text(parts.escapes_at_few_false_rejects)}; "
-        f"AP of defect or not {share_text(parts.average_precision)}",
+        f"AP of defect or not {share_text(parts.average_precision)}, AUROC {share_text(parts.area_under_roc)}",
         f"by picture, 95 % with whole parts drawn: {', '.join(pictures)}",
     ]
 

@@ -1,8 +1,7 @@
 """Training run in a folder: data, epochs, checkpoints, final test."""
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,37 +9,30 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from bundle import Threshold, write_whole
 from train.augment.drawn_defects import check_drawable
 from train.data.dataset import Dataset, Sample
 from train.data.device_set import DeviceSet, evaluation_set
-from train.data.image_set import ImageSet, load_images
-from train.data.splits import Side, Split, save_split, sides_of
+from train.data.image_set import ImageSet
+from train.data.splits import Split, save_split
 from train.device import Compute
 from train.errors import CheckpointError, DataError, SplitError
-from train.evaluate.metrics import Metrics
-from train.evaluate.outputs import evaluate, predictions
-from train.evaluate.predict import predict_with
-from train.evaluate.prediction_files import FILE, named_predictions, save_predictions
-from train.evaluate.tables import metrics_table, percent
+from train.evaluate.outputs import evaluate
+from train.evaluate.tables import percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
 from train.loop.history import SECOND, EpochHistory, TensorboardLog
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
+from train.loop.run_folder import RunFolder, brightness_range
 from train.loop.trainer import Trainer
 from train.loop.training_data import TrainingData
 from train.models.build import make_network
-from train.models.checkpoint import Checkpoint, Meta, file_sha256, load_checkpoint, save_checkpoint, software
+from train.models.checkpoint import Checkpoint, Meta, file_sha256, load_checkpoint, save_checkpoint
 from train.models.finetune import start_from
-from train.recipe import Recipe, first_difference
-from train.report.run_report import PartEvaluation, write_report
-
-BEST = "best.pt"
-"""File name of the best epoch's checkpoint."""
+from train.recipe import Recipe
 
 
-class Run:
+class Run(RunFolder):
     """One run in one folder: `last.pt` after each epoch, `best.pt` after the best, `metrics.json` at the end.
 
     Raises SplitError if a part of the split has no image, RecipeError if the recipe does not fit the classes.
@@ -58,20 +50,15 @@ class Run:
     ):
         recipe.check_classes(dataset.classes)
         check_drawable(recipe, dataset.classes)
-        self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
-        self.compute, self.console, self.group = compute, console, group or DistributedGroup()
-        self.samples = sides_of(split, dataset)
-        _check_parts(self.samples, dataset.name)
+        super().__init__(recipe, dataset, split, out, compute, console)
+        self.group = group or DistributedGroup()
+        _check_defects(self.samples["train"], dataset.name)
         labels = np.array([sample.labels for sample in self.samples["val"]], dtype=np.bool_)
         check_positives(labels, dataset.classes, recipe.thresholds)
         epoch_generator(recipe.seed, _START)
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
         self.history = EpochHistory(recipe.run)
-        self.brightness: tuple[float, float] | None = None
-        """Range of the training pictures' brightness, in grey levels; None until they are loaded."""
-        self.init = ""
-        self.seen: frozenset[str] = frozenset()
 
     @property
     def last(self) -> Path:
@@ -79,9 +66,9 @@ class Run:
         return self.out / "last.pt"
 
     @property
-    def best(self) -> Path:
-        """Checkpoint of the best epoch."""
-        return self.out / BEST
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """Rows of the history."""
+        return self.history.rows
 
     def resume(self) -> None:
         """Resume the run in the folder, if there is one; the recipe may have more epochs than before.
@@ -147,33 +134,6 @@ class Run:
             self.init, self.seen = file_sha256(path), stored.meta.trained_on
             self.console.print(message)
 
-    def test(self) -> Metrics:
-        """Evaluate the best checkpoint on the test part; prints and writes metrics, predictions and report."""
-        best = load_checkpoint(self.best)
-        found = self.evaluate_part(best, "test")
-        measured = best.meta.metrics | {"test": found.metrics.model_dump(mode="json")}
-        meta = best.meta.model_copy(update={"metrics": measured})
-        save_checkpoint(Checkpoint(meta, best.weights), self.best)
-        save_predictions(found.predictions, self.out / FILE)
-        write_whole(self.out / "metrics.json", json.dumps(measured, indent=1) + "\n")
-        report = self.out / "report.html"
-        write_whole(report, write_report(meta, self.history.rows, found))
-        title = f"test part, epoch {best.meta.epoch} (best {self.recipe.run.best})"
-        self.console.print(metrics_table(found.metrics, title), f"report: {report}")
-        return found.metrics
-
-    def evaluate_part(self, checkpoint: Checkpoint, side: Side) -> PartEvaluation:
-        """Evaluate a checkpoint on one part of the split, with its own thresholds."""
-        images = self.load(side)
-        outputs = predict_with(checkpoint, images, self.compute)
-        rows = predictions(outputs, images, checkpoint.meta.thresholds)
-        found = named_predictions(self.dataset.classes, self.samples[side], rows)
-        return PartEvaluation(images, outputs, found, found.metrics())
-
-    def load(self, side: Side) -> ImageSet:
-        """Load the images of one part of the split."""
-        return load_images(self.samples[side], self.recipe.input, len(self.dataset.classes))
-
     def _trained(self, training: TrainingData, progress: EpochProgress) -> dict[str, Any]:
         """Train one epoch; its row of the history, without the validation."""
         epoch = self.history.done
@@ -204,7 +164,7 @@ class Run:
         better = self.history.is_better(metrics.named(name), metrics.named(SECOND))
         measures = {key: metrics.named(key) for key in _FOLLOWED | {name, SECOND}}
         self.history.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
-        self._save(self._meta(thresholds, metrics), better)
+        self._save(self._meta(thresholds, metrics, self.history.done), better)
         chosen = f"{name} {percent(metrics.known(name))}{' (best)' if better else ''}"
         return (
             f"loss {row['loss']:.4f}, validation: {chosen}, "
@@ -219,21 +179,6 @@ class Run:
         training = {"trainer": self.trainer.state(), "history": self.history.rows}
         save_checkpoint(Checkpoint(meta, weights, training), self.last)
 
-    def _meta(self, thresholds: dict[str, Threshold], metrics: Metrics) -> Meta:
-        return Meta(
-            recipe=self.recipe,
-            classes=self.dataset.classes,
-            split=self.split,
-            thresholds=thresholds,
-            epoch=self.history.done,
-            metrics={"train": {"brightness": self.brightness}, "val": metrics.model_dump(mode="json")},
-            data=self.dataset.name,
-            citation=self.dataset.citation,
-            software=software(),
-            seen=tuple(sorted(self.seen)),
-            init=self.init,
-        )
-
     def _check_unseen(self, seen: frozenset[str], path: Path) -> None:
         test = self.samples["test"]
         known = [sample for sample in test if sample.sha256 in seen]
@@ -244,36 +189,11 @@ class Run:
                 "the split of the checkpoint, or name a split that has them in the training part"
             )
 
-    def _check_same(self, stored: Meta, recipe: Recipe) -> None:
-        for what, found, expected, difference in (
-            ("recipe", recipe, self.recipe, first_difference(recipe, self.recipe)),
-            ("split", stored.split, self.split, ""),
-            ("classes", stored.classes, self.dataset.classes, ""),
-        ):
-            if found != expected:
-                raise CheckpointError(
-                    f"{self.out}: holds a run with another {what}{difference}; "
-                    "name another --out, or resume it with the same recipe, seed and split"
-                )
 
-
-def brightness_range(images: ImageSet) -> tuple[float, float]:
-    """First and last percentile of the pictures' mean levels, 0 to 255; the station expects pictures near them."""
-    low, high = np.percentile(images.images.mean(axis=(1, 2, 3)), (1, 99))
-    return round(float(low), 1), round(float(high), 1)
-
-
-def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:
-    empty = [side for side, found in samples.items() if not found]
-    if empty:
-        counts = ", ".join(f"{side} {len(found)}" for side, found in samples.items())
+def _check_defects(samples: Sequence[Sample], name: str) -> None:
+    if all(sample.good for sample in samples):
         raise SplitError(
-            f"split: found no image of {name} in the {' and '.join(empty)} part ({counts}), expected at least one "
-            "in each; add images, or name another split with --split"
-        )
-    if all(sample.good for sample in samples["train"]):
-        raise SplitError(
-            f"split: found no image with a defect among the {len(samples['train'])} of the training part of {name}, "
+            f"split: found no image with a defect among the {len(samples)} of the training part of {name}, "
             "expected some of each class: a network that never saw a defect passes every part; add defective parts"
         )
 

@@ -6,6 +6,7 @@ from train.models.can import ContextAggregation
 from train.models.can_fine import FineContext
 from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteUNet
 from train.models.network import NormalisedNetwork
+from train.models.patch_memory import PatchMemory
 from train.models.pretrained import make_encoder
 from train.models.smp import make_peer
 from train.recipe import NetworkRecipe
@@ -28,4 +29,7 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "unet-lite":
         encoder = make_encoder(LAST + 1, in_channels, recipe.pretrained, recipe.weights)
         return LiteUNet(encoder, classes, recipe.width, recipe.prior)
+    if recipe.model == "patch-memory":
+        encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
+        return PatchMemory(encoder, recipe.patches)
     return make_peer(recipe.model, in_channels, classes, recipe.pretrained)

@@ -51,6 +51,8 @@ class Meta(FrozenModel):
     """Hashes of the images that trained the start checkpoint and those before it, or chose their thresholds."""
     init: str = ""
     """The sha256 of the checkpoint that fine-tuning started from, or empty."""
+    example: str = Field(default="", max_length=2**26)
+    """PNG in base64: a good picture at the network's input, for golden frames where drawn parts do not serve."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Meta":

@@ -28,9 +28,13 @@ class NormalisedNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Logits [B, C, h, w] of frames [B, 1 or 3, H, W], uint8 or float with values 0 to 255."""
-        x = normalised(frames, self.mean, self.deviation, self.by_image)
-        logits: Tensor = self.body(x.contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self.body(self.prepared(frames))
         return logits
+
+    def prepared(self, frames: Tensor) -> Tensor:
+        """Normalised frames in the channels-last layout."""
+        x = normalised(frames, self.mean, self.deviation, self.by_image)
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 def normalised(frames: Tensor, mean: Tensor, deviation: Tensor, by_image: bool) -> Tensor:

@@ -39,13 +39,13 @@ class PartEvaluation:
 def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvaluation) -> str:
     """The report as HTML; `test` is the evaluation of the best checkpoint on the test part."""
     classes, run = meta.classes, meta.recipe.run
+    trained = f"Epoch {meta.epoch} of {run.epochs}, the best on the validation part by {run.best}."
+    if not history:
+        trained = "Learned from good parts alone, in one pass."
     return page(
         f"{meta.recipe.name} on {meta.data}",
         [
-            paragraph(
-                f"Epoch {meta.epoch} of {run.epochs}, the best on the validation part by {run.best}. All figures are "
-                f"of the test part; split {meta.split.kind}, seed {meta.split.seed}."
-            ),
+            paragraph(f"{trained} All figures are of the test part; split {meta.split.kind}, seed {meta.split.seed}."),
             heading("Metrics"),
             table(COLUMNS, class_rows(test.metrics)),
             *map(paragraph, sentences(test.metrics)),
@@ -53,8 +53,7 @@ def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvalua
             heading("Confusion matrix"),
             paragraph("Rows are the truth, columns the decision."),
             _confusion_table(test.metrics),
-            heading("Precision and recall"),
-            picture(precision_recall(test.outputs, test.images, classes), "precision over recall, per class"),
+            *(_precision_recall(classes, test) if test.images.labels.any() else ()),
             heading("Thresholds"),
             paragraph(
                 "Escapes and false rejects by part, if the score thresholds of all classes are shifted by the same "
@@ -64,9 +63,7 @@ def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvalua
             heading("Unsure margin"),
             paragraph("Effect of unsure_margin in line.toml, by part."),
             table(UNSURE_COLUMNS, unsure_grid(unsure_curve(test.predictions.images, by_part=True)).rows),
-            heading("Training"),
-            picture(training_curves(history, run.best), "training loss and validation metrics"),
-            picture(class_curves(history, classes), "validation loss and guided crops, per class"),
+            *(_training(meta, history) if history else ()),
             heading("Example parts"),
             paragraph("Green: truth. Red: prediction. Ordered by the IoU of defect or not."),
             *_examples(meta, test),
@@ -86,6 +83,19 @@ def _paper_columns(metrics: Metrics) -> list[str]:
         "on both sides, and its class order is not known."
     )
     return [paragraph(note), table(("", *metrics.paper), rows)]
+
+
+def _precision_recall(classes: Sequence[str], test: PartEvaluation) -> list[str]:
+    curves = precision_recall(test.outputs, test.images, classes)
+    return [heading("Precision and recall"), picture(curves, "precision over recall, per class")]
+
+
+def _training(meta: Meta, history: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        heading("Training"),
+        picture(training_curves(history, meta.recipe.run.best), "training loss and validation metrics"),
+        picture(class_curves(history, meta.classes), "validation loss and guided crops, per class"),
+    ]
 
 
 def _confusion_table(metrics: Metrics) -> str:
@@ -131,7 +141,7 @@ def _margins(meta: Meta, test: PartEvaluation) -> tuple[NDArray[np.float64], NDA
 
 
 def _provenance(meta: Meta) -> dict[str, Any]:
-    content = meta.model_dump(mode="json", exclude={"metrics", "split"})
+    content = meta.model_dump(mode="json", exclude={"metrics", "split", "example"})
     counts = part_counts(meta.split)
     return content | {"split": {"kind": meta.split.kind, "seed": meta.split.seed, "images": counts}}
 

@@ -72,6 +72,16 @@ def token_of_the_inspectors(run: Run) -> None:
     assert ('data-role="sign-in"' in before, 'data-role="inspector"' in after) == (True, True)
 
 
+@observes("page.inspect")
+def pictures_of_other_programs(run: Run) -> None:
+    found = {}
+    for allowed in (False, True):
+        with run(page={"operator_token": "open sesame", "inspect": allowed}) as line:
+            found[allowed] = "/api/inspect" in page_of(line).answer("/openapi.json")[1]
+
+    assert found == {False: False, True: True}
+
+
 @observes("page.lang")
 def language_of_the_page(run: Run) -> None:
     with run(page={"lang": "de"}) as line:

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def serve() -> Iterator[Serve]:
 
     running: list[tuple[PageModel, uvicorn.Server, threading.Thread, socket.socket]] = []
 
-    def start(model: PageModel, **settings: float) -> str:
+    def start(model: PageModel, **settings: Any) -> str:
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(server_config(model, **settings))
         thread = threading.Thread(target=server.run, args=([listening],))

@@ -222,7 +222,11 @@ def test_every_address_is_documented(model: PageModel, serve: Serve) -> None:
 
 def post(address: str, content: dict[str, str], **headers: str) -> tuple[int, str]:
     """Send a request of an operator; the answer's status and text."""
-    request = Request(address, json.dumps(content).encode(), {"Content-Type": "application/json", **headers})
+    return answered(Request(address, json.dumps(content).encode(), {"Content-Type": "application/json", **headers}))
+
+
+def answered(request: Request) -> tuple[int, str]:
+    """Status and text of the answer."""
     try:
         with urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()

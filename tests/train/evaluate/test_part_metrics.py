@@ -7,7 +7,7 @@ from tests.train.evaluate.test_metrics import CLASSES, ROWS
 from train.errors import DataError
 from train.evaluate.metrics import measure
 from train.evaluate.part_metrics import group, measure_parts, worst
-from train.evaluate.rates import cluster_interval, escapes_at, false_rejects_at
+from train.evaluate.rates import area_under_roc, cluster_interval, escapes_at, false_rejects_at
 from train.evaluate.tables import sentences
 
 PARTS = ("a", "a", "b", "c", "c")
@@ -97,3 +97,9 @@ def test_an_interval_of_equal_draws_is_the_exact_one_of_the_parts() -> None:
     """Nineteen images of six parts, none of them wrong, say as much as six parts."""
     assert cluster_interval([0] * 6, [4, 3, 3, 3, 3, 3]) == (0.0, pytest.approx(1 - 0.025 ** (1 / 6)))
     assert cluster_interval([2], [2]) == (pytest.approx(0.025), 1.0)
+
+
+def test_area_under_roc_counts_pairs_and_ties_half() -> None:
+    defective = np.array([True, True, False, False])
+    assert area_under_roc(defective, np.array([0.9, 0.4, 0.4, 0.1])) == (3 + 0.5) / 4
+    assert area_under_roc(np.zeros(4, np.bool_), np.arange(4.0)) is None

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Literal
 
 from bundle import InputSpec, Tiling
+from train.data.anomaly import is_anomaly
 from train.data.check.findings import Finding, examples, problem
 from train.data.check.image_facts import ImageFacts, facts_or_error
 from train.data.check.split_counts import FEWEST_PARTS, thin_sides
@@ -52,13 +53,15 @@ class DataReport:
         return [finding for finding in self.findings if not finding.is_problem]
 
 
-def check_folder(directory: Path, spec: InputSpec, kind: Kind, seed: int) -> DataReport:
+def check_folder(directory: Path, spec: InputSpec, kind: Kind, seed: int, one_class: bool = False) -> DataReport:
     """Check a data set as a whole, its split included; goes on after each problem.
+
+    one_class: see `read_dataset`.
 
     Raises DataError where there is no data set of a known layout, or its settings or classes cannot be read.
     """
     refused: list[DataError] = []
-    dataset = read_dataset(directory, refused.append)
+    dataset = read_dataset(directory, refused.append, one_class)
     report = check_images(dataset, spec, with_detail=True)
     report.findings[:0] = [problem(error) for error in refused]
     report.findings += _near(report.facts)
@@ -87,6 +90,9 @@ def check_images(dataset: Dataset, spec: InputSpec, with_detail: bool = False, w
 def _labels(report: DataReport) -> Iterator[Finding]:
     dataset = report.dataset
     if all(sample.good for sample in dataset.samples):
+        if is_anomaly(dataset.classes):
+            yield Finding(f"{dataset.name}: no part with a defect: escapes cannot be measured; add some later", False)
+            return
         yield Finding(f"{dataset.name}: found no image with a defect, expected some of each class; add them", True)
         return
     if not any(sample.good for sample in dataset.samples):

@@ -55,7 +55,7 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
     """Read `images/`, `masks/<class>/` (both with sub-folders), `labels.csv` and `dataset.toml`.
 
     An image without a mask and without a line in `labels.csv` is good; a class that has a line but no mask is not
-    outlined (see `NotOutlined`).
+    outlined (see `NotOutlined`). There is no class where all are good.
 
     Raises DataError for a class that is not listed or cannot be a folder. Refuses a mask without image, a name that the
     pattern does not fit, and a picture elsewhere. An empty mask is refused when it is loaded: it may
@@ -68,11 +68,6 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
         *(name for names in labels.values() for name in names),
     }
     classes = settings.classes or tuple(sorted(named))
-    if not classes:
-        raise DataError(
-            f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class, or {LABELS} "
-            "with the class of each defective image"
-        )
     check_class_names(classes, str(directory / SETTINGS if settings.classes else directory / MASKS))
     images = pictures(directory / IMAGES, refuse)
     if not images:
