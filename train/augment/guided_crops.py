@@ -55,14 +55,19 @@ def index_defects(training: ImageSet, classes: Sequence[str] = ()) -> DefectLibr
     drawn = training.labels & training.outlined
     bases = np.flatnonzero(~training.labels.any(axis=1))
     sources = tuple(tuple(np.flatnonzero(column).tolist()) for column in drawn.T)
-    if not len(bases) or not any(sources):
-        raise DataError(
-            f"guided crops: found {len(bases)} good images and {int(drawn.any(axis=1).sum())} with outlined defects in "
-            "the training part, expected both; add some, or switch them off with --set crops.images=0"
-        )
+    check_sources(len(bases), int(drawn.any(axis=1).sum()))
     counted = drawn.astype(np.float64)
     names = classes or [""] * len(sources)
     return DefectLibrary(training, bases, sources, counted.T @ counted, tuple(ARTISTS.get(name, ()) for name in names))
+
+
+def check_sources(good: int, outlined: int) -> None:
+    """Raise DataError unless the training part has good images and images with outlined defects."""
+    if not good or not outlined:
+        raise DataError(
+            f"guided crops: found {good} good images and {outlined} with outlined defects in the training part, "
+            "expected both; add some, or switch them off with --set crops.images=0"
+        )
 
 
 def class_probabilities(losses: Sequence[float], stock: DefectLibrary) -> NDArray[np.float64]:

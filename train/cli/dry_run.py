@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from train.augment.guided_crops import Crops, class_probabilities, index_defects
+from train.augment.guided_crops import Crops, check_sources, class_probabilities, index_defects
 from train.augment.tile_draws import TileDrawer
 from train.data.device_set import DeviceSet, evaluation_set
 from train.data.image_set import ImageSet, load_images
@@ -22,6 +22,8 @@ _VALIDATED = 16
 """Timed validation images."""
 _CROPS = 8
 """Timed guided crops."""
+_SOURCES = 8
+"""Good images, and images with outlined defects, that they are made of."""
 
 
 def dry_run(run: Run) -> list[str]:
@@ -68,9 +70,10 @@ def _crops_s(run: Run) -> float:
     if not recipe.images:
         return 0.0
     classes = len(run.dataset.classes)
-    defective = [sample for sample in run.samples["train"] if not sample.good][:8]
-    good = [sample for sample in run.samples["train"] if sample.good][:8]
-    images = _own(load_images([*defective, *good], run.recipe.input, classes), run.recipe)
+    outlined = [sample for sample in run.samples["train"] if sample.outlined]
+    good = [sample for sample in run.samples["train"] if sample.good]
+    check_sources(len(good), len(outlined))
+    images = _own(load_images([*outlined[:_SOURCES], *good[:_SOURCES]], run.recipe.input, classes), run.recipe)
     stock = index_defects(images, run.dataset.classes)
     crops = Crops(stock, recipe, class_probabilities(np.ones(classes).tolist(), stock), seed=(0,))
     crops.make(range(_CROPS))  # fills the cache of blobs

@@ -145,6 +145,11 @@ class Sample:
         """Whether the image has no defect of any class."""
         return not any(self.labels)
 
+    @property
+    def outlined(self) -> bool:
+        """Whether the image has an outlined defect."""
+        return any(not isinstance(outline, (NotOutlined, type(None))) for outline in self.outlines)
+
     @cached_property
     def sha256(self) -> str:
         """Of the image file: the name under which a split knows the image."""
