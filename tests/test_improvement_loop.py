@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,9 @@ from edge.config.line import load_line
 from edge.page.page_model import PageModel
 from edge.page.state import StationInfo
 from edge.records.database import reading
-from edge.station import open_station
+from edge.reports.trial import DROPPED, NEW_REJECTS, trial_counts
+from edge.station import REAL, Equipment, open_station
+from edge.trial.candidate import CandidateProcess
 from export.cli import main as edge_export
 from firmware_bridge.simulator.plc import PlcSimulator
 from tests.edge.running_line import ask
@@ -84,12 +87,23 @@ def mark_of(row: int, kind: str, outline: list[tuple[int, int]]) -> dict[str, ob
     return {"part": row, "truth": "defective", "note": "missed", "defects": [defect]}
 
 
-def run_line(path: Path) -> dict[str, tuple[int, Verdict]]:
+def trial(path: Path, bundle: Path) -> None:
+    """Run the line with a candidate on trial, which is open before the first part."""
+    text = path.read_text()
+    path.write_text(f'{text}[trial]\nbundle = "{bundle}"\n')
+    alone = load_line(path).of_candidate
+    assert alone is not None
+    candidate = CandidateProcess(alone, lambda: False)
+    run_line(path, replace(REAL, open_candidate=lambda *_: candidate))
+    path.write_text(text)
+
+
+def run_line(path: Path, equipment: Equipment = REAL) -> dict[str, tuple[int, Verdict]]:
     """Inspect every picture of the line once; its row and verdict by the picture's name."""
     settings = load_line(path)
     with PlcSimulator(len(KINDS), max_open=2, deadline_s=PATIENCE_S) as plc:
         line = settings.model_copy(update={"plc": plc.address, "page": None})
-        with open_station(line) as runtime:
+        with open_station(line, equipment=equipment) as runtime:
             assert plc.wait(PATIENCE_S)
             first = runtime.records.last_number - len(KINDS) + 1
     with closing(sqlite3.connect(settings.records)) as connection:
@@ -141,6 +155,14 @@ def test_missed_defects_are_marked_learned_released_and_rolled_back(tmp_path: Pa
     call(edge_export, "bundle", tmp_path / "next/best.pt", "--out", tmp_path / "second")
     call(edge_export, "sign", tmp_path / "second", "--key", tmp_path / "release.key")
     say("collected, trained further, exported", began)
+    trial(line, tmp_path / "second")
+    with reading(records) as connection:
+        counts = trial_counts(connection)
+    compared = [one for one in counts if one.outcome != DROPPED]
+    assert compared
+    assert sum(one.parts for one in counts) >= len(KINDS) - 2  # the last ones may meet the end of the station
+    assert {one.class_name for one in compared if one.outcome == NEW_REJECTS} <= {"Uneven"}
+    say(f"trial: {sum(one.parts for one in compared)} of {len(KINDS)} parts judged by the candidate too", began)
     call(edge_inspect, "release", tmp_path / "second", line, "--who", "Ada", "--note", "missed Uneven")
 
     after = run_line(line)
