@@ -41,8 +41,10 @@ _BFLOAT16_CHANNELS = 16
 
 def compute_of(device: str, recipe: Recipe) -> Compute:
     """Choose the device and the precision for a recipe; see `choose_compute`."""
-    network = recipe.network
-    return choose_compute(device, recipe.run.precision, network.width, depthwise=network.model in DEPTHWISE)
+    networks = [member.network for member in recipe.network.members] or [recipe.network]
+    odd = [network.width for network in networks if network.width % _BFLOAT16_CHANNELS]
+    depthwise = any(network.model in DEPTHWISE for network in networks)
+    return choose_compute(device, recipe.run.precision, odd[0] if odd else networks[0].width, depthwise)
 
 
 def choose_compute(device: str, precision: Precision, width: int = 64, depthwise: bool = False) -> Compute:

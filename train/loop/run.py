@@ -15,7 +15,7 @@ from train.data.device_set import DeviceSet, evaluation_set
 from train.data.image_set import ImageSet
 from train.data.splits import Split, save_split
 from train.device import Compute
-from train.errors import CheckpointError, DataError, SplitError
+from train.errors import CheckpointError, DataError, RecipeError, SplitError
 from train.evaluate.outputs import evaluate
 from train.evaluate.tables import percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
@@ -48,6 +48,11 @@ class Run(RunFolder):
         console: Console,
         group: DistributedGroup | None = None,
     ):
+        if recipe.network.members:
+            raise RecipeError(
+                f"recipe {recipe.name}: found an ensemble, expected one network; train each of its members, then join "
+                "them: train ensemble A/best.pt B/best.pt"
+            )
         recipe.check_classes(dataset.classes)
         check_drawable(recipe, dataset.classes)
         super().__init__(recipe, dataset, split, out, compute, console)

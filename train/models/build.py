@@ -5,6 +5,7 @@ from torch import nn
 from train.models.can import ContextAggregation
 from train.models.can_fine import FineContext
 from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteUNet
+from train.models.ensemble import Ensemble
 from train.models.network import NormalisedNetwork
 from train.models.patch_memory import PatchMemory
 from train.models.pretrained import make_encoder
@@ -29,6 +30,9 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "unet-lite":
         encoder = make_encoder(LAST + 1, in_channels, recipe.pretrained, recipe.weights)
         return LiteUNet(encoder, classes, recipe.width, recipe.prior)
+    if recipe.model == "ensemble":
+        networks = [make_network(member.network, in_channels, classes) for member in recipe.members]
+        return Ensemble(networks, [(member.height, member.width) for member in recipe.members])
     if recipe.model == "patch-memory":
         encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
         return PatchMemory(encoder, recipe.patches)

@@ -1,0 +1,103 @@
+"""Joining finished runs: what comes out, what is refused, and the bundle of it."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from bundle import load_bundle
+from export.cli import main as edge_export
+from tests.train.cli.test_main import RECIPE, run_main
+from train.data.image_set import load_images
+from train.data.readers import read_dataset
+from train.data.splits import make_split
+from train.device import choose_compute, compute_of
+from train.errors import CheckpointError, RecipeError
+from train.evaluate.predict import predict_with
+from train.loop.ensemble_run import ensemble_recipe
+from train.loop.run import Run
+from train.models.checkpoint import Checkpoint, load_checkpoint
+
+CPU = choose_compute("cpu", "float32")
+
+
+@pytest.fixture(scope="module")
+def joined(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two short runs of different sizes, `a` and `b`, and their ensemble."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    recipe = folder / "mine.toml"
+    recipe.write_text(RECIPE)
+    common = ("--data", tiles, "--recipe", recipe, "--threads", 1, "--epochs", 2)
+    assert run_main(*common, "--out", folder / "a", "--set", "input.height=64", "--set", "input.width=48") == 0
+    assert run_main(*common, "--out", folder / "b", "--seed", 0, "--set", "network.width=8") == 0
+    checkpoints = (folder / "a/best.pt", folder / "b/best.pt")
+    assert run_main("ensemble", *checkpoints, "--data", tiles, "--out", folder / "both", "--threads", 1) == 0
+    return folder
+
+
+def test_its_outputs_are_the_mean_of_the_members(joined: Path, tiles: Path) -> None:
+    found = load_checkpoint(joined / "both/best.pt")
+    dataset = read_dataset(tiles)
+    first = load_images(dataset.samples[:6], found.meta.input, len(dataset.classes))
+    outputs = predict_with(found, first, CPU)
+    alone = predict_with(load_checkpoint(joined / "a/best.pt"), first, CPU)
+    assert (found.meta.input.height, found.meta.input.width) == (64, 48)
+    assert outputs.masks.shape == alone.masks.shape
+    assert not np.array_equal(outputs.scores, alone.scores)
+
+
+def test_it_is_measured_and_reported_as_any_run(joined: Path) -> None:
+    meta = load_checkpoint(joined / "both/best.pt").meta
+    assert {"train", "val", "test"} <= set(meta.metrics)
+    assert meta.recipe.name == "ensemble"
+    assert [member.width for member in meta.recipe.network.members] == [48, 32]
+    assert {path.name for path in (joined / "both").iterdir()} >= {"metrics.json", "predictions.json", "report.html"}
+
+
+def test_its_bundle_says_what_torch_says(joined: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        edge_export(["bundle", str(joined / "both/best.pt"), "--out", str(joined / "bundle")])
+    assert not ended.value.code
+    assert load_bundle(joined / "bundle").manifest.input.height == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ("Crack",)}, "found other classes"),
+        ({"split": None}, "found another split"),
+    ],
+)
+def test_runs_that_do_not_fit_are_refused(joined: Path, change: dict[str, object], message: str) -> None:
+    a, b = (load_checkpoint(joined / f"{name}/best.pt") for name in "ab")
+    if "split" in change:
+        change = {"split": a.meta.split.model_copy(update={"seed": 7})}
+    with pytest.raises(CheckpointError, match=message):
+        ensemble_recipe({"a": a, "b": replace(b, meta=b.meta.model_copy(update=change))})
+
+
+def test_one_run_is_not_enough(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = joined / "a/best.pt"
+    assert run_main("ensemble", one, one, "--data", tiles, "--out", joined / "again") == 2
+    assert "expected best.pt of two or more runs" in capsys.readouterr().err
+
+
+def test_an_ensemble_is_not_trained_further(joined: Path, tiles: Path, tmp_path: Path) -> None:
+    recipe = load_checkpoint(joined / "both/best.pt").meta.recipe
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", 0)
+    with pytest.raises(RecipeError, match="train each of its members"):
+        Run(recipe, dataset, split, tmp_path, CPU, Console(file=io.StringIO()))
+
+
+def test_depthwise_members_compute_in_float32(joined: Path, quick_recipe: Callable[..., object]) -> None:
+    both: Checkpoint = load_checkpoint(joined / "both/best.pt")
+    first, second = both.meta.recipe.network.members
+    lite = second.model_copy(update={"network": second.network.model_copy(update={"model": "unet-lite"})})
+    network = both.meta.recipe.network.model_copy(update={"members": (first, lite)})
+    assert compute_of("cpu", both.meta.recipe.model_copy(update={"network": network})).dtype == torch.float32

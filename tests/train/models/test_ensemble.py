@@ -1,0 +1,73 @@
+"""Several networks as one: sizes, mean of the logits, recipe, factory."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from train.errors import RecipeError
+from train.models.build import make_network
+from train.models.ensemble import MOST_LOGIT, Ensemble
+from train.recipe import NetworkRecipe, load_recipe, with_overrides
+
+
+class Constant(nn.Module):
+    """A network that says one value everywhere, on a grid of its own, and keeps the frames that it saw."""
+
+    def __init__(self, value: float, grid: tuple[int, int]):
+        super().__init__()
+        self.value, self.grid = value, grid
+        self.seen: list[Tensor] = []
+
+    def forward(self, frames: Tensor) -> Tensor:
+        self.seen.append(frames)
+        return torch.full((len(frames), 2, *self.grid), self.value)
+
+
+def test_each_member_sees_the_frames_in_its_size_and_the_first_gives_the_grid() -> None:
+    one, other = Constant(1.0, (8, 6)), Constant(4.0, (5, 3))
+    found = Ensemble([one, other], [(16, 12), (10, 8)])(torch.rand(3, 1, 16, 12))
+    assert found.shape == (3, 2, 8, 6)
+    assert torch.allclose(found, torch.tensor(2.5))
+    assert [each.seen[0].shape for each in (one, other)] == [(3, 1, 16, 12), (3, 1, 10, 8)]
+
+
+def test_no_member_overrules_the_others() -> None:
+    found = Ensemble([Constant(-1e6, (2, 2)), Constant(MOST_LOGIT, (2, 2))], [(8, 8)] * 2)(torch.rand(1, 1, 8, 8))
+    assert torch.allclose(found, torch.tensor(0.0))
+
+
+def test_the_factory_gives_frames_unchanged_to_the_members() -> None:
+    member = {"height": 16, "width": 16, "network": {"width": 4, "pooling": 4, "mean": [0.3]}}
+    recipe = NetworkRecipe.model_validate(
+        {"model": "ensemble", "members": [member] * 2, "mean": [0.0], "deviation": [1 / 255]}
+    )
+    network = make_network(recipe, 1, 3).eval()
+    frames = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8)
+    alone = [each(frames) for each in network.body.networks]
+    assert torch.allclose(network(frames), (alone[0] + alone[1]) / 2, atol=1e-5)
+    assert (recipe.cell_px, recipe.mask_px) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"model": "ensemble"}, "found ensemble with 0 members"),
+        ({"model": "can", "members": [{"height": 8, "width": 8, "network": {}}] * 2}, "found can with 2 members"),
+        ({"model": "ensemble", "members": [{"height": 8, "width": 8, "network": {}}] * 9}, "at most 8"),
+    ],
+)
+def test_members_belong_to_an_ensemble(network: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NetworkRecipe.model_validate(network)
+
+
+def test_an_ensemble_is_no_member() -> None:
+    member = {"height": 8, "width": 8, "network": {"pooling": 4}}
+    inner = {"height": 8, "width": 8, "network": {"model": "ensemble", "members": [member] * 2}}
+    with pytest.raises(ValueError, match="join their members instead"):
+        NetworkRecipe.model_validate({"model": "ensemble", "members": [inner, member]})
+
+
+def test_a_recipe_that_asks_for_one_is_a_line() -> None:
+    with pytest.raises(RecipeError, match="train ensemble"):
+        with_overrides(load_recipe("demo-tiles"), ["network.model=ensemble"])

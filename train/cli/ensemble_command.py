@@ -1,0 +1,35 @@
+"""Subcommand `train ensemble`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.cli.options import DeviceOption, ThreadsOption, console_for, use_threads
+from train.errors import CheckpointError
+
+
+def ensemble(
+    checkpoints: Annotated[list[Path], typer.Argument(help="best.pt of two or more runs; the first gives the input.")],
+    data: Annotated[Path, typer.Option(help="Folder of the labelled images that they were trained on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write: best.pt, metrics.json and report.html.")],
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Join finished runs of one split into one network, the mean of their mask logits.
+
+    Networks of different kinds err on different parts. The thresholds are chosen on the validation part. A frame takes
+    the time of all members. `edge-export bundle` takes the best.pt as any other.
+    """
+    from train.data.readers import read_dataset
+    from train.device import compute_of
+    from train.loop.ensemble_run import EnsembleRun, ensemble_recipe
+    from train.models.checkpoint import load_checkpoint
+
+    use_threads(threads)
+    members = {str(path): load_checkpoint(path) for path in checkpoints}
+    if len(members) < 2:
+        raise CheckpointError(f"found {len(members)} checkpoint, expected best.pt of two or more runs; name another")
+    run = EnsembleRun(members, read_dataset(data), out, compute_of(device, ensemble_recipe(members)), console_for())
+    run.join()
+    run.test()

@@ -1,0 +1,92 @@
+"""Run that joins finished runs of one split: their networks together, thresholds chosen anew."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from train.data.dataset import Dataset
+from train.data.splits import save_split
+from train.device import Compute
+from train.errors import CheckpointError
+from train.evaluate.outputs import evaluate
+from train.evaluate.predict import predict
+from train.evaluate.thresholds import choose_thresholds
+from train.loop.run_folder import RunFolder, brightness_range
+from train.models.build import make_network
+from train.models.checkpoint import Checkpoint, build_network, save_checkpoint
+from train.models.ensemble import Ensemble
+from train.recipe import MemberRecipe, NetworkRecipe, Recipe
+
+NAME = "ensemble"
+
+
+class EnsembleRun(RunFolder):
+    """One ensemble in one folder: `best.pt`, `metrics.json` and the report.
+
+    members: checkpoints by the names that messages have for them; the first gives the input, the grid of the masks
+    and the choice of thresholds. Raises CheckpointError for members that do not fit together.
+    """
+
+    def __init__(
+        self, members: Mapping[str, Checkpoint], dataset: Dataset, out: Path, compute: Compute, console: Console
+    ):
+        first = next(iter(members.values())).meta
+        super().__init__(ensemble_recipe(members), dataset, first.split, out, compute, console)
+        if first.classes != dataset.classes:
+            raise CheckpointError(
+                f"{dataset.name}: found the classes {', '.join(dataset.classes)}, expected those of the members, "
+                f"{', '.join(first.classes)}; name the data that they were trained on"
+            )
+        self.members = members
+        self.seen = frozenset(image for member in members.values() for image in member.meta.seen)
+
+    def join(self) -> None:
+        """Write `best.pt`, its thresholds chosen on the validation part."""
+        save_split(self.split, self.out / "split.json")
+        network = make_network(self.recipe.network, self.recipe.input.channels, len(self.dataset.classes))
+        for own, member in zip(cast(Ensemble, network.body).networks, self.members.values(), strict=True):
+            own.load_state_dict(build_network(member).state_dict())
+        network = self.compute.place(network).eval()
+        self.brightness = brightness_range(self.load("train"))
+        val = self.load("val")
+        outputs = predict(network, val, self.compute, self.recipe.run.batch)
+        thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
+        metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
+        save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)
+
+
+def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
+    """The recipe of the first member, with the networks of all. Raises CheckpointError for members that do not fit."""
+    names = list(members)
+    metas = [member.meta for member in members.values()]
+    first = metas[0]
+    for name, meta in zip(names, metas, strict=True):
+        for what, found, expected in (
+            ("other classes", meta.classes, first.classes),
+            ("another split", meta.split, first.split),
+            ("another number of channels", meta.input.channels, first.input.channels),
+            ("another crop", meta.input.crop, first.input.crop),
+            ("tiles", meta.input.tiles, None),
+            ("a network of good parts alone", meta.recipe.good_only, False),
+            ("an ensemble", bool(meta.recipe.network.members), False),
+        ):
+            if found != expected:
+                raise CheckpointError(
+                    f"{name}: found {what}, expected a run of the classes, split and pictures of {names[0]}; "
+                    "train it with --split of that run"
+                )
+    networks = tuple(
+        MemberRecipe(
+            height=meta.input.height,
+            width=meta.input.width,
+            network=meta.recipe.network.model_copy(update={"pretrained": False}),
+        )
+        for meta in metas
+    )
+    channels = first.input.channels
+    network = NetworkRecipe(
+        model="ensemble", members=networks, pretrained=False, mean=(0.0,) * channels, deviation=(1 / 255,) * channels
+    )
+    return first.recipe.model_copy(update={"name": NAME, "network": network})
