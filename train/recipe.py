@@ -351,6 +351,15 @@ def with_overrides(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     return _overridden(recipe.model_dump(), recipe.name, overrides)
 
 
+def with_thresholds(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """A recipe of finished weights with overrides of its choice of thresholds. Raises RecipeError for any other."""
+    given = list(overrides)
+    other = [override for override in given if not override.startswith("thresholds.")]
+    if other:
+        raise RecipeError(f"--set {other[0]}: found a value that the weights depend on, expected thresholds.KEY=VALUE")
+    return with_overrides(recipe, given)
+
+
 _FOLLOWED = {"input.channels", "network.mean", "network.deviation"}
 """Keys of what a recipe can take from the pictures."""
 

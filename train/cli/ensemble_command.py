@@ -13,6 +13,9 @@ def ensemble(
     checkpoints: Annotated[list[Path], typer.Argument(help="best.pt of two or more runs; the first gives the input.")],
     data: Annotated[Path, typer.Option(help="Folder of the labelled images that they were trained on.")],
     out: Annotated[Path, typer.Option(help="Folder to write: best.pt, metrics.json and report.html.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override the first run's recipe: thresholds.KEY=VALUE.")
+    ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
@@ -25,11 +28,13 @@ def ensemble(
     from train.device import compute_of
     from train.loop.ensemble_run import EnsembleRun, ensemble_recipe
     from train.models.checkpoint import load_checkpoint
+    from train.recipe import with_thresholds
 
     use_threads(threads)
     members = {str(path): load_checkpoint(path) for path in checkpoints}
     if len(members) < 2:
         raise CheckpointError(f"found {len(members)} checkpoint, expected best.pt of two or more runs; name another")
-    run = EnsembleRun(members, read_dataset(data), out, compute_of(device, ensemble_recipe(members)), console_for())
+    recipe = with_thresholds(ensemble_recipe(members), overrides or [])
+    run = EnsembleRun(recipe, members, read_dataset(data), out, compute_of(device, recipe), console_for())
     run.join()
     run.test()

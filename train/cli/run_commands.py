@@ -16,7 +16,7 @@ from train.cli.options import (
     print_grid,
     use_threads,
 )
-from train.errors import CheckpointError, RecipeError, ThresholdError
+from train.errors import CheckpointError, ThresholdError
 
 if TYPE_CHECKING:  # these load scipy and scikit-learn
     from train.evaluate.per_part import PartRow
@@ -87,16 +87,13 @@ def choose_held_out(
     from train.evaluate.thresholds import objection_to
     from train.loop.run_folder import BEST
     from train.models.checkpoint import load_checkpoint, save_checkpoint
-    from train.recipe import with_overrides
+    from train.recipe import with_thresholds
 
     use_threads(threads)
     stored = load_checkpoint(checkpoint)
-    other = [override for override in overrides or [] if not override.startswith("thresholds.")]
-    if other:
-        raise RecipeError(f"--set {other[0]}: found a value that the weights depend on, expected thresholds.KEY=VALUE")
     if out.resolve() == checkpoint.resolve():
         raise CheckpointError(f"--out {out}: found the checkpoint itself, whose thresholds would be lost; name another")
-    recipe = with_overrides(stored.meta.recipe, overrides or [])
+    recipe = with_thresholds(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
     compute = compute_of(device, recipe)
     dataset = read_dataset(data, one_class=is_anomaly(stored.meta.classes))

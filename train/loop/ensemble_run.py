@@ -25,15 +25,21 @@ NAME = "ensemble"
 class EnsembleRun(RunFolder):
     """One ensemble in one folder: `best.pt`, `metrics.json` and the report.
 
-    members: checkpoints by the names that messages have for them; the first gives the input, the grid of the masks
-    and the choice of thresholds. Raises CheckpointError for members that do not fit together.
+    recipe: as by `ensemble_recipe`. members: checkpoints by the names that messages have for them. Raises
+    CheckpointError for members of other classes than the data set's.
     """
 
     def __init__(
-        self, members: Mapping[str, Checkpoint], dataset: Dataset, out: Path, compute: Compute, console: Console
+        self,
+        recipe: Recipe,
+        members: Mapping[str, Checkpoint],
+        dataset: Dataset,
+        out: Path,
+        compute: Compute,
+        console: Console,
     ):
         first = next(iter(members.values())).meta
-        super().__init__(ensemble_recipe(members), dataset, first.split, out, compute, console)
+        super().__init__(recipe, dataset, first.split, out, compute, console)
         if first.classes != dataset.classes:
             raise CheckpointError(
                 f"{dataset.name}: found the classes {', '.join(dataset.classes)}, expected those of the members, "
@@ -58,7 +64,10 @@ class EnsembleRun(RunFolder):
 
 
 def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
-    """The recipe of the first member, with the networks of all. Raises CheckpointError for members that do not fit."""
+    """The recipe of the first member, which gives input, grid of the masks and thresholds, with the networks of all.
+
+    Raises CheckpointError for members that do not fit together.
+    """
     names = list(members)
     metas = [member.meta for member in members.values()]
     first = metas[0]

@@ -107,7 +107,7 @@ def test_what_cannot_be_copied_is_not_migrated(of_version_1: Path) -> None:
 def test_only_the_station_makes_or_migrates_a_database(of_version_1: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordsError, match="found no such file"):
         connect_existing(tmp_path / "none.sqlite")
-    with pytest.raises(RecordsError, match="found version 1, expected 8; restart the station"):
+    with pytest.raises(RecordsError, match=f"found version 1, expected {VERSION}; restart the station"):
         connect_existing(of_version_1)
     assert next_number(of_version_1) == 3
 

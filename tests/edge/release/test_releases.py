@@ -16,6 +16,7 @@ from bundle import BundleError, Threshold, load_bundle
 from edge.cli import main
 from edge.config.line import Line, load_line
 from edge.errors import EngineError, RecordsError, ReleaseError
+from edge.records.database import VERSION
 from edge.release.releases import KEPT, ReleaseFolder, history, release, roll_back
 from edge.release.signature import make_keys, sign, signature_path
 from tests.conftest import CLASSES
@@ -122,7 +123,7 @@ def test_records_of_a_station_of_an_earlier_version_are_not_migrated_under_it(li
     release(line, bundles[0], "Ada", "", opened)
     with closing(sqlite3.connect(line.records)) as connection:
         connection.execute("PRAGMA user_version = 5")
-    with pytest.raises(RecordsError, match="found version 5, expected 7; restart the station"):
+    with pytest.raises(RecordsError, match=f"found version 5, expected {VERSION}; restart the station"):
         release(line, bundles[1], "Ada", "", opened)
     assert load_bundle(line.bundle).id == load_bundle(bundles[0]).id
     with closing(sqlite3.connect(line.records)) as connection:

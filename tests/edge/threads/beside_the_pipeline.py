@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bundle import encode_png
 from edge.alarms import Alarms
 from edge.config.schema import PageSettings
 from edge.engines.engine import Engine
 from edge.errors import RecordsError
 from edge.page.feed import Feed
+from edge.page.picture_inspection import InspectionBusy, PictureInspector
 from edge.records.export import export
 from edge.records.rows import Statement
 from edge.records.writer import PendingWrite, Records
@@ -105,6 +108,12 @@ def process_of_a_candidate(run: Run) -> None:
 
         assert line.verdicts(1) == ["OK"]
         assert line.runtime.alive
+
+
+@planted("edge/page/picture_inspection.py:_inspected")
+def inspection_of_a_sent_picture(tmp_path: Path) -> None:
+    with pytest.raises(InspectionBusy, match=r"the process of the inspection has failed: .*no-bundle"):
+        PictureInspector(nice=0).inspect(str(tmp_path / "no-bundle"), encode_png(np.zeros((8, 8), np.uint8)))
 
 
 @planted("edge/station.py:_serving")

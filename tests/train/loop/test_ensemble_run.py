@@ -81,6 +81,15 @@ def test_runs_that_do_not_fit_are_refused(joined: Path, change: dict[str, object
         ensemble_recipe({"a": a, "b": replace(b, meta=b.meta.model_copy(update=change))})
 
 
+def test_the_choice_of_thresholds_may_differ(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("ensemble", joined / "a/best.pt", joined / "b/best.pt", "--data", tiles, "--threads", 1)
+    assert run_main(*command, "--out", joined / "fixed", "--set", "thresholds.choose=fixed") == 0
+    thresholds = load_checkpoint(joined / "fixed/best.pt").meta.thresholds
+    assert {each.score for each in thresholds.values()} == {0.5}
+    assert run_main(*command, "--out", joined / "other", "--set", "loss.dice=1") == 2
+    assert "expected thresholds.KEY=VALUE" in capsys.readouterr().err
+
+
 def test_one_run_is_not_enough(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = joined / "a/best.pt"
     assert run_main("ensemble", one, one, "--data", tiles, "--out", joined / "again") == 2
