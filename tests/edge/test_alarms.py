@@ -1,5 +1,6 @@
 """Alarms are raised once, cleared once, and listeners get both events."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def alarms(heard: list[tuple[str, str, int, bool]]) -> Alarms:
     made = Alarms(lambda: NOON + timedelta(minutes=next(minutes)))
     made.listeners.append(lambda alarm, raised: heard.append((alarm.name, alarm.text, alarm.part_id, raised)))
     return made
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    """Records whose thread ends also where a test fails."""
+    made = Records(tmp_path / "r.sqlite")
+    yield made
+    made.close()
 
 
 def test_an_alarm_is_heard_once_until_it_is_over(alarms: Alarms, heard: list[tuple[str, str, int, bool]]) -> None:
@@ -83,24 +92,22 @@ def test_each_area_has_its_code_on_the_wire(area: Area) -> None:
     assert to_fault(Alarm("x", "", area, 0, NOON)).code.name == area.name
 
 
-def test_a_lost_camera_and_a_full_disk_are_alarms_while_they_last(alarms: Alarms, tmp_path: Path) -> None:
-    camera, records = open_synthetic("synthetic://", lambda: 0.0), Records(tmp_path / "r.sqlite")
+def test_a_lost_camera_and_a_full_disk_are_alarms_while_they_last(alarms: Alarms, records: Records) -> None:
+    camera = open_synthetic("synthetic://", lambda: 0.0)
     monitor = HealthMonitor(alarms, {"top": camera}, records, deadline_s=0.2)
     camera.health.connected, records.refusal = False, "disk full"
     monitor.check()
     names = [(alarm.name, alarm.area) for alarm in alarms.active]
     camera.health.connected, records.refusal = True, ""
     monitor.check()
-    records.close()
 
     assert names == [("camera top", Area.CAMERA), ("records", Area.DISK)]
     assert alarms.active == ()
 
 
 def test_a_refused_row_and_a_replaced_file_are_alarms_until_they_are_acknowledged(
-    alarms: Alarms, tmp_path: Path
+    alarms: Alarms, records: Records
 ) -> None:
-    records = Records(tmp_path / "r.sqlite")
     monitor = HealthMonitor(alarms, {}, records, 0.5)
     monitor.check()
     quiet = alarms.active
@@ -113,7 +120,6 @@ def test_a_refused_row_and_a_replaced_file_are_alarms_until_they_are_acknowledge
     cleared = alarms.active
     records.rows_refused = 2
     monitor.check()
-    records.close()
 
     assert (quiet, cleared) == ((), ())
     assert names == [(ROWS_REFUSED, Area.DISK), (REPLACED, Area.DISK)]
@@ -151,38 +157,32 @@ def test_an_alarm_is_a_row_with_its_beginning_and_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lost", [PeerLost(1.0), PortLost("gone")])
 @pytest.mark.parametrize("back", [PeerBack(), HelloReceived(Hello(Role.PLC), restarted=False)])
 def test_a_silent_plc_is_an_alarm_until_it_answers(
-    alarms: Alarms, tmp_path: Path, lost: PeerLost | PortLost, back: PeerBack | HelloReceived
+    alarms: Alarms, records: Records, lost: PeerLost | PortLost, back: PeerBack | HelloReceived
 ) -> None:
-    records = Records(tmp_path / "r.sqlite")
     monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
     monitor.handle(lost)
     names = [alarm.name for alarm in alarms.active]
     monitor.handle(back)
-    records.close()
 
     assert names == [PLC]
     assert alarms.active == ()
 
 
-def test_the_plc_s_own_fault_is_an_alarm_until_it_restarts(alarms: Alarms, tmp_path: Path) -> None:
-    records = Records(tmp_path / "r.sqlite")
+def test_the_plc_s_own_fault_is_an_alarm_until_it_restarts(alarms: Alarms, records: Records) -> None:
     monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
     monitor.handle(Fault(FaultCode.OUTPUT, 7, "eject not confirmed"))
     (alarm,) = alarms.active
     monitor.handle(HelloReceived(Hello(Role.PLC), restarted=True))
-    records.close()
 
     assert (alarm.name, alarm.area, alarm.part_id) == (REPORTED, Area.OUTPUT, 7)
     assert "eject not confirmed" in alarm.text
     assert alarms.active == ()
 
 
-def test_a_disturbance_of_the_wire_is_an_alarm_until_it_is_over(alarms: Alarms, tmp_path: Path) -> None:
-    records = Records(tmp_path / "r.sqlite")
+def test_a_disturbance_of_the_wire_is_an_alarm_until_it_is_over(alarms: Alarms, records: Records) -> None:
     monitor = HealthMonitor(alarms, {}, records, deadline_s=0.2)
     monitor.handle(LineDisturbed(LineTrouble.STRANGER, "twin has the role EDGE; the true peer answers as well"))
     assert [(alarm.name, alarm.area) for alarm in alarms.active] == [("wire: stranger", Area.LINK)]
     monitor.handle(LineDisturbed(LineTrouble.ECHO, "our own frames come back"))
     monitor.handle(LineCleared(LineTrouble.STRANGER))
     assert [alarm.name for alarm in alarms.active] == ["wire: echo"]
-    records.close()

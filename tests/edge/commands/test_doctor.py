@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -215,6 +216,20 @@ def test_a_silent_plc_is_said() -> None:
     try:
         with pytest.raises(CheckFailed, match=r"found no answer within 0\.05 s"):
             check_plc(f"serial://{terminal.name}", Hello(), wait_s=0.05)
+    finally:
+        terminal.close()
+
+
+def test_bytes_that_make_no_frame_are_told_apart_from_silence() -> None:
+    terminal = PseudoTerminal()
+
+    def clock() -> float:
+        terminal.write(b"\xaa" * 64)  # a PLC at another baud rate speaks whenever the doctor looks at the time
+        return time.monotonic()
+
+    try:
+        with pytest.raises(CheckFailed, match="bytes arrive, and none of them make a frame; compare baud rate"):
+            check_plc(f"serial://{terminal.name}", Hello(), wait_s=20, clock=clock)
     finally:
         terminal.close()
 
