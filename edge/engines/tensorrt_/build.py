@@ -20,7 +20,7 @@ from edge.engines.tensorrt_.plan_cache import PlanCache, make_entry
 from edge.engines.tensorrt_.plan_key import BuildOptions, Edition, PlanKey, PlanTarget
 from edge.engines.tensorrt_.preprocess_kernel import cubin
 from edge.engines.tensorrt_.pycuda_driver import CudaDriver, ask_driver
-from edge.errors import EngineError, PlanRefused
+from edge.errors import EngineError, EngineMissing, PlanRefused
 
 log = logging.getLogger(__name__)
 
@@ -126,12 +126,19 @@ def open_on_gpu(
 
 def open_tensorrt_engine(bundle: Bundle, _threads: int | None, batch: int) -> StreamEngine:
     """Open a bundle with NVIDIA TensorRT."""
-    return open_on_gpu("tensorrt", bundle, batch)
+    return _open_by_name("tensorrt", bundle, batch)
 
 
 def open_tensorrt_rtx_engine(bundle: Bundle, _threads: int | None, batch: int) -> StreamEngine:
     """Open a bundle with TensorRT for RTX."""
-    return open_on_gpu("tensorrt_rtx", bundle, batch)
+    return _open_by_name("tensorrt_rtx", bundle, batch)
+
+
+def _open_by_name(edition: Edition, bundle: Bundle, batch: int) -> StreamEngine:
+    try:
+        return open_on_gpu(edition, bundle, batch)
+    except EngineMissing as error:
+        raise EngineMissing(f"engine {edition}: {error}") from None
 
 
 def open_checked(

@@ -35,7 +35,7 @@ def open_here(name: str, bundle: Bundle, reopens: bool = False) -> Engine:
     try:
         return open_engine(name, bundle, threads=1, reopens=reopens)
     except EngineMissing as error:
-        pytest.skip(f"{name} does not run here: {error}")
+        pytest.skip(f"does not run here: {error}")
 
 
 @pytest.fixture(params=[*ENGINES, *RECORDED])
@@ -185,3 +185,13 @@ def open_toy(bundle: Bundle, _threads: int | None, _batch: int) -> ToyEngine:
 
 def open_wrong_toy(bundle: Bundle, _threads: int | None, _batch: int) -> WrongToy:
     return WrongToy(bundle.manifest, "wrong toy")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_that_does_not_run_here_says_which_it_is(name: str, make_bundle: Callable[..., Path]) -> None:
+    problem = None
+    try:
+        open_engine(name, load_bundle(make_bundle()), threads=1).close()
+    except EngineMissing as error:
+        problem = str(error)
+    assert problem is None or problem.startswith(f"engine {name}: ")
