@@ -144,7 +144,8 @@ def test_a_measure_without_data_is_a_dash() -> None:
     told = sentences(metrics)
     assert told[0].startswith("escapes - (no cases); false rejects 1 of 2 (50.0 %")
     assert told[1] == "false rejects at no escape -; at 5 % escapes -; escapes at 5 % false rejects -"
-    assert told[2].startswith("accuracy over image x class pairs -; mean IoU over pairs -")
+    assert told[2] == "AUROC of defect or not -"
+    assert told[3].startswith("accuracy over image x class pairs -; mean IoU over pairs -")
 
 
 def test_no_images_are_refused() -> None:
