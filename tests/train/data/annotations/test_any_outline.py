@@ -29,6 +29,10 @@ that an edge crosses are filled (0.5)."""
 Corners = list[tuple[float, float]]
 
 
+TINY = 1e-18
+"""Square of a segment's length in pixels, below which it is a point."""
+
+
 def filled(corners: Corners) -> tuple[np.ndarray, np.ndarray]:
     """Pixels inside of an outline by the even-odd rule, and their distance from it: bool and float [HEIGHT, WIDTH].
 
@@ -39,9 +43,10 @@ def filled(corners: Corners) -> tuple[np.ndarray, np.ndarray]:
     for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
         if y0 != y1:
             crosses = (y0 > y) != (y1 > y)
-            inside ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+            share = np.divide(y - y0, y1 - y0, out=np.zeros(y.shape), where=crosses)
+            inside ^= crosses & (x < x0 + share * (x1 - x0))
         length = (x1 - x0) ** 2 + (y1 - y0) ** 2
-        along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length if length else np.zeros_like(x)
+        along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length if length > TINY else np.zeros_like(x)
         along = along.clip(0, 1)
         distance = np.minimum(distance, np.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0)))
     return inside, distance
