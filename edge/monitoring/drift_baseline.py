@@ -27,7 +27,7 @@ class TrainingBrightness:
     highest: float
 
     def problem(self, brightness: float) -> str | None:
-        """What is wrong with a picture of this brightness; None where the training had such.
+        """Return the problem of a picture of this brightness; None within the range of the training pictures.
 
         Nearly black or white pictures are far at a smaller distance: halfway to 0 or 255.
         """

@@ -1,4 +1,4 @@
-"""Run that joins finished runs of one split: their networks together, thresholds chosen anew."""
+"""Run that joins the networks of finished runs of one split into an ensemble and chooses its thresholds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +49,12 @@ class EnsembleRun(RunFolder):
         self.seen = frozenset(image for member in members.values() for image in member.meta.seen)
 
     def join(self) -> None:
-        """Write `best.pt`, its thresholds chosen on the validation part."""
+        """Write `best.pt`, its thresholds chosen on the validation part.
+
+        Raises CheckpointError where the folder holds a run, which may be a member.
+        """
+        if self.best.exists():
+            raise CheckpointError(f"--out {self.out}: found the {self.best.name} of a run, expected none; name another")
         save_split(self.split, self.out / "split.json")
         network = make_network(self.recipe.network, self.recipe.input.channels, len(self.dataset.classes))
         for own, member in zip(cast(Ensemble, network.body).networks, self.members.values(), strict=True):

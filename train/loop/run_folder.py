@@ -28,7 +28,7 @@ BEST = "best.pt"
 
 
 class RunFolder:
-    """What every run does with its folder, however the network learns.
+    """Base of every run: data by side, test of the best checkpoint, its files in the folder.
 
     history: rows of the epochs, oldest first. Raises SplitError if a part of the split has no image.
     """

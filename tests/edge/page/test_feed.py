@@ -1,4 +1,4 @@
-"""The page hangs off the side: nothing that happens to it is felt by the line."""
+"""Faults of the page, of its process and of its browsers do not reach the line."""
 
 import json
 import logging
@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
-from bundle import Verdict
+from bundle import Manifest, Verdict
 from edge.alarms import Alarms
 from edge.config.line import parse_line
 from edge.config.schema import PageSettings
@@ -65,13 +66,17 @@ def state_of(feed: Feed, wanted: Callable[[dict[str, object]], bool]) -> dict[st
     pytest.fail(f"the page never said so: {state}")
 
 
-def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
+def last_part(open_feed: Open, manifest: Manifest) -> tuple[Feed, dict[str, Any]]:
+    """Judge part 7 with the bundle of this manifest; the feed and what the page says of the part."""
     outbox = Outbox(lambda: NOON)
     feed = open_feed(outbox)
     state_of(feed, lambda state: state["condition"] == "running")
-    outbox.add(judged(7, Verdict.NG, [grey_frame(0)], MANIFEST, (DARK,)))
+    outbox.add(judged(7, Verdict.NG, [grey_frame(0)], manifest, (DARK,)))
+    return feed, state_of(feed, lambda state: state["last"] is not None)["last"]
 
-    last = state_of(feed, lambda state: state["last"] is not None)["last"]
+
+def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
+    feed, last = last_part(open_feed, MANIFEST)
 
     assert (last["number"], last["verdict"], last["defects"][0]["class_name"]) == (7, "NG", "Dark")
     with urlopen(f"{feed.address}/{last['pictures']['camera0']}", timeout=20) as answer:
@@ -79,12 +84,7 @@ def test_a_part_appears_with_its_picture(open_feed: Open) -> None:
 
 
 def test_outlines_of_another_bundle_are_not_drawn(open_feed: Open) -> None:
-    outbox = Outbox(lambda: NOON)
-    feed = open_feed(outbox)
-    state_of(feed, lambda state: state["condition"] == "running")
-    outbox.add(judged(7, Verdict.NG, [grey_frame(0)], OTHER, (DARK,)))
-
-    last = state_of(feed, lambda state: state["last"] is not None)["last"]
+    _, last = last_part(open_feed, OTHER)
 
     assert (last["number"], last["pictures"]) == (7, {})
 

@@ -4,19 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.loaded_modules import loaded_by_help
+
 HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "cv2", "numpy")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["import", "--help"], ["split", "--help"]], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    code = (
-        "import sys, train.cli.main\n"
-        f"try: train.cli.main.main({arguments})\n"
-        f"finally: print([name for name in {HEAVY} if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert found.stdout.splitlines()[-1] == "[]"
-    assert "Usage" in found.stdout
+    assert loaded_by_help("train.cli.main", arguments, HEAVY) == []
 
 
 @pytest.mark.parametrize("start", ["script", "module"])

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch.nn import functional
 
 from bundle import load_bundle
 from export.cli import main as edge_export
@@ -21,7 +21,7 @@ from train.errors import CheckpointError, RecipeError
 from train.evaluate.predict import predict_with
 from train.loop.ensemble_run import ensemble_recipe
 from train.loop.run import Run
-from train.models.checkpoint import Checkpoint, load_checkpoint
+from train.models.checkpoint import Checkpoint, build_network, load_checkpoint
 
 CPU = choose_compute("cpu", "float32")
 
@@ -41,14 +41,20 @@ def joined(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_its_outputs_are_the_mean_of_the_members(joined: Path, tiles: Path) -> None:
-    found = load_checkpoint(joined / "both/best.pt")
+    found, a, b = (load_checkpoint(joined / f"{name}/best.pt") for name in ("both", "a", "b"))
     dataset = read_dataset(tiles)
-    first = load_images(dataset.samples[:6], found.meta.input, len(dataset.classes))
-    outputs = predict_with(found, first, CPU)
-    alone = predict_with(load_checkpoint(joined / "a/best.pt"), first, CPU)
+    images = load_images(dataset.samples[:6], found.meta.input, len(dataset.classes))
+    with torch.inference_mode():
+        frames = torch.from_numpy(images.images).float()
+        first = build_network(a)(frames)
+        smaller = functional.interpolate(frames, (48, 32), mode="bilinear", align_corners=False)
+        second = functional.interpolate(
+            build_network(b)(smaller), first.shape[2:], mode="bilinear", align_corners=False
+        )
+        scores = ((first + second) / 2).sigmoid().amax(dim=(2, 3))
+    outputs = predict_with(found, images, CPU)
     assert (found.meta.input.height, found.meta.input.width) == (64, 48)
-    assert outputs.masks.shape == alone.masks.shape
-    assert not np.array_equal(outputs.scores, alone.scores)
+    assert outputs.scores == pytest.approx(scores.numpy(), abs=1e-4)
 
 
 def test_it_is_measured_and_reported_as_any_run(joined: Path) -> None:
@@ -88,6 +94,14 @@ def test_the_choice_of_thresholds_may_differ(joined: Path, tiles: Path, capsys: 
     assert {each.score for each in thresholds.values()} == {0.5}
     assert run_main(*command, "--out", joined / "other", "--set", "loss.dice=1") == 2
     assert "expected thresholds.KEY=VALUE" in capsys.readouterr().err
+
+
+def test_a_run_in_the_folder_is_kept(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    member = joined / "a/best.pt"
+    before = member.read_bytes()
+    assert run_main("ensemble", member, joined / "b/best.pt", "--data", tiles, "--out", joined / "a") == 2
+    assert "found the best.pt of a run" in capsys.readouterr().err
+    assert member.read_bytes() == before
 
 
 def test_one_run_is_not_enough(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
