@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from train.errors import TrainError
-from train.recipe import Model, Precision, Recipe
+from train.network_recipe import Model
+from train.recipe import Precision, Recipe
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -29,7 +29,8 @@ from tests.export.networks import manifest_of  # noqa: E402
 from train.data.splits import Split  # noqa: E402
 from train.models.build import make_network  # noqa: E402
 from train.models.checkpoint import Meta  # noqa: E402
-from train.recipe import NetworkRecipe, Recipe  # noqa: E402
+from train.network_recipe import NetworkRecipe  # noqa: E402
+from train.recipe import Recipe  # noqa: E402
 
 PADDED = InputSpec(height=72, width=50, channels=1)  # sides that 32 does not divide: padded and cropped in the graph
 STRIDED = InputSpec(height=96, width=64, channels=1)

@@ -17,7 +17,8 @@ from train.loop.run_folder import RunFolder, brightness_range
 from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, build_network, save_checkpoint
 from train.models.ensemble import Ensemble
-from train.recipe import MemberRecipe, NetworkRecipe, Recipe
+from train.network_recipe import MemberRecipe, NetworkRecipe
+from train.recipe import Recipe
 
 NAME = "ensemble"
 

@@ -10,7 +10,7 @@ from train.models.network import NormalisedNetwork
 from train.models.patch_memory import PatchMemory
 from train.models.pretrained import make_encoder
 from train.models.smp import make_peer
-from train.recipe import NetworkRecipe
+from train.network_recipe import NetworkRecipe
 
 
 def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> NormalisedNetwork:

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from train.errors import TrainError
 from train.models.optional_package import import_optional
-from train.recipe import Model
+from train.network_recipe import Model
 
 PEERS: dict[Model, tuple[str, str]] = {
     "unet-resnet50": ("Unet", "resnet50"),

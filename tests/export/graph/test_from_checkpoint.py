@@ -22,7 +22,8 @@ from train.data.splits import Split  # noqa: E402
 from train.errors import CheckpointError  # noqa: E402
 from train.models.build import make_network  # noqa: E402
 from train.models.checkpoint import Checkpoint, Meta, save_checkpoint  # noqa: E402
-from train.recipe import NetworkRecipe, Recipe  # noqa: E402
+from train.network_recipe import NetworkRecipe  # noqa: E402
+from train.recipe import Recipe  # noqa: E402
 
 CLASSES = ("dent", "scratch", "stain")
 

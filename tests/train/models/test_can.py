@@ -5,7 +5,7 @@ from train.models.build import make_network
 from train.models.can import DILATIONS, ContextAggregation
 from train.models.can_fine import FineContext
 from train.models.network import NormalisedNetwork, image_scores, weight_count
-from train.recipe import NetworkRecipe
+from train.network_recipe import NetworkRecipe
 
 
 @pytest.mark.parametrize(("width", "count"), [(64, 630_085), (32, 158_373)])

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from train.errors import RecipeError
 from train.models.build import make_network
 from train.models.ensemble import MOST_LOGIT, Ensemble
-from train.recipe import NetworkRecipe, load_recipe, with_overrides
+from train.network_recipe import NetworkRecipe
+from train.recipe import load_recipe, with_overrides
 
 
 class Constant(nn.Module):

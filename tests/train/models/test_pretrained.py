@@ -13,7 +13,7 @@ from train.errors import TrainError
 from train.models.build import make_network
 from train.models.can_lite import SIXTEENTH
 from train.models.pretrained import NAME, PACKAGE, by_order, make_encoder, read_tensors
-from train.recipe import NetworkRecipe
+from train.network_recipe import NetworkRecipe
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import TrainError
 from train.models.build import make_network
 from train.models.smp import PEERS, Padded, make_peer
-from train.recipe import NetworkRecipe
+from train.network_recipe import NetworkRecipe
 
 
 class Same(torch.nn.Module):

@@ -1,0 +1,98 @@
+"""Part of the recipe that names the network: kind, size, input normalisation, members of an ensemble."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from bundle import FrozenModel, InputSpec, TileGrid
+
+Model = Literal[
+    "can",
+    "can-fine",
+    "can-lite",
+    "unet-lite",
+    "patch-memory",
+    "ensemble",
+    "unet-resnet50",
+    "unet-densenet121",
+    "hrnet",
+    "upernet",
+]
+
+CELL_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 4, "can-lite": 16, "unet-lite": 32, "patch-memory": 16})
+"""Stride of the coarsest layer, which divides the sides of the input; a peer pads its input itself."""
+MASK_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 2, "can-lite": 2, "unet-lite": 2, "patch-memory": 4})
+"""Their heads work at this share of the input size."""
+
+
+MOST_MEMBERS = 8
+"""Networks of an ensemble."""
+
+
+class MemberRecipe(FrozenModel):
+    """A network of an ensemble, with the size of its input."""
+
+    height: int = Field(ge=8, le=65536)
+    width: int = Field(ge=8, le=65536)
+    network: "NetworkRecipe"
+
+
+class NetworkRecipe(FrozenModel):
+    """Network and input normalisation."""
+
+    model: Model = "can"
+    """The paper's CAN, a CAN with a strided stem and a finer head, a CAN on a pretrained encoder, a U-Net on the same
+    encoder, a memory of good patches on it, finished networks together, or a peer network."""
+    width: int = Field(default=64, ge=1, le=1024)
+    pooling: int = Field(default=2, ge=1, le=64)
+    """Average pooling in front of "can": pixels per side."""
+    skip: Literal["concat", "add"] = "concat"
+    normalise: Literal["fixed", "image"] = "fixed"
+    """By `mean` and `deviation`, or by the mean and deviation of each image."""
+    mean: tuple[float, ...] = (0.5,)
+    """For values 0 to 1, one number per input channel."""
+    deviation: tuple[float, ...] = (0.25,)
+    prior: float = Field(default=0.5, gt=0, lt=1)
+    """Defect probability of each pixel of an untrained CAN."""
+    patches: int = Field(default=1000, ge=1, le=20_000)
+    """Entries of "patch-memory"."""
+    pretrained: bool = True
+    """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory") with ImageNet weights."""
+    weights: str = ""
+    """File of the ImageNet weights of Lite encoders; without one, the installed package or timm's hub."""
+    members: tuple[MemberRecipe, ...] = Field(default=(), max_length=MOST_MEMBERS)
+    """Networks of "ensemble", which `train ensemble` joins; the masks have the grid of the first."""
+
+    @model_validator(mode="after")
+    def _of_members(self) -> "NetworkRecipe":
+        if (self.model == "ensemble") != (len(self.members) >= 2):
+            raise ValueError(
+                f"found {self.model} with {len(self.members)} members; an ensemble has 2 to {MOST_MEMBERS} and joins "
+                "finished runs: train ensemble A/best.pt B/best.pt"
+            )
+        if any(member.network.members for member in self.members):
+            raise ValueError("found an ensemble as a member of another; join their members instead")
+        return self
+
+    @property
+    def cell_px(self) -> int:
+        """Input pixels along each side for one cell of the network's own grid; a peer pads its input itself."""
+        if self.members:
+            return self.members[0].network.cell_px
+        return self.pooling if self.model == "can" else CELL_PX.get(self.model, 1)
+
+    @property
+    def mask_px(self) -> int:
+        """Input pixels along each side for one pixel of the masks."""
+        if self.members:
+            return self.members[0].network.mask_px
+        return self.pooling if self.model == "can" else MASK_PX.get(self.model, 1)
+
+    def tile_grid(self, spec: InputSpec) -> TileGrid | None:
+        """Places of the tiles in a picture of this input; None without tiles."""
+        if spec.tiles is None:
+            return None
+        cells = spec.height // self.mask_px, spec.width // self.mask_px
+        return TileGrid.of(spec.tiles, (spec.height, spec.width), cells)
