@@ -14,7 +14,8 @@ from edge.config.line import Line
 from edge.ejector.rejects import Rejects
 from edge.part import Outcome, Part
 from edge.pipeline.plc_messages import to_result
-from edge.records.writer import PendingWrite, Records
+from edge.records.pending_write import PendingWrite
+from edge.records.writer import Records
 from firmware_bridge.link import Link
 from firmware_bridge.messages import Message, Result
 

@@ -13,9 +13,8 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +22,9 @@ from bundle import Verdict
 from edge.alarms import Alarm
 from edge.config.line import ENTRIES_IN_MEMORY, LATE_ROWS
 from edge.errors import RecordsError
-from edge.part import OneShotEvent, Outcome, Part
+from edge.part import Outcome, Part
 from edge.records.database import advice, last_number
+from edge.records.pending_write import PendingWrite, WriteStatus
 from edge.records.record_file import FileReplacedError, RecordFile, RowError
 from edge.records.rows import Statement, removal_of, statements_of
 from edge.wall_clock import SteadyClock
@@ -39,57 +39,6 @@ PICTURE_NAME = re.compile(r"/\d{6}-(\d+)-[^/]*$")
 
 ROWS_REFUSED, REPLACED = "rows refused", "records replaced"
 """Names of the alarms about rows in the side file, and about a database that was deleted or replaced."""
-
-
-class WriteStatus(Enum):
-    """State of a row at the end of the time allowed."""
-
-    WRITTEN = "written"
-    LATE = "late"
-    """Not yet on disk; it is written as soon as the disk responds."""
-    REFUSED = "refused"
-    """The disk refuses rows: the part is now FAULT, and its row waits in memory."""
-    IN_MEMORY = "in memory"
-    """The disk refuses rows: the row waits in memory, and the verdict is kept."""
-    LOST = "lost"
-    """The memory is full: the part is now FAULT, and has no row."""
-
-
-@dataclass
-class PendingWrite:
-    """One transaction on its way to the disk: a part's row, or a later update of one."""
-
-    statements: list[Statement]
-    number: int
-    """Row of the part or challenge."""
-    part: Part | None = None
-    """Part of the row until its status is known, then None: its frames are large. None for an update."""
-    fault: Outcome | None = None
-    """Outcome of that part if the disk refuses the row, or memory is full, while the reporter still waits for it."""
-    status: WriteStatus | None = None
-    """None until it is known."""
-    _known: OneShotEvent = field(default_factory=OneShotEvent)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def conclude(self, status: WriteStatus) -> bool:
-        """Fix the status; the first call decides, and gets True.
-
-        A part that is REFUSED or LOST is overruled, and so is its row.
-        """
-        with self._lock:
-            if self.status is not None:
-                return False
-            self.status, part, self.part = status, self.part, None
-            if part is not None and self.fault is not None and status in (WriteStatus.REFUSED, WriteStatus.LOST):
-                part.overrule(self.fault)
-                self.statements = statements_of(part)
-            self._known.set()
-            return True
-
-    def wait(self, timeout_s: float) -> WriteStatus | None:
-        """Wait for the status; None if it is not known after `timeout_s` seconds."""
-        self._known.wait(timeout_s)
-        return self.status
 
 
 class Records:

@@ -14,7 +14,8 @@ from bundle import Verdict
 from edge.errors import RecordsError
 from edge.part import Outcome, Part
 from edge.records.database import connect_existing, reading
-from edge.records.writer import Records, WriteStatus
+from edge.records.pending_write import WriteStatus
+from edge.records.writer import Records
 
 PATIENCE_S = 10.0
 

@@ -15,7 +15,8 @@ from bundle import Defect, Verdict
 from edge.cameras.camera import Frame
 from edge.part import Part, View
 from edge.records.database import advice, next_number
-from edge.records.writer import Records, WriteStatus
+from edge.records.pending_write import WriteStatus
+from edge.records.writer import Records
 from tests.edge.records.conftest import NOON, PATIENCE_S, rows, settled
 from tests.edge.small_disk import fill_up
 

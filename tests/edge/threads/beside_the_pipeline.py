@@ -23,8 +23,9 @@ from edge.errors import RecordsError
 from edge.page.feed import Feed
 from edge.page.picture_inspection import InspectionBusy, PictureInspector
 from edge.records.export import export
+from edge.records.pending_write import PendingWrite
 from edge.records.rows import Statement
-from edge.records.writer import PendingWrite, Records
+from edge.records.writer import Records
 from edge.servers.channel import write_message
 from edge.servers.outbox import Outbox
 from edge.servers.state import StationState
