@@ -76,7 +76,7 @@ def _settings(threads: int | None) -> dict[str, Any]:
 def _compiled(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any]) -> ov.CompiledModel:
     """Load the compiled network from the cache, or compile it for frames one by one and store it.
 
-    A damaged entry is compiled again. A cache that cannot be written costs 0.1 s of processor at each start.
+    A damaged entry is compiled again. Without a cache that can be written it is compiled at each start.
     """
     cache, name = EngineCache.of(bundle), _entry(core, bundle, settings)
     if (stored := _stored(cache, name)) is not None:
