@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("bundle", "synthetic", "firmware_bridge", "edge", "train", "export")
+PACKAGES = ("bundle", "synthetic", "firmware_bridge", "edge", "train", "export", "console_scripts")
 
 MAY_IMPORT = {
     "bundle": set(),
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "edge": {"bundle", "firmware_bridge", "synthetic"},
     "train": {"bundle", "synthetic"},
     "export": {"bundle", "edge", "synthetic", "train"},
+    "console_scripts": {"edge", "export", "train"},
 }
 """Package -> the other packages of the project that it may import."""
 
@@ -27,6 +28,7 @@ NEVER = {
     "edge": {"torch"},
     "train": {"tensorrt"},
     "export": set(),
+    "console_scripts": {"numpy", "torch", "typer"},
 }
 
 ORDER = {

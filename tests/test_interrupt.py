@@ -1,0 +1,97 @@
+"""Ctrl-C at the console scripts and tools, also while their modules are imported.
+
+The signal is sent by the process to itself, from a hook that a sitecustomize installs: at the import of a module, or at
+an audit event that names a file.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundle.toml_text import parse_toml
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = parse_toml((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+TOOLS = sorted(path.name for path in (ROOT / "tools").iterdir() if path.is_file() and os.access(path, os.X_OK))
+PARSERS = "argparse typer"
+"""Modules one of which each tool and script imports."""
+HOOKS = """
+import os, signal, sys
+
+AT_IMPORT, AT_FILE = os.environ["AT_IMPORT"].split(), os.environ["AT_FILE"]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process begins without
+
+class Interrupting:
+    sent = False
+
+    def send(self):
+        if not self.sent:
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def find_spec(self, name, path=None, target=None):
+        if name in AT_IMPORT:
+            self.send()
+
+    def audit(self, event, arguments):
+        if AT_FILE and any(AT_FILE in str(value) for value in arguments):
+            self.send()
+
+interrupting = Interrupting()
+sys.meta_path.insert(0, interrupting)
+sys.addaudithook(interrupting.audit)
+"""
+
+
+def interrupted(folder: Path, command: list[str], at_import: str = "", at_file: str = "") -> tuple[int, str]:
+    """Run Python with a command, interrupted at such an import or file; returns exit status and standard error."""
+    (folder / "sitecustomize.py").write_text(HOOKS)
+    places = {"AT_IMPORT": at_import, "AT_FILE": at_file, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    found = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.returncode, found.stderr
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    """The command of a console script, as pip writes it."""
+    module, function = SCRIPTS[name].split(":")
+    return ["-c", f"import sys; from {module} import {function}; sys.exit({function}())", *arguments]
+
+
+@pytest.mark.parametrize("at_import", ["typer", "bundle.manifest export.choices train.cli.options"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_that_is_interrupted_amid_its_imports_ends_with_one_line(
+    name: str, at_import: str, tmp_path: Path
+) -> None:
+    assert interrupted(tmp_path, script(name), at_import) == (130, f"{name}: interrupted\n")
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_that_is_interrupted_amid_its_imports_ends_with_one_line(name: str, tmp_path: Path) -> None:
+    assert interrupted(tmp_path, [str(ROOT / "tools" / name)], PARSERS) == (130, f"{name}: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("edge-inspect", ["report", "here.sqlite"]),
+        ("edge-export", ["evaluate", "here", "--data", "here"]),
+        ("train", ["check", "here"]),
+    ],
+)
+def test_a_script_that_is_interrupted_in_its_command_ends_with_one_line(
+    name: str, arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here.sqlite").touch()
+
+    assert interrupted(tmp_path, script(name, *arguments), at_file="here") == (130, f"{name}: interrupted\n")
