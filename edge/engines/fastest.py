@@ -1,11 +1,9 @@
 """`engine = "cpu"`: the fastest processor engine on this machine that agrees with the reference, measured once."""
 
 import logging
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -16,6 +14,7 @@ from bundle import Bundle, FrozenModel, Golden, GoldenMismatch, Image
 from bundle.golden import compare
 from edge.engines.engine import Engine
 from edge.engines.engine_cache import EngineCache
+from edge.engines.processor import processor_name
 from edge.engines.registry import DEFAULT_ENGINE, ENGINES, EngineKind, load_opener, open_checked
 from edge.errors import EngineError
 
@@ -29,6 +28,8 @@ MOST_S = 20.0
 WORTH_IT = 0.97
 """Another engine is taken if it needs at most this share of the reference's time; smaller gains are noise."""
 NOISE_SEED = 7
+ENGINES_REVISION = 2
+"""Raised when an engine here computes otherwise than before, so that kept choices are made again."""
 
 Clock = Callable[[], float]
 
@@ -41,6 +42,7 @@ class ChoiceKey(FrozenModel):
     threads: int | None
     versions: dict[str, str]
     """Engine -> version of its package; empty where it is not installed."""
+    revision: int
 
 
 class EngineTrial(FrozenModel):
@@ -114,15 +116,9 @@ def choice_key(bundle: Bundle, threads: int | None, kinds: Mapping[str, EngineKi
     """Return what a choice depends on, here and now."""
     packages = {name: kind.processor_package for name, kind in kinds.items() if kind.processor_package}
     versions = {name: _version(package) for name, package in packages.items()}
-    return ChoiceKey(bundle_id=bundle.id, processor=processor(), threads=threads, versions=versions)
-
-
-def processor(path: Path = Path("/proc/cpuinfo")) -> str:
-    """Name, model and instruction sets of the first processor."""
-    wanted = ("model name", "cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
-    first = path.read_text(encoding="ascii", errors="replace").split("\n\n")[0] if path.exists() else ""
-    pairs = (line.partition(":")[::2] for line in first.splitlines())
-    return "; ".join([platform.machine(), *(value.strip() for name, value in pairs if name.strip() in wanted)])
+    return ChoiceKey(
+        bundle_id=bundle.id, processor=processor_name(), threads=threads, versions=versions, revision=ENGINES_REVISION
+    )
 
 
 def _version(package: str) -> str:

@@ -1,11 +1,15 @@
-"""The OpenVINO engine on the CPU device."""
+"""The OpenVINO engine on the CPU device.
+
+OpenVINO 2026.4 computes ONNX Q/DQ pairs around a concatenation wrongly: behind it the values are multiples of 1, not of
+the pairs' scale. One FakeQuantize with the range of the values in the place of each pair is computed as the graph says.
+"""
 
 import hashlib
 import io
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,13 +19,14 @@ from bundle import Bundle, Image
 from bundle.folder import MODEL
 from edge.engines.engine import Outputs
 from edge.engines.engine_cache import EngineCache
-from edge.engines.processor import ProcessorEngine, first_line
+from edge.engines.processor import ProcessorEngine, first_line, processor_name
 from edge.errors import EngineError
 
 CONVERTER = "openvino.tools.ovc"
 if "openvino" not in sys.modules:
     sys.modules[CONVERTER] = None  # type: ignore[assignment]  # OpenVINO imports it for nothing, it reports to Intel
 import openvino as ov  # noqa: E402
+from openvino import opset13 as operators  # noqa: E402
 
 if sys.modules.get(CONVERTER, ov) is None:
     del sys.modules[CONVERTER]
@@ -30,19 +35,25 @@ log = logging.getLogger(__name__)
 
 DEVICE = "CPU"
 DIGEST_BYTES = 32
+SAFE_WEIGHT = 64
+"""Largest INT8 weight whose pairs of products with a byte fit 16 bits; see `export/graph/qdq.py`."""
+WIDE_SUMS = ("vnni", "amx_int8", "aarch64")
+"""Parts of a processor's name that stand for sums of 8-bit products in 32 bits."""
+INTEGER_STEPS = ("Convert", "Subtract")
+"""Operators between an ONNX quantiser and the multiplication by its scale."""
 
 
 class OpenVinoEngine(ProcessorEngine):
-    """Runs `model.onnx` in float32, frame by frame in one stream. Raises EngineError for an INT8 bundle."""
+    """Runs `model.onnx` frame by frame in one stream, its layers in float32 or INT8 as the graph says.
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        if bundle.manifest.precision == "int8":  # 2026.4, AVX2: convolutions after a concatenation; docs/engines.md
-            raise EngineError(
-                f"{bundle.folder}: found an INT8 bundle, expected fp32 or fp16: OpenVINO's INT8 differs from the graph "
-                "by more than the golden frames show; take the fp32 bundle, or onnxruntime"
-            )
+    Raises EngineError for an INT8 bundle whose products would saturate on this processor.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None, processor: str | None = None) -> None:
+        """processor: as `processor_name` gives it; None for that of this machine."""
+        saturates = not any(sign in (processor or processor_name()) for sign in WIDE_SUMS)
         try:
-            compiled = _compiled(ov.Core(), bundle, _settings(threads))
+            compiled = _compiled(ov.Core(), bundle, _settings(threads), saturates)
             self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"{bundle.model}: OpenVINO cannot load it ({first_line(error)})") from None
@@ -73,18 +84,22 @@ def _settings(threads: int | None) -> dict[str, Any]:
     return chosen | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
 
 
-def _compiled(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any]) -> ov.CompiledModel:
+def _compiled(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any], saturates: bool) -> ov.CompiledModel:
     """Load the compiled network from the cache, or compile it for frames one by one and store it.
 
     A damaged entry is compiled again. Without a cache that can be written it is compiled at each start.
     """
-    cache, name = EngineCache.of(bundle), _entry(core, bundle, settings)
+    cache, name = EngineCache.of(bundle), _entry(core, bundle, settings, saturates)
     if (stored := _stored(cache, name)) is not None:
         try:
             return core.import_model(stored, DEVICE, settings)
         except RuntimeError as error:
             log.warning("%s: OpenVINO refuses it, compiled again: %s", cache.folder / name, first_line(error))
     model = core.read_model(bundle.read_model())
+    if bundle.manifest.precision == "int8":
+        if saturates:
+            _check_weights(model, bundle)
+        _join_quantisers(model)
     spec = bundle.manifest.input.network
     model.reshape({"frames": [1, spec.channels, spec.height, spec.width]})
     compiled = core.compile_model(model, DEVICE, settings)
@@ -98,10 +113,10 @@ def _compiled(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any]) -> ov.
     return compiled
 
 
-def _entry(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any]) -> str:
+def _entry(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any], saturates: bool) -> str:
     """File name of the compiled network: a hash of all that it depends on."""
     processor = core.get_property(DEVICE, "FULL_DEVICE_NAME"), core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    key = [bundle.manifest.files[MODEL], ov.__version__, processor, settings]
+    key = [bundle.manifest.files[MODEL], ov.__version__, processor, settings, saturates, "joined pairs"]
     return f"openvino-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.blob"
 
 
@@ -112,3 +127,44 @@ def _stored(cache: EngineCache, name: str) -> bytes | None:
         if stored is not None and hashlib.sha256(stored[DIGEST_BYTES:]).digest() == stored[:DIGEST_BYTES]:
             return stored[DIGEST_BYTES:]
     return None
+
+
+def _check_weights(model: ov.Model, bundle: Bundle) -> None:
+    """Raise EngineError if INT8 weights have more bits than this processor multiplies without saturation."""
+    weights = (node for node in model.get_ops() if node.get_type_name() == "Constant" and len(node.shape) > 1)
+    largest = max(
+        (int(np.abs(node.data.astype(int)).max()) for node in weights if node.data.dtype == np.int8), default=0
+    )
+    if largest > SAFE_WEIGHT:
+        raise EngineError(
+            f"{bundle.folder}: found INT8 weights up to {largest}, expected at most {SAFE_WEIGHT} on a processor "
+            "without VNNI: products saturate; calibrate without --gpu-weights, or take the fp32 bundle or onnxruntime"
+        )
+
+
+def _join_quantisers(model: ov.Model) -> None:
+    """Put one FakeQuantize in the place of each quantiser with its dequantiser; see the head of this file."""
+    for quantiser in model.get_ordered_ops():
+        if quantiser.get_type_name() != "FakeQuantize":
+            continue
+        low, high = (quantiser.input_value(place).get_node() for place in (3, 4))
+        for scaled in list(_scaled(quantiser)):
+            ranges = [operators.multiply(end, _as_float32(scaled.input_value(1))) for end in (low, high)]
+            inputs = (quantiser.input_value(place) for place in range(3))
+            joined = operators.fake_quantize(*inputs, *ranges, levels=256)
+            joined.set_friendly_name(scaled.get_friendly_name())
+            kept = operators.convert(joined, scaled.get_element_type().to_string())
+            scaled.output(0).replace(kept.output(0))
+
+
+def _scaled(node: ov.Node) -> Iterator[ov.Node]:
+    """Multiplications by a scale that follow a quantiser, whose zero-point is 0."""
+    for user in (place.get_node() for place in node.output(0).get_target_inputs()):
+        if user.get_type_name() == "Multiply":
+            yield user
+        elif user.get_type_name() in INTEGER_STEPS:
+            yield from _scaled(user)
+
+
+def _as_float32(value: ov.Output) -> ov.Node:
+    return operators.convert(value, "f32")

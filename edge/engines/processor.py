@@ -1,8 +1,10 @@
 """Overlapping batches of an engine that runs on the processor."""
 
+import platform
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 
@@ -60,3 +62,11 @@ class _Batch:
 def first_line(error: Exception) -> str:
     """First line of an error of a vendor's library, which may print its whole graph."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def processor_name(path: Path = Path("/proc/cpuinfo")) -> str:
+    """Name, model and instruction sets of the first processor."""
+    wanted = ("model name", "cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
+    first = path.read_text(encoding="ascii", errors="replace").split("\n\n")[0] if path.exists() else ""
+    pairs = (line.partition(":")[::2] for line in first.splitlines())
+    return "; ".join([platform.machine(), *(value.strip() for name, value in pairs if name.strip() in wanted)])

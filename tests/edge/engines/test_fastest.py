@@ -10,7 +10,8 @@ import pytest
 from bundle import Bundle, GoldenMismatch, Image, load_bundle
 from edge.engines.engine import Engine, Outputs
 from edge.engines.engine_cache import EngineCache
-from edge.engines.fastest import ProcessorChoice, choice_of, open_choice, processor
+from edge.engines.fastest import ProcessorChoice, choice_of, open_choice
+from edge.engines.processor import processor_name
 from edge.engines.registry import EngineKind
 from edge.errors import EngineError
 from tests.conftest import tiny_outputs
@@ -180,7 +181,7 @@ def test_the_processor_is_told_by_name_and_instructions(tmp_path: Path) -> None:
     names = []
     for number, flags in enumerate(("fma", "fma", "fma avx512_vnni")):
         (tmp_path / "cpuinfo").write_text(described.format(number, flags))
-        names.append(processor(tmp_path / "cpuinfo"))
+        names.append(processor_name(tmp_path / "cpuinfo"))
 
     assert "Some CPU" in names[0]
     assert names[0] == names[1] != names[2]
