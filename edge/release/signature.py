@@ -1,7 +1,8 @@
 """Signatures of bundles: Ed25519 (RFC 8032) over the bundle's id, which covers every file by its SHA-256.
 
-The signature is a file of 64 bytes beside the bundle's folder: `<folder>.sig`. Keys are PEM files (PKCS #8 and
-SubjectPublicKeyInfo), as OpenSSL writes them.
+The signature is a file of 64 bytes beside the bundle's folder: `<folder>.sig`. A distribution's list of checksums is signed
+as it is, so that `openssl pkeyutl -verify -rawin` verifies it too. Keys are PEM files (PKCS #8 and SubjectPublicKeyInfo),
+as OpenSSL writes them.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ SUFFIX = ".sig"
 MOST_BYTES = 64 * 1024
 """Largest number of bytes of a key or signature that are read."""
 _CONTEXT = b"edge-inspect bundle, version 1: "
+CHECKSUMS_HEADER = "# edge-inspect distribution, version 1: "
+"""Beginning of every list of checksums: its signature can never be one of a bundle."""
 
 
 def signature_path(folder: Path) -> Path:
@@ -45,12 +48,28 @@ def make_keys(folder: Path) -> tuple[Path, Path]:
 
 def sign(bundle: Bundle, key: Path) -> Path:
     """Sign a verified bundle with a private key; returns the path of the signature. Raises SignatureInvalid."""
+    return _write_signature(signature_path(bundle.folder), _message(bundle.id), key)
+
+
+def sign_checksums(checksums: Path, key: Path) -> Path:
+    """Sign a list of checksums with a private key; returns the path of the signature, `<file>.sig`.
+
+    Raises SignatureInvalid.
+    """
+    content = checksums.read_bytes()
+    if not content.startswith(CHECKSUMS_HEADER.encode()):
+        raise SignatureInvalid(
+            f"{checksums}: found no list of checksums, expected one that begins {CHECKSUMS_HEADER!r}"
+        )
+    return _write_signature(checksums.with_name(checksums.name + SUFFIX), content, key)
+
+
+def _write_signature(path: Path, message: bytes, key: Path) -> Path:
     serialization, ed25519, _ = _cryptography()
     private = _key(key, lambda data: serialization.load_pem_private_key(data, password=None))
     if not isinstance(private, ed25519.Ed25519PrivateKey):
         raise SignatureInvalid(f"{key}: found another kind of key, expected a private Ed25519 key without a password")
-    path = signature_path(bundle.folder)
-    write_whole(path, private.sign(_message(bundle.id)))
+    write_whole(path, private.sign(message))
     return path
 
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from bundle import BundleDamaged, SignatureInvalid, Threshold, load_bundle
-from edge.release.signature import check_signature, make_keys, sign, signature_path
+from edge.release.signature import (
+    CHECKSUMS_HEADER,
+    check_signature,
+    make_keys,
+    sign,
+    sign_checksums,
+    signature_path,
+)
 from tests.conftest import CLASSES
 
 pytest.importorskip("cryptography", reason="cryptography is not installed: pip install 'edge-inspect[release]'")
@@ -100,3 +107,21 @@ def test_a_key_of_an_unknown_kind_is_one_line(keys: tuple[Path, Path], make_bund
 
     with pytest.raises(SignatureInvalid, match="cannot be read as a key"):
         check_signature(folder, [public])
+
+
+def test_openssl_verifies_the_signature_of_a_list_of_checksums(keys: tuple[Path, Path], tmp_path: Path) -> None:
+    checksums = tmp_path / "SHA256SUMS"
+    checksums.write_text(f"{CHECKSUMS_HEADER}1.0\n{'0' * 64}  file\n")
+    signature = sign_checksums(checksums, keys[0])
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(keys[1]), "-rawin", "-in", str(checksums)]
+    command += ["-sigfile", str(signature)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    checksums.write_text(f"{CHECKSUMS_HEADER}1.1\n")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_nothing_but_a_list_of_checksums_is_signed_as_it_is(keys: tuple[Path, Path], tmp_path: Path) -> None:
+    other = tmp_path / "file"
+    other.write_bytes(b"edge-inspect bundle, version 1: " + b"0" * 64)
+    with pytest.raises(SignatureInvalid, match="found no list of checksums"):
+        sign_checksums(other, keys[0])
