@@ -1,8 +1,8 @@
 """Signatures of bundles: Ed25519 (RFC 8032) over the bundle's id, which covers every file by its SHA-256.
 
-The signature is a file of 64 bytes beside the bundle's folder: `<folder>.sig`. A distribution's list of checksums is signed
-as it is, so that `openssl pkeyutl -verify -rawin` verifies it too. Keys are PEM files (PKCS #8 and SubjectPublicKeyInfo),
-as OpenSSL writes them.
+The signature is a file of 64 bytes beside the bundle's folder: `<folder>.sig`. A distribution's list of checksums is
+signed as it is, so that `openssl pkeyutl -verify -rawin` verifies it too. Keys are PEM files (PKCS #8 and
+SubjectPublicKeyInfo), as OpenSSL writes them.
 """
 
 from collections.abc import Sequence
