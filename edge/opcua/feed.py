@@ -6,8 +6,9 @@ from edge.alarms import Alarms
 from edge.config.opcua import OpcUaSettings
 from edge.errors import ServerError
 from edge.servers.channel import ServerPipe, write_message
-from edge.servers.feed import HANG_S, RETRY_S, ServerFeed, check_packages
+from edge.servers.feed import ServerFeed
 from edge.servers.outbox import Outbox
+from edge.servers.process_feed import HANG_S, RETRY_S, check_packages
 from edge.servers.state import StateUpdate, StationState
 
 PARTS_A_MESSAGE = 50

@@ -9,8 +9,9 @@ from edge.page.state import StationInfo, ViewPicture
 from edge.part import Part
 from edge.records.overlay import view_jpeg
 from edge.servers.channel import ServerPipe, write_message
-from edge.servers.feed import RETRY_S, ServerFeed, check_packages
+from edge.servers.feed import ServerFeed
 from edge.servers.outbox import Outbox
+from edge.servers.process_feed import RETRY_S, check_packages
 from edge.servers.state import StateUpdate, StationState
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")

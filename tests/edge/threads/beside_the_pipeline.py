@@ -188,7 +188,7 @@ def page_alarm(state: Callable[[], StationState], words: str, after: Callable[[F
     assert any(words in text for text in texts), texts
 
 
-@planted("edge/servers/feed.py:__init__")
+@planted("edge/servers/process_feed.py:__init__")
 def state_for_the_page() -> None:
     def fail() -> StationState:
         raise Planted("at the state")
@@ -196,7 +196,7 @@ def state_for_the_page() -> None:
     page_alarm(fail, "Planted: at the state")
 
 
-@planted("edge/servers/feed.py:_start_process")
+@planted("edge/servers/process_feed.py:_start_process")
 def process_of_the_page() -> None:
     def kill(feed: Feed) -> None:
         wait_until(lambda: feed.process)
