@@ -15,7 +15,7 @@ demo: .venv/ready
 	.venv/bin/edge-inspect demo
 
 demo-loop: .venv-dev/ready
-	.venv-dev/bin/python -m pytest -q -s tests/test_improvement_loop.py
+	.venv-dev/bin/python -m pytest -q -s tests/demo_improvement_loop.py
 
 test: .venv-dev/ready test-device
 	.venv-dev/bin/python $(PYTEST)

@@ -200,7 +200,8 @@ class _Collection:
 
 def _drawn(defect: MarkedDefect, height: int, width: int) -> NDArray[np.bool_]:
     mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.array(polygon, np.int32) for polygon in defect.polygons], 1)
+    for polygon in defect.polygons:  # one by one: together, where two overlap would be a hole
+        cv2.fillPoly(mask, [np.array(polygon, np.int32)], 1)
     return mask.astype(np.bool_)
 
 

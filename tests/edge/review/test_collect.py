@@ -63,6 +63,16 @@ def test_marks_become_images_masks_and_labels(
     assert (by_network == expected).all()
 
 
+def test_where_two_outlines_overlap_is_no_hole(station: ReviewedStation, tmp_path: Path) -> None:
+    outlines = (SQUARE, ((4, 6), (8, 6), (8, 9), (4, 9)))
+    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0", "Dent", outlines),)))
+    assert run("collect", station.path, "--out", tmp_path / "collected") == 0
+    drawn = cv2.imread(str(tmp_path / "collected/masks/Dent/line3/2-camera0.png"), cv2.IMREAD_UNCHANGED)
+
+    assert (drawn[4:8, 2:6] == 255).all()
+    assert (drawn[6:10, 4:9] == 255).all()
+
+
 def test_a_mark_that_has_changed_replaces_what_was_collected(
     station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
