@@ -4,22 +4,23 @@ import errno
 import os
 import secrets
 import stat
+from functools import partial
 from pathlib import Path
 
 from bundle.errors import BundleDamaged
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
     """Replace a file in one step, with its content flushed to the disk before the name points to it.
 
     Text is written as UTF-8. Missing parent folders are made. On any error the old file is left as it was and no
-    temporary file remains. Raises OSError.
+    temporary file remains. `mode`: permissions of the file, less the umask's. Raises OSError.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with draft.open("xb") as file:
+        with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

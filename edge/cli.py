@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from bundle import BundleError, FrameError, Verdict, load_bundle, os_problem
-from edge.commands import improvement
+from edge.commands import improvement, users
 from edge.commands.options import EngineOption, ThreadsOption, console
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.errors import LineConfigError, StationError
@@ -233,7 +233,7 @@ def calibrate_scale(
     pattern: Annotated[str, typer.Option(help="Inner corners, columns x rows.")] = "9x6",
 ) -> None:
     """Measure millimetres per pixel on a chessboard at the position of the parts; writes nothing."""
-    from edge.commands.scale_command import calibrate
+    from edge.commands.scale import calibrate
 
     for line in calibrate(source, camera, pattern, square_mm):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -351,6 +351,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(improvement.trial, name="trial")
+app.add_typer(users.user, name="user")
 
 
 def limit_words(error: MemoryError | RuntimeError) -> str:

@@ -15,6 +15,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  +- RecordsError                the database cannot be opened, read or written
  +- MarkError                   a person's mark does not fit the part, or cannot be stored or collected
  +- ReleaseError                a bundle cannot be released to the line, or rolled back
+ +- AccessError                 users, passwords, log-in or certificate of the page cannot be used
  +- DriftError                  a baseline cannot be read or written
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
@@ -98,6 +99,10 @@ class MarkError(StationError):
 
 class ReleaseError(StationError):
     """A bundle cannot be released to the line, or rolled back."""
+
+
+class AccessError(StationError):
+    """Users, passwords, log-in or certificate of the page cannot be used."""
 
 
 class DriftError(StationError):

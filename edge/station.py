@@ -16,7 +16,8 @@ from edge.cameras.camera import Camera, Clock
 from edge.cameras.registry import FILES, latency_ms, open_camera
 from edge.config.line import Line
 from edge.config.opcua import OpcUaSettings
-from edge.config.schema import CameraSettings, PageSettings
+from edge.config.page import PageSettings
+from edge.config.schema import CameraSettings
 from edge.ejector.ejector import Ejector
 from edge.ejector.output import Output
 from edge.ejector.registry import open_output

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from edge.config.line import Line
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from tests.edge.page.chromium import Chromium, Tab, find_chromium
 from tests.edge.page.review_dialog import ReviewDialog
 from tests.improvement_loop import TOKEN, Opinion, request_of, run_the_loop

@@ -18,7 +18,7 @@ import pytest
 from bundle import Verdict, load_bundle
 from edge.cli import main as edge_inspect
 from edge.config.line import Line, load_line
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.records.database import reading
 from edge.reports.trial import DROPPED, NEW_PASSES, NEW_REJECTS, trial_counts
 from edge.station import REAL, Equipment, open_station

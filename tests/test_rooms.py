@@ -33,8 +33,8 @@ NEVER = {
 
 ORDER = {
     "edge": "errors wall_clock log_lines rate_limited_log address config cameras part alarms systemd engines records "
-    "bundle_inspector review release ejector monitoring reports pipeline servers forwarding trial page opcua "
-    "stopping station service commands cli",
+    "bundle_inspector review access release ejector monitoring reports pipeline servers forwarding trial page "
+    "opcua stopping station service commands cli",
     "train": "errors data network_recipe recipe augment models losses device evaluate report loop cli",
     "export": "errors choices graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "
@@ -68,6 +68,7 @@ ONE_FILE = {
     "torch": {"export": CHECKPOINT_STEP},
     "defusedxml": {"train": "train/data/annotations/documents.py"},
     "serial": {"firmware_bridge": "firmware_bridge/port.py", "edge": "edge/ejector/modem_line.py"},
+    "argon2": {"edge": "edge/access/passwords.py"},
     "cryptography": {"edge": "edge/release/signature.py"},
     "snap7": {"firmware_bridge": "firmware_bridge/s7_port.py"},
     "gpiod": {"edge": "edge/ejector/gpio.py", "firmware_bridge": "firmware_bridge/signals/gpio_port.py"},

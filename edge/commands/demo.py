@@ -10,7 +10,8 @@ from rich.table import Table
 
 from bundle import Verdict, encode_drawing, load_bundle
 from edge.config.line import Line
-from edge.config.schema import CameraSettings, PageSettings
+from edge.config.page import PageSettings
+from edge.config.schema import CameraSettings
 from edge.part import Part
 from edge.records.overlay import JudgedPicture, draw_sheet
 from edge.records.summary import latency_table

@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
+from edge.access.passwords import check_argon2
+from edge.access.users import UserFile
 from edge.address import shown
 from edge.cameras.registry import open_camera
 from edge.commands.doctor_checks import (
@@ -27,7 +29,8 @@ from edge.commands.doctor_checks import (
 )
 from edge.config.line import DEFAULT_ENGINE, Line, load_line
 from edge.config.opcua import OpcUaSettings
-from edge.config.schema import CameraSettings, PageSettings, host_and_port
+from edge.config.page import PageSettings
+from edge.config.schema import CameraSettings, host_and_port
 from edge.ejector.registry import open_output
 from edge.engines.fastest import choice_of
 from edge.errors import CheckFailed, ServerError, StationError
@@ -206,9 +209,13 @@ def check_unsure_margin(margin: float, bundle: Bundle) -> str:
 
 
 def check_page(settings: PageSettings) -> str:
-    """Check the packages of the page, and open its port for a moment."""
+    """Check packages and users of the page, and open its port for a moment."""
     check_page_packages()
-    return check_port(settings.listen, "page")
+    said = [check_port(settings.listen, "page")]
+    if settings.users is not None:
+        check_argon2()
+        said.append(f"{len(UserFile(settings.users).users())} user(s)")
+    return ", ".join(said)
 
 
 def check_opcua(settings: OpcUaSettings) -> str:

@@ -10,8 +10,9 @@ from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.opcua import OpcUaSettings
+from edge.config.page import PageSettings
 from edge.config.release import ReleaseSettings, TrialSettings
-from edge.config.schema import CameraSettings, DriftSettings, LineTable, PageSettings, PictureSettings, RateSettings
+from edge.config.schema import CameraSettings, DriftSettings, LineTable, PictureSettings, RateSettings
 from edge.errors import LineConfigError
 
 DEFAULT_ENGINE = "onnxruntime"
@@ -201,5 +202,6 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
     if trial is not None:
         trial = trial.model_copy(update={"bundle": folder / trial.bundle})
     opcua = line.opcua and line.opcua.below(folder)
-    changed = {"camera": cameras, "pictures": pictures, "release": release, "trial": trial, "opcua": opcua}
-    return line.model_copy(update={**paths, **changed})
+    page = line.page and line.page.below(folder)
+    tables = {"pictures": pictures, "release": release, "trial": trial, "opcua": opcua, "page": page}
+    return line.model_copy(update={**paths, **tables, "camera": cameras})

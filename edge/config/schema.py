@@ -1,12 +1,11 @@
-"""Base of the tables of `line.toml`, and the tables of camera, pictures, drift, rates and page."""
+"""Base of the tables of `line.toml`, and the tables of camera, pictures, drift and rates."""
 
 from collections.abc import Sequence
-from datetime import time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from bundle import FrozenModel
 
@@ -128,71 +127,3 @@ class RateSettings(LineTable):
                 f"found minimum_parts = {self.minimum_parts}, expected at most window_parts = {self.window_parts}"
             )
         return self
-
-
-class PageSettings(LineTable):
-    """Operator page in the browser. It is read-only without an `operator_token` or `inspector_token`."""
-
-    listen: ListenAddress = "127.0.0.1:8080"
-    """Address and port of the page's server. The default accepts browsers on the station itself only; `0.0.0.0:8080`
-    accepts them from every network of the station: set a `token` then."""
-    token: str | None = Field(default=None, min_length=8)
-    """Access token. A browser opens `http://station:8080/?token=...` once; a program sends a bearer token."""
-    operator_token: str | None = Field(default=None, min_length=8)
-    """Token of the operators: a page that was opened with it, as with `token`, can also start challenges, acknowledge
-    alarms, and pause the station."""
-    inspector_token: str | None = Field(default=None, min_length=8)
-    """Token of the inspectors: a page that was opened with it can also mark parts as really good or really defective,
-    beside all that an operator may do."""
-    inspect: bool = False
-    """Whether other programs may send pictures to `/api/inspect` and get verdicts, with the `operator_token`: one
-    picture at a time, in a process of the lowest priority, beside the line."""
-    without_token: bool = False
-    """Whether an address other than the station's own may be served without a `token`: everyone in that network sees
-    the page then."""
-    hosts: tuple[str, ...] = ()
-    """Names of the station in the network, such as `line3.plant.example`, by which the page may be opened without a
-    `token`. IP addresses, `localhost` and the computer's own name are always accepted."""
-    title: str = Field(default="edge-inspect", min_length=1, max_length=60, pattern=ONE_LINE)
-    """Heading of the page, such as `Line 3, glaze`."""
-    lang: Literal["en", "de"] | None = None
-    """Language of the page, English or German; without it, that of the browser."""
-    shift_starts: tuple[str, ...] = Field(default=("06:00", "14:00", "22:00"), min_length=1)
-    """Start times of the shifts, in the station's local time."""
-
-    @model_validator(mode="after")
-    def _different_tokens(self) -> "PageSettings":
-        given = [token for token in (self.token, self.operator_token, self.inspector_token) if token is not None]
-        if len(set(given)) < len(given):
-            raise ValueError("found the same token twice, expected a different one for each role")
-        return self
-
-    @model_validator(mode="after")
-    def _inspection_has_a_token(self) -> "PageSettings":
-        if self.inspect and self.operator_token is None:
-            raise ValueError("found inspect = true without an operator_token, expected one: programs send it")
-        return self
-
-    @model_validator(mode="after")
-    def _token_outside(self) -> "PageSettings":
-        if self.token is None and not self.without_token and not is_loopback(self.listen):
-            raise ValueError(
-                f"found listen = {self.listen!r} without a token, expected a token; "
-                "with without_token = true everyone in that network sees the page"
-            )
-        return self
-
-    @field_validator("shift_starts")
-    @classmethod
-    def _are_times(cls, starts: tuple[str, ...]) -> tuple[str, ...]:
-        for start in starts:
-            try:
-                time.fromisoformat(start)
-            except ValueError:
-                raise ValueError(f"{start!r} is not a time of day, such as '06:00'") from None
-        return starts
-
-    @property
-    def host_and_port(self) -> tuple[str, int]:
-        """Host and port of `listen`."""
-        return host_and_port(self.listen)

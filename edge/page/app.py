@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime
+from html import escape
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -13,8 +15,30 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 
-from edge.errors import MarkError, OperatorRequestError, RecordsError
-from edge.page.gate import COOKIE, MARKS, READER, ROLE, AccessGate, Receive, Scope, Send
+from edge.access.audit import AccessLog
+from edge.access.log_in import LogIn
+from edge.access.sessions import Sessions
+from edge.access.users import UserFile
+from edge.config.page import PageSettings
+from edge.errors import AccessError, MarkError, OperatorRequestError, RecordsError
+from edge.page.gate import (
+    COOKIE,
+    LOG_IN,
+    LOG_OUT,
+    MARKS,
+    READER,
+    VISITOR,
+    AccessGate,
+    Receive,
+    Scope,
+    Send,
+    Visitor,
+    form_cookie,
+    is_encrypted,
+    session_cookie,
+)
+from edge.page.log_in_form import FormAnswer, LogInForm, Sent
+from edge.page.log_in_page import LOG_IN_POLICY
 from edge.page.metrics import metrics_text
 from edge.page.operator_actions import OperatorActions
 from edge.page.page_model import PageModel
@@ -84,21 +108,29 @@ class Notifier:
             await asyncio.wait_for(self._rung.wait(), timeout_s)
 
 
-def make_app(model: PageModel, inspector: PictureInspector | None = None) -> AccessGate:
+def make_app(
+    model: PageModel, inspector: PictureInspector | None = None, clock: Callable[[], float] = monotonic
+) -> AccessGate:
     """Make the ASGI application over the page model, behind its gate; reading alone needs no operator's token."""
     notifier, settings = Notifier(), model.welcome.settings
     model.changed = notifier.ring
     app = FastAPI(
         title=settings.title,
         description="State of a running station of edge-inspect. GET routes are read only; POST routes need the "
-        "`operator_token` of `[page]` in line.toml, marks the `inspector_token`.",
+        "`operator_token` of `[page]` in line.toml, marks the `inspector_token`; with a cookie also X-CSRF-Token.",
         docs_url=None,  # its scripts come from the internet, which a line cannot reach
         redoc_url=None,
         redirect_slashes=False,  # to an address made of the request's Host header and undecoded query
         dependencies=[Depends(_bearer)],  # for the OpenAPI document; the gate checks it
         responses=_REFUSALS,
     )
-    _add_page(app, bool(settings.operator_token or settings.inspector_token), settings.lang or "")
+    sessions, form = sessions_of(settings, clock), None
+    if sessions is not None:
+        log_in = LogIn(sessions.file, AccessLog(Path(model.welcome.records), clock), clock)
+        form = LogInForm(log_in, sessions, settings.lang, has_tokens(settings))
+        _add_log_in(app, form)
+    _add_log_out(app, form)
+    _add_page(app, settings)
     _add_figures(app, model)
     _add_review(app, model)
     _add_events(app, model, notifier)
@@ -109,37 +141,106 @@ def make_app(model: PageModel, inspector: PictureInspector | None = None) -> Acc
         app,
         settings.token,
         settings.hosts,
+        clock,
         operator_token=settings.operator_token,
         inspector_token=settings.inspector_token,
+        sessions=sessions,
+        needs_log_in=settings.needs_log_in,
     )
 
 
-def _add_page(app: FastAPI, has_roles: bool, lang: str) -> None:
+def sessions_of(settings: PageSettings, clock: Callable[[], float]) -> Sessions | None:
+    """Return the sessions of the page's users; None where there are none."""
+    if settings.users is None:
+        return None
+    return Sessions(UserFile(settings.users), settings.idle_minutes * 60, settings.session_hours * 3600, clock)
+
+
+def has_tokens(settings: PageSettings) -> bool:
+    """Whether there is a token to be typed."""
+    return any((settings.token, settings.operator_token, settings.inspector_token))
+
+
+def _add_page(app: FastAPI, settings: PageSettings) -> None:
     index = (STATIC / "index.html").read_text(encoding="utf-8")
     files = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS}
+    has_roles = bool(settings.users or settings.operator_token or settings.inspector_token)
+    if settings.users is not None:
+        index = index.replace('href="?token=" data-open="sign-in"', 'href="log-in"')
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         token = request.query_params.get("token")
         if token:  # the gate has checked it, where there is one
             answer: Response = RedirectResponse(".", 303)  # removes the token from the address bar
-            answer.set_cookie(COOKIE, token, max_age=400 * 86_400, httponly=True, samesite="strict")
+            _set_cookie(answer, request, COOKIE, token, max_age=400 * 86_400)
             return answer
-        role = "sign-in" if has_roles and request.scope[ROLE] == READER else request.scope[ROLE]
-        filled = index.replace('data-role=""', f'data-role="{role}"').replace('data-lang=""', f'data-lang="{lang}"')
-        return Response(filled, media_type="text/html")
-
-    @app.get("/sign-out", include_in_schema=False)
-    async def sign_out() -> Response:
-        answer = RedirectResponse(".", 303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return answer
+        visitor: Visitor = request.scope[VISITOR]
+        role = visitor.role if visitor.role not in (None, READER) or not has_roles else "sign-in"
+        facts = {"role": role or READER, "lang": settings.lang or "", "user": visitor.user, "csrf": visitor.csrf}
+        filled = " ".join(f'data-{name}="{escape(text or "")}"' for name, text in facts.items())
+        return Response(index.replace('data-role="" data-lang=""', filled), media_type="text/html")
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         if name not in files:
             raise HTTPException(404, f"no file {name}")
         return Response(files[name].read_bytes(), media_type=KINDS[files[name].suffix])
+
+
+def _set_cookie(answer: Response, request: Request, name: str, value: str, max_age: int | None = None) -> None:
+    """Set a cookie for this station's own pages alone, which no script reads."""
+    secure = is_encrypted(request.scope)
+    answer.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="strict")
+
+
+def _add_log_in(app: FastAPI, form: LogInForm) -> None:
+    """Add the routes by which users log in and out."""
+
+    def answer_of(request: Request, found: FormAnswer) -> Response:
+        if found.session:
+            answer: Response = RedirectResponse(".", 303)
+            _set_cookie(answer, request, session_cookie(request.scope), found.session)
+            return answer
+        # A form is sent with its Origin only where the policy lets its page tell where it comes from.
+        headers = {"Content-Security-Policy": LOG_IN_POLICY, "Referrer-Policy": "same-origin"}
+        answer = Response(found.page, found.status, headers, "text/html")
+        _set_cookie(answer, request, form_cookie(request.scope), found.form)
+        return answer
+
+    @app.get(LOG_IN, include_in_schema=False)
+    async def ask(request: Request) -> Response:
+        problem = "wrong_token" if "wrong-token" in request.query_params else ""
+        return answer_of(request, form.show(request.headers.get("accept-language", ""), problem))
+
+    @app.post(LOG_IN, include_in_schema=False)
+    async def take(request: Request) -> Response:
+        sent = Sent(
+            await request.body(),
+            request.cookies.get(form_cookie(request.scope), ""),
+            request.cookies.get(session_cookie(request.scope), ""),
+            is_encrypted(request.scope),
+            request.client.host if request.client else "",
+            request.headers.get("accept-language", ""),
+        )
+        try:
+            return answer_of(request, await form.take(sent))
+        except AccessError as error:
+            raise HTTPException(503, str(error)) from None
+
+
+def _add_log_out(app: FastAPI, form: LogInForm | None) -> None:
+    """Add the route that ends a session, or forgets a token; `form`: of the users, where there are any."""
+
+    @app.post(LOG_OUT, include_in_schema=False)
+    async def log_out(request: Request) -> Response:
+        answer, visitor = Response(status_code=204), request.scope[VISITOR]
+        for name in (session_cookie(request.scope), COOKIE):
+            answer.delete_cookie(name, secure=is_encrypted(request.scope), httponly=True, samesite="strict")
+        if form is not None and visitor.user is not None:
+            cookie = request.cookies.get(session_cookie(request.scope), "")
+            form.end(cookie, visitor.user, request.client.host if request.client else "")
+        return answer
 
 
 def _add_figures(app: FastAPI, model: PageModel) -> None:
@@ -242,14 +343,19 @@ def _add_review(app: FastAPI, model: PageModel) -> None:
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
 
     @app.post(MARKS)
-    def marks(asked: MarksRequest) -> MarksAnswer:
+    def marks(asked: MarksRequest, request: Request) -> MarksAnswer:
         """Add marks beside the station's verdicts, all of the request or none; nothing is ever overwritten."""
         try:
-            return give_marks(records, asked)
+            return give_marks(records, asked, _who(request, asked.who))
         except MarkError as error:
             raise HTTPException(422, str(error)) from None
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
+
+
+def _who(request: Request, typed: str) -> str:
+    """Name for the records: of the user who has logged in, else the one that was typed."""
+    return request.scope[VISITOR].user or typed
 
 
 def _add_actions(app: FastAPI, actions: OperatorActions) -> None:
@@ -262,24 +368,24 @@ def _add_actions(app: FastAPI, actions: OperatorActions) -> None:
             raise HTTPException(503, str(error)) from None
 
     @app.post("/api/pause")
-    def pause(asked: OperatorRequest) -> OperatorAnswer:
+    def pause(asked: OperatorRequest, request: Request) -> OperatorAnswer:
         """Pause the station: every part is FAULT until it is resumed, also after a restart."""
-        return answer(actions.pause, asked.who, asked.reason)
+        return answer(actions.pause, _who(request, asked.who), asked.reason)
 
     @app.post("/api/resume")
-    def resume(asked: OperatorName) -> OperatorAnswer:
+    def resume(asked: OperatorName, request: Request) -> OperatorAnswer:
         """Inspect again."""
-        return answer(actions.resume, asked.who)
+        return answer(actions.resume, _who(request, asked.who))
 
     @app.post("/api/challenge")
-    def challenge(asked: OperatorRequest) -> OperatorAnswer:
+    def challenge(asked: OperatorRequest, request: Request) -> OperatorAnswer:
         """Start a challenge; the next parts on the line must be the known bad parts."""
-        return answer(actions.challenge, asked.who, asked.reason)
+        return answer(actions.challenge, _who(request, asked.who), asked.reason)
 
     @app.post("/api/acknowledge")
-    def acknowledge(asked: OperatorRequest) -> OperatorAnswer:
+    def acknowledge(asked: OperatorRequest, request: Request) -> OperatorAnswer:
         """Acknowledge the alarms about past events."""
-        return answer(actions.acknowledge, asked.who, asked.reason)
+        return answer(actions.acknowledge, _who(request, asked.who), asked.reason)
 
 
 def _add_inspection(app: FastAPI, model: PageModel, inspector: PictureInspector) -> None:
@@ -307,9 +413,9 @@ def _add_inspection(app: FastAPI, model: PageModel, inspector: PictureInspector)
 def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
     watching = 0
 
-    async def changes() -> AsyncIterator[str]:
+    async def changes(visitor: Visitor) -> AsyncIterator[str]:
         ended = False
-        while not ended:
+        while not ended and visitor.lasts():
             ended = model.ended
             yield f"data: {model.state().model_dump_json()}\n\n"
             if not ended:
@@ -320,13 +426,13 @@ def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
         watching -= 1
 
     @app.get("/api/events", response_class=StreamingResponse)
-    async def events() -> Response:
+    async def events(request: Request) -> Response:
         """The state after each change, as server-sent events; a slow reader gets only the newest."""
         nonlocal watching
         if watching >= WATCHERS:
             raise HTTPException(503, f"{WATCHERS} pages are open already; poll /api/state instead")
         watching += 1
-        return _EventStream(changes(), closed)
+        return _EventStream(changes(request.scope[VISITOR]), closed)
 
 
 class _EventStream(StreamingResponse):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from bundle import Manifest
 from edge.alarms import Alarms
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.page.state import StationInfo, ViewPicture
 from edge.part import Part
 from edge.records.overlay import view_jpeg
@@ -34,6 +34,8 @@ class Feed(ServerFeed):
     ) -> None:
         """`station`: current state. `manifest`: of the bundle in use. `welcome`: first message of a new page."""
         self._outbox, self._station, self._manifest, self._welcome = outbox, station, manifest, welcome
+        if settings.certificate is not None:
+            self.scheme = "https"
         super().__init__(settings.listen, alarms, retry_s)
 
     def _check(self) -> None:

@@ -56,9 +56,9 @@ def part_for_review(records: Path, pictures: Path | None, number: int) -> Review
     )
 
 
-def give_marks(records: Path, asked: MarksRequest) -> MarksAnswer:
-    """Write the marks of a request. Raises MarkError, RecordsError."""
-    numbers = add_marks(records, [_mark(asked.who, one) for one in asked.marks])
+def give_marks(records: Path, asked: MarksRequest, who: str) -> MarksAnswer:
+    """Write the marks of a request under a name. Raises MarkError, RecordsError."""
+    numbers = add_marks(records, [_mark(who, one) for one in asked.marks])
     return MarksAnswer(numbers=tuple(numbers), time=datetime.now(timezone.utc))
 
 

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -101,17 +101,26 @@ class HeaderTimeout(H11Protocol):
 
 
 def server_config(
-    model: PageModel, header_s: float = HEADER_S, inspector: PictureInspector | None = None
+    model: PageModel,
+    header_s: float = HEADER_S,
+    inspector: PictureInspector | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> uvicorn.Config:
     """Return how the page is served."""
+    settings = model.welcome.settings
     return uvicorn.Config(
-        make_app(model, inspector),
+        make_app(model, inspector, clock),
         http=partial(HeaderTimeout, header_s=header_s),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="off",
+        # Without proxies uvicorn would believe the X-Forwarded headers of any program on this computer.
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=1,

@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from edge.config.challenge import ChallengeSettings
-from edge.config.schema import ONE_LINE, PageSettings
+from edge.config.page import PageSettings
+from edge.config.schema import ONE_LINE
 from edge.review.marks import Truth
 from edge.servers.state import PartState, ServerMessage, StationState
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bundle import write_whole
 from edge.config.line import load_line
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.errors import RecordsError
 from edge.reports.shift import shift_report
 from edge.reports.shift_html import html_report

@@ -20,7 +20,7 @@ from edge.cameras.on_demand import OnDemandCamera
 from edge.cli import main
 from edge.config.line import Line, load_line
 from edge.config.opcua import OpcUaSettings
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.ejector.output import SimulatedOutput
 from edge.engines.engine import Engine
 from edge.errors import CameraFinished

@@ -94,6 +94,16 @@ async function send(form) {
 }
 
 export function startDialogs() {
+  const { user } = document.documentElement.dataset;
+  if (user) sessionStorage.setItem("who", user);
+  $("[data-log-out]").addEventListener("click", async (event) => {
+    event.preventDefault();
+    try {
+      await post("log-out", {});
+    } finally {
+      location.assign(".");
+    }
+  });
   $("#find select").append(...VERDICTS.map((name) => make("option", name || TEXTS.every, { value: name })));
   $("#find form").addEventListener("submit", (event) => { event.preventDefault(); search(0); });
   $("#request form").addEventListener("submit", (event) => { event.preventDefault(); send(event.target); });

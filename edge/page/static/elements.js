@@ -53,11 +53,11 @@ export function picturesOf(part, absent) {
 }
 
 export const post = (address, body) =>
-  ask(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  ask(address, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": document.documentElement.dataset.csrf }, body: JSON.stringify(body) });
 
 export async function ask(address, options) {
   const answer = await fetch(address, options);
-  if (answer.ok) return answer.json();
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
   const words = await answer.text();
   let problem = words;
   try {

@@ -45,7 +45,8 @@ function showTimes() {
   const lost = silentMs > SILENT_MS || !heardAt;
   const condition = lost && !ENDED.includes(reported) ? "silent" : reported;
   setCondition(condition);
-  if (tokenChanged) showContact(TEXTS.tokenChanged, TEXTS.enterToken);
+  if (tokenChanged && document.documentElement.dataset.user) showContact(TEXTS.loggedOut, TEXTS.signIn);
+  else if (tokenChanged) showContact(TEXTS.tokenChanged, TEXTS.enterToken);
   else if (condition === "stopped") showContact(TEXTS.stopped(duration(Date.now() - endedAt)));
   else if (condition === "failed") showContact(TEXTS.failed(duration(Date.now() - endedAt)));
   else if (lost) showContact(silentMs > SILENT_MS ? TEXTS.noContact(duration(silentMs)) : TEXTS.connecting);

@@ -9,7 +9,8 @@ from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.explain import EXAMPLES, example, explain
 from edge.config.line import Line, load_line
-from edge.config.schema import CameraSettings, DriftSettings, PageSettings, PictureSettings
+from edge.config.page import PageSettings
+from edge.config.schema import CameraSettings, DriftSettings, PictureSettings
 
 KINDS = ("several-cameras", "shadow", "triggered", "web")
 

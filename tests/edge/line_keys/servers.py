@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.access.users import User, UserFile
 from edge.errors import LineConfigError, ServerError
 from tests.edge.line_keys.registry import observes
-from tests.edge.running_line import PageDouble, Run, RunningLine
+from tests.edge.running_line import HandClock, PageDouble, Run, RunningLine
 
 
 def page_of(line: RunningLine) -> PageDouble:
@@ -70,6 +71,69 @@ def token_of_the_inspectors(run: Run) -> None:
         (_, before), (_, after) = page.answer("/"), page.answer("/", authorization="Bearer open sesame")
 
     assert ('data-role="sign-in"' in before, 'data-role="inspector"' in after) == (True, True)
+
+
+@observes("page.users")
+def users_of_the_page(run: Run) -> None:
+    with run(page={"users": "users.json"}) as line:
+        page = page_of(line)
+        (status, form), (shown, _) = page.answer("/log-in"), page.answer("/api/state")
+
+    assert (status, 'name="password"' in form, shown) == (200, True, 401)
+
+
+@observes("page.idle_minutes")
+def session_without_use(run: Run) -> None:
+    assert session_lasts(run, {"idle_minutes": 5}) == [4 * 60.0]
+
+
+@observes("page.session_hours")
+def session_in_any_case(run: Run) -> None:
+    assert session_lasts(run, {"session_hours": 0.2}) == [4 * 60.0, 8 * 60.0]
+
+
+def session_lasts(run: Run, page: dict[str, object]) -> list[float]:
+    """Times after a log-in at which a session is still in force, used every four minutes and then every seven."""
+    pytest.importorskip("argon2", reason="passwords need edge-inspect[page]")
+    from edge.page.app import sessions_of
+
+    clock = HandClock()
+    with run(page={"users": "users.json", **page}) as line:
+        settings = page_of(line).settings
+        user = User(role="operator", password="$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA")
+        assert settings.users is not None
+        with UserFile(settings.users).changing() as users:
+            users["olga"] = user
+        sessions = sessions_of(settings, clock)
+        assert sessions is not None
+        cookie, found = sessions.begin("olga", user), []
+        for step in (4 * 60.0, 4 * 60.0, 7 * 60.0):
+            clock.now += step
+            if sessions.find(cookie, uses="idle_minutes" not in page) is not None:
+                found.append(clock.now)
+    return found
+
+
+@observes("page.certificate")
+@observes("page.key")
+def encrypted_page(run: Run) -> None:
+    """`tests/edge/page/test_tls.py` opens one."""
+    with pytest.raises(LineConfigError, match="found one of certificate and key"), run(page={"key": "page.key"}):
+        pass
+    with run(page={"certificate": "page.crt", "key": "page.key"}, doubles={"serves_page": True}) as line:
+        assert [feed.scheme for feed in line.feeds] == ["https"]
+
+
+@observes("page.proxies")
+def trusted_proxies(run: Run) -> None:
+    """`tests/edge/page/test_log_in.py` sends through one."""
+    with (
+        pytest.raises(LineConfigError, match="'proxy' does not appear to be an IPv4"),
+        run(page={"proxies": ["proxy"]}),
+    ):
+        pass
+    with run(page={"listen": "0.0.0.0:80", "users": "users.json", "proxies": ["10.0.0.5"]}) as line:
+        assert page_of(line).settings.proxies == ("10.0.0.5",)
 
 
 @observes("page.inspect")

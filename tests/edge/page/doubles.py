@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.page.state import StationInfo
 from edge.servers.state import AlarmState, CameraState, PartState, StationState
 

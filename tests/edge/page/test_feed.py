@@ -18,7 +18,7 @@ import pytest
 from bundle import Manifest, Verdict
 from edge.alarms import Alarms
 from edge.config.line import parse_line
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.errors import LineConfigError, ServerError
 from edge.page.feed import Feed
 from edge.servers.feed import listening

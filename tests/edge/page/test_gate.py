@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from edge.config.schema import PageSettings
+from edge.access.failures import SLOTS, FailureLimit
+from edge.config.page import PageSettings
 from edge.page.gate import GUESSES, HEADERS, MOST_BODY_BYTES, AccessGate
 from edge.page.page_model import PageModel
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
@@ -131,11 +132,14 @@ def test_the_right_token_is_no_guess(clock: Clock) -> None:
 
 
 def test_many_addresses_take_no_more_memory(clock: Clock) -> None:
-    gate = AccessGate(nothing, TOKEN, clock=clock)
-    for number in range(3000):
-        shown(gate, "wrong", address=str(number))
+    limit = FailureLimit(2, 60.0, clock)
+    limit.note("victim")
+    for number in range(3 * SLOTS):
+        limit.note(str(number))
+    limit.note("victim")
 
-    assert len(gate._guesses) == 1000
+    assert len(limit._times) <= SLOTS
+    assert limit.is_reached("victim")  # a flood pushes no count out
 
 
 def test_connections_without_a_request_keep_no_reader_out(model: PageModel, serve: Serve) -> None:

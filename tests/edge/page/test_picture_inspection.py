@@ -8,7 +8,7 @@ from urllib.request import Request
 import pytest
 
 from bundle import encode_png
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.page.page_model import PageModel
 from edge.page.picture_inspection import InspectionBusy, PictureInspector, PictureRefused
 from edge.page.state import InspectedPicture

@@ -33,9 +33,9 @@ def test_records_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(RecordsError, match="found version 99, expected at most 8"):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 9"):
         Records(path)
-    with pytest.raises(RecordsError, match="found version 99, expected at most 8"), reading(path):
+    with pytest.raises(RecordsError, match="found version 99, expected at most 9"), reading(path):
         pytest.fail("read")
 
 
@@ -66,7 +66,7 @@ def test_records_of_version_1_are_brought_up_to_date_with_all_their_rows(of_vers
     opened.note_ejection(3, "ejected")
     opened.close()
 
-    assert rows(opened, "PRAGMA user_version") == [(8,)]
+    assert rows(opened, "PRAGMA user_version") == [(9,)]
     assert rows(opened, "SELECT number, verdict, ejection, challenge FROM parts") == [
         (1, 1, None, None),
         (2, 2, None, None),

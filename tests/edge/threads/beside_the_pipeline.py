@@ -17,7 +17,7 @@ import pytest
 
 from bundle import encode_png
 from edge.alarms import Alarms
-from edge.config.schema import PageSettings
+from edge.config.page import PageSettings
 from edge.engines.engine import Engine
 from edge.errors import RecordsError
 from edge.page.feed import Feed
