@@ -20,7 +20,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
  +- OutputError                 the ejector's output cannot be opened or switched
  +- ScaleError                  a picture has no chessboard to measure the scale
- +- ServerError                 the page or the OPC UA server cannot run; the line continues without it
+ +- ServerError                 the page, OPC UA server or MQTT client cannot run; the line continues without it
  +- CheckFailed                 a check of the doctor found something wrong
 """
 

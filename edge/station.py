@@ -25,9 +25,12 @@ from edge.ejector.rejects import Rejects
 from edge.engines.engine import Engine
 from edge.engines.probe import open_probed
 from edge.errors import LineConfigError
+from edge.forwarding.feed import ForwardingFeed
+from edge.forwarding.messages import ForwardingTask
 from edge.monitoring.drift import Drift
 from edge.monitoring.operator_service import OperatorService
 from edge.monitoring.verdict_rates import VerdictRates
+from edge.mqtt.feed import MqttFeed, mqtt_task
 from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
 from edge.page.state import StationInfo
@@ -61,6 +64,11 @@ OpenPage = Callable[
 ]
 """Starts a page; see `Feed`."""
 
+OpenForwarder = Callable[
+    [str, ForwardingTask, Callable[[], StationState], Alarms, Callable[[int], None]], ForwardingFeed
+]
+"""Starts a forwarder; see `ForwardingFeed`."""
+
 
 @dataclass(frozen=True)
 class Equipment:
@@ -75,6 +83,7 @@ class Equipment:
     open_candidate: Callable[[Line, Callable[[], bool]], Candidate] = CandidateProcess
     free_bytes: Callable[[Path], int] = free_bytes
     """Free bytes of the disk of a folder."""
+    open_mqtt: OpenForwarder = MqttFeed
 
 
 REAL = Equipment()
@@ -131,6 +140,11 @@ def open_station(
             outbox = Outbox(pictured=False)
             runtime.watch(outbox.add)
             opened.callback(equipment.open_opcua(line.opcua, outbox, state, alarms).close)
+        if line.mqtt is not None:
+            task = mqtt_task(line, line.mqtt)
+            opened.callback(
+                equipment.open_mqtt(line.mqtt.broker, task, state, alarms, runtime.request_changeover).close
+            )
         runtime.start()
         opened.enter_context(_serving(operators))
         try:

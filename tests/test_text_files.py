@@ -8,6 +8,7 @@ from tests.test_rooms import FILES, ROOT
 WRITTEN_BY_PROGRAMS = {
     "edge/commands/camera_options.py": "a page of the documentation",
     "edge/config/explain.py": "examples of the package",
+    "edge/mqtt/target.py": "progress that it wrote",
     "edge/page/app.py": "pages of the package",
     "edge/page/review.py": "proposals of a program",
     "edge/records/database.py": "schema of the package",

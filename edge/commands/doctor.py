@@ -28,12 +28,14 @@ from edge.commands.doctor_checks import (
     existing,
 )
 from edge.config.line import DEFAULT_ENGINE, Line, load_line
+from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
 from edge.config.schema import CameraSettings, host_and_port
 from edge.ejector.registry import open_output
 from edge.engines.fastest import choice_of
 from edge.errors import CheckFailed, ServerError, StationError
+from edge.mqtt.feed import check_paho
 from edge.opcua.feed import check_asyncua
 from edge.page.feed import check_page_packages
 from edge.pipeline.inspector import expected_unsure, remarks, too_wide
@@ -89,6 +91,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
         yield find("page", partial(check_page, line.page))
     if line.opcua is not None:
         yield find("OPC UA", partial(check_opcua, line.opcua))
+    if line.mqtt is not None:
+        yield find("MQTT", partial(check_mqtt, line.mqtt))
     yield find("wall clock", partial(check_wall_clock, line, time.time()))
     yield find("permissions", partial(check_permissions, line))
     yield find("disk", partial(check_space, line))
@@ -227,6 +231,15 @@ def check_opcua(settings: OpcUaSettings) -> str:
         *_, uri = asyncio.run(read_identity(settings.certificate, settings.private_key))
         return f"{check_port(settings.listen, 'opcua')}, certificate of {uri}"
     return check_port(settings.listen, "opcua")
+
+
+def check_mqtt(settings: MqttSettings) -> str:
+    """Check the package of the MQTT client, and connect to the broker for a moment, under another identifier."""
+    check_paho()
+    from edge.mqtt.client import check_broker
+
+    check_broker(settings)
+    return f"{settings.broker} accepts the connection{' with TLS' if settings.uses_tls else ''}"
 
 
 def check_port(listen: str, table: str) -> str:

@@ -9,6 +9,7 @@ from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
+from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
 from edge.config.release import ReleaseSettings, TrialSettings
@@ -101,6 +102,8 @@ class Line(LineTable):
     """Without this table there is no page."""
     opcua: OpcUaSettings | None = None
     """Without this table there is no OPC UA server."""
+    mqtt: MqttSettings | None = None
+    """Without this table there is no MQTT client."""
 
     @property
     def deadline_s(self) -> float:
@@ -203,5 +206,6 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
         trial = trial.model_copy(update={"bundle": folder / trial.bundle})
     opcua = line.opcua and line.opcua.below(folder)
     page = line.page and line.page.below(folder)
-    tables = {"pictures": pictures, "release": release, "trial": trial, "opcua": opcua, "page": page}
+    mqtt = line.mqtt and line.mqtt.below(folder)
+    tables = {"pictures": pictures, "release": release, "trial": trial, "opcua": opcua, "page": page, "mqtt": mqtt}
     return line.model_copy(update={**paths, **tables, "camera": cameras})

@@ -84,7 +84,7 @@ class Runtime:
         self._alarms_sent, self._alarms_at = to_alarms(()), clock()
         self._recipes_refused: list[str] = []  # names of alarms, the latest at the end
         self.changeovers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        """Recipe numbers requested by the PLC; the consumer answers each by `use` or `refuse_changeover`."""
+        """Recipe numbers requested by PLC or plant; the consumer answers each by `use` or `refuse_changeover`."""
         loops: dict[str, Callable[[], None]] = {
             "line": self._line,
             **self._source.loops(self.finished.set),
@@ -209,6 +209,12 @@ class Runtime:
     def stopping(self) -> bool:
         """True from the call of `stop`."""
         return self._source.stopping.is_set()
+
+    def request_changeover(self, recipe: int) -> None:
+        """Queue a changeover that another than the PLC requests; the recipe in use is no change."""
+        if recipe != self.recipe or self._source.changing:
+            self._source.changing = True
+            self.changeovers.put(recipe)
 
     def _request_recipe(self, recipe: int) -> None:
         """Queue a changeover; 0 and the recipe in use are answered at once."""

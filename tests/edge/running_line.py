@@ -24,6 +24,8 @@ from edge.config.page import PageSettings
 from edge.ejector.output import SimulatedOutput
 from edge.engines.engine import Engine
 from edge.errors import CameraFinished
+from edge.forwarding.messages import ForwardingTask
+from edge.mqtt.feed import MqttFeed
 from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
 from edge.page.gate import Application
@@ -109,6 +111,13 @@ class PageDouble:
 
         headers = {"authorization": f"Bearer {self.settings.operator_token}", "content-type": "application/json"}
         return ask(make_app(PageModel(self.welcome(), monotonic)), path, headers, json.dumps(content).encode())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Closable:
+    """What is opened and closed, and does nothing."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -215,6 +224,9 @@ class RunningLine:
     opcua: list[OpcUaDouble] = field(default_factory=list)
     opcua_feeds: list[OpcUaFeed] = field(default_factory=list)
     """OPC UA servers with their processes, opened instead of doubles where `serves_opcua` is set."""
+    mqtt: list[ForwardingTask] = field(default_factory=list)
+    """Tasks of the MQTT clients, which are opened with their processes where `forwards` is set."""
+    forwards: bool = False
     candidates: list[HandCandidate] = field(default_factory=list)
     """Candidates that were opened."""
     candidate_module: str = ""
@@ -236,6 +248,7 @@ class RunningLine:
             self._open_opcua,
             self._open_candidate,
             self._free,
+            self._open_mqtt,
         )
 
     @property
@@ -336,6 +349,10 @@ class RunningLine:
             return self.opcua_feeds[-1]
         self.opcua.append(OpcUaDouble(*given))
         return self.opcua[-1]
+
+    def _open_mqtt(self, peer: str, task: ForwardingTask, *given: Any) -> MqttFeed | Closable:
+        self.mqtt.append(task)
+        return MqttFeed(peer, task, *given) if self.forwards else Closable()
 
     def _open_candidate(self, line: Line, stopped: Callable[[], bool]) -> Candidate:
         if self.candidate_module:

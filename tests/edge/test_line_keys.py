@@ -10,11 +10,11 @@ import pytest
 
 from edge.config.line import Line
 from edge.config.schema import LineTable, table_in
-from tests.edge.line_keys import challenge_and_release, ejector, line, pictures_and_monitoring, servers
+from tests.edge.line_keys import challenge_and_release, ejector, forwarding, line, pictures_and_monitoring, servers
 from tests.edge.line_keys.registry import BRIGHT, CASES, EJECTOR, GOOD
 from tests.edge.running_line import Run
 
-WITH_CASES = (challenge_and_release, ejector, line, pictures_and_monitoring, servers)
+WITH_CASES = (challenge_and_release, ejector, forwarding, line, pictures_and_monitoring, servers)
 """Modules that enter their cases when they are imported."""
 
 
@@ -38,12 +38,12 @@ def test_there_is_no_case_of_a_key_that_is_gone() -> None:
     assert set(CASES) <= set(keys_of(Line))
 
 
-@pytest.mark.parametrize("table", ["ejector", "opcua", "page", "pictures"])
+@pytest.mark.parametrize("table", ["ejector", "mqtt", "opcua", "page", "pictures"])
 def test_without_an_optional_table_there_is_nothing_of_it(table: str, run: Run) -> None:
     with run([BRIGHT]) as line:
         line.verdicts(1)
 
-    found = {"ejector": line.outputs, "opcua": line.opcua, "page": line.pages}
+    found = {"ejector": line.outputs, "mqtt": line.mqtt, "opcua": line.opcua, "page": line.pages}
     assert {**found, "pictures": [*line.folder.glob("pictures")]}[table] == []
 
 

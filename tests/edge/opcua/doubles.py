@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ URI = "urn:line3:edge-inspect"
 
 
 def make_identity(
-    folder: Path, name: str, uri: str | None = URI, days: tuple[int, int] = (-1, 1), bits: int = 2048
+    folder: Path,
+    name: str,
+    uri: str | None = URI,
+    days: tuple[int, int] = (-1, 1),
+    bits: int = 2048,
+    address: str | None = None,
 ) -> dict[str, str]:
     """Write a certificate that signs itself, and its key; their paths by the keys of `[opcua]`."""
     key = rsa.generate_private_key(65_537, bits)
@@ -35,8 +41,10 @@ def make_identity(
     now = datetime.now(timezone.utc)
     made = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
     made = made.not_valid_before(now + timedelta(days=days[0])).not_valid_after(now + timedelta(days=days[1]))
-    if uri is not None:
-        made = made.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
+    names: list[x509.GeneralName] = [] if uri is None else [x509.UniformResourceIdentifier(uri)]
+    names += [] if address is None else [x509.IPAddress(ip_address(address))]
+    if names:
+        made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
     paths = {"certificate": folder / f"{name}.der", "private_key": folder / f"{name}.pem"}
     certificate = made.sign(key, hashes.SHA256())
     paths["certificate"].write_bytes(certificate.public_bytes(serialization.Encoding.DER))

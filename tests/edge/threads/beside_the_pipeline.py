@@ -20,6 +20,8 @@ from edge.alarms import Alarms
 from edge.config.page import PageSettings
 from edge.engines.engine import Engine
 from edge.errors import RecordsError
+from edge.forwarding.forwarder import Forwarder
+from edge.forwarding.progress import Progress
 from edge.page.feed import Feed
 from edge.page.picture_inspection import InspectionBusy, PictureInspector
 from edge.records.export import export
@@ -203,6 +205,33 @@ def process_of_the_page() -> None:
         os.kill(feed.process, signal.SIGKILL)
 
     page_alarm(station, "its process has ended with status -9", kill)
+
+
+class PlantedTarget:
+    """A target that fails."""
+
+    batch_rows = 1
+
+    def open(self) -> Progress:
+        """Fail."""
+        raise Planted("at the target")
+
+    def requested_changeovers(self) -> tuple[int, ...]:
+        """There are none."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@planted("edge/forwarding/forwarder.py:__init__")
+def target_of_a_forwarder(tmp_path: Path) -> None:
+    forwarder = Forwarder(PlantedTarget(), tmp_path / "records.sqlite", retry_s=0.01)  # type: ignore[arg-type]
+    forwarder.start()
+    wait_until(lambda: forwarder.problem)
+
+    assert forwarder.take(station()).problem == "Planted: at the target"
+    forwarder.stop(PATIENCE_S)
 
 
 @planted("edge/page/server.py:_serve")

@@ -1,0 +1,24 @@
+"""Messages between the station and a forwarder's process."""
+
+from pathlib import Path
+
+from edge.config.challenge import ChallengeSettings
+from edge.servers.state import ServerMessage
+
+
+class ForwardingTask(ServerMessage):
+    """What a forwarder is told first, with the settings of its table as JSON."""
+
+    settings: str
+    records: Path
+    challenge: ChallengeSettings = ChallengeSettings()
+    recipes: tuple[int, ...] = ()
+
+
+class ForwarderAnswer(ServerMessage):
+    """Answer of a forwarder to each update."""
+
+    problem: str = ""
+    """What keeps it from forwarding; empty if nothing does."""
+    changeovers: tuple[int, ...] = ()
+    """Recipes that were requested since the last answer."""

@@ -1,0 +1,1 @@
+"""MQTT client: results, alarms, counters and state for a broker, and commands from it."""

@@ -1,0 +1,141 @@
+"""MQTT as the target of a forwarder: results, alarms and state as messages, the progress in a file of its own."""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bundle import os_problem
+from bundle.files import write_whole
+from edge.config.mqtt import MqttSettings
+from edge.errors import ServerError
+from edge.forwarding.messages import ForwardingTask
+from edge.forwarding.progress import Progress
+from edge.forwarding.row_source import RowBatch
+from edge.mqtt.client import ACKNOWLEDGED_S, BrokerConnection, MqttMessage
+from edge.mqtt.commands import RemoteCommands
+from edge.mqtt.json_messages import JsonTopics
+from edge.servers.state import StationState
+
+BATCH_ROWS = 200
+
+
+class ProgressFile:
+    """The progress beside the records, `NAME.mqtt.json`, locked for one writer."""
+
+    def __init__(self, records: Path, station: str) -> None:
+        self.path = records.with_name(f"{records.stem}.mqtt.json")
+        self._station = station
+        self._lock: int | None = None
+        self._written: Progress | None = None
+
+    def read(self) -> Progress:
+        """Lock and read it; begins where there is none, or one of another station name. Raises ServerError."""
+        try:
+            self._take_lock()
+            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        except OSError as error:
+            raise ServerError(f"{self.path}: {os_problem(error)}") from None
+        if not text:
+            return Progress(station=self._station)
+        try:
+            found = Progress.model_validate_json(text)
+        except ValidationError:
+            raise ServerError(
+                f"{self.path}: found no progress of the MQTT client; restore the file, or remove it, after which every "
+                "row is sent again"
+            ) from None
+        return found if found.station == self._station else Progress(station=self._station)
+
+    def write(self, progress: Progress) -> None:
+        """Replace it if it has changed; raises ServerError."""
+        if progress == self._written:
+            return
+        try:
+            write_whole(self.path, progress.model_dump_json())
+        except OSError as error:
+            raise ServerError(f"{self.path}: cannot be written ({error.strerror}); rows may be sent again") from None
+        self._written = progress
+
+    def close(self) -> None:
+        """Give up the lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        if self._lock is not None:
+            return
+        place = self.path.with_name(f"{self.path.name}.lock")
+        opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(opened)
+            raise ServerError(
+                f"{place}: found it locked by another process, expected one MQTT client a station"
+            ) from None
+        self._lock = opened
+
+
+class MqttTarget:
+    """Forwards the rows and the state of one station."""
+
+    batch_rows = BATCH_ROWS
+
+    def __init__(self, task: ForwardingTask, acknowledged_s: float = ACKNOWLEDGED_S) -> None:
+        settings = MqttSettings.model_validate_json(task.settings)
+        self._topics = JsonTopics(settings)
+        subscriptions = [self._topics.commands] if settings.commands else []
+        self._connection = BrokerConnection(settings, self._topics.offline, subscriptions, acknowledged_s)
+        self._commands = RemoteCommands(task, self._topics)
+        self._progress = ProgressFile(task.records, settings.station)
+        self._told: dict[str, MqttMessage] = {}  # retained messages of this session, by topic
+        self._session = 0
+
+    def open(self) -> Progress:
+        """Connect, and read the progress; raises ServerError."""
+        progress = self._progress.read()
+        self._connection.open()
+        return progress
+
+    def send(self, batch: RowBatch) -> None:
+        """Publish rows, then write the progress; raises ServerError."""
+        parts = [self._topics.result(part) for part in batch.parts]
+        self._publish([*parts, *(self._topics.alarm(row) for row in batch.alarms)])
+        self._progress.write(batch.progress)
+
+    def tell(self, state: StationState) -> None:
+        """Publish what has changed of the state, and carry out commands; raises ServerError."""
+        if not self._connection.is_open or self._session != self._connection.sessions:
+            self._told.clear()  # the broker has published the will
+            self._session = self._connection.sessions
+        new = [message for message in self._topics.state(state) if self._told.get(message.topic) != message]
+        self._publish(new)
+        self._told.update({message.topic: message for message in new})
+        self._publish([self._commands.take(message) for message in self._connection.take_received()])
+
+    def requested_changeovers(self) -> tuple[int, ...]:
+        """Return the recipes that were requested since the last call."""
+        waiting = self._commands.changeovers
+        return tuple(waiting.get() for _ in range(waiting.qsize()))
+
+    def close(self) -> None:
+        """Say that the station is stopped, and disconnect."""
+        try:
+            if self._connection.is_open:
+                self._publish([self._topics.offline()])
+        finally:
+            self._connection.close()
+            self._progress.close()
+
+    def _publish(self, messages: Sequence[MqttMessage]) -> None:
+        if not messages:
+            return
+        try:
+            self._connection.publish(messages)
+        except ServerError:
+            self._connection.abort()  # else rows that are sent again would be sent twice by the same connection
+            raise

@@ -1,0 +1,134 @@
+"""Cases of `[mqtt]`: what a broker gets from the client that the station would run."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.errors import ServerError
+from edge.forwarding.secret import read_password
+from tests.edge.line_keys.registry import observes
+from tests.edge.running_line import Run
+
+PATIENCE_S = 60.0
+
+
+def connect(run: Run, context: ssl.SSLContext | None = None, **keys: object) -> tuple[Any, Any]:
+    """Run a line, and let its MQTT client connect; the packet, and the broker."""
+    pytest.importorskip("paho", reason="the MQTT client needs edge-inspect[mqtt]")
+    from edge.mqtt.target import MqttTarget
+    from tests.edge.mqtt.recorder import RecordingBroker
+
+    broker = RecordingBroker(context)
+    address = f"{'mqtts' if context else 'mqtt'}://127.0.0.1:{broker.port}"
+    with run(mqtt={"broker": address, "station": "line3", **keys}) as line:
+        target = MqttTarget(line.mqtt[0])
+
+        def open_and_close() -> None:
+            target._connection.open(PATIENCE_S)
+            target._connection.close()
+
+        return broker.connected(open_and_close), broker
+
+
+@observes("mqtt.broker")
+def address_of_the_broker(run: Run) -> None:
+    packet, _ = connect(run)
+
+    assert packet.texts[0] == "edge-inspect/line3/state"
+
+
+@observes("mqtt.station")
+def name_of_the_station(run: Run) -> None:
+    packet, _ = connect(run, station="line4")
+
+    assert (packet.client, packet.texts[0]) == ("line4", "edge-inspect/line4/state")
+
+
+@observes("mqtt.topic")
+def first_levels_of_the_topics(run: Run) -> None:
+    packet, _ = connect(run, topic="plant/glaze")
+
+    assert packet.texts[0] == "plant/glaze/line3/state"
+
+
+@observes("mqtt.user")
+def user_at_the_broker(run: Run) -> None:
+    packet, _ = connect(run, user="mes")
+
+    assert packet.texts[2:] == ["mes"]
+
+
+@observes("mqtt.password_file")
+def password_at_the_broker(run: Run) -> None:
+    with run() as line:
+        path = line.folder / "password"
+    path.write_text("open sesame\n", encoding="utf-8")
+    path.chmod(0o600)
+    packet, _ = connect(run, user="mes", password_file="password")
+    path.chmod(0o644)
+
+    assert packet.texts[2:] == ["mes", "open sesame"]
+    with pytest.raises(ServerError, match=r"password: found that every user may read or write it; chmod") as refused:
+        read_password(path)
+    assert "sesame" not in str(refused.value)
+
+
+@observes("mqtt.commands")
+def commands_of_the_broker(run: Run) -> None:
+    found = {allowed: connect(run, commands=allowed)[1].topics for allowed in (False, True)}
+
+    assert [b"edge-inspect/line3/command/+" in topic for topic in found[True]] == [True, False]
+    assert [b"command" in topic for topic in found[False]] == [False]
+
+
+def authority(folder: Path) -> tuple[dict[str, str], ssl.SSLContext]:
+    """An identity that signs itself, and the context of a broker that has it and asks for it."""
+    pytest.importorskip("cryptography", reason="certificates are made with edge-inspect[release]")
+    pytest.importorskip("asyncua", reason="certificates are made with edge-inspect[opcua]")
+    from tests.edge.opcua.doubles import make_identity
+
+    paths = make_identity(folder, "broker", address="127.0.0.1")
+    certificate = folder / "broker.pem.crt"
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(Path(paths["certificate"]).read_bytes()), encoding="utf-8")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, paths["private_key"])
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return {"certificate": certificate.name, "private_key": Path(paths["private_key"]).name}, context
+
+
+@observes("mqtt.ca_file")
+def authorities_of_the_brokers_certificate(run: Run) -> None:
+    with run() as line:
+        files, context = authority(line.folder)
+    packet, _ = connect(run, context, ca_file=files["certificate"])
+
+    assert packet.client == "line3"
+
+
+@observes("mqtt.certificate")
+def certificate_of_the_station(run: Run) -> None:
+    with run() as line:
+        files, context = authority(line.folder)
+    _, without = connect(run, context, ca_file=files["certificate"])
+    _, broker = connect(run, context, ca_file=files["certificate"], **files)
+
+    assert (without.certificate, broker.certificate) == (None, ((("commonName", "broker"),),))
+
+
+@observes("mqtt.private_key")
+def private_key_of_the_station(run: Run) -> None:
+    with run() as line:
+        files, _ = authority(line.folder)
+    (line.folder / "other.pem").write_text("no key", encoding="utf-8")
+    pytest.importorskip("paho", reason="the MQTT client needs edge-inspect[mqtt]")
+    from edge.mqtt.target import MqttTarget
+
+    keys = {"broker": "mqtts://127.0.0.1:1", "station": "line3", "ca_file": files["certificate"]}
+    with run(mqtt={**keys, **files, "private_key": "other.pem"}) as line:
+        target = MqttTarget(line.mqtt[0])
+        with pytest.raises(ServerError, match=r"\[mqtt\] certificates: cannot be used"):
+            target.open()
+        target.close()

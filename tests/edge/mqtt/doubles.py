@@ -1,0 +1,189 @@
+"""A real Mosquitto on a free port, a subscriber that keeps what it gets, and brokers that misbehave."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("paho", reason="the MQTT client needs edge-inspect[mqtt]")
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.config.mqtt import MqttSettings
+from edge.forwarding.messages import ForwardingTask
+
+PATIENCE_S = 60.0
+MOSQUITTO = shutil.which("mosquitto") or next(
+    (path for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto") if Path(path).exists()), ""
+)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago; Mosquitto opens none by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        return int(opened.getsockname()[1])
+
+
+class Mosquitto:
+    """Mosquitto with its configuration in a folder."""
+
+    def __init__(self, folder: Path, options: str = "allow_anonymous true", port: int = 0) -> None:
+        if not MOSQUITTO:
+            pytest.skip("Mosquitto is not installed: tests/install-plant-peers")
+        folder.mkdir(exist_ok=True)
+        self.port = port or free_port()
+        self._configuration = folder / "mosquitto.conf"
+        run_as = "user root\n" if os.geteuid() == 0 else ""
+        self._configuration.write_text(f"listener {self.port} 127.0.0.1\n{run_as}{options}\n", encoding="utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        self._process = subprocess.Popen(
+            [MOSQUITTO, "-c", self._configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for(self._accepts, "Mosquitto does not start")
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _accepts(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "Mosquitto has ended"
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
+            return True
+        return False
+
+
+class Subscriber:
+    """A client that keeps every message."""
+
+    def __init__(self, port: int, topic: str = "#", **credentials: str) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        self._arrived = threading.Condition()
+        self._subscribed = threading.Event()
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, clean_session=True)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+        self.client.on_subscribe = lambda *_: self._subscribed.set()
+        self.client.on_message = self._keep
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert self._subscribed.wait(PATIENCE_S)
+
+    def subscribed_again(self) -> None:
+        """Wait until it is back after an outage; call `forget_subscription` before the outage."""
+        assert self._subscribed.wait(PATIENCE_S)
+
+    def forget_subscription(self) -> None:
+        """Expect an outage."""
+        self._subscribed.clear()
+
+    def json(self, name: str) -> list[dict[str, Any]]:
+        """Payloads of the topics that end so."""
+        return [json.loads(payload) for topic, payload, _ in [*self.messages] if topic.endswith(f"/{name}")]
+
+    def numbers(self) -> set[int]:
+        """Numbers of the results."""
+        return {result["number"] for result in self.json("result")}
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait until something is true of the messages."""
+        with self._arrived:
+            assert self._arrived.wait_for(condition, PATIENCE_S), self.messages[-5:]
+
+    def publish(self, topic: str, payload: object, retain: bool = False) -> None:
+        """Publish JSON, and wait until the broker has it."""
+        self.client.publish(topic, json.dumps(payload), 1, retain).wait_for_publish(PATIENCE_S)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def _keep(self, client: object, userdata: object, message: Any) -> None:
+        with self._arrived:
+            self.messages.append((message.topic, message.payload, message.retain))
+            self._arrived.notify_all()
+
+
+class CuttingProxy:
+    """Forwards to a broker; cuts the connection after some bytes of the client, for a number of times."""
+
+    def __init__(self, port: int, cuts: int, after_bytes: int) -> None:
+        self.cuts = cuts
+        self._port, self._after_bytes = port, after_bytes
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self._threads[0].start()
+        self._opened: list[socket.socket] = []
+
+    def close(self) -> None:
+        """End all connections."""
+        for opened in (self._server, *self._opened):
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                broker = socket.create_connection(("127.0.0.1", self._port))
+                self._opened += [client, broker]
+                cut, self.cuts = self.cuts > 0, max(0, self.cuts - 1)
+                for source, target, most in (
+                    (client, broker, self._after_bytes if cut else 2**62),
+                    (broker, client, 2**62),
+                ):
+                    thread = threading.Thread(target=self._copy, args=(source, target, most), daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+
+    def _copy(self, source: socket.socket, target: socket.socket, most: int) -> None:
+        with suppress(OSError):
+            while most > 0 and (data := source.recv(min(most, 65536))):
+                target.sendall(data)
+                most -= len(data)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def silent_peer() -> Iterator[int]:
+    """A port that accepts connections and says nothing; yields it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as opened:
+        yield int(opened.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], words: str = "it never came true") -> None:
+    """Look again and again until something is true."""
+    for _ in range(round(PATIENCE_S / 0.02)):
+        if condition():
+            return
+        threading.Event().wait(0.02)
+    pytest.fail(words)
+
+
+def task_of(records: Path, port: int, recipes: tuple[int, ...] = (), **keys: Any) -> ForwardingTask:
+    """The task of a client of this broker."""
+    settings = MqttSettings(**{"broker": f"mqtt://127.0.0.1:{port}", "station": "line3", **keys})
+    return ForwardingTask(settings=settings.model_dump_json(), records=records, recipes=recipes)

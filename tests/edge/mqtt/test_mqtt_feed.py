@@ -1,0 +1,73 @@
+"""The MQTT client hangs off the side: a broker that hangs or is away is an alarm, and the line goes on."""
+
+import os
+import signal
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+pytest.importorskip("paho", reason="the MQTT client needs edge-inspect[mqtt]")
+
+from edge.alarms import Alarms
+from edge.commands.doctor import check_mqtt, find
+from edge.config.mqtt import MqttSettings
+from edge.mqtt.feed import MqttFeed
+from tests.edge.forwarding.records_doubles import insert
+from tests.edge.mqtt.doubles import PATIENCE_S, Mosquitto, free_port, silent_peer, task_of, wait_for
+from tests.edge.page.doubles import station
+from tests.edge.running_line import Run
+
+END_S = 10.0
+"""Longest end of a station on a busy machine: the client's process is killed after 2 s."""
+
+
+def test_a_broker_that_says_nothing_delays_no_verdict_and_no_end(run: Run) -> None:
+    with silent_peer() as port:
+        keys = {"broker": f"mqtt://127.0.0.1:{port}", "station": "line3"}
+        with run(mqtt=keys, doubles={"forwards": True}) as line:
+            verdicts = line.verdicts(*range(1, 21))
+            started = monotonic()
+
+        assert verdicts == ["OK"] * 20
+        assert monotonic() - started < END_S
+
+
+def test_a_broker_that_is_away_is_an_alarm_until_it_is_there(tmp_path: Path) -> None:
+    alarms, port = Alarms(), free_port()
+    insert(tmp_path / "records.sqlite", 1)
+    task = task_of(tmp_path / "records.sqlite", port)
+    feed = MqttFeed(f"mqtt://127.0.0.1:{port}", task, station, alarms, hang_s=PATIENCE_S, patience_s=0.0)
+    wait_for(lambda: any("cannot be reached" in alarm.text for alarm in alarms.active))
+    (alarm,) = alarms.active
+    broker = Mosquitto(tmp_path / "broker", port=port)
+    wait_for(lambda: not alarms.active)
+    feed.close()
+    broker.stop()
+
+    assert alarm.name == "MQTT"
+    assert "rows wait in the records, the line continues" in alarm.text
+
+
+def test_the_death_of_the_process_is_an_alarm_and_it_is_started_again(tmp_path: Path) -> None:
+    alarms = Alarms()
+    task = task_of(tmp_path / "records.sqlite", free_port())
+    feed = MqttFeed("mqtt://127.0.0.1", task, station, alarms, retry_s=0.01, hang_s=PATIENCE_S)
+    wait_for(lambda: feed.updates)
+    before = feed.process
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: feed.process != before)
+    feed.close()
+
+    assert feed.tries >= 2
+
+
+def test_the_doctor_connects_to_the_broker(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    settings = MqttSettings(broker=f"mqtt://127.0.0.1:{broker.port}", station="line3")
+    right = find("MQTT", lambda: check_mqtt(settings))
+    broker.stop()
+    wrong = find("MQTT", lambda: check_mqtt(settings))
+
+    assert right.words == f"mqtt://127.0.0.1:{broker.port} accepts the connection"
+    assert "found no connection (the broker cannot be reached" in wrong.words
