@@ -53,6 +53,9 @@ class MqttSettings(LineTable):
     """Certificate of the station, PEM, for a broker that asks for one."""
     private_key: Path | None = None
     """Private key of `certificate`, PEM, without a password."""
+    sparkplug_group: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=60)
+    """Group of Sparkplug B; with it the station is also an edge node of this group, whose NDEATH is then the last will
+    of the connection. Without it there are JSON messages only."""
     commands: bool = False
     """Whether the broker's clients may request changeovers and challenges. Everyone whom the broker lets publish there
     may do so."""

@@ -2,7 +2,8 @@
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +18,9 @@ from edge.forwarding.row_source import RowBatch
 from edge.mqtt.client import ACKNOWLEDGED_S, BrokerConnection, MqttMessage
 from edge.mqtt.commands import RemoteCommands
 from edge.mqtt.json_messages import JsonTopics
+from edge.mqtt.sparkplug import SparkplugNode
 from edge.servers.state import StationState
+from edge.wall_clock import system_utc
 
 BATCH_ROWS = 200
 
@@ -85,15 +88,28 @@ class MqttTarget:
 
     batch_rows = BATCH_ROWS
 
-    def __init__(self, task: ForwardingTask, acknowledged_s: float = ACKNOWLEDGED_S) -> None:
+    def __init__(
+        self,
+        task: ForwardingTask,
+        acknowledged_s: float = ACKNOWLEDGED_S,
+        utc: Callable[[], datetime] = system_utc,
+    ) -> None:
+        """`acknowledged_s`: longest wait for the broker. `utc`: time of births and state."""
         settings = MqttSettings.model_validate_json(task.settings)
         self._topics = JsonTopics(settings)
+        group = settings.sparkplug_group
+        self._node = SparkplugNode(group, settings.station, lambda: round(utc().timestamp() * 1e3)) if group else None
         subscriptions = [self._topics.commands] if settings.commands else []
-        self._connection = BrokerConnection(settings, self._topics.offline, subscriptions, acknowledged_s)
+        will = self._topics.offline
+        if self._node is not None:
+            subscriptions.append(self._node.commands)
+            will = self._node.death
+        self._connection = BrokerConnection(settings, will, subscriptions, acknowledged_s)
         self._commands = RemoteCommands(task, self._topics)
         self._progress = ProgressFile(task.records, settings.station)
         self._told: dict[str, MqttMessage] = {}  # retained messages of this session, by topic
         self._session = 0
+        self._state: StationState | None = None
 
     def open(self) -> Progress:
         """Connect, and read the progress; raises ServerError."""
@@ -103,19 +119,24 @@ class MqttTarget:
 
     def send(self, batch: RowBatch) -> None:
         """Publish rows, then write the progress; raises ServerError."""
+        self._begin_session()
+        first = [self._node.result(part) for part in batch.parts] if self._node else []
         parts = [self._topics.result(part) for part in batch.parts]
-        self._publish([*parts, *(self._topics.alarm(row) for row in batch.alarms)])
+        self._publish([*first, *parts, *(self._topics.alarm(row) for row in batch.alarms)])
         self._progress.write(batch.progress)
 
     def tell(self, state: StationState) -> None:
         """Publish what has changed of the state, and carry out commands; raises ServerError."""
-        if not self._connection.is_open or self._session != self._connection.sessions:
-            self._told.clear()  # the broker has published the will
-            self._session = self._connection.sessions
+        self._begin_session()
+        self._state = state
         new = [message for message in self._topics.state(state) if self._told.get(message.topic) != message]
-        self._publish(new)
+        self._publish([*(self._node.state(state) if self._node else ()), *new])
         self._told.update({message.topic: message for message in new})
-        self._publish([self._commands.take(message) for message in self._connection.take_received()])
+        for message in self._connection.take_received():
+            if self._node is not None and message.topic == self._node.commands:
+                self._publish([*self._node.births(state)] if self._node.wants_rebirth(message) else [])
+            else:
+                self._publish([self._commands.take(message)])
 
     def requested_changeovers(self) -> tuple[int, ...]:
         """Return the recipes that were requested since the last call."""
@@ -126,10 +147,19 @@ class MqttTarget:
         """Say that the station is stopped, and disconnect."""
         try:
             if self._connection.is_open:
-                self._publish([self._topics.offline()])
+                farewell = [self._node.farewell()] if self._node else []
+                self._publish([self._topics.offline(), *farewell])
         finally:
             self._connection.close()
             self._progress.close()
+
+    def _begin_session(self) -> None:
+        """Begin again where the connection is a new one: the broker has published the will."""
+        if self._session != self._connection.sessions:
+            self._session = self._connection.sessions
+            self._told.clear()
+            if self._node is not None:
+                self._publish([*self._node.births(self._state)])
 
     def _publish(self, messages: Sequence[MqttMessage]) -> None:
         if not messages:

@@ -132,3 +132,10 @@ def private_key_of_the_station(run: Run) -> None:
         with pytest.raises(ServerError, match=r"\[mqtt\] certificates: cannot be used"):
             target.open()
         target.close()
+
+
+@observes("mqtt.sparkplug_group")
+def group_of_sparkplug(run: Run) -> None:
+    packet, _ = connect(run, sparkplug_group="plant")
+
+    assert packet.texts[0] == "spBv1.0/plant/NDEATH/line3"

@@ -75,6 +75,6 @@ def _connect(content: bytes) -> ConnectPacket:
     rest, texts = content[10:], list[str]()
     while rest:
         size = int.from_bytes(rest[:2], "big")
-        texts.append(rest[2 : 2 + size].decode())
+        texts.append(rest[2 : 2 + size].decode("utf-8", "replace"))
         rest = rest[2 + size :]
     return ConnectPacket(texts[0], texts[1:])
