@@ -44,9 +44,9 @@ from edge.records.writer import Records
 from edge.release.signature import check_signature
 from edge.servers.outbox import Outbox
 from edge.servers.snapshot import Snapshot
-from edge.servers.state import StationState, TrialState
-from edge.trial.candidate import Candidate, CandidateProcess
-from edge.trial.trial import Trial
+from edge.servers.state import StationState
+from edge.trial.candidate import CandidateProcess
+from edge.trial.trial import OpenCandidate, TrialSwitch
 from firmware_bridge.link import Link, open_link
 from firmware_bridge.messages import Hello
 
@@ -80,7 +80,7 @@ class Equipment:
     open_link: Callable[[str, Hello, Clock, bool], Link] = open_link
     open_page: OpenPage = Feed
     open_opcua: Callable[[OpcUaSettings, Outbox, Callable[[], StationState], Alarms], OpcUaFeed] = OpcUaFeed
-    open_candidate: Callable[[Line, Callable[[], bool]], Candidate] = CandidateProcess
+    open_candidate: OpenCandidate = CandidateProcess
     free_bytes: Callable[[Path], int] = free_bytes
     """Free bytes of the disk of a folder."""
     open_mqtt: OpenForwarder = MqttFeed
@@ -129,11 +129,13 @@ def open_station(
         opened.callback(runtime.close_inspector)
         for watcher in (*watchers, *_own_watchers(line, runtime, records, clock, equipment, opened)):
             runtime.watch(watcher)
-        operators = OperatorService(line.challenge, records, alarms, pipeline=runtime)
+        trials = TrialSwitch(line, equipment.open_candidate, records, alarms, clock)
+        opened.callback(trials.close)
+        operators = OperatorService(line.challenge, records, alarms, pipeline=runtime, trials=trials)
         operators.restore_pause()
         runtime.watch(operators.add)
-        trial = _open_trial(line, runtime, records, equipment, opened)
-        state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators, trial=trial)
+        runtime.watch(trials.offer)
+        state = Snapshot(runtime, cameras, records, lambda: link.is_open, line.shadow, operators, trial=trials.current)
         if line.page is not None:
             _open_page(line, line.page, runtime, records, state, equipment, opened)
         if line.opcua is not None:
@@ -229,19 +231,6 @@ def _own_watchers(
         )
         opened.callback(pictures.close)
         yield pictures.offer
-
-
-def _open_trial(
-    line: Line, runtime: Runtime, records: Records, equipment: Equipment, opened: ExitStack
-) -> Callable[[], TrialState | None]:
-    """Start the trial that the line wants; returns what tells its state."""
-    if line.of_candidate is None:
-        return lambda: None
-    alone = line.of_candidate.model_copy(update={"engine_threads": 1})  # of the processor, which the line needs
-    trial = Trial(alone, equipment.open_candidate, records, runtime.alarms, line.recipe)
-    opened.callback(trial.close)
-    runtime.watch(trial.offer)
-    return trial.current
 
 
 def _open_page(

@@ -26,6 +26,42 @@ def trial_report(
     console.print(*trial_tables(ReportSource.at(line).records))
 
 
+@trial.command("start")
+def trial_start(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the candidate bundle.")],
+    line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
+    who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
+) -> None:
+    """Put a candidate on trial at the running station, in place of one that is; lasts until the station ends."""
+    from getpass import getuser
+
+    from bundle import load_bundle
+    from edge.config.line import load_line
+    from edge.monitoring.operator_requests import switch_trial
+
+    settings, candidate = load_line(line), load_bundle(bundle)
+    switch_trial(settings.records, candidate.folder, who or getuser())
+    told = (
+        "the station opens it now; an alarm says if it cannot. The page and `edge-inspect trial report` show the trial"
+    )
+    console.print(f"trial of {candidate.id[:12]}, {candidate.folder}: {told}", soft_wrap=True, highlight=False)
+
+
+@trial.command("stop")
+def trial_stop(
+    line: Annotated[Path, typer.Argument(help="The configuration of the line that runs.")],
+    who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
+) -> None:
+    """Stop the trial at the running station; what it found stays on record."""
+    from getpass import getuser
+
+    from edge.config.line import load_line
+    from edge.monitoring.operator_requests import switch_trial
+
+    switch_trial(load_line(line).records, None, who or getuser())
+    console.print("the station runs no trial; `edge-inspect trial report` shows what it found", soft_wrap=True)
+
+
 def mark(
     line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
     truth: Annotated[Truth, typer.Argument(help="The part is good, defective, or unclear.")],
@@ -56,10 +92,11 @@ def queue(
     most: Annotated[int, typer.Option(min=1, help="Parts to list.")] = 50,
 ) -> None:
     """List parts worth a person's look: unsure ones, those near a threshold, and good ones at random."""
-    from edge.commands.review import queue_table
+    from edge.commands.review import queue_tables
     from edge.config.line import load_line
 
-    console.print(queue_table(load_line(line), most))
+    for table in queue_tables(load_line(line), most):
+        console.print(table, soft_wrap=isinstance(table, str), highlight=False)
 
 
 def collect(

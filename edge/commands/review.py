@@ -13,9 +13,10 @@ from edge.bundle_inspector import BundleInspector
 from edge.config.line import Line, load_line
 from edge.errors import MarkError
 from edge.records.database import reading
+from edge.reports.kappa import share_of
 from edge.review.collect import OpenInspector, collect, station_name
 from edge.review.marks import Mark, MarkedDefect, Truth, add_mark, row_of
-from edge.review.queue import review_queue
+from edge.review.queue import in_sample, review_queue, sample_result
 
 
 def mark_part(
@@ -33,29 +34,39 @@ def mark_part(
     """Add a mark as the options of the command say; returns a message. Raises MarkError, RecordsError."""
     if (row is None) == (part_id is None):
         raise MarkError("found neither or both of --row and --part-id, expected one of them")
-    if row is None:
-        with reading(line.records) as connection:
-            row = row_of(connection, part_id or 0, near)
+    with reading(line.records) as connection:
+        sampled = row is not None and in_sample(connection, row)
+        row = row_of(connection, part_id or 0, near) if row is None else row
     if classes and camera is None and len(line.camera) > 1:
         names = ", ".join(one.name for one in line.camera)
         raise MarkError(f"found no --camera, expected the one that shows the defect: {names}")
     shown_by = camera or line.camera[0].name
     defects = tuple(MarkedDefect(shown_by, name, (), confirm) for name in classes)
-    number = add_mark(line.records, Mark(row, truth, who, defects, note))
+    number = add_mark(line.records, Mark(row, truth, who, defects, note, sampled))
     return f"mark {number}: row {row} is {truth}{': ' if classes else ''}{', '.join(classes)}, by {who}"
 
 
-def queue_table(line: Line, most: int) -> Table:
-    """Tabulate the review queue of a line. Raises RecordsError, BundleError."""
-    thresholds = {name: limit.score for name, limit in load_bundle(line.bundle).manifest.thresholds.items()}
+def queue_tables(line: Line, most: int) -> Iterator[Table | str]:
+    """Tabulate the review queue of a line, then what its random sample says. Raises RecordsError, BundleError."""
+    manifest = load_bundle(line.bundle).manifest
+    thresholds = {name: limit.score for name, limit in manifest.thresholds.items()}
     with reading(line.records) as connection:
         found = review_queue(connection, thresholds, most)
+        sampled = sample_result(connection, manifest.id)
     table = Table("row", "part id", "time, UTC", "verdict", "class", "score", "why")
     for one in found:
         score = "" if one.score is None else f"{one.score:.3f}"
         row = str(one.row), str(one.part_id), one.time[:19].replace("T", " "), one.verdict.name
         table.add_row(*row, Text(one.class_name), score, one.reason)
-    return table
+    yield table
+    if not sampled.marked:
+        yield f"random sample: none marked yet of the parts that {manifest.id[:12]} passed"
+        return
+    share = share_of(sampled.defective, sampled.marked)
+    yield (
+        f"random sample of the parts that {manifest.id[:12]} passed: {sampled.defective} of {sampled.marked} "
+        f"defective, {100 * share.value:.1f} % (95 %: {100 * share.low:.1f} to {100 * share.high:.1f})"
+    )
 
 
 def collect_lines(paths: Sequence[Path], out: Path, engine: str) -> Iterator[str]:

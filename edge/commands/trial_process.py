@@ -11,9 +11,12 @@ from typing import IO
 
 from bundle import BundleError, FrameError
 from edge.errors import StationError
+from edge.part import Part
+from edge.pipeline.inspector import Inspector
+from edge.records.overlay import blobs_of
 from edge.servers.channel import read_messages
 from edge.station import open_inspector
-from edge.trial.candidate import TrialAnswer, TrialFrames, TrialLine
+from edge.trial.candidate import TrialAnswer, TrialFrames, TrialLine, TrialOutline
 
 NICE = 19
 """Lowest priority: the line comes first."""
@@ -30,13 +33,22 @@ def answers(pipe: IO[bytes]) -> Iterator[TrialAnswer]:
         yield TrialAnswer(bundle_id=inspector.bundle.id)
         for message, pixels in messages:
             if isinstance(message, TrialFrames):
-                outcome = inspector.begin(message.part(pixels))()
-                worst = outcome.defects[0] if outcome.defects else None
-                name, score = (worst.class_name, worst.score) if worst else ("", None)
-                yield TrialAnswer(verdict=outcome.verdict, class_name=name, score=score)
+                yield _judged(inspector, message.part(pixels))
         inspector.engine.close()
     except (BundleError, FrameError, StationError) as error:
         yield TrialAnswer(error=str(error))
+
+
+def _judged(inspector: Inspector, part: Part) -> TrialAnswer:
+    outcome = inspector.begin(part)()
+    worst = outcome.defects[0] if outcome.defects else None
+    name, score = (worst.class_name, worst.score) if worst else ("", None)
+    outlines = tuple(
+        TrialOutline.model_validate({"camera": view.camera, **blob})
+        for view in part.views
+        for blob in blobs_of(view, inspector.bundle.manifest)
+    )
+    return TrialAnswer(verdict=outcome.verdict, class_name=name, score=score, outlines=outlines)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Operator requests to a running station: challenges, acknowledgements and pauses, queued as rows in its records.
+"""Operator requests to a running station: challenges, acknowledgements, pauses and trials, queued in its records.
 
 The station polls the rows twice a second. A request needs write access to the file, but no port and no password; its
 time and author stay on record.
@@ -77,6 +77,16 @@ def last_passed(connection: sqlite3.Connection, now: datetime) -> datetime | Non
     query = "SELECT max(ended) FROM challenges WHERE result = 'passed' AND ended <= ?"
     (ended,) = connection.execute(query, (now.isoformat(timespec="milliseconds"),)).fetchone()
     return None if ended is None else datetime.fromisoformat(ended)
+
+
+def trials_asked(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    """Return number, user and folder of the trials that the station has not taken yet; an empty folder ends a trial."""
+    return connection.execute("SELECT number, who, bundle FROM trial_requests WHERE taken IS NULL").fetchall()
+
+
+def note_trial_taken(connection: sqlite3.Connection, number: int) -> None:
+    """Note that the station has taken a request for a trial."""
+    connection.execute("UPDATE trial_requests SET taken = ? WHERE number = ?", (_now(), number))
 
 
 def challenge(
@@ -162,6 +172,21 @@ def acknowledge(records: Path, who: str, reason: str = "", taken_s: float = TAKE
         return str(_wait(records, question, lambda row: row[0] is not None, taken_s)[0])
     except OperatorRequestError:
         _execute(records, "UPDATE acknowledgements SET alarms = '' WHERE number = ?", (number,))
+        raise
+
+
+def switch_trial(records: Path, bundle: Path | None, who: str, taken_s: float = TAKEN_S) -> None:
+    """Put this candidate on trial, in place of one that is, or end the trial; lasts until the station ends.
+
+    Raises OperatorRequestError if the station does not respond; the request is then withdrawn.
+    """
+    values = _now(), who, "" if bundle is None else str(bundle.absolute())
+    number = _insert(records, "INSERT INTO trial_requests (time, who, bundle) VALUES (?, ?, ?)", values)
+    question = f"SELECT taken FROM trial_requests WHERE number = {number}"
+    try:
+        _wait(records, question, lambda row: row[0] is not None, taken_s)
+    except BaseException:  # Ctrl-C as well
+        _execute(records, "DELETE FROM trial_requests WHERE number = ? AND taken IS NULL", (number,))
         raise
 
 

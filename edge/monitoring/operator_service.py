@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from edge.alarms import Alarms
@@ -21,7 +22,9 @@ from edge.monitoring.operator_requests import (
     challenges_asked,
     last_passed,
     note_pause,
+    note_trial_taken,
     open_pause,
+    trials_asked,
 )
 from edge.part import PAUSED_BY, Part
 from edge.records.database import advice, connect_existing
@@ -70,6 +73,16 @@ class PauseState:
     since: datetime
 
 
+class Trials(Protocol):
+    """Trials of candidate bundles. Both calls return at once."""
+
+    def start(self, folder: Path, who: str) -> None:
+        """Put the bundle of this folder on trial, in place of one that is."""
+
+    def stop(self, who: str) -> None:
+        """End the trial, if there is one."""
+
+
 class OperatorService:
     """Polls the operator requests and the schedule of challenges. `run` is the body of a thread."""
 
@@ -80,12 +93,13 @@ class OperatorService:
         alarms: Alarms,
         utc: Callable[[], datetime] | None = None,
         pipeline: Pausable | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self.challenge = ChallengeState(None, False, 0)
         """Replaced at each poll, never changed."""
         self.pause: PauseState | None = None
         """Pause in force; None while the station inspects."""
-        self._pipeline = pipeline
+        self._pipeline, self._trials = pipeline, trials
         self._settings, self._records, self._alarms, self._utc = settings, records, alarms, utc or SteadyClock()
         self._began = self._utc()
         self._running: Challenge | None = None
@@ -182,6 +196,10 @@ class OperatorService:
             for name in ended:
                 self._alarms.clear(name)
             connection.execute("UPDATE acknowledgements SET alarms = ? WHERE number = ?", (", ".join(ended), number))
+        for number, who, folder in trials_asked(connection):
+            if self._trials is not None:
+                self._trials.start(Path(folder), who) if folder else self._trials.stop(who)
+            note_trial_taken(connection, number)
         for request in challenges_asked(connection):
             connection.execute("UPDATE challenges SET result = 'open' WHERE number = ?", (request.number,))
             with self._lock:

@@ -44,8 +44,8 @@ from edge.page.operator_actions import OperatorActions
 from edge.page.page_model import PageModel
 from edge.page.part_queries import LAST_ROW, PartQuery, find_parts, picture_jpeg, whole_frame_jpeg
 from edge.page.picture_inspection import InspectionBusy, PictureInspector, PictureRefused
-from edge.page.review import give_marks, part_for_review, queued
-from edge.page.review_messages import MarksAnswer, MarksRequest, QueuedPart, ReviewedPart
+from edge.page.review import give_marks, part_for_review, queued, sample_share
+from edge.page.review_messages import MarksAnswer, MarksRequest, QueuedPart, ReviewedPart, SampleShare
 from edge.page.state import (
     ChartBar,
     HealthReport,
@@ -57,11 +57,14 @@ from edge.page.state import (
     PageState,
     ShownPart,
 )
+from edge.reports.trial import trial_text
 
 STATIC = Path(__file__).with_name("static")
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 WATCHERS = 32
 """Largest number of event streams; further browsers poll."""
+SHARED_S = 0.25
+"""Longest time for which streams share a state: without an update it changes by its times alone."""
 BEAT_S = 1.0
 """Longest time between two events of a stream, so that a browser detects a stopped page."""
 
@@ -317,8 +320,24 @@ def _add_review(app: FastAPI, model: PageModel) -> None:
             found = queued(records, model.thresholds(), most)
         except RecordsError as error:
             raise HTTPException(503, str(error)) from None
-        shown = ((model.shown(one.part, one.cameras, one.mark), reason) for one, reason in found)
-        return [QueuedPart(**part.model_dump(), reason=reason) for part, reason in shown]
+        shown = ((model.shown(one.part, one.cameras, one.mark), listed) for one, listed in found)
+        return [QueuedPart(**part.model_dump(), reason=one.reason, sampled=one.sampled) for part, one in shown]
+
+    @app.get("/api/sample")
+    def sample() -> SampleShare:
+        """Share of defective parts among those that the bundle in use passed, estimated on the random sample."""
+        try:
+            return sample_share(records, model.station.bundle_id if model.station else "")
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
+
+    @app.get("/api/trial-report", response_class=PlainTextResponse)
+    def trial_report() -> Response:
+        """Report of the trials on record, as `edge-inspect trial report` prints it."""
+        try:
+            return PlainTextResponse(trial_text(records))
+        except RecordsError as error:
+            raise HTTPException(503, str(error)) from None
 
     @app.get("/api/parts/{number}")
     def part(number: Annotated[int, PathParameter(ge=0, le=LAST_ROW)]) -> ReviewedPart:
@@ -412,12 +431,21 @@ def _add_inspection(app: FastAPI, model: PageModel, inspector: PictureInspector)
 
 def _add_events(app: FastAPI, model: PageModel, notifier: Notifier) -> None:
     watching = 0
+    made: tuple[int, float, str] = (-1, 0.0, "")
+
+    def state() -> str:
+        """The state as JSON, made once for all streams that a change wakes."""
+        nonlocal made
+        updates, now = model.updates, monotonic()
+        if made[0] != updates or now - made[1] > SHARED_S:
+            made = updates, now, model.state().model_dump_json()
+        return made[2]
 
     async def changes(visitor: Visitor) -> AsyncIterator[str]:
         ended = False
         while not ended and visitor.lasts():
             ended = model.ended
-            yield f"data: {model.state().model_dump_json()}\n\n"
+            yield f"data: {state()}\n\n"
             if not ended:
                 await notifier.wait(BEAT_S)
 

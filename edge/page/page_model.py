@@ -25,6 +25,8 @@ class PageModel:
         self.station: StationState | None = None
         self.ended = False
         """Whether the station has ended and no update will follow."""
+        self.updates = 0
+        """Messages so far, and the end of the station."""
         self.changed: Callable[[], None] = lambda: None
         """Callback after each update, in the receiving thread."""
         self._clock, self._utc = clock, utc or SteadyClock()
@@ -34,6 +36,7 @@ class PageModel:
     def take(self, message: ServerMessage, content: bytes) -> None:
         """Process one message of the pipe."""
         with self._lock:
+            self.updates += 1
             if isinstance(message, StateUpdate):
                 self.station, self._heard_at = message.station, self._clock()
                 self.history.add(message.parts)
@@ -44,7 +47,9 @@ class PageModel:
 
     def end(self) -> None:
         """Mark the station as ended."""
-        self.ended = True
+        with self._lock:
+            self.ended = True
+            self.updates += 1
         self.changed()
 
     def state(self) -> PageState:

@@ -19,6 +19,21 @@ class QueuedPart(ShownPart):
     """A part of the review queue."""
 
     reason: str
+    sampled: bool
+    """Whether it was drawn at random from the passed ones, also where another reason lists it."""
+
+
+class SampleShare(ServerMessage):
+    """Share of defective parts among those that the bundle in use passed, estimated on the random sample."""
+
+    marked: int
+    """Parts of the random sample that were marked as good or defective."""
+    defective: int
+    share: float | None
+    """Null without marked parts."""
+    low: float | None
+    """Ends of the exact 95 % interval of the share."""
+    high: float | None
 
 
 class ProposedOutline(ServerMessage):
@@ -47,6 +62,18 @@ class ReviewedView(ServerMessage):
     frame: str | None
     """Address of the whole frame, without outlines; null if it was not kept."""
     proposals: tuple[ProposedOutline, ...] = ()
+    candidate: tuple[ProposedOutline, ...] = ()
+    """Outlines of the candidate on trial, where it disagrees."""
+
+
+class CandidateOpinion(ServerMessage):
+    """Verdict of a candidate on trial."""
+
+    bundle_id: str
+    verdict: str
+    class_name: str
+    """Of the strongest defect; empty without one."""
+    score: float | None
 
 
 class GivenMark(PartMark):
@@ -61,6 +88,8 @@ class ReviewedPart(PartState):
     views: tuple[ReviewedView, ...]
     marks: tuple[GivenMark, ...]
     """The latest last."""
+    candidate: CandidateOpinion | None = None
+    """Of a candidate that disagrees, if there is one; null if none judged the part."""
 
 
 class AskedMark(ServerMessage):
@@ -72,6 +101,8 @@ class AskedMark(ServerMessage):
     note: str = Field(default="", max_length=200, pattern=NOTE)
     defects: tuple[MarkedOutline, ...] = Field(default=(), max_length=100)
     """Of a defective part: at least one."""
+    sampled: bool = False
+    """Whether the queue drew the part at random from the passed ones."""
 
 
 class MarksRequest(OperatorName):

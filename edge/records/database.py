@@ -10,7 +10,7 @@ from edge.errors import RecordsError
 
 log = logging.getLogger(__name__)
 
-VERSION = 9
+VERSION = 10
 """Schema version; `schema/N.sql` migrates version N-1, or an empty file, to version N."""
 ADVICE = {
     "full": "free some space",

@@ -212,12 +212,18 @@ class Records:
         verdict: Verdict | None,
         class_name: str = "",
         score: float | None = None,
+        outlines: str | None = None,
     ) -> None:
-        """Queue a candidate's verdict on a part, None for a dropped part; left out while the disk refuses rows."""
+        """Queue a candidate's verdict on a part, None for a dropped part; left out while the disk refuses rows.
+
+        outlines: as the column of this name has them.
+        """
         if not self.trouble:
-            statement = "INSERT INTO trials (part, bundle_id, verdict, class, score) VALUES (?, ?, ?, ?, ?)"
+            statement = (
+                "INSERT INTO trials (part, bundle_id, verdict, class, score, outlines) VALUES (?, ?, ?, ?, ?, ?)"
+            )
             number = None if verdict is None else verdict.value
-            self._update(part_number, statement, part_number, bundle_id, number, class_name or None, score)
+            self._update(part_number, statement, part_number, bundle_id, number, class_name or None, score, outlines)
 
     def note_challenged(self, part_number: int, challenge: int) -> None:
         """Queue that a part belongs to this challenge."""

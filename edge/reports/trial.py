@@ -1,10 +1,12 @@
 """Report of a trial: candidate and bundle in force on the same parts, with the inspectors' marks."""
 
+import io
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +18,8 @@ SINCE_VERSION = 8
 """Schema version of the records that has trials."""
 SHORT = 12
 """Characters of a bundle's id that are shown."""
+TEXT_WIDTH = 120
+"""Columns of the report as plain text."""
 AGREE, NEW_PASSES, NEW_REJECTS, DROPPED = "agree", "old rejects, new passes", "old passes, new rejects", "dropped"
 
 
@@ -76,6 +80,13 @@ def trial_tables(records: Path) -> Iterator[Table | str]:
         these = [one for one in counts if (one.candidate, one.in_force) == (candidate, in_force)]
         yield _table(f"candidate {candidate[:SHORT]} beside {in_force[:SHORT]} in force", these)
         yield _summary(these)
+
+
+def trial_text(records: Path) -> str:
+    """Return the tables and summaries as plain text; raises RecordsError."""
+    text = io.StringIO()
+    Console(file=text, width=TEXT_WIDTH, markup=False, emoji=False).print(*trial_tables(records))
+    return text.getvalue()
 
 
 def _table(title: str, counts: Iterable[TrialCount]) -> Table:

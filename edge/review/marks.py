@@ -70,6 +70,8 @@ class Mark:
     defects: tuple[MarkedDefect, ...] = ()
     """Of a defective part: at least one."""
     note: str = ""
+    sampled: bool = False
+    """Whether the queue drew the part at random from the passed ones."""
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,9 @@ def _check_views(connection: sqlite3.Connection, mark: Mark) -> None:
 
 def _insert(connection: sqlite3.Connection, mark: Mark) -> int:
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    statement = "INSERT INTO marks (time, who, part, truth, note) VALUES (?, ?, ?, ?, ?)"
-    number = connection.execute(statement, (now, mark.who, mark.part, mark.truth, mark.note)).lastrowid or 0
+    statement = "INSERT INTO marks (time, who, part, truth, note, sampled) VALUES (?, ?, ?, ?, ?, ?)"
+    values = now, mark.who, mark.part, mark.truth, mark.note, mark.sampled
+    number = connection.execute(statement, values).lastrowid or 0
     connection.executemany(
         "INSERT INTO marked_defects (mark, camera, class, outline) VALUES (?, ?, ?, ?)",
         ((number, defect.camera, defect.class_name, defect.outline) for defect in mark.defects),

@@ -53,6 +53,8 @@ class PauseInForce(ServerMessage):
 class TrialState(ServerMessage):
     """Trial of a candidate bundle beside the one in force; counts since the start."""
 
+    folder: str = ""
+    """Folder of the candidate."""
     bundle_id: str = ""
     """Empty while the candidate is being opened."""
     running: bool = True
@@ -62,6 +64,8 @@ class TrialState(ServerMessage):
     """Parts that one of the bundles passes and the other rejects."""
     dropped: int = 0
     """Parts that came while the candidate was busy."""
+    ms_per_part: float | None = None
+    """Mean time of the candidate for a part, with its way to the candidate; null before the first."""
 
 
 class StationState(ServerMessage):

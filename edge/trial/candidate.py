@@ -58,6 +58,16 @@ class TrialFrames(ServerMessage):
         return Part(0, 0, 0, 0.0, 0.0, tuple(views))
 
 
+class TrialOutline(ServerMessage):
+    """Outline of one blob of the candidate's mask."""
+
+    camera: str
+    class_name: str
+    score: float
+    polygon: tuple[tuple[int, int], ...]
+    """Corners x, y in pixels of the frame."""
+
+
 class TrialAnswer(ServerMessage):
     """Answer of the process: the candidate's id once it is open, then its verdict on each part, or an error."""
 
@@ -66,6 +76,7 @@ class TrialAnswer(ServerMessage):
     class_name: str = ""
     """Of the strongest defect; empty without one."""
     score: float | None = None
+    outlines: tuple[TrialOutline, ...] = ()
     error: str = ""
 
 

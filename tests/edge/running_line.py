@@ -168,6 +168,8 @@ class HandCandidate:
     """Cleared, it waits before its next verdict."""
     error: Exception | None = None
     """Raised at its next verdict."""
+    answer: TrialAnswer | None = None
+    """Given to each part, instead of its own."""
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -177,6 +179,8 @@ class HandCandidate:
         assert self.gate.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
+        if self.answer is not None:
+            return self.answer
         (view,) = part.views
         if view.frame is not None and view.frame.pixels.max() == 255:
             return TrialAnswer(verdict=Verdict.NG, class_name="Bright", score=1.0)

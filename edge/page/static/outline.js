@@ -1,4 +1,5 @@
-// Drawing of outlines over a frame: polygons by mouse, touch or keys, and the network's own by a click on its blob.
+// Drawing of outlines over a frame: polygons by mouse, touch or keys, a brush, and the network's own by a click on its blob.
+import { brushOutline } from "./brush.js";
 import { TEXTS } from "./texts.js";
 
 const CLOSE_PX = 14; // distance on the screen at which a click on the first corner closes the outline
@@ -30,6 +31,7 @@ export class OutlineEditor {
   constructor(svg, status, changed) {
     Object.assign(this, { svg, status, changed });
     this.className = () => ""; // class of an outline that is closed now
+    this.brushPx = 0; // diameter of the brush on the screen; 0 draws outlines
     this.show(null, []);
     svg.addEventListener("keydown", (event) => this.key(event));
     svg.addEventListener("pointerdown", (event) => this.press(event));
@@ -65,23 +67,29 @@ export class OutlineEditor {
     if (!this.view || event.button) return;
     this.svg.focus();
     this.svg.setPointerCapture(event.pointerId);
-    this.pressed = { x: event.clientX, y: event.clientY, dragged: false };
+    this.pressed = { x: event.clientX, y: event.clientY, dragged: false, stroke: this.brushPx ? [this.place(event)] : null };
+    this.draw();
   }
 
   move(event) {
     const from = this.pressed;
-    if (!from || Math.hypot(event.clientX - from.x, event.clientY - from.y) < DRAG_PX) return;
+    if (from && from.stroke) {
+      from.stroke.push(this.place(event));
+      return this.draw();
+    }
+    if (!from || Math.hypot(event.clientX - from.x, event.clientY - from.y) < DRAG_PX) return undefined;
     if (!from.dragged) this.corners.push(this.place({ clientX: from.x, clientY: from.y }));
     Object.assign(from, { x: event.clientX, y: event.clientY, dragged: true });
     this.corners.push(this.place(event));
-    this.draw();
+    return this.draw();
   }
 
   release(event) {
     const from = this.pressed;
     this.pressed = null;
     if (!from || !this.view) return;
-    if (from.dragged) this.close();
+    if (from.stroke) this.paint(from.stroke);
+    else if (from.dragged) this.close();
     else this.set(this.place(event), CLOSE_PX / this.pixel());
   }
 
@@ -102,7 +110,7 @@ export class OutlineEditor {
     this.cursor = place;
     const [first] = this.corners;
     if (this.corners.length >= 3 && Math.hypot(place[0] - first[0], place[1] - first[1]) <= near) return this.close();
-    const blob = this.corners.length ? null : this.view.proposals.find(({ polygon }) => contains(polygon, place));
+    const blob = this.corners.length ? null : [...this.view.proposals, ...this.view.candidate].find(({ polygon }) => contains(polygon, place));
     if (blob) this.take(blob);
     else this.corners.push(place);
     return this.draw();
@@ -113,6 +121,12 @@ export class OutlineEditor {
     if (taken >= 0) this.outlines.splice(taken, 1);
     else this.outlines.push({ class_name, polygon });
     this.changed();
+  }
+
+  paint(stroke) {
+    this.outlines.push({ class_name: this.className(), polygon: brushOutline(stroke, this.brushPx / 2 / this.pixel(), this.view) });
+    this.changed();
+    this.draw();
   }
 
   close() {
@@ -140,7 +154,11 @@ export class OutlineEditor {
       if (view.frame) shapes.push(shape("image", { href: view.frame, width: view.width, height: view.height }));
       for (const polygon of this.marked) add(polygon, "marked");
       for (const { polygon } of view.proposals) add(polygon, "proposed");
+      for (const { polygon } of view.candidate) add(polygon, "candidate");
       for (const { polygon } of this.outlines) add(polygon, "drawn");
+      if (this.pressed && this.pressed.stroke) {
+        shapes.push(shape("polyline", { points: joined([...this.pressed.stroke, this.pressed.stroke.at(-1)]), class: "brush", "stroke-width": this.brushPx / this.pixel() }));
+      }
       if (this.corners.length) {
         shapes.push(shape("polyline", { points: joined(this.corners), class: "drawn open" }));
         shapes.push(...this.corners.map(([cx, cy]) => shape("circle", { cx, cy, r: size / 2 })));

@@ -5,6 +5,7 @@ import { $, ask, clockTime, count, dayTime, decimal, duration, make, percent, pi
 import { showRejects, startRejects } from "./rejects.js";
 import { knowClasses, openReview, startReview } from "./review.js";
 import { TEXTS, fillTexts } from "./texts.js";
+import { showTrial } from "./trial.js";
 
 const SILENT_MS = 3000; // without an update for this time the page reports lost contact
 const ASK_MS = 2000; // polling interval if the server has no free event stream
@@ -89,6 +90,7 @@ function showStation(station, known) {
   $("[data-open=pause]").hidden = Boolean(paused);
   $("[data-open=resume]").hidden = !paused;
   knowClasses(station);
+  showTrial(station.trial, known);
   showDevices(station, known);
   showAlarms(station.alarms.filter((alarm) => !paused || alarm.name !== "paused"), since); // the notice has it
   const facts = {

@@ -1,11 +1,12 @@
 // Review of parts by an inspector: a list of parts, one of them with its picture, and the mark that is given.
-import { $, ask, dayTime, make, post, reasonOf } from "./elements.js";
+import { $, ask, count, dayTime, decimal, make, percent, post, reasonOf } from "./elements.js";
 import { OutlineEditor } from "./outline.js";
 import { TEXTS } from "./texts.js";
 
 const MOST = 50;
 
 let parts = [], current = null, view = null, editor = null; // listed parts; the shown one, with all of its review; its view
+let queued = false; // whether the list is the queue
 let drawn = new Map(); // camera -> outlines of the current part
 
 const form = () => $("#review form");
@@ -33,6 +34,8 @@ export async function openReview(found, number) {
   answer(TEXTS.searching);
   $("#review ol").replaceChildren();
   clear();
+  queued = !found;
+  showSample();
   try {
     parts = (found || (await ask(`api/queue?most=${MOST}`))).map(itemOf);
   } catch (error) {
@@ -48,11 +51,23 @@ export async function openReview(found, number) {
   }
 }
 
+// What the random sample says of the parts that were passed.
+async function showSample() {
+  const words = $("#review .sample");
+  words.textContent = "";
+  if (!queued) return;
+  try {
+    const { marked, defective, share, low, high } = await ask("api/sample");
+    words.textContent = marked ? TEXTS.sample(count(marked), count(defective), percent(100 * share), percent(100 * low), percent(100 * high)) : TEXTS.noSample;
+  } catch (_) { /* the list says it */ }
+}
+
 function clear() {
   parts = [];
   current = view = null;
   drawn = new Map();
   $("#review .facts").textContent = "";
+  $("#review .opinions").replaceChildren();
   $("#review .marks").replaceChildren();
   $("#review .cameras").replaceChildren();
   editor.show(null, []);
@@ -70,6 +85,7 @@ async function show(entry) {
   }
   drawn = new Map(current.views.map(({ camera }) => [camera, []]));
   $("#review .facts").textContent = [`${TEXTS.part(current.part_id)}, ${dayTime(current.time)}:`, current.verdict, reasonOf(current).full].filter(Boolean).join(" ");
+  showOpinions(current);
   $("#review .marks").replaceChildren(...current.marks.map(markItem));
   const cameras = current.views.map((one) => {
     const button = make("button", one.camera, { type: "button" });
@@ -88,6 +104,20 @@ async function show(entry) {
   showTruth();
 }
 
+// What the bundle in force and a candidate on trial say of a part, each with the colour of its outlines.
+function showOpinions({ candidate, verdict, defects: [worst] }) {
+  const item = (name, key, said, className, score) => {
+    const words = [said, className, className && score !== null ? decimal(score, 2) : ""].filter(Boolean).join(" ");
+    return make("li", `${name}: ${words}`, { class: key });
+  };
+  $("#review .opinions").replaceChildren(...(candidate ? [
+    item(TEXTS.bundleInForce, "proposed", verdict, worst && worst.class_name, worst && worst.score),
+    item(TEXTS.trialCandidate, "candidate", candidate.verdict, candidate.class_name, candidate.score),
+  ] : []));
+}
+
+const blobsOf = (one) => [...one.proposals, ...one.candidate];
+
 function markItem(mark) {
   const item = make("li");
   item.append(make("b", TEXTS.markedBy(markWords(mark), mark.who, dayTime(mark.time))), make("span", mark.note));
@@ -102,8 +132,9 @@ function showView(one) {
   $("#review .board").classList.toggle("empty", !one || !one.frame);
   $("#review .no-frame").hidden = Boolean(one && one.frame);
   $("#review .tools").hidden = !one || !one.frame;
-  $("#review .take").replaceChildren(...(one ? one.proposals : []).map((blob, place) => {
-    const button = make("button", TEXTS.takeOutline(blob.class_name, place + 1), { type: "button", "aria-pressed": "false" });
+  $("#review .take").replaceChildren(...(one ? blobsOf(one) : []).map((blob, place) => {
+    const words = place < one.proposals.length ? TEXTS.takeOutline : TEXTS.takeCandidates;
+    const button = make("button", words(blob.class_name, place + 1), { type: "button", "aria-pressed": "false" });
     button.addEventListener("click", () => { editor.take(blob); editor.draw(); });
     return button;
   }));
@@ -112,7 +143,7 @@ function showView(one) {
 // An outline means a defect: the form follows what is drawn.
 function outlinesChanged() {
   const outlines = [...drawn.values()].flat();
-  $("#review .take").childNodes.forEach((button, place) => button.setAttribute("aria-pressed", String(outlines.some(({ polygon }) => polygon === view.proposals[place].polygon))));
+  $("#review .take").childNodes.forEach((button, place) => button.setAttribute("aria-pressed", String(outlines.some(({ polygon }) => polygon === blobsOf(view)[place].polygon))));
   if (!outlines.length || ["defective", "wrong"].includes(truth())) return;
   form().truth.value = "defective";
   showTruth();
@@ -128,8 +159,8 @@ function showTruth() {
 }
 
 function showChosen() {
-  const count = chosen().length;
-  form().querySelector(".send").textContent = count ? TEXTS.markParts(count) : TEXTS.markPart;
+  const { length } = chosen();
+  form().querySelector(".send").textContent = length ? TEXTS.markParts(length) : TEXTS.markPart;
 }
 
 // The defects of the current part as the mark has them: outlines by camera and class, and the class of the form.
@@ -149,10 +180,10 @@ const cameraOf = (part) => (part.defects[0] ? part.defects[0].camera : Object.ke
 function marksOf() {
   const kind = truth(), defective = ["defective", "wrong"].includes(kind), className = form().class_name.value.trim();
   const shared = { truth: kind === "wrong" ? "defective" : kind, note: form().note.value.trim() };
-  const others = chosen();
-  if (!others.length) return [{ part: current.number, ...shared, defects: defective ? defectsOf(className) : [] }];
+  const others = chosen(), sampled = (number) => Boolean(parts.find(({ part }) => part.number === number).part.sampled);
+  if (!others.length) return [{ part: current.number, ...shared, sampled: sampled(current.number), defects: defective ? defectsOf(className) : [] }];
   return others.map(({ part }) => ({
-    part: part.number, ...shared, defects: defective ? [{ camera: cameraOf(part), class_name: className }] : [],
+    part: part.number, ...shared, sampled: sampled(part.number), defects: defective ? [{ camera: cameraOf(part), class_name: className }] : [],
   }));
 }
 
@@ -174,6 +205,7 @@ async function send() {
       entry.button.querySelector("em").textContent = markWords(entry.part.mark);
       entry.box.checked = false;
     }
+    showSample();
     await showNext();
     answer(TEXTS.marked(marks.length));
   } catch (error) {
@@ -210,10 +242,21 @@ export function startReview() {
   for (const [name, action] of [["close-outline", "close"], ["undo", "undo"]]) {
     dialog.querySelector(`.${name}`).addEventListener("click", () => editor[action]());
   }
+  const brush = dialog.querySelector(".brush"), width = dialog.querySelector(".width");
+  const takeBrush = () => {
+    const on = brush.getAttribute("aria-pressed") === "true";
+    width.hidden = !on;
+    editor.brushPx = on ? Number(width.querySelector("input").value) : 0;
+  };
+  brush.addEventListener("click", () => {
+    brush.setAttribute("aria-pressed", String(brush.getAttribute("aria-pressed") !== "true"));
+    takeBrush();
+  });
+  width.addEventListener("input", takeBrush);
   form().addEventListener("submit", (event) => { event.preventDefault(); send(); });
   form().addEventListener("change", (event) => { if (event.target.name === "truth") showTruth(); });
   form().class_name.addEventListener("input", () => { // of the outlines that were drawn before their class was named
-    for (const one of [...drawn.values()].flat()) if (!view.proposals.some(({ polygon }) => polygon === one.polygon)) one.class_name = editor.className();
+    for (const one of [...drawn.values()].flat()) if (!blobsOf(view).some(({ polygon }) => polygon === one.polygon)) one.class_name = editor.className();
   });
   $("#review ol").addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], place = parts.findIndex(({ button }) => button === document.activeElement);

@@ -214,7 +214,8 @@ def test_every_address_is_documented(model: PageModel, serve: Serve) -> None:
 
     assert set(described["paths"]) == {
         "/api/state", "/api/history", "/api/parts", "/api/pictures/{number}/{camera}", "/api/events", "/health",
-        "/metrics", "/api/queue", "/api/parts/{number}", "/api/frames/{number}/{camera}", "/api/marks", *OPERATING,
+        "/metrics", "/api/queue", "/api/parts/{number}", "/api/frames/{number}/{camera}", "/api/marks", "/api/sample",
+        "/api/trial-report", *OPERATING,
     }  # fmt: skip
     posted = (*OPERATING, "/api/marks")
     assert all(set(methods) == {"post" if path in posted else "get"} for path, methods in described["paths"].items())

@@ -41,7 +41,7 @@ def page(tmp_path: Path, clock: Clock, serve: Serve) -> str:
     records.close()
     info = welcome(records=str(tmp_path / "r.sqlite"), pictures=str(tmp_path), **TOKENS)
     model = PageModel(info, clock, lambda: NOON)
-    model.take(StateUpdate(station=station(thresholds={"Dark": 0.95})), b"")
+    model.take(StateUpdate(station=station(thresholds={"Dark": 0.95}, bundle_id=tiny_manifest().sealed().id)), b"")
     return serve(model)
 
 
@@ -112,6 +112,36 @@ def test_the_queue_has_reasons_and_leaves_out_marked_parts(page: str) -> None:
     post(f"{page}/api/marks", GOOD, **INSPECTOR)
 
     assert [one["number"] for one in read(page, "/api/queue")] == [2]  # type: ignore[attr-defined]
+
+
+def test_the_share_of_escapes_comes_from_the_random_sample(page: str) -> None:
+    before = read(page, "/api/sample")
+    post(f"{page}/api/marks", {"who": "Ada", "marks": [{"part": 3, "truth": "good", "sampled": True}]}, **INSPECTOR)
+    after = read(page, "/api/sample")
+
+    assert before == {"marked": 0, "defective": 0, "share": None, "low": None, "high": None}
+    assert after == {"marked": 1, "defective": 0, "share": 0.0, "low": 0.0, "high": pytest.approx(0.975)}
+
+
+def test_a_part_on_trial_has_both_opinions_with_their_outlines(page: str, tmp_path: Path) -> None:
+    outline = {"camera": "camera0", "class_name": "Bright", "score": 0.9, "polygon": SQUARE}
+    with closing(connect_existing(tmp_path / "r.sqlite")) as connection:
+        add = "INSERT INTO trials (part, bundle_id, verdict, class, score, outlines) VALUES (?, ?, ?, ?, ?, ?)"
+        connection.execute(add, (2, "agrees", 2, "Dark", 0.7, None))
+        connection.execute(add, (2, "differs", 1, None, None, json.dumps([outline])))
+        connection.execute(add, (3, "new", 2, "Bright", 0.9, "no JSON"))
+    second, third = read(page, "/api/parts/2"), read(page, "/api/parts/3")
+
+    assert read(page, "/api/parts/1")["candidate"] is None  # type: ignore[index]
+    opinion = {"bundle_id": "differs", "verdict": "OK", "class_name": "", "score": None}
+    assert second["candidate"] == opinion  # type: ignore[index]
+    assert second["views"][0]["candidate"] == [{name: outline[name] for name in ("class_name", "score", "polygon")}]  # type: ignore[index]
+    assert third["candidate"]["verdict"] == "NG"  # type: ignore[index]
+    assert third["views"][0]["candidate"] == []  # type: ignore[index]
+
+
+def test_the_report_of_a_trial_is_a_page_of_text(page: str) -> None:
+    assert "found no part of a trial" in get(f"{page}/api/trial-report", Authorization="Bearer a-long-token")[1]
 
 
 def test_frames_come_without_outlines_and_never_from_outside(page: str, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from edge.servers.state import StateUpdate
 from tests.conftest import tiny_manifest
 from tests.edge.page.chromium import Tab, condition, findings, tab_to, text
 from tests.edge.page.doubles import NOON, Clock, Serve, part, station, welcome
+from tests.edge.page.review_dialog import ReviewDialog
 from tests.edge.part_doubles import DARK, judged
 
 WIDTH, HEIGHT = 320, 240
@@ -41,14 +41,12 @@ def surface(number: int) -> Image:
     return image
 
 
-@dataclass(frozen=True)
-class Reviewed:
+class Reviewed(ReviewDialog):
     """The open page of an inspector, and the records behind it."""
 
-    tab: Tab
-    records: Path
-    model: PageModel
-    at: str
+    def __init__(self, tab: Tab, records: Path, model: PageModel, at: str) -> None:
+        super().__init__(tab)
+        self.records, self.model, self.at = records, model, at
 
     def marks(self) -> list[tuple[object, ...]]:
         """Part, truth, author, note of all marks."""
@@ -63,38 +61,14 @@ class Reviewed:
         with closing(sqlite3.connect(self.records)) as connection:
             return connection.execute(query).fetchall()
 
-    def open_queue(self) -> None:
-        """Open the queue, the first part of which is shown."""
-        self.tab.evaluate("document.querySelector('[data-open=review]').click()")
-        self.wait_for_picture()
 
-    def wait_for_picture(self) -> None:
-        """Wait until a part is shown with its form."""
-        self.tab.wait_for(
-            "document.querySelector('#review .board image') && !document.querySelector('#review form').hidden"
-        )
+def filled(polygon: list[list[int]]) -> np.ndarray:
+    """The pixels of a polygon, bool [H, W]."""
+    import cv2
 
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """Place in the window of a pixel of the frame."""
-        script = f"""(() => {{ const at = new DOMPoint({x}, {y}).matrixTransform(
-            document.querySelector('#review .board').getScreenCTM()); return [at.x, at.y] }})()"""
-        column, row = self.tab.evaluate(script)
-        return column, row
-
-    def choose(self, truth: str) -> None:
-        """Choose what the part is."""
-        self.tab.evaluate(f"document.querySelector('#review [value={truth}]').click()")
-
-    def fill(self, name: str, words: str) -> None:
-        """Fill a field of the form."""
-        self.tab.evaluate(f"(e => {{ e.focus(); e.select() }})(document.querySelector('#review [name={name}]'))")
-        self.tab.type(words)
-
-    def send(self, parts: int = 1) -> None:
-        """Send the form and wait until the marks are written."""
-        self.tab.evaluate("document.querySelector('#review .send').click()")
-        said = "1 part marked" if parts == 1 else f"{parts} parts marked"
-        self.tab.wait_for(f"{text('#review .answer')} === {said!r}")
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.fillPoly(mask, [np.array(polygon, np.int32)], 1)
+    return mask.astype(bool)
 
 
 @pytest.fixture
@@ -213,6 +187,52 @@ def test_an_outline_is_drawn_by_mouse_and_by_touch(reviewed: Reviewed) -> None:
     assert np.ptp(np.array(free), axis=0).tolist() == pytest.approx([50, 30], abs=2)
 
 
+def test_an_area_is_painted_with_the_brush(reviewed: Reviewed) -> None:
+    tab = reviewed.tab
+    reviewed.open_queue()
+    tab.evaluate("document.querySelector('#review .brush').click()")
+    assert findings(tab) == []
+    reviewed.choose("defective")
+    reviewed.fill("class_name", "Stain")
+    stroke = [(60, 40), (100, 40), (100, 80), (60, 80), (60, 41)]  # a ring, filled
+    tab.swipe(*(reviewed.place(*corner) for corner in stroke))
+    assert tab.evaluate(text("#review .state")).startswith("1 outline, 0 open corners")
+    reviewed.fill("who", "Ada")
+    reviewed.send()
+
+    ((_, _, (polygon,)),) = reviewed.outlines()
+    radius = 10 / tab.evaluate("document.querySelector('#review .board').getScreenCTM().a")
+    area = filled(polygon)
+    ys, xs = np.nonzero(area)
+    edges = [xs.min(), xs.max(), ys.min(), ys.max()]
+    assert edges == pytest.approx([60 - radius, 100 + radius, 40 - radius, 80 + radius], abs=2.5)
+    assert area[80, 80]
+    assert not area[40 - int(radius) + 1, 60 - int(radius) + 1]  # its corners are round
+
+
+def test_both_opinions_about_a_part_on_trial_are_drawn(reviewed: Reviewed) -> None:
+    outline = {"camera": "camera0", "class_name": "Scratch", "score": 0.8, "polygon": SCRATCH}
+    with closing(sqlite3.connect(reviewed.records)) as connection, connection:
+        add = "INSERT INTO trials (part, bundle_id, verdict, class, score, outlines) VALUES (1, 'new', 2, ?, ?, ?)"
+        connection.execute(add, ("Scratch", 0.8, json.dumps([outline])))
+        connection.execute("UPDATE parts SET class = 'Dark', score = 0.2 WHERE number = 1")
+    tab = reviewed.tab
+    reviewed.open_queue()
+    reasons = "[...document.querySelectorAll('#review ol small')].map(e => e.textContent)"
+    assert tab.evaluate(reasons)[0] == "candidate disagrees"
+    opinions = "[...document.querySelectorAll('#review .opinions li')].map(e => e.textContent)"
+    assert tab.evaluate(opinions) == ["In force: OK", "Candidate: NG Scratch 0.80"]
+    assert tab.evaluate("document.querySelectorAll('#review .board .candidate').length") == 1
+    assert findings(tab) == []
+    tab.click(*reviewed.place(80, 102))  # inside the candidate's outline
+    reviewed.fill("who", "Ada")
+    reviewed.send()
+
+    assert reviewed.outlines() == [("camera0", "Scratch", [[list(corner) for corner in SCRATCH]])]
+    with closing(sqlite3.connect(reviewed.records)) as connection:
+        assert connection.execute("SELECT part, sampled FROM marks").fetchall() == [(1, 1)]
+
+
 def test_another_class_takes_the_outlines_with_it(reviewed: Reviewed) -> None:
     tab = reviewed.tab
     tab.evaluate("document.querySelector('#rejects button').click()")
@@ -304,3 +324,18 @@ def test_only_inspectors_have_the_buttons(query: str, count: int, reviewed: Revi
     visible = "[...document.querySelectorAll('button.inspector')].filter(b => b.offsetParent).length"
 
     assert tab.evaluate(visible) == count
+
+
+def test_found_parts_are_marked_one_by_one_and_together(reviewed: Reviewed) -> None:
+    reviewed.open_found("NG")
+    reviewed.show_part("Part 103")
+    reviewed.choose("unclear")
+    reviewed.fill("who", "Ada")
+    reviewed.send()
+    for number in (102, 106):
+        reviewed.choose_part(f"Part {number}")
+    reviewed.choose("good")
+    reviewed.send(2)
+
+    assert reviewed.marks() == [(3, "unclear", "Ada", ""), (6, "good", "Ada", ""), (2, "good", "Ada", "")]
+    reviewed.close()

@@ -33,9 +33,9 @@ def test_records_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(RecordsError, match="found version 99, expected at most 9"):
+    with pytest.raises(RecordsError, match=f"found version 99, expected at most {VERSION}"):
         Records(path)
-    with pytest.raises(RecordsError, match="found version 99, expected at most 9"), reading(path):
+    with pytest.raises(RecordsError, match=f"found version 99, expected at most {VERSION}"), reading(path):
         pytest.fail("read")
 
 
@@ -66,7 +66,7 @@ def test_records_of_version_1_are_brought_up_to_date_with_all_their_rows(of_vers
     opened.note_ejection(3, "ejected")
     opened.close()
 
-    assert rows(opened, "PRAGMA user_version") == [(9,)]
+    assert rows(opened, "PRAGMA user_version") == [(VERSION,)]
     assert rows(opened, "SELECT number, verdict, ejection, challenge FROM parts") == [
         (1, 1, None, None),
         (2, 2, None, None),
@@ -144,3 +144,21 @@ def test_the_documents_have_the_version() -> None:
 
     assert f"`PRAGMA user_version` is {VERSION}." in text
     assert f"found version {VERSION + 1},\nexpected at most {VERSION};" in text
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "values"),
+    [
+        ("releases", "number, time, who, action, before, after", "1, '', ?, 'release', '', 'ab'"),
+        ("accesses", "number, time, event, who, address, detail", "1, '', 'log-in', ?, '', ''"),
+    ],
+)
+def test_rows_that_are_only_added_are_not_replaced(table: str, columns: str, values: str, tmp_path: Path) -> None:
+    Records(tmp_path / "records.sqlite").close()
+    with closing(connect_existing(tmp_path / "records.sqlite")) as connection:
+        connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({values})", ("Ada",))
+        with pytest.raises(sqlite3.IntegrityError, match=f"{table} are not changed"):
+            connection.execute(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({values})", ("Bob",))
+        connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({values.replace('1', 'NULL', 1)})", ("Bob",))
+
+        assert connection.execute(f"SELECT who FROM {table}").fetchall() == [("Ada",), ("Bob",)]

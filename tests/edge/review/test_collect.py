@@ -140,6 +140,7 @@ def test_commands_mark_and_list_parts(station: ReviewedStation, capsys: pytest.C
     assert run("mark", station.path, "good", "--part-id", FALSE_REJECT + 100, "--who", "Ada") == 0
     assert run("queue", station.path) == 0
     told = capsys.readouterr().out
+    assert "passed: 1 of 1 defective, 100.0 % (95 %: 2.5 to 100.0)" in told
     assert "unsure" in told
     assert f" {FALSE_REJECT + 100} " not in told
     assert "found neither or both of --row and --part-id" in str(run("mark", station.path, "good"))

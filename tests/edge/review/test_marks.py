@@ -30,7 +30,10 @@ def test_the_latest_mark_counts_and_the_verdict_stays(station: ReviewedStation) 
 
 
 @pytest.mark.parametrize("statement", ["UPDATE marks SET truth = 'good'", "DELETE FROM marks",
-    "UPDATE marked_defects SET class = 'x'", "DELETE FROM marked_defects"])  # fmt: skip
+    "UPDATE marked_defects SET class = 'x'", "DELETE FROM marked_defects",
+    "INSERT OR REPLACE INTO marks SELECT number, time, 'Bob', part, 'good', note, sampled FROM marks",
+    "REPLACE INTO marked_defects (rowid, mark, camera, class, outline) SELECT rowid, mark, camera, 'x', outline "
+    "FROM marked_defects"])  # fmt: skip
 def test_marks_are_neither_changed_nor_deleted(station: ReviewedStation, statement: str) -> None:
     add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0", "Dark"),)))
     with (

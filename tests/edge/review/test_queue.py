@@ -5,8 +5,8 @@ from contextlib import closing
 import pytest
 
 from edge.records.database import connect_existing, reading
-from edge.review.marks import Mark, add_mark
-from edge.review.queue import GOOD_EVERY, review_queue
+from edge.review.marks import Mark, MarkedDefect, add_mark
+from edge.review.queue import GOOD_EVERY, SampleResult, review_queue, sample_result
 from tests.edge.review.conftest import ESCAPE, FALSE_REJECT, GOOD, REJECT, UNSURE, ReviewedStation
 
 LIMITS = {"Bright": 0.9, "Dark": 0.9}
@@ -61,3 +61,30 @@ def test_rejects_during_a_drift_alarm_are_shown(station: ReviewedStation, ended:
         connection.execute("UPDATE parts SET number = 0 WHERE number = ?", (GOOD,))
         connection.execute("UPDATE parts SET class = 'Bright', verdict = 4 WHERE number = 0")
     assert ((FALSE_REJECT, "during a drift alarm") in queued(station, limits={})) is shown
+
+
+def test_the_random_sample_is_of_all_passed_parts(station: ReviewedStation) -> None:
+    with closing(connect_existing(station.records)) as connection:
+        connection.execute("UPDATE parts SET class = 'Dark', score = 0.89 WHERE number IN (?, ?)", (GOOD, ESCAPE))
+    reasons = dict(queued(station))
+
+    with reading(station.records) as connection:
+        sampled = {one.row for one in review_queue(connection, LIMITS) if one.sampled}
+
+    assert (reasons[GOOD], reasons[ESCAPE]) == ("near the threshold", "near the threshold")
+    assert sampled == {GOOD, ESCAPE}
+
+
+def test_the_share_of_defective_passed_parts_is_that_of_the_sample(station: ReviewedStation) -> None:
+    for mark in (
+        Mark(GOOD, "good", "Ada", sampled=True),
+        Mark(ESCAPE, "unclear", "Ada", sampled=True),
+        Mark(ESCAPE, "defective", "Bob", (MarkedDefect("camera0", "Dark"),)),  # the latest counts
+        Mark(FALSE_REJECT, "defective", "Ada", (MarkedDefect("camera0", "Dark"),), sampled=True),  # was not passed
+    ):
+        add_mark(station.records, mark)
+    with reading(station.records) as connection:
+        (bundle_id,) = connection.execute("SELECT DISTINCT bundle_id FROM parts").fetchone()
+        found, other = sample_result(connection, bundle_id), sample_result(connection, "another")
+
+    assert (found, other) == (SampleResult(2, 1), SampleResult(0, 0))

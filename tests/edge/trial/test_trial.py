@@ -1,29 +1,35 @@
 """A candidate on trial judges the parts beside the bundle in force, and never holds up or changes a verdict."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from bundle import Verdict
+from bundle import Threshold, Verdict
 from edge.alarms import Alarms
+from edge.cli import main
 from edge.commands.doctor import examine
 from edge.config.line import load_line
-from edge.errors import ServerError
+from edge.errors import OperatorRequestError, ServerError
+from edge.monitoring.operator_requests import switch_trial
 from edge.page.metrics import metrics_text
 from edge.page.page_model import PageModel
+from edge.records.database import reading
 from edge.records.writer import Records
 from edge.servers.state import StateUpdate, TrialState
-from edge.trial.candidate import MODULE, CandidateProcess, TrialFrames
+from edge.trial.candidate import MODULE, CandidateProcess, TrialAnswer, TrialFrames, TrialOutline
 from edge.trial.trial import Trial
-from tests.conftest import grey_frame, tiny_manifest
+from tests.conftest import CLASSES, grey_frame, tiny_manifest
 from tests.edge.line_doubles import arrived, make_line
 from tests.edge.page.doubles import station, welcome
 from tests.edge.part_doubles import judged
 from tests.edge.running_line import HandCandidate, Run
 from tests.edge.threads.registry import wait_until
 
+CRASHING = "tests.edge.trial.crashing_candidate"
+"""Module of a process that opens, then ends at its first part."""
 GOOD, BRIGHT = grey_frame(), grey_frame(255)
 
 
@@ -48,6 +54,7 @@ def test_a_candidate_judges_in_a_process_of_its_own(make_bundle: Callable[..., P
         candidate.close()
 
     assert [(one.verdict, one.class_name) for one in answers] == [(Verdict.OK, ""), (Verdict.NG, "Bright")]
+    assert [(one.camera, one.class_name) for one in answers[1].outlines] == [("top", "Bright")]
     assert candidate._process.poll() == 0
 
 
@@ -109,7 +116,7 @@ def test_parts_that_cannot_be_compared_are_left_out(
 ) -> None:
     records = Records(tmp_path / "records.sqlite")
     candidate = HandCandidate("new")
-    trial = Trial(make_line(), lambda *_: candidate, records, Alarms(), recipe=0)
+    trial = Trial(make_line(), lambda *_: candidate, records, Alarms(), 0, monotonic)
     wait_until(lambda: trial.state.bundle_id)
     part = judged(1, verdict, [GOOD], tiny_manifest().sealed(), ())
     part.recipe, part.bundle_id = recipe, bundle_id
@@ -143,3 +150,79 @@ def test_the_metrics_show_the_trial() -> None:
     assert 'edge_inspect_trial{bundle_id="cd"} 1.0' in text
     assert "edge_inspect_trial_disagreed_total 2.0" in text
     assert "edge_inspect_trial_dropped_total 1.0" in text
+
+
+def trial_command(*arguments: str) -> str:
+    """Run `edge-inspect trial` as Ada; its complaint, empty if it succeeds."""
+    with pytest.raises(SystemExit) as ended:
+        main(["trial", *arguments, "--who", "Ada"])
+    return "" if ended.value.code in (0, None) else str(ended.value.code)
+
+
+def test_a_trial_is_started_and_stopped_while_the_station_runs(run: Run) -> None:
+    with run([BRIGHT], page={}) as line:
+        state, other = line.pages[0].state, str(line.folder / "other")
+        before = state().trial
+        started = trial_command("start", other, str(line.path))
+        wait_until(lambda: (state().trial or TrialState()).bundle_id)
+        line.verdicts(1)
+        wait_until(lambda: line.trial().judged == 1)
+        stopped = trial_command("stop", str(line.path))
+        after, verdicts = state().trial, line.verdicts(2)
+        requests = line.rows("SELECT who, bundle, taken IS NOT NULL FROM trial_requests")
+
+    assert (started, stopped, before, after, verdicts) == ("", "", None, None, ["NG", "NG"])
+    assert requests == [("Ada", other, 1), ("Ada", "", 1)]
+    assert line.rows("SELECT part FROM trials") == [(1,)]
+
+
+def test_a_candidate_takes_the_place_of_one_that_hangs(run: Run, make_bundle: Callable[..., Path]) -> None:
+    third = make_bundle("third", thresholds={name: Threshold(score=0.85, level=200, min_area_px=8) for name in CLASSES})
+    with run([BRIGHT], trial={"bundle": "other"}, page={}) as line:
+        wait_until(lambda: line.trial().bundle_id)
+        line.candidates[0].gate.clear()
+        line.verdicts(1)
+        trial_command("start", str(third), str(line.path))
+        wait_until(lambda: len(line.candidates) == 2 and line.trial().bundle_id)
+        folder, verdicts = line.trial().folder, line.verdicts(2)
+        wait_until(lambda: line.trial().judged == 1)
+        line.candidates[0].gate.set()
+
+    assert (folder, verdicts, line.alarms) == (str(third), ["NG", "NG"], [])
+
+
+def test_a_request_for_a_trial_that_no_station_takes_is_withdrawn(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    records = Records(tmp_path / "records.sqlite")
+    records.close()
+    with pytest.raises(OperatorRequestError, match="found no answer"):
+        switch_trial(records.path, make_bundle(), "Ada", taken_s=0.0)
+
+    with reading(records.path) as connection:
+        assert connection.execute("SELECT count(*) FROM trial_requests").fetchone() == (0,)
+
+
+def test_a_candidate_that_crashes_changes_no_verdict(run: Run) -> None:
+    with run([BRIGHT], trial={"bundle": "other"}, page={}, doubles={"candidate_module": CRASHING}) as line:
+        wait_until(lambda: line.trial().bundle_id)
+        line.verdicts(1)
+        wait_until(lambda: "trial" in line.alarms)
+        verdicts, running = line.verdicts(2), line.trial().running
+
+    assert (verdicts, running) == (["NG", "NG"], False)
+
+
+def test_a_disagreement_keeps_the_outlines_of_the_candidate(run: Run) -> None:
+    outline = TrialOutline(camera="camera", class_name="Bright", score=1.0, polygon=((0, 0), (3, 0), (3, 3)))
+    with run([GOOD], trial={"bundle": "other"}, page={}) as line:
+        wait_until(lambda: line.trial().bundle_id)
+        line.candidates[0].answer = TrialAnswer(verdict=Verdict.NG, class_name="Bright", outlines=(outline,))
+        line.verdicts(1)
+        wait_until(lambda: line.trial().judged == 1)
+        line.candidates[0].answer = TrialAnswer(verdict=Verdict.OK, outlines=(outline,))
+        line.verdicts(2)
+        wait_until(lambda: line.trial().judged == 2)
+    stored = [text for (text,) in line.rows("SELECT outlines FROM trials ORDER BY part")]
+
+    assert [json.loads(str(stored[0])), stored[1]] == [[outline.model_dump(mode="json")], None]
