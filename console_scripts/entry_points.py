@@ -1,11 +1,16 @@
 """Entry points of the console scripts that pyproject.toml names."""
 
+import signal
+import sys
+
 from console_scripts.interrupt import InterruptibleCommand
 
 
 def edge_inspect() -> None:
-    """Run `edge-inspect`."""
+    """Run `edge-inspect`; a SIGHUP before `run` has read its line.toml has nothing to reload."""
     command = InterruptibleCommand("edge-inspect")
+    if "run" in sys.argv[1:]:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from edge.cli import main
 
     command.run(main)

@@ -77,14 +77,15 @@ def run(line: Annotated[Path, typer.Argument(help="The line's configuration, suc
     from edge.config.line import load_line
     from edge.records.database import next_number
     from edge.records.summary import closing_report
-    from edge.service import serve
+    from edge.service import reload_on_sighup, serve
     from edge.station import open_station
     from edge.stopping import ends_within
 
+    reload_asked = reload_on_sighup()
     settings = load_line(line)
     first = next_number(settings.records)
     with ends_within() as stopping, open_station(settings) as runtime:
-        serve(line, settings, runtime)
+        serve(line, settings, runtime, reload_asked=reload_asked)
         stopping()
     console.print(*closing_report(settings.records, first))
     if runtime.failure is not None:

@@ -25,19 +25,33 @@ RELOADED = {"bundle", "engine", "engine_reopens", "engine_threads", "unsure_marg
 """Keys of line.toml that take effect on SIGHUP; other keys need a restart."""
 
 
-def serve(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL) -> None:
+def reload_on_sighup() -> threading.Event:
+    """Set an event at SIGHUP, also before the station serves; its handler stays in force."""
+    asked = threading.Event()
+    set_on_signal(signal.SIGHUP, asked)
+    return asked
+
+
+def serve(
+    path: Path,
+    line: Line,
+    runtime: Runtime,
+    equipment: Equipment = REAL,
+    reload_asked: threading.Event | None = None,
+) -> None:
     """Serve until SIGTERM, SIGINT, or the last picture of cameras that play files.
+
+    reload_asked: of `reload_on_sighup`, where a SIGHUP may have come since line.toml was read.
 
     SIGHUP reads line.toml again and changes over to its bundle between two parts; so does a release, which turns the
     link that `bundle` names, and a Changeover request from the PLC to the bundle of its recipe. The supervisor's
     watchdog is fed while every thread of the runtime is alive, also during the build of an engine, which may take
     minutes.
     """
-    reload_asked = threading.Event()
+    reload_asked = reload_asked or reload_on_sighup()
     link, in_force = line.bundle, _in_force(line.bundle, runtime)
-    events = {signal.SIGINT: runtime.finished, signal.SIGTERM: runtime.finished, signal.SIGHUP: reload_asked}
-    for number, event in events.items():
-        set_on_signal(number, event)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        set_on_signal(number, runtime.finished)
     notify("READY=1")
     with watchdog_fed(lambda: runtime.alive, TICK_S, runtime.alarms):
         while not runtime.finished.wait(TICK_S):

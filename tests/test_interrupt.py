@@ -1,10 +1,11 @@
-"""Ctrl-C at the console scripts and tools, also while their modules are imported.
+"""Signals at the console scripts and tools, also while their modules are imported: Ctrl-C, and SIGHUP at a station.
 
 The signal is sent by the process to itself, from a hook that a sitecustomize installs: at the import of a module, or at
 an audit event that names a file.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ PARSERS = "argparse typer"
 HOOKS = """
 import os, signal, sys
 
-AT_IMPORT, AT_FILE = os.environ["AT_IMPORT"].split(), os.environ["AT_FILE"]
+AT_IMPORT, AT_FILE, NUMBER = os.environ["AT_IMPORT"].split(), os.environ["AT_FILE"], int(os.environ["NUMBER"])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process begins without
 
 class Interrupting:
@@ -30,7 +31,7 @@ class Interrupting:
     def send(self):
         if not self.sent:
             self.sent = True
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), NUMBER)
 
     def find_spec(self, name, path=None, target=None):
         if name in AT_IMPORT:
@@ -46,18 +47,15 @@ sys.addaudithook(interrupting.audit)
 """
 
 
-def interrupted(folder: Path, command: list[str], at_import: str = "", at_file: str = "") -> tuple[int, str]:
+def interrupted(
+    folder: Path, command: list[str], at_import: str = "", at_file: str = "", number: int = signal.SIGINT
+) -> tuple[int, str]:
     """Run Python with a command, interrupted at such an import or file; returns exit status and standard error."""
     (folder / "sitecustomize.py").write_text(HOOKS)
-    places = {"AT_IMPORT": at_import, "AT_FILE": at_file, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-    found = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**os.environ, **places},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    places = {"AT_IMPORT": at_import, "AT_FILE": at_file, "NUMBER": str(int(number))}
+    environment = {**os.environ, **places, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    python = [sys.executable, *command]
+    found = subprocess.run(python, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return found.returncode, found.stderr
 
 
@@ -95,3 +93,14 @@ def test_a_script_that_is_interrupted_in_its_command_ends_with_one_line(
     (tmp_path / "here.sqlite").touch()
 
     assert interrupted(tmp_path, script(name, *arguments), at_file="here") == (130, f"{name}: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "place", [{"at_import": "bundle.manifest"}, {"at_file": "one-line.toml"}], ids=["imports", "file"]
+)
+def test_a_station_that_is_not_yet_open_is_not_ended_by_sighup(place: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "one-line.toml").write_text("nonsense = 1")
+    status, words = interrupted(tmp_path, script("edge-inspect", "run", "one-line.toml"), **place, number=signal.SIGHUP)
+
+    assert status == 1
+    assert words.startswith("edge-inspect: one-line.toml: nonsense: unknown")

@@ -23,7 +23,7 @@ FROM_OUTSIDE = ("class", "camera", "fault", "source", "picture", "name", "cause"
 """Columns with texts of bundles, line files and devices."""
 UNQUOTED = ("time", "verdict", "told", "bundle_id", "link", "ejection", "area", "began", "ended")
 """Columns with texts of the station's own, without commas and quotes."""
-_SINCE_VERSION_2 = ", ejection, challenge"
+SINCE_VERSION_2 = ", ejection, challenge"
 
 _NAMED = "CASE {0} " + " ".join(f"WHEN {verdict.value} THEN '{verdict.name}'" for verdict in Verdict) + " END AS {0}"
 TABLES = {
@@ -47,6 +47,12 @@ TABLES = {
 """Query by table; a part has camera, box and picture of its strongest defect, otherwise any picture."""
 KEYS = {"parts": "number", "views": "part", "defects": "part", "alarms": "number"}
 """Indexed column by table, which orders the rows."""
+
+BARE = """class IS NULL AND fault = '' AND number NOT IN (
+    SELECT part FROM views WHERE picture IS NOT NULL AND part BETWEEN ?1 AND ?2)"""
+"""Condition of most parts: no defect, fault or picture."""
+BARE_EMPTY = ("class", "area_mm2", "camera", "x", "y", "width", "height", "fault", "picture")
+"""Columns that are NULL or empty in such parts."""
 
 Columns = list[tuple[str, str]]
 """Column names with SQLite types: INTEGER, REAL or TEXT."""
@@ -85,7 +91,7 @@ class ExportSource:
     def within(self) -> str:
         """Return the condition and order of one chunk."""
         key = KEYS[self.table]
-        return f"FROM exported WHERE {key} BETWEEN ? AND ? ORDER BY {key}"
+        return f"FROM exported WHERE {key} BETWEEN ?1 AND ?2 ORDER BY {key}"
 
 
 def export(records: Path, out: Path, table: str = "parts") -> int:
@@ -105,7 +111,7 @@ def export(records: Path, out: Path, table: str = "parts") -> int:
         raise RecordsError(f"records {records}: found version {version}, which has no alarms")
     draft = out.with_name(f".{out.name}.part")
     try:
-        rows = write(ExportSource(records, table, _SINCE_VERSION_2 if version >= 2 else ""), draft)
+        rows = write(ExportSource(records, table, SINCE_VERSION_2 if version >= 2 else ""), draft)
         draft.replace(out)
     finally:
         with suppress(OSError):
@@ -124,7 +130,7 @@ def _write_csv(source: ExportSource, path: Path) -> int:
         connections = [source.connect(opened) for _ in range(threads + 1)]
         spans = source.spans(connections.pop())
         columns = source.columns(connections[0])
-        line = f"SELECT {_csv_line(columns)} AS line {source.within()}"
+        line = _csv_lines(source, columns)
         query = f"SELECT count(*), group_concat(line, '') FROM ({line})"
         file = opened.enter_context(path.open("w", newline="", encoding="utf-8"))
         file.write(",".join(name for name, _ in columns) + "\r\n")
@@ -147,13 +153,20 @@ def _fetch_one(connection: sqlite3.Connection, query: str, values: tuple[int, in
     return count, text
 
 
-def _csv_line(columns: Columns) -> str:
-    """SQL of one line: a single printf where every text that may need quotes is empty, as in most rows."""
-    quoted = [name for name, kind in columns if _needs_quotes(name, kind)]
-    if not quoted:
-        return _joined(columns, quoted)
-    empty = " AND ".join(f"ifnull({name}, '') = ''" for name in quoted)
-    return f"CASE WHEN {empty} THEN {_joined(columns, [], quoted)} ELSE {_joined(columns, quoted)} END"
+def _csv_lines(source: ExportSource, columns: Columns) -> str:
+    """SQL of the lines of one chunk; a bare part is a single printf, and the other tables are not looked at."""
+    line = _joined(columns, [name for name, kind in columns if _needs_quotes(name, kind)])
+    if source.table != "parts":
+        return f"SELECT {line} AS line {source.within()}"
+    full = f"SELECT {line} FROM exported WHERE exported.number = bare.number"
+    own = [
+        _NAMED.format(name) if name in ("verdict", "told") else name for name, _ in columns if name not in BARE_EMPTY
+    ]
+    bare = f"SELECT {', '.join(own)}, class, fault FROM parts"
+    return (
+        f"SELECT CASE WHEN {BARE} THEN {_joined(columns, [], BARE_EMPTY)} ELSE ({full}) END AS line "
+        f"FROM ({bare}) AS bare WHERE number BETWEEN ?1 AND ?2 ORDER BY number"
+    )
 
 
 def _joined(columns: Columns, quoted: Sequence[str], empty: Sequence[str] = ()) -> str:

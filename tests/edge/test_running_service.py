@@ -14,7 +14,7 @@ import pytest
 from bundle import load_bundle
 from edge.alarms import Alarms
 from edge.config.line import load_line
-from edge.service import serve
+from edge.service import reload_on_sighup, serve
 from firmware_bridge.messages import Changeover
 from tests.edge.running_line import Run, RunningLine
 from tests.edge.test_service import write_line
@@ -66,6 +66,19 @@ def test_a_running_service_reads_its_line_again_on_sighup(run: Run) -> None:
         hang_up.start()
         serve(line.path, line.line, line.runtime, line.equipment)
         hang_up.join()
+        waiting.join()
+
+    assert line.plc.others[0] == Changeover(0, load_bundle(line.folder / "other").id)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_sighup_that_came_before_the_station_served_is_a_reload_then(run: Run) -> None:
+    with run() as line:
+        asked = reload_on_sighup()
+        line.path.write_text(line.path.read_text().replace('"tiny"', '"other"'))
+        signal.raise_signal(signal.SIGHUP)
+        waiting = end_when(line, lambda: line.plc.wait_for_other(1))
+        serve(line.path, line.line, line.runtime, line.equipment, asked)
         waiting.join()
 
     assert line.plc.others[0] == Changeover(0, load_bundle(line.folder / "other").id)

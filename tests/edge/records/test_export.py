@@ -1,9 +1,11 @@
 """The exported tables equal the records."""
 
 import csv
+import io
+import itertools
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from bundle import Defect, Verdict
 from edge.cli import main
 from edge.errors import RecordsError
 from edge.records.database import connect
-from edge.records.export import CHUNK, export
+from edge.records.export import CHUNK, SINCE_VERSION_2, ExportSource, export
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
@@ -105,6 +107,40 @@ def test_rows_of_many_chunks_are_in_order_and_complete(tmp_path: Path) -> None:
 
     assert export(tmp_path / "r.sqlite", tmp_path / "out.csv") == len(numbers)
     assert [int(row["number"]) for row in read(tmp_path / "out.csv")] == numbers
+
+
+def test_every_mixture_of_empty_columns_is_the_line_that_a_csv_writer_gives(tmp_path: Path) -> None:
+    """Parts with and without defect, fault, picture, stage times, ejection, against Python's csv module."""
+    mixtures = list(itertools.product((None, "Dark"), ("", "camera c: no frame"), (None, "a.png"), (None, 12), (0, 1)))
+    with closing(connect(tmp_path / "r.sqlite")) as connection, connection:
+        connection.execute("BEGIN")
+        for number, (name, fault, picture, stage_us, ejected) in enumerate(mixtures, 1):
+            ejection = "ejected" if ejected else None
+            strongest = (name, 0.75) if name else (None, None)
+            values = number, NOON.isoformat(), 7, -5, 2, 1, *strongest, fault, "id", stage_us, stage_us, ejection
+            connection.execute(
+                "INSERT INTO parts (number, time, part_id, encoder, verdict, told, class, score, fault, bundle_id, "
+                f"frame_us, sent_us, ejection) VALUES ({', '.join('?' * len(values))})",
+                values,
+            )
+            connection.execute("INSERT INTO views VALUES (?, 'c', 1, 's', 4, 4, ?)", (number, picture))
+            if name:
+                connection.execute(
+                    "INSERT INTO defects VALUES (?, 'c', ?, 0.75, 16.5, NULL, 1, 2, 3, 4)", (number, name)
+                )
+    export(tmp_path / "r.sqlite", tmp_path / "out.csv")
+
+    expected = io.StringIO(newline="")
+    writer = csv.writer(expected)
+    with ExitStack() as opened:
+        rows = (
+            ExportSource(tmp_path / "r.sqlite", "parts", SINCE_VERSION_2)
+            .connect(opened)
+            .execute("SELECT * FROM exported")
+        )
+        writer.writerow([column[0] for column in rows.description])
+        writer.writerows(rows)
+    assert (tmp_path / "out.csv").read_bytes().decode() == expected.getvalue()
 
 
 @pytest.mark.parametrize(("table", "rows"), [("views", 3), ("defects", 4)])
