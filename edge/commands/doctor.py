@@ -27,7 +27,8 @@ from edge.commands.doctor_checks import (
     check_wall_clock,
     existing,
 )
-from edge.config.line import DEFAULT_ENGINE, Line, load_line
+from edge.config.defaults import DEFAULT_ENGINE
+from edge.config.line import Line, load_line
 from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
@@ -177,9 +178,12 @@ def check_engine(line: Line) -> str:
 
 def _processor_remarks(line: Line, bundle: Bundle) -> Iterator[str]:
     """Say which engines of the processor were measured, and where INT8 gains nothing."""
-    if line.engine == "cpu":
-        yield str(choice_of(bundle, line.engine_threads))
-    if bundle.manifest.precision == "int8" and line.engine in ("cpu", DEFAULT_ENGINE):
+    engine = line.engine
+    if engine == "cpu":
+        choice = choice_of(bundle, line.engine_threads)
+        engine = choice.chosen
+        yield str(choice)
+    if bundle.manifest.precision == "int8" and engine == DEFAULT_ENGINE:
         yield "remark: onnxruntime computes an INT8 bundle in float32, so its fp32 bundle is faster here; use that one"
 
 

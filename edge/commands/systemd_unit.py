@@ -6,7 +6,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.address import kind_of
-from edge.config.line import DEFAULT_ENGINE, Line, load_line
+from edge.config.defaults import DEFAULT_ENGINE
+from edge.config.line import Line, load_line
 from edge.errors import LineConfigError
 
 UNIT = """\

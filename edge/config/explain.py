@@ -1,7 +1,10 @@
 """Reference of the keys of `line.toml`, generated from the models that validate it."""
 
+import ast
+import inspect
 import types
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -24,14 +27,15 @@ def explain(table: type[LineTable] = Line, header: str = "") -> str:
     """Describe a table and its keys (type, default, range, meaning), followed by its inner tables."""
     lines = [*wrap(header, WIDTH), *wrap(_words(table.__doc__), WIDTH), ""]
     within: list[tuple[type[LineTable], str]] = []  # with their headers
+    meanings = meanings_of(table)
     for name, field in table.model_fields.items():
         inner = table_in(field.annotation)
         if inner is None:
-            lines += [f"{name}: {', '.join(_facts(field))}", *_indented(field.description), ""]
+            lines += [f"{name}: {', '.join(_facts(field))}", *_indented(meanings[name]), ""]
         else:
             repeated = get_origin(field.annotation) is tuple
             title = f"[[{name}]]: one or more" if repeated else f"[{name}]: optional"
-            within.append((inner, f"{title}. {_words(field.description)}"))
+            within.append((inner, f"{title}. {_words(meanings[name])}"))
     return "\n".join(lines) + "".join(f"\n{explain(inner, title)}" for inner, title in within)
 
 
@@ -41,6 +45,21 @@ def example(kind: str) -> str:
     if kind not in known:
         raise LineConfigError(f"example: found {kind!r}, expected one of {', '.join(known)}")
     return (EXAMPLES / f"{kind}.toml").read_text(encoding="utf-8")
+
+
+def meanings_of(table: type[LineTable]) -> dict[str, str]:
+    """Docstring of each key. Read from the source here, because pydantic would read it at every start of a station."""
+    (definition,) = ast.parse(inspect.getsource(table)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        key.target.id: meaning.value.value
+        for key, meaning in pairwise(definition.body)
+        if isinstance(key, ast.AnnAssign)
+        and isinstance(key.target, ast.Name)
+        and isinstance(meaning, ast.Expr)
+        and isinstance(meaning.value, ast.Constant)
+        and isinstance(meaning.value.value, str)
+    }
 
 
 def _facts(field: FieldInfo) -> Iterator[str]:

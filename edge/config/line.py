@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.challenge import ChallengeSettings
+from edge.config.defaults import DEFAULT_ENGINE, ENTRIES_IN_MEMORY, LATE_ROWS
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
@@ -15,12 +16,6 @@ from edge.config.page import PageSettings
 from edge.config.release import ReleaseSettings, TrialSettings
 from edge.config.schema import CameraSettings, DriftSettings, LineTable, PictureSettings, RateSettings
 from edge.errors import LineConfigError
-
-DEFAULT_ENGINE = "onnxruntime"
-ENTRIES_IN_MEMORY = 20_000
-"""Default of the key of this name. An entry takes about 1 kB; a part has two or three: row, delivery, pictures."""
-LATE_ROWS = 8
-"""Default of the key of this name."""
 
 
 class Line(LineTable):

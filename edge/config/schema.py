@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bundle import FrozenModel
 
@@ -41,8 +41,6 @@ def is_loopback(listen: str) -> bool:
 
 class LineTable(FrozenModel):
     """Table of `line.toml`; `edge-inspect config --explain` prints its docstring and those of its keys."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     @classmethod
     def table_at(cls, place: Sequence[int | str]) -> "type[LineTable]":

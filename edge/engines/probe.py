@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bundle import Bundle, BundleDamaged, BundleError, BundleFormat, GoldenMismatch, load_bundle
 from edge.engines.engine import Engine
-from edge.engines.registry import ENGINES, EngineKind, open_engine
+from edge.engines.registry import ENGINES, EngineKind, load_opener, open_engine
 from edge.errors import EngineError, EngineMissing, StationError
 
 _KEPT = (BundleError, BundleDamaged, BundleFormat, GoldenMismatch, EngineError, EngineMissing)
@@ -90,6 +90,8 @@ def probe_bundle(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
         try:
+            if kind.processor_package:
+                load_opener(engine, kind)  # a third of a second of imports, while the child is at work
             output, _ = child.communicate(timeout=limits.seconds)
         except subprocess.TimeoutExpired:
             raise EngineError(

@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 
 from bundle import Bundle
-from edge.config.line import DEFAULT_ENGINE as DEFAULT_ENGINE
+from edge.config.defaults import DEFAULT_ENGINE as DEFAULT_ENGINE
 from edge.engines.engine import Engine
 from edge.engines.reopening import ReopeningEngine
 from edge.errors import EngineError, EngineMissing

@@ -20,7 +20,7 @@ from typing import Literal
 
 from bundle import Verdict
 from edge.alarms import Alarm
-from edge.config.line import ENTRIES_IN_MEMORY, LATE_ROWS
+from edge.config.defaults import ENTRIES_IN_MEMORY, LATE_ROWS
 from edge.errors import RecordsError
 from edge.part import Outcome, Part
 from edge.records.database import advice, last_number

@@ -5,14 +5,17 @@ is one byte.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 from firmware_bridge.endpoint import LinkTally
 from firmware_bridge.events import Event, HelloReceived, PeerBack, PeerLost, Refused
 from firmware_bridge.messages import Hello, Message, Role
 from firmware_bridge.modbus import pdu as pdus
-from firmware_bridge.modbus.framing import Framing
 from firmware_bridge.signals.terminals import SignalHandshake, SignalTimes, Terminal
 from firmware_bridge.timing import Timing
+
+if TYPE_CHECKING:  # it loads pymodbus
+    from firmware_bridge.modbus.framing import Framing
 
 COILS = len(Terminal)
 _DEVICE = Hello(Role.PLC, "24 V terminals")
@@ -96,7 +99,7 @@ class ModuleClient(_SignalEnd):
         signals: SignalHandshake,
         times: SignalTimes,
         timing: Timing,
-        framing: Framing,
+        framing: "Framing",
         first_input: int,
         coil: int,
     ) -> None:
@@ -175,7 +178,7 @@ class ModuleClient(_SignalEnd):
 class ModuleServer(_SignalEnd):
     """A simulated module with a PLC at its terminals; its outputs drop when no request comes for the silence time."""
 
-    def __init__(self, signals: SignalHandshake, times: SignalTimes, timing: Timing, framing: Framing) -> None:
+    def __init__(self, signals: SignalHandshake, times: SignalTimes, timing: Timing, framing: "Framing") -> None:
         """Begin with every output off."""
         super().__init__(signals, times, timing)
         self._framing, self._outputs = framing, 0
