@@ -1,4 +1,4 @@
-# Targets: demo, demo-loop, test, check, bench. Each creates the virtual environment that it needs.
+# Targets: demo, demo-loop, test, check, bench, dist. Each creates the virtual environment that it needs.
 PYTHON ?= python3
 # The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadfile
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
-.PHONY: demo demo-loop test test-device check bench clean
+.PHONY: demo demo-loop test test-device check bench dist clean
 
 demo: .venv/ready
 	.venv/bin/edge-inspect demo
@@ -32,6 +32,10 @@ check: .venv-dev/ready
 bench: .venv-dev/ready
 	.venv-dev/bin/edge-inspect bench models/magnetic-tile
 	.venv-dev/bin/python tools/bench-train
+
+# Options of tools/make-dist, such as DIST='--key release.key --target x86_64-python3.10'.
+dist: .venv-dev/ready
+	.venv-dev/bin/python tools/make-dist $(DIST)
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv
