@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.distribution.python_packages import build
+
 pytest.importorskip("setuptools", minversion="77", reason="setuptools is older than 77: pip install -U setuptools")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,12 +26,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", "train/")):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    build = "from setuptools.build_meta import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
-    built = subprocess.run(
-        [sys.executable, "-c", build, str(folder)], cwd=source, capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("*.whl")
+    wheel = build(source, folder, epoch=1_700_000_000)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"

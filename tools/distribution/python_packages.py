@@ -43,7 +43,7 @@ def build(source: Path, out: Path, epoch: int, kind: str = "wheel") -> Path:
     command = [sys.executable, "-c", BACKEND, f"build_{kind}", str(out.resolve())]
     built = out / run(command, source, SOURCE_DATE_EPOCH=str(epoch)).splitlines()[-1]
     if kind == "sdist":
-        _rewrite(built, epoch)
+        rewrite_sdist(built, epoch)
     return built
 
 
@@ -74,19 +74,19 @@ def write_tar(folder: Path, target: Path, epoch: int) -> None:
                 tar.addfile(entry, content)
 
 
-def _rewrite(sdist: Path, epoch: int) -> None:
+def rewrite_sdist(sdist: Path, epoch: int) -> None:
     """Write an sdist again without times, owners and the order of the disk, which setuptools leaves in it."""
     draft = sdist.with_suffix(".part")
     with (
         tarfile.open(sdist) as old,
         draft.open("wb") as raw,
         gzip.GzipFile("", "wb", mtime=epoch, fileobj=raw) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
     ):
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new:
-            for entry in sorted(old.getmembers(), key=lambda entry: entry.name):
-                content = old.extractfile(entry) if entry.isfile() else None
-                _normalise(entry, epoch)
-                new.addfile(entry, content)
+        for entry in sorted(old.getmembers(), key=lambda entry: entry.name):
+            content = old.extractfile(entry) if entry.isfile() else None
+            _normalise(entry, epoch)
+            new.addfile(entry, content)
     draft.replace(sdist)
 
 

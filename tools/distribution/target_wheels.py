@@ -60,9 +60,9 @@ def collect(wheel: Path, target: Target, constraints: Path, folder: Path, epoch:
 
 
 def requirements(wheels: list[Path]) -> str:
-    """List exactly these wheels with their hashes, as `pip install --require-hashes` reads it."""
+    """List these wheels with their hashes, as `pip install --require-hashes` reads it; pip itself only installs."""
     lines = []
-    for wheel in wheels:
+    for wheel in (wheel for wheel in wheels if not wheel.name.startswith("pip-")):
         name, version, *_ = wheel.name.split("-")
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         lines.append(f"{name.replace('_', '-')}=={version} --hash=sha256:{digest}\n")
