@@ -82,19 +82,27 @@ def collect(stations: Mapping[str, Line], inspectors: Mapping[str, OpenInspector
     """Write the marked parts of some stations into `out`, or add them to what it holds.
 
     stations, inspectors: by the name of the station. A part that was marked again is written again; one that is now
-    unclear is removed. Views of a defective part without a marked defect are left out, for they may show it or not.
+    unclear is removed. An interrupted collection goes on with the next one. Views of a defective part without a marked
+    defect are left out, for they may show it or not.
     Raises MarkError if `out` holds other files, RecordsError if records cannot be read, OSError if `out` cannot be
     written.
     """
     table = _existing(out)
     remarks: list[str] = []
-    for station, line in stations.items():
-        _Collection(station, line, inspectors[station], out, table, remarks).run()
+    _write_tables(out, table)  # before the images, by which an interrupted collection is known as one
+    try:
+        for station, line in stations.items():
+            _Collection(station, line, inspectors[station], out, table, remarks).run()
+    finally:
+        _write_tables(out, table)
+    return Collected(tuple(table.values()), tuple(remarks))
+
+
+def _write_tables(out: Path, table: Mapping[str, CollectedImage]) -> None:
     write_whole(out / SETTINGS, _SETTINGS)
     write_whole(out / LABELS, _csv(("image", "class"), _labels(table.values())))
     names = tuple(field.name for field in fields(CollectedImage))
     write_whole(out / PROVENANCE, _csv(names, (tuple(asdict(row).values()) for row in table.values())))
-    return Collected(tuple(table.values()), tuple(remarks))
 
 
 class _Collection:
@@ -141,9 +149,9 @@ class _Collection:
             if any(row.sha256 == sha256 for row in self._table.values()):
                 self._leave(mark, camera, "the same picture is in the data set")
                 continue
-            write_whole(self._out / IMAGES / f"{key}.png", content)
             bare = [one.class_name for one in found if not self._outline(key, path, one, bundle_id)]
             names = "+".join(one.class_name for one in found)
+            write_whole(self._out / IMAGES / f"{key}.png", content)  # after its masks: without them it would be good
             self._table[key] = CollectedImage(
                 key, self._station, str(mark.part), str(part_id), time, camera, str(verdict), bundle_id, mark.truth,
                 names, "+".join(bare), mark.who, stored.time, mark.note, sha256,

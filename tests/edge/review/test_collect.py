@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.bundle_inspector import BundleInspector
 from edge.cli import main
 from edge.errors import MarkError
 from edge.records.database import connect_existing
-from edge.review.collect import station_name
+from edge.review.collect import collect, station_name
 from edge.review.marks import Mark, MarkedDefect, add_mark
 from tests.edge.review.conftest import ESCAPE, FALSE_REJECT, GOOD, REJECT, UNSURE, ReviewedStation
 
@@ -102,6 +103,23 @@ def test_a_picture_that_is_there_already_is_left_out(
 
     assert f"row {FALSE_REJECT}, camera0: left out: the same picture is in the data set" in printed
     assert "1 images of 1 parts" in printed
+
+
+def test_an_interrupted_collection_goes_on(station: ReviewedStation, tmp_path: Path) -> None:
+    def interrupted() -> BundleInspector:
+        raise KeyboardInterrupt
+
+    add_mark(station.records, Mark(FALSE_REJECT, "good", "Ada"))
+    add_mark(station.records, Mark(REJECT, "defective", "Ada", (MarkedDefect("camera0", "Dark", (), True),)))
+    out = tmp_path / "collected"
+    with pytest.raises(KeyboardInterrupt):
+        collect({"line3": station.line}, {"line3": interrupted}, out)
+    images, kept = {name for name in files(out) if name.startswith("images/")}, (out / "provenance.csv").read_text()
+    assert run("collect", station.path, "--out", out) == 0
+
+    assert images == {"images/line3/3-camera0.png"}
+    assert kept.count("line3/") == 1
+    assert {"images/line3/4-camera0.png", "masks/Dark/line3/4-camera0.png"} <= files(out)
 
 
 def test_what_is_left_out_is_named(
