@@ -1,11 +1,14 @@
 """Metrics of the station for Prometheus; the only file that imports its client."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.monitoring.hardware_sensors import SYSFS, read_hardware
 from edge.page.page_model import PageModel
 from edge.page.state import PageState
 from edge.servers.state import VERDICTS, StationState
@@ -35,8 +38,8 @@ CAMERA_COUNTERS = {
 class _Station(Collector):
     """Collector that reads the page model at each scrape."""
 
-    def __init__(self, model: PageModel) -> None:
-        self._model = model
+    def __init__(self, model: PageModel, sysfs: Path) -> None:
+        self._model, self._sysfs = model, sysfs
 
     def collect(self) -> Iterator[Metric]:
         """Yield the current metrics."""
@@ -46,6 +49,8 @@ class _Station(Collector):
         if state.station is not None:
             yield from _of_station(state.station)
         yield from _of_parts(state)
+        yield from _of_counters(self._model)
+        yield from _of_machine(Path(self._model.welcome.records).parent, self._sysfs)
 
 
 def _of_station(station: StationState) -> Iterator[Metric]:
@@ -65,6 +70,15 @@ def _of_station(station: StationState) -> Iterator[Metric]:
     for alarm in station.alarms:
         active.add_metric([alarm.name], 1)
     yield active
+    threads = GaugeMetricFamily("edge_inspect_thread_up", "1 while the thread runs", labels=["thread"])
+    for thread, runs in station.threads.items():
+        threads.add_metric([thread], runs)
+    yield threads
+    yield _gauge("open_parts", "Parts between trigger and result", station.open_parts)
+    verdicts = CounterMetricFamily("edge_inspect_verdicts", "Parts since the start by verdict", labels=["verdict"])
+    for verdict in VERDICTS:
+        verdicts.add_metric([verdict], station.verdicts.get(verdict, 0))
+    yield verdicts
     for name, words in COUNTERS.items():
         yield CounterMetricFamily(f"edge_inspect_{name}", words, value=getattr(station, name))
     if (trial := station.trial) is not None:
@@ -98,12 +112,46 @@ def _of_parts(state: PageState) -> Iterator[Metric]:
         yield latency
 
 
+def _of_counters(model: PageModel) -> Iterator[Metric]:
+    stages, defective = model.counted()
+    histogram = HistogramMetricFamily(
+        "edge_inspect_stage_seconds",
+        "Latency by stage, from the end of the stage before; whole is all",
+        labels=["stage"],
+    )
+    for stage, (buckets, sum_s) in stages.items():
+        histogram.add_metric([stage], buckets, sum_s)
+    yield histogram
+    parts = CounterMetricFamily(
+        "edge_inspect_defective_parts", "Parts with a defect of the class", labels=["verdict", "class", "camera"]
+    )
+    for labels, count in defective.items():
+        parts.add_metric(labels, count)
+    yield parts
+
+
+def _of_machine(folder: Path, sysfs: Path) -> Iterator[Metric]:
+    if folder.is_dir():
+        disk = shutil.disk_usage(folder)
+        yield _gauge("disk_free_bytes", "Free space of the disk of the records", disk.free)
+        yield _gauge("disk_size_bytes", "Size of the disk of the records", disk.total)
+    found = read_hardware(sysfs)
+    for name, words, label, values in (
+        ("temperature_celsius", "Temperature of the machine", "sensor", found.temperatures_c),
+        ("clock_hertz", "Present frequency of a core or device", "device", found.clocks_hz),
+    ):
+        family = GaugeMetricFamily(f"edge_inspect_{name}", words, labels=[label])
+        for sensor, value in values.items():
+            family.add_metric([sensor], value)
+        yield family
+
+
 def _gauge(name: str, words: str, value: float) -> Metric:
     return GaugeMetricFamily(f"edge_inspect_{name}", words, value=float(value))
 
 
-def metrics_text(model: PageModel) -> bytes:
+def metrics_text(model: PageModel, sysfs: Path = SYSFS) -> bytes:
     """Return all metrics in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Station(model))
+    registry.register(_Station(model, sysfs))
     return generate_latest(registry)

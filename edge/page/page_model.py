@@ -8,6 +8,7 @@ from urllib.parse import quote
 from edge.cameras.camera import Clock
 from edge.monitoring.verdict_rates import NOT_INSPECTED
 from edge.page.history import History
+from edge.page.part_counters import PartCounters
 from edge.page.state import ChartBar, Condition, HealthReport, PageState, PartMark, ShownPart, StationInfo, ViewPicture
 from edge.servers.state import PartState, ServerMessage, StateUpdate, StationState
 from edge.wall_clock import SteadyClock, hour_start, latest_time_of_day
@@ -22,6 +23,7 @@ class PageModel:
     def __init__(self, welcome: StationInfo, clock: Clock, utc: Callable[[], datetime] | None = None) -> None:
         self.welcome = welcome
         self.history = History()
+        self.counters = PartCounters()
         self.station: StationState | None = None
         self.ended = False
         """Whether the station has ended and no update will follow."""
@@ -40,6 +42,7 @@ class PageModel:
             if isinstance(message, StateUpdate):
                 self.station, self._heard_at = message.station, self._clock()
                 self.history.add(message.parts)
+                self.counters.add(message.parts)
             elif isinstance(message, ViewPicture):
                 self.history.keep_picture(message.number, message.camera, content)
         if isinstance(message, StateUpdate):
@@ -81,6 +84,12 @@ class PageModel:
             reasons.append(f"no update from the station for {self._silent_s():.0f} s")
         alarms = tuple(alarm.name for alarm in station.alarms) if station else ()
         return HealthReport(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
+
+    def counted(self) -> tuple[dict[str, tuple[list[tuple[str, float]], float]], dict[tuple[str, str, str], int]]:
+        """Return buckets and sum in seconds of each stage, and the parts by verdict, class and camera."""
+        with self._lock:
+            stages = {name: (stage.buckets, stage.sum_s) for name, stage in self.counters.stages.items()}
+            return stages, dict(self.counters.defective)
 
     def buckets(self, minutes: int, bars: int) -> list[ChartBar]:
         """Return the bars of the chart."""

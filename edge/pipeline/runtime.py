@@ -244,6 +244,12 @@ class Runtime:
         failed = self.failure or self.records.failure
         return failed is None and all(thread.is_alive() for thread in (*self._threads, *self._ejecting))
 
+    @property
+    def threads(self) -> dict[str, bool]:
+        """Whether each thread runs, by name; `records` writes the rows."""
+        running = {thread.name: thread.is_alive() for thread in (*self._threads, *self._ejecting)}
+        return {**running, "records": self.records.failure is None}
+
     def _thread(self, name: str, loop: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=self._guard, args=(loop,), name=name)
 

@@ -71,6 +71,7 @@ def describe(part: Part, at: datetime) -> PartState:
         ),
         fault=part.outcome.fault,
         latency_ms=None if sent_us is None else sent_us / 1e3,
+        stages_ms={stage: (at_s - part.triggered) * 1e3 for stage, at_s in part.stamps.copy().items()},
         bundle_id=part.bundle_id,
         recipe=part.recipe,
     )

@@ -48,6 +48,8 @@ class Snapshot:
             thresholds={name: limit.score for name, limit in inspector.bundle.manifest.thresholds.items()},
             shadow=self._shadow,
             alive=runtime.alive or (runtime.stopping and runtime.failure is None),
+            threads=runtime.threads,
+            open_parts=max(0, runtime.triggers - runtime.tally.reported),
             stopping=runtime.stopping,
             paused=PauseInForce(who=pause.who, reason=pause.reason, since=pause.since) if pause else None,
             link_open=self._link_open(),

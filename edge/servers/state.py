@@ -85,6 +85,10 @@ class StationState(ServerMessage):
     """Shadow mode: verdicts are recorded, but nothing is rejected."""
     alive: bool
     """Whether every thread of the pipeline runs; the threads of a planned stop end without a failure."""
+    threads: dict[str, bool] = Field(default_factory=dict)
+    """Whether each thread of the pipeline runs, by name."""
+    open_parts: int = 0
+    """Parts between their trigger and their result."""
     stopping: bool = False
     """Whether the station has been told to stop."""
     paused: PauseInForce | None = None
@@ -146,6 +150,8 @@ class PartState(ServerMessage):
     """Reason of a TIMEOUT or FAULT."""
     latency_ms: float | None = None
     """From the trigger to the sent result."""
+    stages_ms: dict[str, float] = Field(default_factory=dict)
+    """End of each stage, from the trigger; empty for parts that were read from the records."""
     bundle_id: str = ""
     recipe: int = 0
     """Recipe number of that bundle; 0 if it has none."""
