@@ -134,9 +134,14 @@ def calibrate(
     ] = False,
     metric: Annotated[
         str | None,
-        typer.Option(help="Metric of the gate. (default: mean_iou_positives; without --data mean_iou_pairs)"),
+        typer.Option(help="Metric of the gate. (default: mean_iou_positives; without labelled defects mean_iou_pairs)"),
     ] = None,
-    max_drop: Annotated[float, typer.Option(min=0, max=1, help="Largest drop of the metric.")] = 0.01,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Largest drop of the metric. (default: 0.01; 0.05 where the gate draws the defects)"
+        ),
+    ] = None,
     resize: Annotated[bool, typer.Option("--resize", help="Resize pictures as the station resizes frames.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Largest number of pictures, evenly spread.")] = 256,
     force: Annotated[bool, typer.Option("--force", help="Calibrate on fewer pictures than recommended.")] = False,
@@ -146,20 +151,26 @@ def calibrate(
 ) -> None:
     """Calibrate an INT8 bundle (explicit Q/DQ); it is written only if it passes the accuracy gate."""
     from bundle import load_bundle
-    from export.int8.accuracy_gate import gate_on, labelled_gate_images, unlabelled_gate_images
+    from export.int8.accuracy_gate import MAX_DROP, MAX_DROP_OF_AGREEMENT, gate_on
     from export.int8.calibrate import Calibration, CalibrationSettings
     from export.int8.calibration_files import write_calibration
     from export.int8.calibration_images import collect
+    from export.int8.gate_images import labelled_gate_images, unlabelled_gate_images
 
     _check_new(out)
     loaded = load_bundle(bundle)
     pictures = collect(images, loaded, resize, limit, force)
     gate_images = (
-        labelled_gate_images(loaded, pictures, data, split, part)
+        labelled_gate_images(loaded, pictures, data, split, part, threads, engine)
         if data
         else unlabelled_gate_images(loaded, pictures, threads, engine)
     )
-    gate = gate_on(metric or ("mean_iou_positives" if gate_images.labelled else "mean_iou_pairs"), max_drop)
+    outlines = gate_images.labelled and not gate_images.disturbed
+    gate = gate_on(
+        metric or ("mean_iou_positives" if outlines else "mean_iou_pairs"),
+        max_drop if max_drop is not None else MAX_DROP_OF_AGREEMENT if gate_images.disturbed else MAX_DROP,
+        knows_good_alone=gate_images.disturbed,
+    )
     calibration = Calibration(
         loaded,
         out.name,

@@ -8,6 +8,7 @@ import numpy as np
 
 from bundle import Golden, Image, InputSpec, Precision, Tolerance, preprocess, resize
 from bundle.golden import Infer
+from bundle.tiling import TileGrid
 from synthetic.tiles import CLASSES, draw_tile
 
 SEED = 1913
@@ -85,6 +86,14 @@ def draw_golden(spec: InputSpec, infer: Infer, example: Image | None = None) -> 
     return answered([frames[index] for index in (good[0], defective[-1], defective[-2])], spec, infer)
 
 
+def disturbed(picture: Image, grid: TileGrid | None, index: int) -> Image:
+    """Copy a preprocessed picture, uint8 [C, H, W], with a drawn defect; kinds and tiles are taken in turn."""
+    made = picture.copy()
+    seen = made if grid is None else grid.tile(made, *grid.places[index % len(grid.places)])
+    seen[:] = _with_defect(seen.transpose(1, 2, 0), index, CLASSES[index % len(CLASSES)]).transpose(2, 0, 1)
+    return made
+
+
 def answered(frames: Sequence[Image], spec: InputSpec, infer: Infer) -> Golden:
     """Golden frames with the outputs of `infer`, computed one by one as in the later check."""
     answers = [infer(preprocess(frame, spec)[np.newaxis]) for frame in frames]
@@ -114,7 +123,7 @@ def _with_defect(example: Image, index: int, kind: str) -> Image:
     drawn = draw_tile(SEED, index, kind)
     image, mask = (resize(plane, *example.shape[:2]) for plane in (drawn.image, drawn.masks.max(axis=0)))
     if example.ndim == 3:
-        image, mask = (np.repeat(plane[:, :, np.newaxis], 3, axis=2) for plane in (image, mask))
+        image, mask = image[:, :, np.newaxis], mask[:, :, np.newaxis]
     defective: Image = np.where(mask > 127, image, example)
     return defective
 

@@ -1,31 +1,27 @@
 """Accuracy gate: a quantised network against the float one, on images that calibration has not seen."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from bundle import Bundle, Image, Manifest
-from bundle.outlines import enlarged
-from edge.engines.registry import DEFAULT_ENGINE, open_engine
+from bundle import Manifest
 from export.bundles.assemble import open_draft
-from export.choices import Part
-from export.errors import CalibrationError, LabelsError
-from export.evaluate.batched_inference import Bar, run
-from export.evaluate.compare_outputs import found_classes
-from export.evaluate.labelled_images import select
+from export.bundles.golden_frames import TOLERANCES
+from export.errors import CalibrationError
+from export.evaluate.batched_inference import run
 from export.graph.cleanup import to_bytes
-from export.int8.calibration_images import CalibrationSet
-from train.data.dataset import Masks
-from train.data.image_set import ImageSet, load_images, outlined, pack
+from train.data.image_set import ImageSet
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import Outputs, evaluate
 
-HELD_OUT = 4
-"""Without labels, every fourth picture is for the gate, the others for calibration."""
+MIN_RANK_AGREEMENT = 0.95
+"""Smallest accepted `rank_agreement` of two networks that know good parts alone."""
+
+MAX_DROP, MAX_DROP_OF_AGREEMENT = 0.01, 0.05
+"""Default loss of accuracy; the second where the float network's masks of drawn defects are the truth. INT8 moves their
+borders: with every layer quantised, the masks of a network of drawn parts agreed by 0.967, with no changed verdict."""
 
 _SMALLER_IS_BETTER = frozenset({"false_rejects_at_no_escape", "mean_iou_pairs_predicting_nothing"})
 
@@ -37,9 +33,33 @@ class Gate:
     metric: str
     """Name of a field of `Metrics`; larger is better."""
     max_drop: float
+    knows_good_alone: bool = False
+    """Whether the network knows good parts alone, whose scores then have an order; rejected good pictures count too."""
 
-    def objection(self, before: Metrics, after: Metrics) -> str | None:
-        """Reason why a network fails the gate, or None; an additional escape fails it, and a metric without data."""
+    def objection(self, before: "GateResult", after: "GateResult") -> str | None:
+        """Reason why a network fails the gate, or None."""
+        problem = self.metrics_objection(before.metrics, after.metrics)
+        return problem or self._good_part_objection(before, after)
+
+    def rank_agreement(self, before: "GateResult", after: "GateResult") -> float | None:
+        """See the function of this name; None if the gate does not ask for it."""
+        if not self.knows_good_alone:
+            return None
+        return rank_agreement(before.outputs, after.outputs, TOLERANCES["int8"].score)
+
+    def _good_part_objection(self, before: "GateResult", after: "GateResult") -> str | None:
+        agreement = self.rank_agreement(before, after)
+        if agreement is None:
+            return None
+        if not agreement >= MIN_RANK_AGREEMENT:  # `not >=` also catches NaN
+            return f"ranks of the scores agree by {agreement:.3f}, expected {MIN_RANK_AGREEMENT} or more"
+        rejected = [judged.metrics.false_rejects for judged in (before, after)]
+        if rejected[1].count - rejected[0].count > self.max_drop * rejected[0].total:
+            return f"{rejected[1].count} false rejects instead of {rejected[0].count}"
+        return None
+
+    def metrics_objection(self, before: Metrics, after: Metrics) -> str | None:
+        """Reason of a failure by the metrics; an additional escape fails, and a metric without data."""
         if after.escapes.count > before.escapes.count:
             return f"{after.escapes.count} escapes instead of {before.escapes.count}"
         was = before.known(self.metric)
@@ -64,13 +84,24 @@ class Gate:
             )
 
 
-def gate_on(metric: str, max_drop: float) -> Gate:
+def gate_on(metric: str, max_drop: float, knows_good_alone: bool = False) -> Gate:
     """Make a gate on the metric of this name. Raises CalibrationError for an unknown name."""
     known = [name for name, field in Metrics.model_fields.items() if field.annotation in (float, float | None)]
     if metric not in known or metric in _SMALLER_IS_BETTER:
         expected = ", ".join(name for name in known if name not in _SMALLER_IS_BETTER)
         raise CalibrationError(f"--metric: found {metric!r}, expected one of {expected}")
-    return Gate(metric, max_drop)
+    return Gate(metric, max_drop, knows_good_alone)
+
+
+def rank_agreement(before: Outputs, after: Outputs, tolerance: float) -> float:
+    """Share of the pairs of images whose order by the largest score is kept, 0 to 1; NaN without a pair.
+
+    Pairs of which `before` scores differ by at most `tolerance` have no order.
+    """
+    first, second = (outputs.scores.max(axis=1) for outputs in (before, after))
+    higher = first[:, np.newaxis] - first > tolerance
+    kept = second[:, np.newaxis] > second
+    return float(kept[higher].mean()) if higher.any() else float("nan")
 
 
 @dataclass(frozen=True)
@@ -92,60 +123,3 @@ class GateEvaluator:
         outputs = run(open_draft(to_bytes(model), self.manifest, self.threads).infer, self.images.images, advance)
         metrics = evaluate(outputs, self.images, self.manifest.thresholds, self.manifest.classes)
         return GateResult(outputs, metrics)
-
-
-@dataclass(frozen=True)
-class GateImages:
-    """Images for the accuracy gate, with the pictures that remain for calibration."""
-
-    images: ImageSet
-    description: str
-    labelled: bool
-    pictures: CalibrationSet
-
-
-def labelled_gate_images(
-    bundle: Bundle, pictures: CalibrationSet, data: Path, split: str | None, part: Part
-) -> GateImages:
-    """Use labelled images that are not calibration pictures. Raises LabelsError if none remain."""
-    labelled = select(bundle, data, split, part)
-    unseen = [sample for sample in labelled.samples if sample.sha256 not in pictures.hashes]
-    if not unseen:
-        raise LabelsError(f"{data}: calibration has seen all {len(labelled.samples)} images of part {part}; add others")
-    images = load_images(unseen, bundle.manifest.input, len(bundle.manifest.classes))
-    return GateImages(images, f"{len(unseen)} images of {labelled.dataset}, part {part}", True, pictures)
-
-
-def unlabelled_gate_images(
-    bundle: Bundle, pictures: CalibrationSet, threads: int | None, engine: str = DEFAULT_ENGINE
-) -> GateImages:
-    """Use every HELD_OUT-th picture, with the float bundle's own decisions as labels."""
-    inputs = pictures.inputs
-    judging = np.arange(len(inputs)) % HELD_OUT == HELD_OUT - 1
-    if not judging.any():
-        raise CalibrationError(f"found {len(inputs)} pictures, expected at least {HELD_OUT} to calibrate and to judge")
-    opened = open_engine(engine, bundle, threads)
-    with Bar("asking fp32", int(judging.sum())) as bar:
-        images = agreement_truth(run(opened.infer, inputs[judging], bar.step), inputs[judging], bundle.manifest)
-    rest = replace(pictures, inputs=inputs[~judging])
-    return GateImages(images, f"{len(images)} other pictures, by the fp32 bundle's own decisions", False, rest)
-
-
-def agreement_truth(outputs: Outputs, inputs: Image, manifest: Manifest) -> ImageSet:
-    """Use a network's decisions as labels.
-
-    inputs: the preprocessed frames, uint8 [N, C, H, W], that gave the outputs. Metrics against
-    these labels measure agreement with that network; an escape is a part that it rejects and the other network accepts.
-    """
-    labels = found_classes(outputs, manifest.thresholds, manifest.input)  # [N, C]
-    bits = np.stack(
-        [pack(_declared(masks, found, manifest)) for masks, found in zip(outputs.masks, labels, strict=True)]
-    )
-    return ImageSet(inputs, bits, labels, outlined(bits, labels))
-
-
-def _declared(masks: NDArray[np.uint8], found: NDArray[np.bool_], manifest: Manifest) -> Masks:
-    """The pixels of the classes found, bool [C, H, W]."""
-    spec, thresholds = manifest.input, manifest.thresholds.values()
-    cells = [(mask >= limit.level) & has for mask, has, limit in zip(masks, found, thresholds, strict=True)]
-    return np.stack([enlarged(cell, spec.height, spec.width) for cell in cells])

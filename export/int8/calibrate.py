@@ -126,6 +126,7 @@ class Calibration:
             steps=tuple(search.steps),
             before=before.metrics,
             after=after.metrics,
+            rank_agreement=self.settings.gate.rank_agreement(before, after),
             changed=self._changes(images, before, after),
             cost_before=costs[0],
             cost_after=costs[1],
@@ -227,6 +228,7 @@ class Calibration:
             "before": report.before.known(report.metric),
             "after": report.after.known(report.metric),
             "escapes": [report.before.escapes.count, report.after.escapes.count],
+            "rank_agreement": report.rank_agreement,
             "changed_verdicts": len(report.changed),
         }
         return derived(self.bundle, self.name, to_bytes(model), "int8", {"int8 with fp32": told})

@@ -38,11 +38,12 @@ def write_calibration(result: CalibrationResult, images: ImageSet, out: Path, fo
     _write_report(result, report, images, folder)
     before, after = (share_text(metrics.known(report.metric)) for metrics in (report.before, report.after))
     kept = [layer.name for layer in report.layers if not layer.quantised]
+    ranks = "" if report.rank_agreement is None else f", ranks of the scores agree by {report.rank_agreement:.3f}"
     return [
         f"bundle {sealed.name} (int8, id {sealed.id[:12]}) in {out}, report in {folder}",
         f"ranges by {report.method} on {report.calibrated_on}; in float: {', '.join(kept)}",
         f"on {report.judged_on}: {report.metric} {before} -> {after}, escapes {report.before.escapes.count} -> "
-        f"{report.after.escapes.count}, {len(report.changed)} changed verdicts",
+        f"{report.after.escapes.count}, {len(report.changed)} changed verdicts{ranks}",
     ]
 
 
@@ -73,6 +74,8 @@ def _parts(report: CalibrationReport, pictures: Sequence[bytes]) -> Iterator[str
     if not report.labelled:
         yield paragraph("No labels were given: the float network's decisions stand for the truth.")
     yield paragraph(f"On {report.judged_on}.")
+    if report.rank_agreement is not None:
+        yield paragraph(f"Pairs of images in the same order by their scores: {report.rank_agreement:.1%}.")
     yield table(("measure", "before", "after"), _measures(report.before, report.after))
     yield table(("class", "images", "found", "now", "IoU", "now", "AP", "now"), _classes(report.before, report.after))
     yield heading("Tries at the gate")

@@ -56,7 +56,7 @@ class MixedPrecisionSearch:
         model = self.quantise([layer for layer in self.layers if layer not in kept])
         judged = judge.judge(model)
         metrics = judged.metrics
-        objection = gate.objection(before.metrics, metrics)
+        objection = gate.objection(before, judged)
         value, escapes = metrics.known(gate.metric), metrics.escapes.count
         self.steps.append(Step(kept=kept, value=value, escapes=escapes, objection=objection))
         return model, judged

@@ -61,6 +61,8 @@ class CalibrationReport(FrozenModel):
     steps: tuple[Step, ...]
     before: Metrics
     after: Metrics
+    rank_agreement: float | None
+    """Of the scores; None unless the gate asks for it."""
     changed: tuple[ChangedVerdict, ...]
     cost_before: RunningCost
     cost_after: RunningCost

@@ -100,6 +100,25 @@ def outlier_model(spec):
     return tidied(finished(nodes, weights, spec, count))
 
 
+def anomaly_model(spec):
+    """One class: the logit rises with the distance of the grey level from 120, 0 at a distance of 30."""
+    weights = {
+        "apart.weight": np.array([[[[1]]], [[[-1]]]], np.float32),
+        "apart.bias": np.array([-120, 120], np.float32),
+        "sum.weight": np.full((1, 2, 1, 1), 0.1, np.float32),
+        "sum.bias": np.full(1, -3, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["x"], "cast1", to=TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["x"], ["pool"], "pool", kernel_shape=[POOLING] * 2, strides=[POOLING] * 2),
+        convolution("apart", "pool", dilation=None),
+        helper.make_node("Relu", ["apart"], ["away"], "away"),
+        convolution("sum", "away", dilation=None),
+    ]
+    nodes[-1].output[0] = "logits"
+    return tidied(finished(nodes, weights, spec, 1))
+
+
 def convolution(name, source, dilation):
     """A 3x3 convolution with this dilation, or a 1x1 where it is None; its output bears its name."""
     sides = {} if dilation is None else {"dilations": [dilation] * 2, "pads": [dilation] * 4}

@@ -6,6 +6,7 @@ from train.data.anomaly import as_anomaly
 from train.data.dataset import Dataset
 from train.data.duplicates import without_duplicates
 from train.data.files import Refuse, raise_error
+from train.data.layouts.class_folders import is_class_folders, read_class_folders
 from train.data.layouts.class_labels import LABELS
 from train.data.layouts.magnetic_tile import is_magnetic_tile, read_magnetic_tile
 from train.data.layouts.mask_folder import MASKS, is_folder, read_folder
@@ -17,6 +18,7 @@ _LAYOUTS = (
     (is_magnetic_tile, read_magnetic_tile),
     (is_severstal, read_severstal),
     (is_folder, read_folder),
+    (is_class_folders, read_class_folders),
 )
 
 
@@ -41,7 +43,8 @@ def read_dataset(directory: Path, refuse: Refuse = raise_error, one_class: bool 
                 )
             return as_anomaly(dataset) if one_class else dataset
     raise DataError(
-        f"{directory}: found no known layout, expected images/ with masks/<class>/, or folders MT_<class>, "
+        f"{directory}: found no known layout, expected images/ with masks/<class>/, or good/ beside a folder "
+        f"per class, or folders MT_<class>, "
         f"or train.csv with train_images/{_annotated(directory)}"
     )
 

@@ -1,6 +1,6 @@
-"""Fine-tuning: initial weights from another checkpoint, with the same or other classes."""
+"""Fine-tuning: initial weights from another checkpoint, with the same or other classes, or of its encoder alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -12,13 +12,19 @@ _HEADS = ("body.head.", "segmentation_head.")
 """Parts of the names of the last layer's weights, which have one row per class: CAN, peers."""
 
 
+_ENCODER = "body.encoder."
+"""Part of the names of an encoder's weights, which the networks on EfficientNet-Lite0 share."""
+
+
 def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: Checkpoint) -> str:
     """Copy the checkpoint's weights into `network`, whose mask channels are `classes`; returns a message.
 
-    Rows of the last layer are copied by class name; new classes keep their initial weights. Raises CheckpointError if
-    any other weight has another shape.
+    Rows of the last layer are copied by class name; new classes keep their initial weights. Of a network that knows
+    good parts alone the encoder is copied. Raises CheckpointError if any other weight has another shape.
     """
     own = network.state_dict()
+    if checkpoint.meta.recipe.good_only:
+        return _encoder_from(network, own, checkpoint)
     if own.keys() != checkpoint.weights.keys():
         raise CheckpointError(
             f"--init: found the network {checkpoint.meta.recipe.network.model}, expected the recipe's; "
@@ -30,6 +36,18 @@ def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: C
     new = [name for name in classes if name not in there]
     note = f"; new classes: {', '.join(new)}" if new else ""
     return f"starts from epoch {checkpoint.meta.epoch} of {checkpoint.meta.recipe.name}{note}"
+
+
+def _encoder_from(network: NormalisedNetwork, own: Mapping[str, Tensor], checkpoint: Checkpoint) -> str:
+    """Copy the encoder; a network that reads further stages keeps its own for them."""
+    given = {key: tensor for key, tensor in checkpoint.weights.items() if key.startswith(_ENCODER)}
+    if not given.keys() <= own.keys():
+        raise CheckpointError(
+            "--init: found a network of good parts alone, expected a recipe whose network has its encoder; "
+            "add --set network.model=unet-lite or can-lite, or leave --init out"
+        )
+    network.load_state_dict({**own, **{key: _started(key, own[key], tensor, ()) for key, tensor in given.items()}})
+    return f"starts from the encoder of {checkpoint.meta.recipe.name}; the other layers are new"
 
 
 def _started(key: str, own: Tensor, given: Tensor, rows: Sequence[tuple[int, int]]) -> Tensor:

@@ -1,6 +1,7 @@
 """`edge-export calibrate`: pictures in, an INT8 bundle past the gate out, or none."""
 
 import json
+import re
 import shutil
 
 import cv2
@@ -8,18 +9,21 @@ import numpy as np
 import onnx
 import pytest
 
-from bundle import BundleError, FrameError, encode_png, load_bundle, write_bundle
+from bundle import BundleError, FrameError, InputSpec, Tiling, encode_png, load_bundle, write_bundle
 from edge.engines.registry import open_engine
 from export.cli import main
 from export.errors import CalibrationError, GateError, LabelsError
 from export.evaluate.batched_inference import run
 from export.graph.qdq import quantised_layers
-from export.int8.accuracy_gate import Gate, agreement_truth, gate_on, labelled_gate_images, unlabelled_gate_images
+from export.int8.accuracy_gate import Gate, GateResult, gate_on
 from export.int8.calibration_images import collect, relation
+from export.int8.gate_images import agreement_truth, labelled_gate_images, unlabelled_gate_images
 from synthetic.tiles import CLASSES, draw_tile
-from tests.export.networks import can_model, outlier_model, spec_of, write_tiny_bundle
+from tests.export.networks import anomaly_model, can_model, outlier_model, spec_of, write_tiny_bundle
+from train.data.anomaly import ANOMALY
 from train.evaluate.metrics import measure
-from train.evaluate.outputs import predictions
+from train.evaluate.outputs import Outputs, predictions
+from train.evaluate.prediction import Prediction
 
 SPEC = spec_of(64, 64)
 
@@ -151,8 +155,109 @@ def test_a_further_escape_is_an_objection_whatever_the_metric(bundle, pictures):
     before = measure(predictions(outputs, truth, manifest.thresholds), manifest.classes)
     worse = before.model_copy(update={"escapes": before.escapes.model_copy(update={"count": before.escapes.count + 1})})
     gate = Gate("accuracy_pairs", 0.01)
+    assert gate.metrics_objection(before, before) is None
+    assert "1 escapes instead of 0" in str(gate.metrics_objection(before, worse))
+
+
+def result_of(scores, false_rejects):
+    """Gate result of images whose scores are known; ten are good."""
+    scores = np.array(scores, np.float32)[:, np.newaxis]
+    truth = np.arange(len(scores)) >= 10
+    rejected = truth.copy()
+    rejected[:false_rejects] = True
+    rows = [
+        Prediction(
+            labels=np.array([bad]), outlined=np.array([True]), scores=score, found=np.array([found]),
+            intersection=np.array([int(bad)]), union=np.array([int(bad)]), truth_area=np.array([int(bad)]),
+            any_intersection=int(bad), any_union=int(bad),
+        )
+        for bad, score, found in zip(truth, scores, rejected, strict=True)
+    ]  # fmt: skip
+    return GateResult(Outputs(scores, np.zeros((len(scores), 1, 1, 1), np.uint8)), measure(rows, ["Anomaly"]))
+
+
+def test_a_network_of_good_parts_must_keep_the_order_of_its_scores():
+    rising = np.linspace(0, 1, 20)
+    gate = Gate("mean_iou_positives", 0.05, knows_good_alone=True)
+    before = result_of(rising, 0)
+
     assert gate.objection(before, before) is None
-    assert "1 escapes instead of 0" in str(gate.objection(before, worse))
+    assert gate.rank_agreement(before, result_of(rising**3, 0)) == 1
+    assert gate.rank_agreement(before, result_of(rising + 0.03 * (-1) ** np.arange(20), 0)) == 1  # within the tolerance
+    assert "ranks of the scores agree by 0." in gate.objection(before, result_of(rising % 0.3, 0))
+    assert "ranks of the scores agree by 0.000" in gate.objection(before, result_of(np.zeros(20), 0))
+    assert "ranks of the scores agree by nan" in gate.objection(result_of(np.zeros(20), 0), before)
+    assert Gate("mean_iou_positives", 0.05).objection(before, result_of(rising % 0.3, 0)) is None
+
+
+def test_a_network_of_good_parts_must_not_reject_more_good_ones():
+    before, after = (result_of(np.linspace(0, 1, 20), count) for count in (0, 1))
+
+    assert Gate("mean_iou_positives", 0.05, True).objection(before, after) == "1 false rejects instead of 0"
+    assert Gate("mean_iou_positives", 0.1, True).objection(before, after) is None
+
+
+@pytest.fixture(params=[None, Tiling(height=64, width=64, overlap=16, batch=4)], ids=["whole", "tiles"])
+def good_alone(request, tmp_path):
+    """A bundle that knows good parts alone, with a folder of sixteen good pictures."""
+    spec = InputSpec(height=128, width=96, channels=1, tiles=request.param)
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    slope = np.linspace(-8, 8, 96) + np.zeros((128, 1))
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        frame = (119 + slope + rng.normal(0, 1, slope.shape)).astype(np.uint8)
+        (folder / f"{number:02}.png").write_bytes(encode_png(frame))
+    return write_tiny_bundle(tmp_path / "good", anomaly_model(spec), spec, classes=(ANOMALY,)), folder
+
+
+def test_drawn_defects_judge_a_network_of_good_parts(good_alone, tmp_path):
+    bundle, folder = good_alone
+    assert (
+        command("calibrate", bundle, "--images", folder, "--out", tmp_path / "int8", "--force", "--max-drop", 0.2) == 0
+    )
+    made = load_bundle(tmp_path / "int8")
+    opened = open_engine("onnxruntime", made, threads=1)  # its golden frames hold
+    told = made.manifest.made_from.comparison["int8 with fp32"]
+
+    assert re.fullmatch(
+        r"4 other pictures, by the fp32 bundle's own decisions, [4-7] of [67] copies with a drawn defect and golden "
+        "frames",
+        told["judged_on"],
+    )
+    assert told["calibrated_on"] == "16 pictures of grey and 12 drawn defects"
+    assert told["rank_agreement"] >= 0.95
+    assert told["escapes"] == [0, 0]
+    assert quantised_layers(onnx.load(made.model)) == ["apart"]
+    assert opened.begin([made.golden.frames[1]])()[0].max() > 0.5
+    assert "Pairs of images in the same order" in (tmp_path / "int8.report" / "calibration.html").read_text()
+
+
+def test_labelled_good_pictures_get_drawn_defects_too(good_alone, tmp_path):
+    bundle, folder = good_alone
+    data = tmp_path / "data"
+    for path in sorted(folder.iterdir()):
+        frame = cv2.add(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), 1)
+        target = data / "images" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(encode_png(frame))
+    options = (
+        "--images",
+        folder,
+        "--out",
+        tmp_path / "int8",
+        "--force",
+        "--data",
+        data,
+        "--part",
+        "all",
+        "--max-drop",
+        0.2,
+    )
+
+    assert command("calibrate", bundle, *options) == 0
+    told = load_bundle(tmp_path / "int8").manifest.made_from.comparison["int8 with fp32"]
+    assert re.match(r"16 images of data, part all, 1[0-9] of 1[89] copies with a drawn defect", told["judged_on"])
 
 
 def only_good(squares, folder):
@@ -200,7 +305,9 @@ def test_a_metric_without_data_is_an_objection(bundle, pictures):
     truth = agreement_truth(outputs, inputs, bundle.manifest)
     found = measure(predictions(outputs, truth, bundle.manifest.thresholds), bundle.manifest.classes)
     without_outlines = found.model_copy(update={"mean_iou_positives": None})
-    assert Gate("mean_iou_positives", 1.0).objection(without_outlines, found) == "mean_iou_positives has no data"
+    assert (
+        Gate("mean_iou_positives", 1.0).metrics_objection(without_outlines, found) == "mean_iou_positives has no data"
+    )
 
 
 def test_a_network_agrees_with_itself_in_every_measure(bundle, pictures):

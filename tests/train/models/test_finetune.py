@@ -1,12 +1,17 @@
+from importlib.util import find_spec
+
 import pytest
 import torch
 
 from bundle import Threshold
+from tests.torchvision_operators import declare_torchvision_operators
+from train.data.anomaly import ANOMALY
 from train.data.splits import Split
 from train.errors import CheckpointError
 from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, Meta
 from train.models.finetune import start_from
+from train.recipe import load_recipe
 
 
 def checkpoint_of(recipe, classes: tuple[str, ...]) -> Checkpoint:
@@ -40,3 +45,41 @@ def test_another_width_is_refused(quick_recipe) -> None:
     given = checkpoint_of(quick_recipe(network={"width": 8, "pooling": 4}), ("pit",))
     with pytest.raises(CheckpointError, match=r"--init: found body\.layers\.0\.0\.weight of shape \[8, 1, 3, 3\]"):
         start_from(make_network(quick_recipe().network, 1, 1), ("pit",), given)
+
+
+LITE = ["network.pretrained=false", "input.height=64", "input.width=64"]
+
+
+def memory_checkpoint() -> Checkpoint:
+    """Make a checkpoint of a network that knows good parts alone, with an encoder of its own."""
+    declare_torchvision_operators()
+    torch.manual_seed(5)
+    return checkpoint_of(load_recipe("good-only", [*LITE, "network.patches=8"]), (ANOMALY,))
+
+
+needs_timm = pytest.mark.skipif(
+    find_spec("timm") is None, reason="timm is not installed: pip install 'edge-inspect[pretrained]'"
+)
+
+
+@needs_timm
+@pytest.mark.parametrize("model", ["unet-lite", "can-lite"])
+def test_the_encoder_of_good_parts_alone_starts_a_network_of_defects(model: str) -> None:
+    given = memory_checkpoint()
+    recipe = load_recipe("own-parts", [*LITE, f"network.model={model}", "network.width=16"])
+    network = make_network(recipe.network, 1, 2)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    told = start_from(network, ("pit", "scratch"), given)
+    encoder = [key for key in given.weights if key.startswith("body.encoder.")]
+
+    assert len(encoder) > 100
+    assert all(torch.equal(network.state_dict()[key], given.weights[key]) for key in encoder)
+    assert any(not torch.equal(before[key], given.weights[key]) for key in encoder)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items() if key not in encoder)
+    assert told == "starts from the encoder of good-only; the other layers are new"
+
+
+@needs_timm
+def test_a_network_without_that_encoder_is_refused(quick_recipe) -> None:
+    with pytest.raises(CheckpointError, match=r"good parts alone, .* add --set network\.model=unet-lite"):
+        start_from(make_network(quick_recipe().network, 1, 1), ("pit",), memory_checkpoint())

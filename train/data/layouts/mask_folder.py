@@ -61,7 +61,7 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
     pattern does not fit, and a picture elsewhere. An empty mask is refused when it is loaded: it may
     mean "none of this class" or "not outlined".
     """
-    settings = _settings(directory / SETTINGS)
+    settings = read_settings(directory / SETTINGS)
     labels = read_class_labels(directory / LABELS)
     named = {
         *(path.name for path in _folders(directory / MASKS)),
@@ -76,7 +76,7 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
     _check_class_folders(directory, classes)
     _check_masks(images, masks, refuse)
     _check_labels(images, labels, classes, directory / LABELS, refuse)
-    parts = _parts(images, settings.part, directory, pattern_s, refuse)
+    parts = parts_of(images, settings.part, directory, pattern_s, refuse)
     samples = tuple(
         Sample(images[key], part, _outlines(key, classes, masks, labels, settings), settings.bits)
         for key, part in parts.items()
@@ -86,7 +86,8 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
     return Dataset(directory.resolve().name, classes, samples, settings.citation, _unused(directory, used, refuse))
 
 
-def _settings(path: Path) -> FolderSettings:
+def read_settings(path: Path) -> FolderSettings:
+    """Read `dataset.toml`, which may be absent. Raises DataError."""
     if not path.is_file():
         return FolderSettings()
     try:
@@ -147,7 +148,7 @@ def _unused(directory: Path, used: set[Path], refuse: Refuse) -> tuple[UnusedFil
     return notes + unused_files(directory, used, refuse)
 
 
-def _parts(
+def parts_of(
     images: Mapping[str, Path], pattern: str | None, directory: Path, most_s: float, refuse: Refuse
 ) -> dict[str, str]:
     """The part of each image, by its key. Raises DataError where the pattern takes too long."""
