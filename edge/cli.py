@@ -201,15 +201,17 @@ def bench_tiles(
 def report(
     records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite, or line.toml.")],
     html: Annotated[Path | None, typer.Option(help="Write the report of a shift to this file, with pictures.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="The same as PDF, with `edge-inspect[pdf]`.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Begin, local time. (default: of the present shift)")] = None,
     until: Annotated[datetime | None, typer.Option(help="End, local time. (default: now)")] = None,
 ) -> None:
     """Print the verdicts and latencies that a line has recorded, or write the report of a shift."""
     from edge.records.summary import report as tables
-    from edge.reports.command import ReportSource, write_html
+    from edge.reports.command import ReportSource, write_report
 
-    if html is not None:
-        console.print(write_html(records, html, since, until), soft_wrap=True)
+    if html is not None or pdf is not None:
+        for text in write_report(records, html, pdf, since, until):
+            console.print(text, soft_wrap=True)
     else:
         console.print(*tables(ReportSource.at(records).records))
 

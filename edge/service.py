@@ -5,7 +5,9 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 
 from bundle import BundleError
@@ -14,7 +16,7 @@ from edge.config.line import Line, load_line
 from edge.errors import EngineError, StationError
 from edge.pipeline.inspector import Inspector
 from edge.pipeline.runtime import Runtime
-from edge.station import REAL, Equipment, open_inspector
+from edge.station import REAL, Equipment, open_inspector, open_released
 from edge.systemd import notify, watchdog_fed
 
 log = logging.getLogger(__name__)
@@ -86,7 +88,7 @@ def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Li
         return line
     changed = line.model_copy(update={"bundle": line.recipes[wanted]})
     try:
-        inspector = _open_unless_stopped(changed, runtime, equipment)
+        inspector = _open_unless_stopped(partial(open_inspector, changed), runtime, equipment)
     except Exception as error:  # as in `reload`
         runtime.refuse_changeover(wanted, _text(error))
         return line
@@ -103,7 +105,7 @@ def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL
     try:
         wanted = load_line(path)
         reloaded = line.model_copy(update={key: getattr(wanted, key) for key in RELOADED})
-        inspector = _open_unless_stopped(reloaded, runtime, equipment)
+        inspector = _open_unless_stopped(partial(open_released, reloaded), runtime, equipment)
     except Exception as error:  # the outermost loop: a failed reload must not stop the running line
         runtime.refuse_reload(_text(error))
         return line
@@ -117,7 +119,7 @@ def reload(path: Path, line: Line, runtime: Runtime, equipment: Equipment = REAL
     return reloaded
 
 
-def _open_unless_stopped(line: Line, runtime: Runtime, equipment: Equipment) -> Inspector:
+def _open_unless_stopped(open_bundle: Callable[..., Inspector], runtime: Runtime, equipment: Equipment) -> Inspector:
     """Open a bundle in a thread of its own, so that SIGTERM ends the station even if the opening never ends.
 
     Raises as `open_inspector`; EngineError if the station is told to stop meanwhile.
@@ -126,14 +128,14 @@ def _open_unless_stopped(line: Line, runtime: Runtime, equipment: Equipment) -> 
 
     def open_it() -> None:
         try:
-            opening.set_result(open_inspector(line, runtime.clock, equipment))
+            opening.set_result(open_bundle(runtime.clock, equipment))
         except BaseException as error:  # raised in the waiting thread
             opening.set_exception(error)
 
     threading.Thread(target=open_it, name="open bundle", daemon=True).start()
     while not wait([opening], TICK_S).done:
         if runtime.finished.is_set():
-            raise EngineError(f"{line.bundle}: not opened, because the station is stopping")
+            raise EngineError("the bundle was not opened, because the station is stopping")
     return opening.result()
 
 

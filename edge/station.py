@@ -41,6 +41,7 @@ from edge.pipeline.runtime import Runtime
 from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
 from edge.records.writer import Records
+from edge.release.releases import check_on_record
 from edge.release.signature import check_signature
 from edge.servers.outbox import Outbox
 from edge.servers.snapshot import Snapshot
@@ -102,7 +103,7 @@ def open_station(
     """
     check_latencies(line)
     with ExitStack() as opened:
-        inspector = open_inspector(line, clock, equipment)
+        inspector = open_released(line, clock, equipment)
         unused = opened.enter_context(ExitStack())  # closes the engine until the runtime owns it
         unused.callback(inspector.engine.close)
         check_challenge(line, inspector.bundle)
@@ -255,6 +256,20 @@ def _open_page(
     runtime.watch(outbox.add)
     feed = equipment.open_page(settings, outbox, state, lambda: runtime.bundle.manifest, welcome, runtime.alarms)
     opened.callback(feed.close)
+
+
+def open_released(line: Line, clock: Clock, equipment: Equipment = REAL) -> Inspector:
+    """Open the line's bundle, which a release has to have brought where the line asks for signatures.
+
+    Raises as `open_inspector`.
+    """
+    inspector = open_inspector(line, clock, equipment)
+    try:
+        check_on_record(line, inspector.bundle.id)
+    except BaseException:
+        inspector.engine.close()
+        raise
+    return inspector
 
 
 def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Inspector:

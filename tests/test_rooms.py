@@ -79,6 +79,7 @@ ONE_FILE = {
     "gi": {"edge": "edge/cameras/gobject.py"},
     "harvesters": {"edge": "edge/cameras/gentl.py"},
     "genicam": {"edge": "edge/cameras/gentl.py"},
+    "reportlab": {"edge": "edge/reports/shift_pdf.py"},
     "pyarrow": {"edge": "edge/records/export.py"},
     "fastapi": {"edge": "edge/page/app.py"},
     "uvicorn": {"edge": "edge/page/server.py"},

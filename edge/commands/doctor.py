@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from bundle import Bundle, BundleError, FrameError, load_bundle, os_problem
+from edge.access.certificate import check_certificate
 from edge.access.passwords import check_argon2
 from edge.access.users import UserFile
 from edge.address import shown
@@ -217,13 +219,24 @@ def check_unsure_margin(margin: float, bundle: Bundle) -> str:
 
 
 def check_page(settings: PageSettings) -> str:
-    """Check packages and users of the page, and open its port for a moment."""
+    """Check packages, users and certificate of the page, and open its port for a moment."""
     check_page_packages()
     said = [check_port(settings.listen, "page")]
     if settings.users is not None:
         check_argon2()
         said.append(f"{len(UserFile(settings.users).users())} user(s)")
+    if settings.certificate is not None and settings.key is not None:
+        said.append(_certificate_words(settings.certificate, settings.key))
     return ", ".join(said)
+
+
+def _certificate_words(certificate: Path, key: Path) -> str:
+    """Check the files of TLS; raises AccessError, CheckFailed."""
+    found = check_certificate(certificate, key)
+    if (mode := key.stat().st_mode & 0o077) != 0:
+        raise CheckFailed(f"{key}: found a key that others may read ({mode:o}), expected none; chmod 600 {key}")
+    days = (found.expires - datetime.now(timezone.utc)).days
+    return f"certificate for {', '.join(found.names) or 'no name'}, expires in {days} day(s)"
 
 
 def check_opcua(settings: OpcUaSettings) -> str:

@@ -115,14 +115,13 @@ def release(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
     who: Annotated[str, typer.Option(help="Name of the engineer. (default: the user)")] = "",
-    note: Annotated[str, typer.Option(help="Reason, such as the result of a trial.")] = "",
+    note: Annotated[str, typer.Option(help="Reason.")] = "",
+    anyway: Annotated[int, typer.Option("--anyway", count=True, help="Twice: in spite of its trial, or of none.")] = 0,
 ) -> None:
     """Bring a bundle to the line: verify signature and golden frames on this machine, then switch between two parts."""
-    from getpass import getuser
-
     from edge.commands.release import release_to
 
-    for text in release_to(bundle, line, who or getuser(), note):
+    for text in release_to(bundle, line, who, note, anyway):
         console.print(text, soft_wrap=True, highlight=False)
 
 
@@ -132,11 +131,9 @@ def rollback(
     note: Annotated[str, typer.Option(help="Reason.")] = "",
 ) -> None:
     """Switch the line back to the bundle that was in force before."""
-    from getpass import getuser
-
     from edge.commands.release import roll_back_to
 
-    for text in roll_back_to(line, who or getuser(), note):
+    for text in roll_back_to(line, who, note):
         console.print(text, soft_wrap=True, highlight=False)
 
 

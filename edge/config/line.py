@@ -128,6 +128,12 @@ class Line(LineTable):
         return self.record_wait_ms / 1e3
 
     @model_validator(mode="after")
+    def _has_engineers(self) -> "Line":
+        if self.release is not None and self.release.log_in and (self.page is None or self.page.users is None):
+            raise ValueError('found log_in = true in [release], expected users = "users.json" in [page]')
+        return self
+
+    @model_validator(mode="after")
     def _fits_the_trigger(self) -> "Line":
         if self.trigger == "plc" and (self.every_counts or self.report != "all"):
             raise ValueError(

@@ -13,6 +13,11 @@ class ReleaseSettings(LineTable):
 
     keys: tuple[Path, ...] = Field(min_length=1)
     """Files of the public Ed25519 keys, in PEM format."""
+    trial_parts: int = Field(default=0, ge=0, le=1_000_000)
+    """Parts that a candidate has to have judged on trial beside the bundle in force before it is released; 0 asks for
+    no trial. A release without them, or of a candidate that was worse, has to be asked for by --anyway twice."""
+    log_in: bool = False
+    """Whether release and rollback ask for the password of an engineer, one of the `users` of `[page]`."""
 
 
 class TrialSettings(LineTable):

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 from bundle import Manifest
+from edge.access.certificate import load_identity
+from edge.access.passwords import check_argon2
 from edge.alarms import Alarms
 from edge.config.page import PageSettings
+from edge.errors import AccessError, ServerError
 from edge.page.state import StationInfo, ViewPicture
 from edge.part import Part
 from edge.records.overlay import view_jpeg
@@ -36,10 +39,19 @@ class Feed(ServerFeed):
         self._outbox, self._station, self._manifest, self._welcome = outbox, station, manifest, welcome
         if settings.certificate is not None:
             self.scheme = "https"
+        self._settings = settings
         super().__init__(settings.listen, alarms, retry_s)
 
     def _check(self) -> None:
         check_page_packages()
+        certificate, key = self._settings.certificate, self._settings.key
+        try:
+            if self._settings.users is not None:
+                check_argon2()
+            if certificate is not None and key is not None:
+                load_identity(certificate, key)
+        except AccessError as error:
+            raise ServerError(str(error)) from None
 
     def _tell(self, pipe: ServerPipe) -> None:
         self._outbox.take()  # earlier parts are in the records

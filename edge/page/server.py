@@ -7,7 +7,7 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -44,7 +44,37 @@ def main(arguments: list[str]) -> None:
     with suppress(RecordsError):  # the page also works without the last day
         recall(model.history, Path(welcome.records), welcome.next_number, datetime.now(timezone.utc))
     with socket.socket(fileno=int(number)) as listening:
-        asyncio.run(_serve(model, listening, messages))
+        run_page(_serve(model, listening, messages))
+
+
+def run_page(serving: Coroutine[Any, Any, None], handshake_s: float = HEADER_S) -> None:
+    """Run until the page is no longer served, as `asyncio.run` does, with a limit on the time of a TLS handshake."""
+    loop = _HandshakeTimeout(handshake_s)
+    try:
+        loop.run_until_complete(serving)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+class _HandshakeTimeout(asyncio.SelectorEventLoop):
+    """Event loop that limits a TLS handshake; in asyncio's own 60 s idle connections would take every descriptor."""
+
+    def __init__(self, handshake_s: float) -> None:
+        super().__init__()
+        self._handshake_s = handshake_s
+
+    async def create_server(self, *places: Any, **options: Any) -> asyncio.Server:
+        """Create a server as asyncio does."""
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = self._handshake_s
+        return await super().create_server(*places, **options)
 
 
 class HeaderTimeout(H11Protocol):

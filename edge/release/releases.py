@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -42,6 +42,8 @@ class ReleaseRow:
     """Id of the bundle before; empty if there was none."""
     after: str
     note: str
+    trial: str = ""
+    """What a trial said of the bundle, as JSON; empty for a rollback."""
 
 
 class ReleaseFolder:
@@ -99,7 +101,7 @@ class ReleaseFolder:
             path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
 
 
-def release(line: Line, source: Path, who: str, note: str, open_on_engine: Open) -> ReleaseRow:
+def release(line: Line, source: Path, who: str, note: str, open_on_engine: Open, trial: str = "") -> ReleaseRow:
     """Release a bundle to a line: verify, copy, open on this machine, switch, and note it in the records.
 
     Raises BundleError, ReleaseError, StationError; the bundle in force is then as it was.
@@ -113,7 +115,7 @@ def release(line: Line, source: Path, who: str, note: str, open_on_engine: Open)
         copy = folder.add(source, bundle_id)
     except OSError as error:
         raise ReleaseError(f"{folder.folder}: the bundle was not copied ({error.strerror}); free some space") from None
-    return _switched(line, folder, copy, "release", who, note, open_on_engine)
+    return _switched(line, folder, copy, ReleaseRow(0, "", who, "release", "", copy.name, note, trial), open_on_engine)
 
 
 def roll_back(line: Line, who: str, note: str, open_on_engine: Open) -> ReleaseRow:
@@ -129,30 +131,43 @@ def roll_back(line: Line, who: str, note: str, open_on_engine: Open) -> ReleaseR
             f"{folder.link}: found no bundle before {current[:12] or 'none'} in {folder.folder}, expected one; "
             "release the bundle that is wanted"
         )
-    return _switched(line, folder, folder.folder / before, "rollback", who, note, open_on_engine)
+    row = ReleaseRow(0, "", who, "rollback", current, before, note)
+    return _switched(line, folder, folder.folder / before, row, open_on_engine)
 
 
 def history(records: Path) -> list[ReleaseRow]:
     """All switches of a line, the latest last; empty without records. Raises RecordsError."""
     if not records.is_file():
         return []
-    query = "SELECT number, time, who, action, before, after, note FROM releases ORDER BY number"
     with reading(records) as connection:
-        return [ReleaseRow(*row) for row in connection.execute(query)] if version_of(connection) >= 6 else []
+        version = version_of(connection)
+        columns = "number, time, who, action, before, after, note" + (", trial" if version >= 9 else "")
+        query = f"SELECT {columns} FROM releases ORDER BY number"
+        return [ReleaseRow(*row) for row in connection.execute(query)] if version >= 6 else []
 
 
-def _switched(
-    line: Line, folder: ReleaseFolder, copy: Path, action: Action, who: str, note: str, open_on_engine: Open
-) -> ReleaseRow:
+def check_on_record(line: Line, bundle_id: str) -> None:
+    """Refuse a bundle that no release has brought to a line with signatures; raises ReleaseError, RecordsError.
+
+    A release that was killed between its row and its switch has left the bundle before.
+    """
+    rows = history(line.records) if line.release is not None else []
+    if rows and bundle_id not in (rows[-1].before, rows[-1].after):
+        raise ReleaseError(
+            f"{line.bundle}: found bundle {bundle_id[:12]}, expected {rows[-1].after[:12]} of {rows[-1].action} "
+            f"{rows[-1].number} by {rows[-1].who}; bring it to the line by `edge-inspect release`"
+        )
+
+
+def _switched(line: Line, folder: ReleaseFolder, copy: Path, row: ReleaseRow, open_on_engine: Open) -> ReleaseRow:
     _check_keys(line, copy)
     bundle = load_bundle(copy)
     if bundle.id != copy.name:
         raise BundleDamaged(f"{copy}: found another bundle, {bundle.id[:12]}; remove this folder, then release again")
     open_on_engine(bundle)
-    before = folder.current
-    row = _noted(line.records, action, who, before, copy.name, note)
+    row = _noted(line.records, replace(row, before=folder.current))
     folder.turn(copy.name)
-    folder.prune({before, copy.name})
+    folder.prune({row.before, copy.name})
     return row
 
 
@@ -161,18 +176,19 @@ def _check_keys(line: Line, folder: Path) -> None:
         check_signature(folder, line.release.keys)
 
 
-def _noted(records: Path, action: Action, who: str, before: str, after: str, note: str) -> ReleaseRow:
+def _noted(records: Path, row: ReleaseRow) -> ReleaseRow:
     """Add the row before the switch: a switch without a row must not be, a row without a switch is seen by the link."""
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    statement = "INSERT INTO releases (time, who, action, before, after, note) VALUES (?, ?, ?, ?, ?, ?)"
+    row = replace(row, time=datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+    columns = [field.name for field in fields(row) if field.name != "number"]
+    statement = f"INSERT INTO releases ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    values = [getattr(row, name) for name in columns]
     try:
         with closing(connect_existing(records) if records.is_file() else connect(records)) as connection:
-            number = connection.execute(statement, (now, who, action, before, after, note)).lastrowid or 0
+            return replace(row, number=connection.execute(statement, values).lastrowid or 0)
     except UnicodeEncodeError:
         raise ReleaseError("found a name or note that is no Unicode text; write it again") from None
     except sqlite3.Error as error:
-        raise ReleaseError(f"records {records}: the {action} was not noted ({error}); {advice(error)}") from None
-    return ReleaseRow(number, now, who, action, before, after, note)
+        raise ReleaseError(f"records {records}: the {row.action} was not noted ({error}); {advice(error)}") from None
 
 
 def _is_id(name: str) -> bool:

@@ -1,6 +1,6 @@
 """Files of `edge-inspect report`: which line and which period they are about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,10 +34,15 @@ class ReportSource:
         return cls(line.records, title, line.pictures.folder if line.pictures else None, page.shift_starts)
 
 
-def write_html(
-    path: Path, out: Path, since: datetime | None, until: datetime | None, utc: Callable[[], datetime] = system_utc
-) -> str:
-    """Write the report of a period, by default the present shift so far; returns a message.
+def write_report(
+    path: Path,
+    html: Path | None,
+    pdf: Path | None,
+    since: datetime | None,
+    until: datetime | None,
+    utc: Callable[[], datetime] = system_utc,
+) -> Iterator[str]:
+    """Write the report of a period, by default the present shift so far, to one or both files; yields messages.
 
     since, until: of the station's local clock where they have no zone. Raises RecordsError, LineConfigError, OSError.
     """
@@ -47,5 +52,12 @@ def write_html(
     if begin is None or begin >= end:
         raise RecordsError(f"report: found --since {begin} and --until {end}, expected a period; swap them")
     found = shift_report(source.records, begin, end)
-    write_whole(out, "".join(html_report(found, source.title, source.pictures)))
-    return f"{out}: {found.parts} parts, {found.rejects} of them rejected, {begin:%Y-%m-%d %H:%M} to {end:%H:%M}"
+    told = f"{found.parts} parts, {found.rejects} of them rejected, {begin:%Y-%m-%d %H:%M} to {end:%H:%M}"
+    if html is not None:
+        write_whole(html, "".join(html_report(found, source.title, source.pictures)))
+        yield f"{html}: {told}"
+    if pdf is not None:
+        from edge.reports.shift_pdf import pdf_report
+
+        write_whole(pdf, pdf_report(found, source.title, source.pictures))
+        yield f"{pdf}: {told}"

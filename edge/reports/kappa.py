@@ -76,6 +76,17 @@ def share_of(count: int, whole: int) -> Estimate:
     return Estimate(count / whole, low, high)
 
 
+def wilson_share(count: int, whole: int) -> Estimate:
+    """Share with the score interval of E. B. Wilson, JASA 22 (1927), also of a million parts."""
+    if not 0 <= count <= whole or not whole:
+        raise ValueError(f"found {count} of {whole}, expected a share")
+    share, weight = count / whole, Z_95**2 / whole
+    middle, half = share + weight / 2, sqrt(weight * (share * (1 - share) + weight / 4))
+    low = max(0.0, (middle - half) / (1 + weight)) if count else 0.0
+    high = min(1.0, (middle + half) / (1 + weight)) if count < whole else 1.0
+    return Estimate(share, low, high)
+
+
 def _interval(value: float, error: float) -> Estimate:
     return Estimate(value, max(-1.0, value - Z_95 * error), min(1.0, value + Z_95 * error))
 

@@ -16,6 +16,7 @@ PICTURED_MISTAKES = 4 * PICTURES
 CHART_WIDTH, CHART_HEIGHT = 960, 190
 LEFT, BOTTOM = 52, 22
 """Margins of the chart for its letters."""
+SIGNATURES = ("Shift lead", "Quality", "Date")
 RATE_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 STYLE = """
 :root { color-scheme: light; }
@@ -36,7 +37,7 @@ figure { margin: 0; max-width: 200px; font-size: 13px; overflow-wrap: anywhere; 
 
 def html_report(report: ShiftReport, title: str, pictures: Path | None) -> Iterator[str]:
     """Yield the pieces of the file. pictures: folder of the stored pictures, None to leave them out."""
-    period = f"{_local(report.since)} to {_local(report.until)}"
+    period = f"{local_time(report.since)} to {local_time(report.until)}"
     yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}, {period}</title>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<style>{STYLE}</style></head><body><main>"
@@ -48,19 +49,31 @@ def html_report(report: ShiftReport, title: str, pictures: Path | None) -> Itera
     yield from _downtime(report)
     yield from _mistakes(report, pictures)
     yield from _others(report)
-    yield '<p class="signature"><span>Shift lead</span><span>Quality</span><span>Date</span></p></main></body></html>\n'
+    lines = "".join(f"<span>{name}</span>" for name in SIGNATURES)
+    yield f'<p class="signature">{lines}</p></main></body></html>\n'
+
+
+def key_figures(report: ShiftReport) -> list[tuple[str, str]]:
+    """Names and values of the figures at the head."""
+    good = report.parts - report.rejects
+    return [
+        ("parts", f"{report.parts:,}"),
+        ("rejected", f"{report.rejects:,}"),
+        ("yield", percent(good, report.parts)),
+        ("not inspected", f"{report.stopped_minutes:.1f} min"),
+    ]
+
+
+def chart_top(bars: Sequence[TrendBar]) -> float:
+    """Upper end of the trend's axis, 0 to 1."""
+    highest = max((bar.rejects / bar.parts for bar in bars if bar.parts), default=0.0)
+    return next(step for step in RATE_STEPS if step >= highest)
 
 
 def _figures(report: ShiftReport) -> Iterator[str]:
-    good = report.parts - report.rejects
-    told = [
-        ("parts", f"{report.parts:,}"),
-        ("rejected", f"{report.rejects:,}"),
-        ("yield", _percent(good, report.parts)),
-    ]
-    told += [("not inspected", f"{report.stopped_minutes:.1f} min")]
+    told = key_figures(report)
     yield '<p class="figures">' + "".join(f"<span><b>{value}</b>{name}</span>" for name, value in told) + "</p>"
-    rows = ((name, f"{count:,}", _percent(count, report.parts)) for name, count in report.verdicts.items())
+    rows = ((name, f"{count:,}", percent(count, report.parts)) for name, count in report.verdicts.items())
     yield _table(("verdict", "parts", "share"), rows)
     bundles = ", ".join(f"{name[:12] or 'none'} ({count:,} parts)" for name, count in report.bundles.items())
     yield f'<p class="soft">Bundles: {escape(bundles) or "none"}. Known bad parts of challenges are not counted.</p>'
@@ -91,7 +104,7 @@ def _pareto(report: ShiftReport, pictures: Path | None) -> Iterator[str]:
 def _chart(bars: Sequence[TrendBar], minutes: int) -> str:
     """Draw the share of rejected parts over time as SVG."""
     rates = [bar.rejects / bar.parts if bar.parts else 0.0 for bar in bars]
-    top = next(step for step in RATE_STEPS if step >= max(rates))
+    top = chart_top(bars)
     pitch, high = (CHART_WIDTH - LEFT) / len(bars), CHART_HEIGHT - BOTTOM - 8
     shapes = []
     for rate in (0.0, top / 2, top):
@@ -101,11 +114,11 @@ def _chart(bars: Sequence[TrendBar], minutes: int) -> str:
     every = max(1, len(bars) // 8)
     for place, (bar, rate) in enumerate(zip(bars, rates, strict=True)):
         x, height = LEFT + place * pitch, high * rate / top
-        told = f"{_clock(bar.time)}: {bar.rejects:,} of {bar.parts:,} rejected"
+        told = f"{clock_time(bar.time)}: {bar.rejects:,} of {bar.parts:,} rejected"
         box = f'x="{x + 1:.1f}" y="{8 + high - height:.1f}" width="{max(1.0, pitch - 2):.1f}" height="{height:.1f}"'
         shapes.append(f"<rect {box}><title>{told}</title></rect>")
         if place % every == 0:
-            shapes.append(f'<text x="{x:.0f}" y="{CHART_HEIGHT - 4}">{_clock(bar.time)}</text>')
+            shapes.append(f'<text x="{x:.0f}" y="{CHART_HEIGHT - 4}">{clock_time(bar.time)}</text>')
     view = f'viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" aria-label="Rejected parts over time"'
     return f'<svg {view}>{"".join(shapes)}</svg><p class="soft">Rejected share, per {minutes} min.</p>'
 
@@ -139,7 +152,7 @@ def _mistakes(report: ShiftReport, pictures: Path | None) -> Iterator[str]:
     if not report.mistakes:
         return
     yield _table(
-        ("part", "time", "verdict", "mistake", "marked", "by", "note"), map(_told, report.mistakes), numbers=()
+        ("part", "time", "verdict", "mistake", "marked", "by", "note"), map(mistake_cells, report.mistakes), numbers=()
     )
     shown = "".join(
         _image(pictures, one.picture, f"Part {one.part_id}: {one.kind}")
@@ -149,17 +162,18 @@ def _mistakes(report: ShiftReport, pictures: Path | None) -> Iterator[str]:
     yield f'<div class="pictures">{shown}</div>'
 
 
-def _told(one: Mistake) -> tuple[str, ...]:
+def mistake_cells(one: Mistake) -> tuple[str, ...]:
+    """Part, time, verdict, mistake, mark, who and note."""
     mark = one.mark.mark
     marked = " ".join([mark.truth, *dict.fromkeys(defect.class_name for defect in mark.defects)])
     verdict = f"{one.verdict} {one.class_name}".strip()
-    return str(one.part_id), _clock(one.time), verdict, one.kind, marked, mark.who, mark.note
+    return str(one.part_id), clock_time(one.time), verdict, one.kind, marked, mark.who, mark.note
 
 
 def _others(report: ShiftReport) -> Iterator[str]:
     if report.challenges:
         yield "<h2>Challenges with known bad parts</h2>"
-        rows = ((_clock(one.time), one.who, one.result, one.found) for one in report.challenges)
+        rows = ((clock_time(one.time), one.who, one.result, one.found) for one in report.challenges)
         yield _table(("time", "by", "result", "found"), rows, numbers=())
 
 
@@ -183,13 +197,16 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Seque
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
 
-def _percent(count: int, whole: int) -> str:
+def percent(count: int, whole: int) -> str:
+    """Share in percent; `-` of nothing."""
     return f"{100 * count / whole:.1f} %" if whole else "-"
 
 
-def _local(at: datetime) -> str:
+def local_time(at: datetime) -> str:
+    """Day and time of the station's clock."""
     return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _clock(at: datetime) -> str:
+def clock_time(at: datetime) -> str:
+    """Time of the station's clock."""
     return f"{at.astimezone():%H:%M}"

@@ -1,9 +1,10 @@
 """Report of a trial: candidate and bundle in force on the same parts, with the inspectors' marks."""
 
 import io
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import Verdict
-from edge.errors import RecordsError
+from edge.errors import RecordsError, ReleaseError
 from edge.records.database import reading, version_of
+from edge.reports.kappa import Estimate, wilson_share
 
 SINCE_VERSION = 8
 """Schema version of the records that has trials."""
@@ -38,6 +40,84 @@ class TrialCount:
     good: int
     """Parts whose latest mark is good."""
     defective: int
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial says of a candidate beside one bundle in force."""
+
+    parts: int
+    """Judged by both."""
+    disagreements: int
+    marked: int
+    """Disagreements that inspectors have marked."""
+    right: int
+    """Marked disagreements on which the candidate is right."""
+    escapes: int
+    """Marked defective parts that the candidate alone passes."""
+    found: int
+    """Marked defective parts that the candidate alone rejects."""
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the candidate misses more marked defects than it finds, or is wrong on more marks than right."""
+        return self.escapes > self.found or self.marked > 2 * self.right
+
+    def __str__(self) -> str:
+        parts = [f"{self.parts} parts judged by both"]
+        if self.parts:
+            parts.append(f"{self.disagreements} disagreements ({_words(wilson_share(self.disagreements, self.parts))})")
+            parts.append(f"{self.marked} of them marked")
+        if self.marked:
+            parts.append(f"the candidate is right on {self.right} ({_words(wilson_share(self.right, self.marked))})")
+            parts.append(f"it passes {self.escapes} defective parts that were found, and finds {self.found} others")
+        return ", ".join(parts)
+
+    def to_json(self, anyway: bool) -> str:
+        """As the column `trial` of a release has it; `anyway`: released in spite of it."""
+        shares = {"disagreements_95": (self.disagreements, self.parts), "right_95": (self.right, self.marked)}
+        intervals = {
+            name: [round(bound, 4) for bound in (one.low, one.high)]
+            for name, (count, whole) in shares.items() if whole for one in [wilson_share(count, whole)]
+        }  # fmt: skip
+        return json.dumps({**asdict(self), **intervals, "worse": self.is_worse, "anyway": anyway})
+
+
+def trial_result(records: Path, candidate: str, in_force: str) -> TrialResult:
+    """Sum up the trial of a candidate beside the bundle in force; raises RecordsError."""
+    if not records.is_file():
+        return TrialResult(0, 0, 0, 0, 0, 0)
+    with reading(records) as connection:
+        counts = trial_counts(connection) if version_of(connection) >= SINCE_VERSION else []
+    return _result([one for one in counts if (one.candidate, one.in_force) == (candidate, in_force)])
+
+
+def _result(counts: Sequence[TrialCount]) -> TrialResult:
+    judged = [one for one in counts if one.outcome != DROPPED]
+    apart = [one for one in judged if one.outcome != AGREE]
+    passes, rejects = ([one for one in apart if one.outcome == outcome] for outcome in (NEW_PASSES, NEW_REJECTS))
+    escapes, found = (sum(one.defective for one in some) for some in (passes, rejects))
+    return TrialResult(
+        parts=sum(one.parts for one in judged),
+        disagreements=sum(one.parts for one in apart),
+        marked=sum(one.good + one.defective for one in apart),
+        right=sum(one.good for one in passes) + found,
+        escapes=escapes,
+        found=found,
+    )
+
+
+def check_trial(result: TrialResult, least_parts: int) -> None:
+    """Refuse a release of a candidate that was worse or hardly on trial; raises ReleaseError."""
+    again = "to release it all the same, say --anyway twice"
+    if result.is_worse:
+        raise ReleaseError(f"trial: found a candidate that is worse ({result}), expected a better one; {again}")
+    if result.parts < least_parts:
+        raise ReleaseError(f"trial: found {result}, expected {least_parts} parts or more; set [trial], or {again}")
+
+
+def _words(share: Estimate) -> str:
+    return f"{share.value:.1%}, 95 % interval {share.low:.1%} to {share.high:.1%}"
 
 
 _COUNTS = f"""
@@ -100,11 +180,4 @@ def _table(title: str, counts: Iterable[TrialCount]) -> Table:
 
 
 def _summary(counts: Iterable[TrialCount]) -> str:
-    judged = [one for one in counts if one.outcome != DROPPED]
-    apart = [one for one in judged if one.outcome != AGREE]
-    marked = sum(one.good + one.defective for one in apart)
-    right = sum(one.good if one.outcome == NEW_PASSES else one.defective for one in apart)
-    return (
-        f"{sum(one.parts for one in judged)} parts judged by both, {sum(one.parts for one in apart)} disagreements, "
-        f"{marked} of them marked: the candidate is right on {right}, the bundle in force on {marked - right}"
-    )
+    return str(_result(list(counts)))

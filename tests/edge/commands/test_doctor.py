@@ -15,11 +15,14 @@ import pytest
 
 from bundle import Crop, Golden, InputSpec, Verdict, load_bundle, preprocess, write_bundle
 from bundle.golden import encode
+from edge.access.passwords import hashed
+from edge.access.users import UserFile, add_user
 from edge.cli import main
 from edge.commands.doctor import (
     check_camera,
     check_engine,
     check_opcua,
+    check_page,
     check_permissions,
     check_plc,
     check_unsure_margin,
@@ -30,6 +33,7 @@ from edge.commands.doctor import (
 from edge.commands.doctor_checks import check_commits, check_records, check_space, check_wall_clock
 from edge.config.line import Line
 from edge.config.opcua import OpcUaSettings
+from edge.config.page import PageSettings
 from edge.config.schema import CameraSettings, PictureSettings
 from edge.errors import CheckFailed, RecordsError
 from edge.pipeline.inspector import remarks
@@ -367,3 +371,22 @@ def test_no_finding_has_the_password_of_a_camera(
     assert "WRONG" in shown
     assert "127.0.0.1:1" in shown
     assert "s3cret" not in shown
+
+
+def test_certificate_and_users_of_the_page_are_checked(tmp_path: Path) -> None:
+    pytest.importorskip("argon2", reason="passwords need edge-inspect[page]")
+    pytest.importorskip("cryptography", reason="cryptography makes the certificate: edge-inspect[release]")
+    from tests.edge.access.certificates import make_certificate
+
+    certificate, key = make_certificate(tmp_path)
+    users = UserFile(tmp_path / "users.json")
+    add_user(users, "olga", "operator", lambda: hashed("operates the line"))
+    settings = PageSettings(listen="127.0.0.1:0", users=users.path, certificate=certificate, key=key)
+    key.chmod(0o644)
+    with pytest.raises(CheckFailed, match="found a key that others may read"):
+        check_page(settings)
+    key.chmod(0o600)
+
+    assert check_page(settings) == (
+        "127.0.0.1:0 is free, 1 user(s), certificate for localhost, 127.0.0.1, expires in 29 day(s)"
+    )

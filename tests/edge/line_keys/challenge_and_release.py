@@ -4,6 +4,7 @@ import pytest
 
 from bundle import BundleError, SignatureInvalid
 from bundle.manifest import read_manifest
+from edge.errors import LineConfigError
 from edge.release.signature import make_keys, sign
 from tests.edge.line_keys.registry import BRIGHT, GOOD, observes
 from tests.edge.running_line import Run
@@ -76,6 +77,15 @@ def signed_bundles_only(run: Run) -> None:
     sign(bundle, private)
     with run(release={"keys": ["release.pub"]}) as line:
         assert line.runtime.bundle.id == bundle.id
+
+
+@observes("release.trial_parts")
+@observes("release.log_in")
+def conditions_of_a_release(run: Run) -> None:
+    """`tests/edge/release/test_releases.py` releases under them."""
+    keys = {"keys": ["release.pub"], "trial_parts": 20, "log_in": True}
+    with pytest.raises(LineConfigError, match=r"found log_in = true in \[release\]"), run(release=keys):
+        pass
 
 
 @observes("trial.bundle")

@@ -28,14 +28,15 @@ def serve() -> Iterator[Serve]:
     pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
     import uvicorn
 
-    from edge.page.server import server_config
+    from edge.page.server import HEADER_S, run_page, server_config
 
     running: list[tuple[PageModel, uvicorn.Server, threading.Thread, socket.socket]] = []
 
     def start(model: PageModel, **settings: Any) -> str:
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(server_config(model, **settings))
-        thread = threading.Thread(target=server.run, args=([listening],))
+        serving = server.serve([listening])
+        thread = threading.Thread(target=run_page, args=(serving, settings.get("header_s", HEADER_S)))
         thread.start()
         running.append((model, server, thread, listening))
         return f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -12,7 +12,7 @@ from bundle import Verdict, encode_png
 from edge.cli import main
 from edge.errors import RecordsError
 from edge.records.database import connect
-from edge.reports.command import write_html
+from edge.reports.command import write_report
 from edge.reports.shift import ShiftReport, shift_report
 from edge.review.marks import Mark, MarkedDefect, add_marks
 
@@ -166,7 +166,7 @@ def test_the_page_is_one_file_with_pictures_and_no_markup_of_the_plant(marked: P
         f'bundle = "x"\nplc = "serial:///dev/null"\nrecords = "{marked}"\n[pictures]\nfolder = "{pictures}"\n'
         '[page]\ntitle = "Line <3>"\n[[camera]]\naddress = "synthetic://"\n'
     )
-    said = write_html(line, tmp_path / "report.html", START, END)
+    (said,) = write_report(line, tmp_path / "report.html", None, START, END)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
 
     assert "8 parts, 5 of them rejected" in said
@@ -181,9 +181,11 @@ def test_the_page_is_one_file_with_pictures_and_no_markup_of_the_plant(marked: P
 def test_the_default_period_is_the_shift_so_far(records: Path, tmp_path: Path) -> None:
     now = datetime(2026, 5, 4, 9, 30).astimezone()
 
-    assert "2026-05-04 06:00 to 09:30" in write_html(records, tmp_path / "r.html", None, None, lambda: now)
+    assert "2026-05-04 06:00 to 09:30" in next(
+        write_report(records, tmp_path / "r.html", None, None, None, lambda: now)
+    )
     with pytest.raises(RecordsError, match="expected a period"):
-        write_html(records, tmp_path / "r.html", END, START)
+        next(write_report(records, tmp_path / "r.html", None, END, START))
 
 
 def test_the_command_writes_the_file(records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
