@@ -52,8 +52,8 @@ def test_the_report_says_which_bundle_the_marks_confirm(path: Path, capsys: pyte
     words = " ".join(capsys.readouterr().out.split())
 
     assert ended.value.code == 0
-    assert "5 parts judged by both, 3 disagreements, 2 of them marked" in words
-    assert "the candidate is right on 1, the bundle in force on 1" in words
+    assert "5 parts judged by both, 3 disagreements (60.0%, 95 % interval 23.1% to 88.2%), 2 of them marked" in words
+    assert "the candidate is right on 1 (50.0%, 95 % interval 9.5% to 90.5%), the bundle in force on 1" in words
 
 
 def test_disagreements_lead_the_review_queue(path: Path) -> None:
