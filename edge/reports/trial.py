@@ -72,8 +72,6 @@ class TrialResult:
             parts.append(f"the candidate is right on {self.right} ({_words(wilson_share(self.right, self.marked))})")
             parts.append(f"the bundle in force on {self.marked - self.right}")
             parts.append(f"the candidate alone passes {self.escapes} defective parts, and alone finds {self.found}")
-                f"the candidate passes {self.escapes} defective parts and finds {self.found} that the other does not"
-            )
         return ", ".join(parts)
 
     def to_json(self, anyway: bool) -> str:
