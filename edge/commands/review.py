@@ -34,6 +34,8 @@ def mark_part(
     """Add a mark as the options of the command say; returns a message. Raises MarkError, RecordsError."""
     if (row is None) == (part_id is None):
         raise MarkError("found neither or both of --row and --part-id, expected one of them")
+    if near is not None and part_id is None:
+        raise MarkError("found --near without --part-id, expected both; a row needs no time")
     with reading(line.records) as connection:
         sampled = row is not None and in_sample(connection, row)
         row = row_of(connection, part_id or 0, near) if row is None else row

@@ -156,7 +156,10 @@ def trial_tables(records: Path) -> Iterator[Table | str]:
     with reading(records) as connection:
         counts = trial_counts(connection)
     if not counts:
-        yield f"records {records}: found no part of a trial; set [trial] bundle in line.toml and restart the station"
+        yield (
+            f"records {records}: found no part of a trial; start one by `edge-inspect trial start`, or by [trial] in "
+            "line.toml"
+        )
     for candidate, in_force in sorted({(one.candidate, one.in_force) for one in counts}):
         these = [one for one in counts if (one.candidate, one.in_force) == (candidate, in_force)]
         yield _table(f"candidate {candidate[:SHORT]} beside {in_force[:SHORT]} in force", these)

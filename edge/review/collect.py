@@ -129,14 +129,20 @@ class _Collection:
         mark = stored.mark
         prefix = f"{self._station}/{mark.part}-"
         before = [key for key in self._table if key.startswith(prefix)]
+        query = "SELECT part_id, time, verdict, bundle_id FROM parts WHERE number = ?"
+        part_id, time, verdict, bundle_id = connection.execute(query, (mark.part,)).fetchone()
+        if others := [self._table[key].time for key in before if self._table[key].time != time]:
+            raise MarkError(
+                f"{self._out}: found row {mark.part} of {self._station} inspected at {others[0]}, expected {time} as "
+                f"in {self._line.records}: two stations have this name, or it has new records; rename the folder "
+                "of the line"
+            )
         if before and all(self._table[key].marked == stored.time for key in before):
             return
         for key in before:
             self._remove(key)
         if mark.truth == "unclear":
             return
-        query = "SELECT part_id, time, verdict, bundle_id FROM parts WHERE number = ?"
-        part_id, time, verdict, bundle_id = connection.execute(query, (mark.part,)).fetchone()
         views = connection.execute("SELECT camera, picture FROM views WHERE part = ? ORDER BY rowid", (mark.part,))
         for camera, picture in views.fetchall():
             found = [defect for defect in mark.defects if defect.camera == camera]

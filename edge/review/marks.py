@@ -1,6 +1,7 @@
 """Marks: what people say of a part, beside the station's verdict, which stays as it is."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -23,6 +24,8 @@ LONGEST_TEXT = 500
 """Characters of a name or note."""
 LONGEST_SIDE = 65_536
 """Pixels of a frame's longer side."""
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""Start of a time in ISO 8601; SQLite takes bare numbers and words as times too."""
 MOST_POINTS = 10_000
 """Corners of all polygons of a defect."""
 
@@ -135,8 +138,12 @@ def marks_of(connection: sqlite3.Connection, part: int) -> list[StoredMark]:
 def row_of(connection: sqlite3.Connection, part_id: int, near: str | None = None) -> int:
     """Return the row of the part with this id: the latest, or the one nearest to a UTC time, ISO 8601.
 
-    Raises MarkError if there is none.
+    Raises MarkError if there is none, or for a time that is none.
     """
+    if near is not None and (
+        not DATE.match(near) or connection.execute("SELECT julianday(?)", (near,)).fetchone() == (None,)
+    ):
+        raise MarkError(f"found the time {near!r}, expected UTC in ISO 8601, such as 2026-05-04T06:10; correct it")
     order = "number DESC" if near is None else "abs(julianday(time) - julianday(?2))"
     values = (part_id,) if near is None else (part_id, near)
     found = connection.execute(
@@ -153,7 +160,7 @@ def _check(mark: Mark) -> None:
     if bool(mark.defects) != (mark.truth == "defective"):
         raise MarkError(
             f"found {len(mark.defects)} classes for a part that is {mark.truth}, expected at least one of a defective "
-            "part and none of another"
+            "part and none of another; name the class of its defect, or choose what else the part is"
         )
     for name, text in (("who", mark.who), ("note", mark.note)):
         if len(text) > LONGEST_TEXT or not text.isprintable() or (name == "who" and not text.strip()):

@@ -105,6 +105,19 @@ def test_a_picture_that_is_there_already_is_left_out(
     assert "1 images of 1 parts" in printed
 
 
+def test_another_station_of_the_same_name_replaces_nothing(station: ReviewedStation, tmp_path: Path) -> None:
+    add_mark(station.records, Mark(FALSE_REJECT, "good", "Ada"))
+    out = tmp_path / "collected"
+    run("collect", station.path, "--out", out)
+    before = (out / "provenance.csv").read_text()
+    with closing(connect_existing(station.records)) as connection:
+        connection.execute("UPDATE parts SET time = '2026-05-05T12:00:00.000+00:00'")
+    add_mark(station.records, Mark(FALSE_REJECT, "unclear", "Bob"))
+
+    assert "two stations have this name" in str(run("collect", station.path, "--out", out))
+    assert (out / "provenance.csv").read_text() == before
+
+
 def test_an_interrupted_collection_goes_on(station: ReviewedStation, tmp_path: Path) -> None:
     def interrupted() -> BundleInspector:
         raise KeyboardInterrupt

@@ -72,3 +72,6 @@ def test_parts_are_found_by_their_id(station: ReviewedStation) -> None:
         assert row_of(connection, REJECT + 100, "2026-05-04T12:00") == REJECT
         with pytest.raises(MarkError, match="found no part with the id 7"):
             row_of(connection, 7)
+        for time in ("yesterday", "12", "2026-05-04Tnoon"):
+            with pytest.raises(MarkError, match=f"found the time '{time}', expected UTC in ISO 8601"):
+                row_of(connection, REJECT + 100, time)
