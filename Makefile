@@ -1,4 +1,4 @@
-# Targets: demo, demo-loop, test, check, bench, dist. Each creates the virtual environment that it needs.
+# Targets: demo, demo-loop, test, check, docs, bench, dist. Each creates the virtual environment that it needs.
 PYTHON ?= python3
 # The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadfile
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
-.PHONY: demo demo-loop test test-device check bench dist clean
+.PHONY: demo demo-loop test test-device check docs bench dist clean
 
 demo: .venv/ready
 	.venv/bin/edge-inspect demo
@@ -28,6 +28,10 @@ check: .venv-dev/ready
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
+	NO_MKDOCS_2_WARNING=1 .venv-dev/bin/python -m tools.documentation site
+
+docs: .venv-dev/ready
+	NO_MKDOCS_2_WARNING=1 .venv-dev/bin/python -m tools.documentation site
 
 bench: .venv-dev/ready
 	.venv-dev/bin/edge-inspect bench models/magnetic-tile

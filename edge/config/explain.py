@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from edge.config.line import Line
@@ -47,7 +48,7 @@ def example(kind: str) -> str:
     return (EXAMPLES / f"{kind}.toml").read_text(encoding="utf-8")
 
 
-def meanings_of(table: type[LineTable]) -> dict[str, str]:
+def meanings_of(table: type[BaseModel]) -> dict[str, str]:
     """Docstring of each key. Read from the source here, because pydantic would read it at every start of a station."""
     (definition,) = ast.parse(inspect.getsource(table)).body
     assert isinstance(definition, ast.ClassDef)
