@@ -90,6 +90,8 @@ class VerdictRates:
         for name, kind in self._kinds.items():
             if name in self._active:
                 self._end(name, kind)
+                if name in self._active and self._hits[name][-1]:
+                    self._alarms.raise_(name, self._text(name, kind), kind.area)
             elif exceeds(sum(self._hits[name]), len(self._hits[name]), kind.tolerated):
                 self._active.add(name)
                 self._alarms.raise_(name, self._text(name, kind), kind.area)

@@ -70,12 +70,24 @@ def test_timeouts_without_any_inference_say_so() -> None:
     assert "no part came out of the engine, deadline 400 ms" in line.alarms.active[0].text
 
 
+def test_the_alarm_says_what_is_found_now() -> None:
+    line = Line()
+    line.add(*[FAULT] * 20, fault="camera top: no frame")
+    line.add(*[FAULT] * 30, fault="camera top: black")
+    line.add(*[OK] * 5)
+    (alarm,) = line.alarms.active
+
+    assert (
+        alarm.text == "found 50 of the latest 50 parts FAULT, expected at most 0.01 of them; part 50: camera top: black"
+    )
+
+
 def test_69_faults_of_69_are_an_alarm_with_the_latest_reason() -> None:
     line = Line()
     line.add(*[FAULT] * 69, fault="camera top: no frame")
 
     assert line.raised == [FAULTS]
-    assert "part 20: camera top: no frame" in line.alarms.active[0].text
+    assert "part 69: camera top: no frame" in line.alarms.active[0].text
 
 
 @pytest.mark.parametrize("verdict", [NG, UNSURE])
