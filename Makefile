@@ -48,7 +48,7 @@ dist: .venv-dev/ready
 
 .venv-device/ready: pyproject.toml constraints.txt
 	$(DEVICE_PYTHON) -m venv --clear .venv-device
-	.venv-device/bin/python $(PIP) --editable '.[cpu,mqtt,openvino,page,release]' pytest pytest-xdist hypothesis onnx
+	.venv-device/bin/python $(PIP) --editable '.[central,cpu,mqtt,openvino,page,release]' pytest pytest-xdist hypothesis onnx
 	@touch $@
 
 .venv-dev/ready: pyproject.toml constraints.txt

@@ -14,6 +14,7 @@ from edge.address import kind_of, shown
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
 from edge.cameras.registry import FILES, latency_ms, open_camera
+from edge.central.feed import CentralFeed, central_task
 from edge.config.line import Line
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
@@ -85,6 +86,7 @@ class Equipment:
     free_bytes: Callable[[Path], int] = free_bytes
     """Free bytes of the disk of a folder."""
     open_mqtt: OpenForwarder = MqttFeed
+    open_central: OpenForwarder = CentralFeed
 
 
 REAL = Equipment()
@@ -148,6 +150,9 @@ def open_station(
             opened.callback(
                 equipment.open_mqtt(line.mqtt.broker, task, state, alarms, runtime.request_changeover).close
             )
+        if line.central is not None:
+            task, peer = central_task(line, line.central), shown(line.central.database)
+            opened.callback(equipment.open_central(peer, task, state, alarms, runtime.request_changeover).close)
         runtime.start()
         opened.enter_context(_serving(operators))
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.test_rooms import FILES, ROOT
 
 WRITTEN_BY_PROGRAMS = {
+    "edge/central/database.py": "schema of the package",
     "edge/commands/camera_options.py": "a page of the documentation",
     "edge/config/explain.py": "examples of the package",
     "edge/mqtt/target.py": "progress that it wrote",

@@ -21,6 +21,7 @@ from edge.access.passwords import check_argon2
 from edge.access.users import UserFile
 from edge.address import shown
 from edge.cameras.registry import open_camera
+from edge.central.feed import check_psycopg
 from edge.commands.doctor_checks import (
     check_clock,
     check_commits,
@@ -29,6 +30,7 @@ from edge.commands.doctor_checks import (
     check_wall_clock,
     existing,
 )
+from edge.config.central import CentralSettings
 from edge.config.defaults import DEFAULT_ENGINE
 from edge.config.line import Line, load_line
 from edge.config.mqtt import MqttSettings
@@ -96,6 +98,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
         yield find("OPC UA", partial(check_opcua, line.opcua))
     if line.mqtt is not None:
         yield find("MQTT", partial(check_mqtt, line.mqtt))
+    if line.central is not None:
+        yield find("central records", partial(check_central, line.central))
     yield find("wall clock", partial(check_wall_clock, line, time.time()))
     yield find("permissions", partial(check_permissions, line))
     yield find("disk", partial(check_space, line))
@@ -257,6 +261,17 @@ def check_mqtt(settings: MqttSettings) -> str:
 
     check_broker(settings)
     return f"{settings.broker} accepts the connection{' with TLS' if settings.uses_tls else ''}"
+
+
+def check_central(settings: CentralSettings) -> str:
+    """Check the package of the central records, and connect to the database for a moment."""
+    check_psycopg()
+    from edge.central.database import CentralDatabase
+
+    database = CentralDatabase(settings)
+    database.open(migrate=False)
+    database.close()
+    return f"{shown(settings.database)} accepts the connection"
 
 
 def check_port(listen: str, table: str) -> str:

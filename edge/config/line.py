@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bundle import first_problem
 from bundle.toml_text import parse_toml
+from edge.config.central import CentralSettings
 from edge.config.challenge import ChallengeSettings
 from edge.config.defaults import DEFAULT_ENGINE, ENTRIES_IN_MEMORY, LATE_ROWS
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
@@ -99,6 +100,8 @@ class Line(LineTable):
     """Without this table there is no OPC UA server."""
     mqtt: MqttSettings | None = None
     """Without this table there is no MQTT client."""
+    central: CentralSettings | None = None
+    """Without this table the rows stay at the station."""
 
     @property
     def deadline_s(self) -> float:
@@ -207,6 +210,6 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
         trial = trial.model_copy(update={"bundle": folder / trial.bundle})
     opcua = line.opcua and line.opcua.below(folder)
     page = line.page and line.page.below(folder)
-    mqtt = line.mqtt and line.mqtt.below(folder)
-    tables = {"pictures": pictures, "release": release, "trial": trial, "opcua": opcua, "page": page, "mqtt": mqtt}
+    forwarders = {"mqtt": line.mqtt and line.mqtt.below(folder), "central": line.central and line.central.below(folder)}
+    tables = {**forwarders, "pictures": pictures, "release": release, "trial": trial, "opcua": opcua, "page": page}
     return line.model_copy(update={**paths, **tables, "camera": cameras})

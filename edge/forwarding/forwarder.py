@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from edge.errors import StationError
@@ -23,6 +24,8 @@ POLL_S = 0.25
 """Interval in which the records are read while they have nothing new."""
 RETRY_S = 2.0
 """Pause after an error of the peer."""
+HANGS_S = 60.0
+"""Time without a step after which the peer is said to hang."""
 END_S = 1.5
 """Time for the last rows and state once the station has stopped."""
 
@@ -52,8 +55,11 @@ class Target(Protocol):
 class Forwarder:
     """Forwards the records to one target until `stop`."""
 
-    def __init__(self, target: Target, records: Path, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self, target: Target, records: Path, retry_s: float = RETRY_S, clock: Callable[[], float] = monotonic
+    ) -> None:
         """`retry_s`: pause after an error."""
+        self._clock, self._stepped_at = clock, clock()
         self.problem = ""
         """What keeps it from forwarding; empty if nothing does."""
         self._target, self._records, self._retry_s = target, records, retry_s
@@ -69,7 +75,10 @@ class Forwarder:
     def take(self, state: StationState) -> ForwarderAnswer:
         """Take over the latest state; returns the answer for the station."""
         self._state = state
-        return ForwarderAnswer(problem=self.problem, changeovers=self._target.requested_changeovers())
+        problem = self.problem
+        if self._clock() - self._stepped_at > HANGS_S:
+            problem = problem or f"found no answer of the peer for {HANGS_S:g} s; check whether it hangs"
+        return ForwarderAnswer(problem=problem, changeovers=self._target.requested_changeovers())
 
     def stop(self, wait_s: float = END_S) -> None:
         """Forward the rest for at most `wait_s` seconds, and end."""
@@ -93,6 +102,7 @@ class Forwarder:
     def _forward(self, progress: Progress) -> None:
         told: StationState | None = None
         while True:
+            self._stepped_at = self._clock()
             stopping = self._stop.is_set()  # before the last batch is read
             batch = read_batch(self._records, progress, self._target.batch_rows)
             self._target.send(batch)

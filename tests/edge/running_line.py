@@ -17,6 +17,7 @@ from bundle.manifest import read_manifest
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock, Frame
 from edge.cameras.on_demand import OnDemandCamera
+from edge.central.feed import CentralFeed
 from edge.cli import main
 from edge.config.line import Line, load_line
 from edge.config.opcua import OpcUaSettings
@@ -230,6 +231,8 @@ class RunningLine:
     """OPC UA servers with their processes, opened instead of doubles where `serves_opcua` is set."""
     mqtt: list[ForwardingTask] = field(default_factory=list)
     """Tasks of the MQTT clients, which are opened with their processes where `forwards` is set."""
+    central: list[ForwardingTask] = field(default_factory=list)
+    """Tasks of the central records, the same way."""
     forwards: bool = False
     candidates: list[HandCandidate] = field(default_factory=list)
     """Candidates that were opened."""
@@ -253,6 +256,7 @@ class RunningLine:
             self._open_candidate,
             self._free,
             self._open_mqtt,
+            self._open_central,
         )
 
     @property
@@ -357,6 +361,10 @@ class RunningLine:
     def _open_mqtt(self, peer: str, task: ForwardingTask, *given: Any) -> MqttFeed | Closable:
         self.mqtt.append(task)
         return MqttFeed(peer, task, *given) if self.forwards else Closable()
+
+    def _open_central(self, peer: str, task: ForwardingTask, *given: Any) -> CentralFeed | Closable:
+        self.central.append(task)
+        return CentralFeed(peer, task, *given) if self.forwards else Closable()
 
     def _open_candidate(self, line: Line, stopped: Callable[[], bool]) -> Candidate:
         if self.candidate_module:

@@ -1,14 +1,17 @@
 """Records with rows made by hand."""
 
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from edge.records.database import connect
 
+START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+
 
 def at(second: int) -> str:
     """Time of a row, UTC."""
-    return f"2026-03-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.000+00:00"
+    return (START + timedelta(seconds=second)).isoformat(timespec="milliseconds")
 
 
 def insert(path: Path, *numbers: int, later_s: int = 0) -> None:

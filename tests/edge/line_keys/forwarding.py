@@ -1,5 +1,6 @@
 """Cases of `[mqtt]`: what a broker gets from the client that the station would run."""
 
+import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,31 @@ def group_of_sparkplug(run: Run) -> None:
     packet, _ = connect(run, sparkplug_group="plant")
 
     assert packet.texts[0] == "spBv1.0/plant/NDEATH/line3"
+
+
+def refused_by(run: Run, **keys: object) -> str:
+    """Words of the writer of a line whose database is not there."""
+    pytest.importorskip("psycopg", reason="the central records need edge-inspect[central]")
+    from edge.central.target import CentralTarget
+
+    with run(central={"database": "postgresql://me@127.0.0.1:1/quality", "station": "line3", **keys}) as line:
+        target = CentralTarget(line.central[0])
+        with pytest.raises(ServerError) as refused:
+            target.open()
+    return str(refused.value)
+
+
+@observes("central.database")
+def database_of_the_central_records(run: Run) -> None:
+    assert refused_by(run).startswith("central records postgresql://127.0.0.1:1/quality: connection failed")
+
+
+@observes("central.station")
+def station_in_the_central_records(run: Run) -> None:
+    with run(central={"database": "postgresql:///quality", "station": "line4"}) as line:
+        assert json.loads(line.central[0].settings)["station"] == "line4"
+
+
+@observes("central.password_file")
+def password_of_the_database(run: Run) -> None:
+    assert "none.txt: cannot be read (No such file or directory)" in refused_by(run, password_file="none.txt")

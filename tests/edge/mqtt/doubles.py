@@ -6,8 +6,8 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config.mqtt import MqttSettings
 from edge.forwarding.messages import ForwardingTask
+from tests.edge.forwarding.waiting import PATIENCE_S, wait_for
 
-PATIENCE_S = 60.0
 MOSQUITTO = shutil.which("mosquitto") or next(
     (path for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto") if Path(path).exists()), ""
 )
@@ -165,22 +165,6 @@ class CuttingProxy:
         for one in (source, target):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def silent_peer() -> Iterator[int]:
-    """A port that accepts connections and says nothing; yields it."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as opened:
-        yield int(opened.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], object], words: str = "it never came true") -> None:
-    """Look again and again until something is true."""
-    for _ in range(round(PATIENCE_S / 0.02)):
-        if condition():
-            return
-        threading.Event().wait(0.02)
-    pytest.fail(words)
 
 
 def task_of(records: Path, port: int, recipes: tuple[int, ...] = (), **keys: Any) -> ForwardingTask:

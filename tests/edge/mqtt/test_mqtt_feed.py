@@ -14,7 +14,8 @@ from edge.commands.doctor import check_mqtt, find
 from edge.config.mqtt import MqttSettings
 from edge.mqtt.feed import MqttFeed
 from tests.edge.forwarding.records_doubles import insert
-from tests.edge.mqtt.doubles import PATIENCE_S, Mosquitto, free_port, silent_peer, task_of, wait_for
+from tests.edge.forwarding.waiting import PATIENCE_S, silent_peer, wait_for
+from tests.edge.mqtt.doubles import Mosquitto, free_port, task_of
 from tests.edge.page.doubles import station
 from tests.edge.running_line import Run
 

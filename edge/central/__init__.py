@@ -1,0 +1,1 @@
+"""Central records: the rows of all stations in one PostgreSQL database."""
