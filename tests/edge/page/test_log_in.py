@@ -167,6 +167,22 @@ def test_no_route_changes_anything_without_role_and_csrf_token(at: str) -> None:
         assert inspector.ask(method, "/api/marks")[0] in (403, 405), method
 
 
+PATHS = (
+    "/api//marks", "//api/marks", "/api/marks/", "/API/MARKS", "/api/marks%00", "/%61pi/marks", "/api/marks;x",
+    "/log-in/../api/marks", "/log-in%2f..%2fapi/marks", "/static/..%2f..%2fusers.json", "/static/../users.json",
+)  # fmt: skip
+
+
+def test_no_spelling_of_a_path_goes_round_the_gate(at: str) -> None:
+    stranger, operator = Browser(at), Browser(at)
+    operator.log_in("olga")
+
+    assert {stranger.ask("GET", path)[0] for path in PATHS} == {401}
+    assert {stranger.post(path, MARK)[0] for path in PATHS} == {401}
+    assert {operator.post(path, MARK)[0] for path in PATHS} <= {403, 404, 405}
+    assert {operator.ask("GET", path)[0] for path in PATHS} <= {404, 405}
+
+
 def test_a_typed_token_in_a_cookie_needs_the_csrf_token_too(
     clock: Clock, serve: Serve, records: Path, users: UserFile
 ) -> None:
