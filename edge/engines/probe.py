@@ -19,6 +19,7 @@ from bundle import Bundle, BundleDamaged, BundleError, BundleFormat, GoldenMisma
 from edge.engines.engine import Engine
 from edge.engines.registry import ENGINES, EngineKind, load_opener, open_engine
 from edge.errors import EngineError, EngineMissing, StationError
+from edge.module_process import module_command
 
 _KEPT = (BundleError, BundleDamaged, BundleFormat, GoldenMismatch, EngineError, EngineMissing)
 ERRORS = {kind.__name__: kind for kind in _KEPT}
@@ -84,7 +85,7 @@ def probe_bundle(
     limits = limits or ProbeLimits.of(kind)
     opened = [str(folder.resolve()), bundle_id, engine, kind.opener, threads, batch]
     request = [*opened, limits.seconds, limits.memory_bytes, os.getpid()]
-    command = [sys.executable, "-m", __name__, json.dumps(request)]
+    command = module_command(__name__, json.dumps(request))
     where = f"{folder}: opening it with {engine} in a child process"
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -14,6 +14,7 @@ from bundle import BundleError, FrameError
 from bundle.images import decode_image
 from edge.bundle_inspector import BundleInspector, Inspection
 from edge.errors import StationError
+from edge.module_process import module_command
 from edge.page.state import InspectedDefect, InspectedPicture
 
 INSPECT_S = 60.0
@@ -53,7 +54,7 @@ class PictureInspector:
             self._one.release()
 
     def _inspected(self, bundle: str, picture: bytes) -> InspectedPicture:
-        command = [sys.executable, "-m", __name__, bundle, str(self._nice)]
+        command = module_command(__name__, bundle, str(self._nice))
         try:
             done = subprocess.run(command, input=picture, capture_output=True, timeout=self._limit_s, check=False)
         except subprocess.TimeoutExpired:

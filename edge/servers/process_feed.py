@@ -6,7 +6,6 @@ If the process hangs or crashes, only this thread waits for it.
 import logging
 import os
 import subprocess
-import sys
 import threading
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 
 from edge.alarms import Alarms
 from edge.errors import ServerError
+from edge.module_process import module_command
 from edge.servers.channel import ServerPipe
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def check_packages(needed: tuple[str, ...], extra: str) -> None:
 def _start_process(module: str, arguments: tuple[str, ...], pass_fds: tuple[int, ...]) -> "subprocess.Popen[bytes]":
     """Start the process in a new session, so that Ctrl-C reaches only the station."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        module_command(module, *arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=pass_fds,

@@ -4,7 +4,6 @@ A process of its own, because a thread of low priority that holds Python's lock 
 """
 
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -15,6 +14,7 @@ from bundle import Verdict
 from edge.cameras.camera import Frame
 from edge.config.line import Line
 from edge.errors import ServerError
+from edge.module_process import module_command
 from edge.part import Part, View
 from edge.servers.channel import ServerPipe, write_message
 from edge.servers.state import ServerMessage
@@ -101,7 +101,7 @@ class CandidateProcess:
         Raises ServerError with the cause.
         """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            module_command(module), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         assert self._process.stdin is not None  # PIPE was requested
         assert self._process.stdout is not None

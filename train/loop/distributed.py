@@ -1,4 +1,4 @@
-"""Distributed data-parallel training, one process per GPU: `torchrun --nproc-per-node N -m train.cli.main ...`."""
+"""Distributed data-parallel training, one process per GPU: `torchrun --nproc-per-node N --no-python train ...`."""
 
 import os
 from collections.abc import Iterator
