@@ -23,10 +23,10 @@ LARGEST_AREA_WEIGHT = 60.0
 
 @dataclass(frozen=True)
 class Targets:
-    """Ground truth of a batch at the size of the network's masks."""
+    """Ground truth of a batch, or a teacher's masks, at the size of the network's masks."""
 
     labels: Tensor
-    """float [B, C], 1 if the image has the class."""
+    """float [B, C], 1 if the image has the class, or a teacher's score."""
     outlined: Tensor
     """float [B, C], 0 if the image has the class but no outline; such pairs have no mask loss."""
     fractions: Tensor
@@ -205,7 +205,7 @@ def _naming(logits: Tensor, targets: Targets) -> Tensor:
     shares = targets.fractions / targets.fractions.sum(dim=1, keepdim=True).clamp(min=1e-6)
     losses = -(shares * functional.log_softmax(logits, dim=1)).sum(dim=1)  # [B, h, w]
     area = targets.any_fraction.sum(dim=(1, 2))  # [B]
-    counted = (area > 0) * targets.outlined.amin(dim=1)
+    counted = (area > 0) * targets.labels.amax(dim=1) * targets.outlined.amin(dim=1)
     by_image = (losses * targets.any_fraction).sum(dim=(1, 2)) / area.clamp(min=1e-6)
     return (by_image * counted).sum() / counted.sum().clamp(min=1)
 

@@ -74,7 +74,14 @@ class NetworkRecipe(FrozenModel):
             )
         if any(member.network.members for member in self.members):
             raise ValueError("found an ensemble as a member of another; join their members instead")
+        if self.members and self.members[0].network.is_memory:
+            raise ValueError("found a memory of good parts as the first member; name a network of the classes first")
         return self
+
+    @property
+    def is_memory(self) -> bool:
+        """Whether it is a memory of good parts, whose masks have the one channel `Anomaly`."""
+        return self.model == "patch-memory"
 
     @property
     def cell_px(self) -> int:

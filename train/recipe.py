@@ -39,6 +39,8 @@ class LossRecipe(FrozenModel):
     """Defect or not, whatever the class; see train/losses.py."""
     naming: float = Field(default=0.0, ge=0)
     """Class of each defect, whatever its size; see train/losses.py."""
+    teacher_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of the loss against the masks of a teacher, where there is one (`train --teacher`)."""
 
 
 class OptimiserRecipe(FrozenModel):
@@ -216,7 +218,7 @@ class Recipe(FrozenModel):
     @property
     def good_only(self) -> bool:
         """Whether the network learns good parts alone; every defect is then of one class."""
-        return self.network.model == "patch-memory"
+        return self.network.is_memory
 
     @property
     def tile_grid(self) -> TileGrid | None:

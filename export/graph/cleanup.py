@@ -14,8 +14,8 @@ def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
 
     One that torch could not fold into the convolution before it (DenseNet's follow a concatenation) becomes a
     multiplication and an addition.
-    A convolution is named after its module (`layers.3.0`), another node by its operator and number (`leakyrelu4`), a
-    tensor after the node that computes it.
+    A convolution is named after its module (`layers.3.0`), where several share its weights with a number
+    (`layers.3.0.2`), another node by its operator and number (`leakyrelu4`), a tensor after the node that computes it.
     """
     tidy = onnx.ModelProto()
     tidy.CopyFrom(model)
@@ -80,6 +80,8 @@ def _rename(graph: onnx.GraphProto) -> None:
 
 def _node_name(node: onnx.NodeProto, counts: Counter[str]) -> str:
     if node.op_type == "Conv" and node.input[1].endswith(".weight"):
-        return str(node.input[1].removesuffix(".weight"))
+        layer = str(node.input[1].removesuffix(".weight"))
+        counts[layer] += 1
+        return layer if counts[layer] == 1 else f"{layer}.{counts[layer]}"
     counts[node.op_type] += 1
     return f"{node.op_type.lower()}{counts[node.op_type]}"

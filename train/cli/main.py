@@ -56,6 +56,9 @@ def train(
     pretrained: Annotated[bool | None, typer.Option(help="Start a peer from ImageNet weights.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from (fine-tuning).")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose masks are targets beside the outlines.")
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Run one batch through every stage; memory and time.")] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files into --out.")] = False,
     device: DeviceOption = "auto",
@@ -80,7 +83,7 @@ def train(
     settings = _recipe(recipe, data, [*(overrides or []), *given])
     from train.cli.training import train_in_folder  # after the recipe's own errors: this loads torch
 
-    train_in_folder(data, settings, out, split, init, dry, tensorboard, device, threads)
+    train_in_folder(data, settings, out, split, init, teacher, dry, tensorboard, device, threads)
 
 
 def _recipe(name: str | None, data: list[Path], overrides: list[str]) -> "Recipe":

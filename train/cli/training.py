@@ -38,16 +38,17 @@ def train_in_folder(
     out: Path,
     split: str | None,
     init: Path | None,
+    teacher: Path | None,
     dry: bool,
     tensorboard: bool,
     device: str,
     threads: int | None,
 ) -> None:
     """Train as the options of the command `train` say. Raises TrainError."""
-    if recipe.good_only and (dry or tensorboard or init is not None):
+    if recipe.good_only and (dry or tensorboard or init is not None or teacher is not None):
         raise RecipeError(
-            f"recipe {recipe.name}: found --dry-run, --tensorboard or --init, expected none of them: it learns good "
-            "parts in one pass; leave them out"
+            f"recipe {recipe.name}: found --dry-run, --tensorboard, --init or --teacher, expected none of them: it "
+            "learns good parts in one pass; leave them out"
         )
     use_threads(threads)
     keep_freed_memory()
@@ -68,6 +69,7 @@ def train_in_folder(
         run.resume()
         if init is not None:
             run.start_from(init)
+        run.learn_from(teacher)
         _train(run, tensorboard)
         if run.group.is_leader:
             run.test()

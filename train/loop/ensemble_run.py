@@ -77,14 +77,19 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
     names = list(members)
     metas = [member.meta for member in members.values()]
     first = metas[0]
+    if first.recipe.good_only:
+        raise CheckpointError(
+            f"{names[0]}: found a memory of good parts as the first member, expected a network of the classes, which "
+            "gives the input; name one before it"
+        )
     for name, meta in zip(names, metas, strict=True):
+        known = first.classes if meta.recipe.good_only else meta.classes
         for what, found, expected in (
-            ("other classes", meta.classes, first.classes),
+            ("other classes", known, first.classes),
             ("another split", meta.split, first.split),
             ("another number of channels", meta.input.channels, first.input.channels),
             ("another crop", meta.input.crop, first.input.crop),
             ("tiles", meta.input.tiles, None),
-            ("a network of good parts alone", meta.recipe.good_only, False),
             ("an ensemble", bool(meta.recipe.network.members), False),
         ):
             if found != expected:

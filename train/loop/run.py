@@ -24,6 +24,7 @@ from train.loop.history import SECOND, EpochHistory, TensorboardLog
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
 from train.loop.run_folder import RunFolder, brightness_range
+from train.loop.teacher import Teacher
 from train.loop.trainer import Trainer
 from train.loop.training_data import TrainingData
 from train.models.build import make_network
@@ -95,7 +96,7 @@ class Run(RunFolder):
                 "expected the optimiser and network of this run; name another --out"
             ) from None
         self.history.rows = stored.training["history"]
-        self.init, self.seen = stored.meta.init, frozenset(stored.meta.seen)
+        self.init, self.teacher, self.seen = stored.meta.init, stored.meta.teacher, frozenset(stored.meta.seen)
         self.console.print(f"resumes after epoch {self.history.done} of {epochs} in {self.out}")
         if epochs > before:
             self.console.print(f"extended from {before} epochs: learning rate and loss schedule follow the new length")
@@ -134,10 +135,37 @@ class Run(RunFolder):
         """
         if self.history.done == 0:
             stored = load_checkpoint(path)
-            self._check_unseen(stored.meta.trained_on, path)
+            self._check_unseen(stored.meta.trained_on, f"--init {path}")
             message = start_from(self.trainer.network, self.dataset.classes, stored)
             self.init, self.seen = file_sha256(path), stored.meta.trained_on
             self.console.print(message)
+
+    def learn_from(self, path: Path | None) -> None:
+        """Take the masks of another checkpoint as targets beside the ground truth; None for the ground truth alone.
+
+        Raises CheckpointError for a teacher of other classes or channels, one that an image of the test part has
+        trained, or another one than that of the resumed run.
+        """
+        found = "" if path is None else file_sha256(path)
+        if self.history.done and found != self.teacher:
+            raise CheckpointError(
+                f"{self.out}: holds a run with {'another' if self.teacher else 'no'} teacher, found --teacher "
+                f"{path or 'left out'}; name another --out, or resume it with the same teacher"
+            )
+        if path is None:
+            return
+        stored = load_checkpoint(path)
+        for what, other, expected in (
+            ("classes", stored.meta.classes, self.dataset.classes),
+            ("channels", stored.meta.input.channels, self.recipe.input.channels),
+        ):
+            if other != expected:
+                raise CheckpointError(
+                    f"--teacher {path}: found the {what} {other}, expected those of the run, {expected}"
+                )
+        self._check_unseen(stored.meta.trained_on, f"--teacher {path}")
+        self.teacher, self.seen = found, self.seen | stored.meta.trained_on
+        self.trainer.teacher = Teacher(stored, self.compute)
 
     def _trained(self, training: TrainingData, progress: EpochProgress) -> dict[str, Any]:
         """Train one epoch; its row of the history, without the validation."""
@@ -184,12 +212,12 @@ class Run(RunFolder):
         training = {"trainer": self.trainer.state(), "history": self.history.rows}
         save_checkpoint(Checkpoint(meta, weights, training), self.last)
 
-    def _check_unseen(self, seen: frozenset[str], path: Path) -> None:
+    def _check_unseen(self, seen: frozenset[str], option: str) -> None:
         test = self.samples["test"]
         known = [sample for sample in test if sample.sha256 in seen]
         if known:
             raise CheckpointError(
-                f"--init {path}: found {len(known)} of {len(test)} images of the test part among those that trained "
+                f"{option}: found {len(known)} of {len(test)} images of the test part among those that trained "
                 f"it, first {known[0].path}, so that the figures would be too good; leave --split out, which extends "
                 "the split of the checkpoint, or name a split that has them in the training part"
             )

@@ -38,7 +38,7 @@ class RunFolder:
         self.compute, self.console = compute, console
         self.samples = sides_of(split, dataset)
         _check_parts(self.samples, dataset.name)
-        self.init = ""
+        self.init = self.teacher = ""
         self.seen: frozenset[str] = frozenset()
         self.brightness: tuple[float, float] | None = None
         """Range of the training pictures' brightness, in grey levels; None until they are loaded."""
@@ -95,6 +95,7 @@ class RunFolder:
             software=software(),
             seen=tuple(sorted(self.seen)),
             init=self.init,
+            teacher=self.teacher,
             example=example,
         )
 

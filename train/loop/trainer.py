@@ -21,6 +21,7 @@ from train.evaluate.outputs import Outputs
 from train.evaluate.predict import predict
 from train.loop.distributed import DistributedGroup
 from train.loop.lr_schedule import epoch_generator, learning_rate
+from train.loop.teacher import Teacher
 from train.losses import Loss, LossTerms, targets
 from train.models.can_lite import LiteEncoder
 from train.models.network import NormalisedNetwork
@@ -74,6 +75,7 @@ class Trainer:
         self.average = _average(self.network, recipe.run.average)
         self._forward = _wrapped(self.network, recipe, self.group)
         self.learning_rate = recipe.optimiser.learning_rate
+        self.teacher: Teacher | None = None
         self.waited_s = 0.0
         """Time that the steps of the last epoch waited for their batches, in seconds."""
 
@@ -169,8 +171,7 @@ class Trainer:
             with nullcontext() if number == len(parts) else self._no_sync():
                 with self.compute.autocast():
                     logits = self._forward(batch.frames)
-                terms = self._terms(logits.float(), batch)
-                loss = self.loss.total(terms, epoch, self.recipe.run.epochs) / self.recipe.run.accumulate
+                loss = self._batch_loss(logits.float(), batch, epoch) / self.recipe.run.accumulate
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         self._clip()
@@ -179,6 +180,14 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.network)
         return total
+
+    def _batch_loss(self, logits: Tensor, batch: Batch, epoch: int) -> Tensor:
+        epochs, share = self.recipe.run.epochs, self.recipe.loss.teacher_share
+        loss = self.loss.total(self._terms(logits, batch), epoch, epochs)
+        if self.teacher is None:
+            return loss
+        taught = self.teacher.targets(batch.frames, (logits.shape[2], logits.shape[3]))
+        return (1 - share) * loss + share * self.loss.total(self.loss.terms(logits, taught), epoch, epochs)
 
     def _terms(self, logits: Tensor, batch: Batch) -> LossTerms:
         return self.loss.terms(logits, targets(batch, (logits.shape[2], logits.shape[3])))

@@ -32,7 +32,8 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
         return LiteUNet(encoder, classes, recipe.width, recipe.prior)
     if recipe.model == "ensemble":
         networks = [make_network(member.network, in_channels, classes) for member in recipe.members]
-        return Ensemble(networks, [(member.height, member.width) for member in recipe.members])
+        sizes = [(member.height, member.width) for member in recipe.members]
+        return Ensemble(networks, sizes, [member.network.is_memory for member in recipe.members])
     if recipe.model == "patch-memory":
         encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
         return PatchMemory(encoder, recipe.patches)

@@ -48,9 +48,12 @@ class Meta(FrozenModel):
     citation: str = ""
     software: dict[str, str] = Field(default_factory=dict)
     seen: tuple[str, ...] = ()
-    """Hashes of the images that trained the start checkpoint and those before it, or chose their thresholds."""
+    """Hashes of the images that trained the start checkpoint, the teacher and those before them, or chose their
+    thresholds."""
     init: str = ""
     """The sha256 of the checkpoint that fine-tuning started from, or empty."""
+    teacher: str = ""
+    """The sha256 of the checkpoint whose masks were targets beside the ground truth, or empty."""
     example: str = Field(default="", max_length=2**26)
     """PNG in base64: a good picture at the network's input, for golden frames where drawn parts do not serve."""
 

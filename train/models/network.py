@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 LEAST_VARIANCE = 4.0
 """In squared grey levels; added to an image's variance, so that the noise of a uniform image is not amplified."""
@@ -44,6 +45,13 @@ def normalised(frames: Tensor, mean: Tensor, deviation: Tensor, by_image: bool) 
         return x * (1 / (255 * deviation)) + (-mean / deviation)
     x = x - x.mean(dim=(1, 2, 3), keepdim=True)
     return x * (x.square().mean(dim=(1, 2, 3), keepdim=True) + LEAST_VARIANCE).rsqrt()
+
+
+def resized(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Float values [B, channels, H, W] resized to size (h, w), bilinear."""
+    if (values.shape[2], values.shape[3]) == size:
+        return values
+    return functional.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
 def image_scores(values: Tensor) -> Tensor:

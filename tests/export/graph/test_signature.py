@@ -122,3 +122,20 @@ def test_tidy_names_are_unique_and_stable():
     assert len(set(names)) == len(names)
     assert to_bytes(tidied(tidied(levels_model(SPEC)))) == to_bytes(tidied(levels_model(SPEC)))
     onnx.checker.check_model(tidied(levels_model(SPEC)), full_check=True)
+
+
+def test_convolutions_that_share_weights_have_names_of_their_own():
+    shape = ["N", 1, 8, 6]
+    nodes = [
+        helper.make_node("Conv", ["frames", "layer.weight"], ["first"]),
+        helper.make_node("Conv", ["first", "layer.weight"], ["masks"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "shared",
+        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("masks", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "layer.weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    assert [node.name for node in tidied(model).graph.node] == ["layer", "layer.2"]

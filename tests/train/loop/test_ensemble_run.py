@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bundle import load_bundle
 from export.cli import main as edge_export
+from tests.torchvision_operators import declare_torchvision_operators
 from tests.train.cli.test_main import RECIPE, run_main
 from train.data.image_set import load_images
 from train.data.readers import read_dataset
@@ -102,6 +103,27 @@ def test_a_run_in_the_folder_is_kept(joined: Path, tiles: Path, capsys: pytest.C
     assert run_main("ensemble", member, joined / "b/best.pt", "--data", tiles, "--out", joined / "a") == 2
     assert "found the best.pt of a run" in capsys.readouterr().err
     assert member.read_bytes() == before
+
+
+def test_a_memory_of_good_parts_joins_networks_of_the_classes(joined: Path, tiles: Path, tmp_path: Path) -> None:
+    declare_torchvision_operators()
+    small = ("--set", "input.height=48", "--set", "input.width=32", "--set", "network.patches=20", "--no-pretrained")
+    common = ("--data", tiles, "--threads", 1)
+    assert (
+        run_main(
+            *common, "--recipe", "good-only", *small, "--split", joined / "a/split.json", "--out", tmp_path / "good"
+        )
+        == 0
+    )
+    a, good = joined / "a/best.pt", tmp_path / "good/best.pt"
+    assert run_main("ensemble", a, good, *common, "--out", tmp_path / "both") == 0
+    found = load_checkpoint(tmp_path / "both/best.pt")
+    assert found.meta.classes == load_checkpoint(a).meta.classes
+    assert [member.network.is_memory for member in found.meta.recipe.network.members] == [False, True]
+    memory = build_network(load_checkpoint(good)).body.memory
+    assert torch.equal(build_network(found).body.networks[1].body.memory, memory)
+    with pytest.raises(CheckpointError, match="a memory of good parts as the first member"):
+        ensemble_recipe({"good": load_checkpoint(good), "a": load_checkpoint(a)})
 
 
 def test_one_run_is_not_enough(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:

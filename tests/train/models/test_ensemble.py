@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from train.errors import RecipeError
 from train.models.build import make_network
-from train.models.ensemble import MOST_LOGIT, Ensemble
+from train.models.ensemble import MEMORY_SHARE, MOST_LOGIT, Ensemble
 from train.network_recipe import NetworkRecipe
 from train.recipe import load_recipe, with_overrides
 
@@ -37,6 +37,20 @@ def test_no_member_overrules_the_others() -> None:
     assert torch.allclose(found, torch.tensor(0.0))
 
 
+@pytest.mark.parametrize(("memory", "added"), [(6.0, 6.0), (1e6, MOST_LOGIT), (-1e6, -MOST_LOGIT)])
+def test_a_memory_of_good_parts_moves_the_whole_picture_within_bounds(memory: float, added: float) -> None:
+    class Spot(nn.Module):
+        def forward(self, frames: Tensor) -> Tensor:
+            logits = torch.full((len(frames), 1, 4, 3), -1e6)
+            logits[:, :, 2, 1] = memory
+            return logits
+
+    members = [Constant(1.0, (8, 6)), Constant(2.0, (8, 6)), Spot()]
+    found = Ensemble(members, [(16, 12)] * 3, [False, False, True])(torch.rand(3, 1, 16, 12))
+    assert found.shape == (3, 2, 8, 6)
+    assert torch.allclose(found, torch.tensor(1.5 + MEMORY_SHARE * added))
+
+
 def test_the_factory_gives_frames_unchanged_to_the_members() -> None:
     member = {"height": 16, "width": 16, "network": {"width": 4, "pooling": 4, "mean": [0.3]}}
     recipe = NetworkRecipe.model_validate(
@@ -55,6 +69,10 @@ def test_the_factory_gives_frames_unchanged_to_the_members() -> None:
         ({"model": "ensemble"}, "found ensemble with 0 members"),
         ({"model": "can", "members": [{"height": 8, "width": 8, "network": {}}] * 2}, "found can with 2 members"),
         ({"model": "ensemble", "members": [{"height": 8, "width": 8, "network": {}}] * 9}, "at most 8"),
+        (
+            {"model": "ensemble", "members": [{"height": 8, "width": 8, "network": {"model": "patch-memory"}}] * 2},
+            "a memory of good parts as the first member",
+        ),
     ],
 )
 def test_members_belong_to_an_ensemble(network: dict[str, object], message: str) -> None:
