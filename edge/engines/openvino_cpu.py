@@ -116,7 +116,7 @@ def _compiled(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any], satura
 def _entry(core: ov.Core, bundle: Bundle, settings: Mapping[str, Any], saturates: bool) -> str:
     """File name of the compiled network: a hash of all that it depends on."""
     processor = core.get_property(DEVICE, "FULL_DEVICE_NAME"), core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    key = [bundle.manifest.files[MODEL], ov.__version__, processor, settings, saturates, "joined pairs"]
+    key = [bundle.manifest.files[MODEL], ov.__version__, processor, settings, saturates, "constant ranges"]
     return f"openvino-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.blob"
 
 
@@ -143,18 +143,22 @@ def _check_weights(model: ov.Model, bundle: Bundle) -> None:
 
 
 def _join_quantisers(model: ov.Model) -> None:
-    """Put one FakeQuantize in the place of each quantiser with its dequantiser; see the head of this file."""
+    """Put one FakeQuantize in the place of each quantiser with its dequantiser; see the head of this file.
+
+    Its ranges are constants and nothing stands behind it: OpenVINO computes the layers around it in float32 otherwise.
+    """
     for quantiser in model.get_ordered_ops():
         if quantiser.get_type_name() != "FakeQuantize":
             continue
-        low, high = (quantiser.input_value(place).get_node() for place in (3, 4))
+        low, high = (quantiser.input_value(place).get_node().data for place in (3, 4))
         for scaled in list(_scaled(quantiser)):
-            ranges = [operators.multiply(end, _as_float32(scaled.input_value(1))) for end in (low, high)]
+            scale = scaled.input_value(1).get_node().data.astype(np.float32)
             inputs = (quantiser.input_value(place) for place in range(3))
-            joined = operators.fake_quantize(*inputs, *ranges, levels=256)
+            joined = operators.fake_quantize(*inputs, low * scale, high * scale, levels=256)
             joined.set_friendly_name(scaled.get_friendly_name())
-            kept = operators.convert(joined, scaled.get_element_type().to_string())
-            scaled.output(0).replace(kept.output(0))
+            if scaled.get_element_type() != joined.get_element_type():  # fp16 around INT8
+                joined = operators.convert(joined, scaled.get_element_type().to_string())
+            scaled.output(0).replace(joined.output(0))
 
 
 def _scaled(node: ov.Node) -> Iterator[ov.Node]:
@@ -164,7 +168,3 @@ def _scaled(node: ov.Node) -> Iterator[ov.Node]:
             yield user
         elif user.get_type_name() in INTEGER_STEPS:
             yield from _scaled(user)
-
-
-def _as_float32(value: ov.Output) -> ov.Node:
-    return operators.convert(value, "f32")

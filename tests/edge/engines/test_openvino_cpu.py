@@ -128,13 +128,25 @@ def eight_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     return load_bundle(MODELS / "demo-tiles-int8")
 
 
+def convolutions(engine: openvino_cpu.OpenVinoEngine) -> list[str]:
+    """Kinds of the convolutions as OpenVINO runs them, such as `jit_avx2_i8`."""
+    layers = [layer.get_rt_info() for layer in engine._request.get_compiled_model().get_runtime_model().get_ops()]
+    return [
+        layer["primitiveType"].astype(str).lower()
+        for layer in layers
+        if layer["layerType"].astype(str) == "Convolution"
+    ]
+
+
 def test_int8_agrees_with_onnxruntime_also_after_a_concatenation(eight_bits: Bundle) -> None:
     bundle = HalfWeights(eight_bits.folder, eight_bits.manifest, eight_bits.golden)
     inputs = np.stack([*map(bundle.prepare, bundle.golden.frames), *hard_inputs(bundle)])
 
     scores, masks = OnnxruntimeEngine(bundle, 1).infer(inputs)
-    found = openvino_cpu.OpenVinoEngine(bundle, 1, "avx2").infer(inputs)
+    engine = openvino_cpu.OpenVinoEngine(bundle, 1, "avx2")
+    found = engine.infer(inputs)
 
+    assert [kind.endswith("i8") for kind in convolutions(engine)].count(False) == 1  # the last one
     assert np.abs(found[0] - scores).max() <= 0.02  # layers after a concatenation differed by 0.8
     assert np.abs(found[1].astype(int) - masks).mean() <= 0.1
 
