@@ -34,6 +34,8 @@ docs: .venv-dev/ready
 	NO_MKDOCS_2_WARNING=1 .venv-dev/bin/python -m tools.documentation site
 
 bench: .venv-dev/ready
+	.venv-dev/bin/python tools/bench --quick --out build/bench
+	.venv-dev/bin/python tools/bench-start
 	.venv-dev/bin/edge-inspect bench models/magnetic-tile
 	.venv-dev/bin/python tools/bench-train
 

@@ -45,9 +45,9 @@ def comparison_bundles(sources: Sequence[Bundle], folder: Path, setting: Setting
     for source in sources:
         model = resized(onnx.load(source.model), setting)
         if source.manifest.precision == "fp32":
-            made.append(_written(source, model, "fp32", folder, setting))
+            made.append(bundle_of(source, model, "fp32", folder / "compared-fp32"))
         half = "fp16" if source.manifest.precision == "fp32" else source.manifest.precision
-        made.append(_written(source, halved(model), half, folder, setting))
+        made.append(bundle_of(source, halved(model), half, folder / f"compared-{half}"))
     return made
 
 
@@ -69,10 +69,12 @@ def resized(model: onnx.ModelProto, setting: Setting) -> onnx.ModelProto:
     return cleaned(other)
 
 
-def _written(source: Bundle, model: onnx.ModelProto, precision: Precision, folder: Path, setting: Setting) -> Bundle:
-    spec = source.manifest.input.model_copy(update={"height": setting.height, "width": setting.width})
+def bundle_of(source: Bundle, model: onnx.ModelProto, precision: Precision, path: Path) -> Bundle:
+    """Write a bundle of this graph, with classes and golden frames of another one. Raises GraphError."""
+    height, width = (side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[2:])
+    spec = source.manifest.input.model_copy(update={"height": height, "width": width})
     changes = {
-        "name": f"compared-{precision}",
+        "name": path.name,
         "input": spec,
         "masks": check_graph(model, spec, source.manifest.classes),
         "precision": precision,
@@ -81,6 +83,5 @@ def _written(source: Bundle, model: onnx.ModelProto, precision: Precision, folde
     manifest = source.manifest.model_copy(update=changes)
     content = to_bytes(model)
     golden = answered(source.golden.frames, spec, open_draft(content, manifest).infer)
-    path = folder / manifest.name
     write_bundle(path, manifest, {MODEL: content} | encode(golden))
     return load_bundle(path)

@@ -27,6 +27,19 @@ RATES: Mapping[str, Rates] = MappingProxyType(
 PLACES: Mapping[Precision, int] = MappingProxyType({"fp32": 0, "fp16": 1, "int8": 2})
 
 
+BOARDS: Mapping[str, tuple[str, tuple[int, int], float]] = MappingProxyType(
+    {
+        # Compute capability, multiprocessors and clock in kHz, memory in bytes/s, of NVIDIA's module data sheets.
+        "Orin Nano 8GB": ("8.7", (8, 625_000), 68e9),
+        "Orin Nano 8GB Super": ("8.7", (8, 1_020_000), 102e9),
+        "Orin NX 16GB": ("8.7", (8, 918_000), 102.4e9),
+        "AGX Orin 64GB": ("8.7", (16, 1_300_000), 204.8e9),
+        "Thor T5000": ("11.0", (20, 1_575_000), 273e9),
+    }
+)
+"""Jetson modules at their highest published clocks."""
+
+
 @dataclass(frozen=True)
 class Peak:
     """Peak rates of one GPU at the clocks that CUDA reports."""
@@ -75,9 +88,14 @@ def peak_of(
 
 def roofline(work: Work, peak: Peak) -> Roofline:
     """Lower bounds of a network's time on a device (S. Williams et al., Roofline, CACM 52(4), 2009)."""
-    layered = sum(max(_compute_s(kernel, peak), kernel.nbytes / peak.bytes_per_s) for kernel in work.kernels)
+    layered = sum(shortest_s(kernel, peak) for kernel in work.kernels)
     compute = sum(_compute_s(kernel, peak) for kernel in work.kernels)
     return Roofline(layered, max(compute, work.fused_nbytes / peak.bytes_per_s))
+
+
+def shortest_s(kernel: KernelWork, peak: Peak) -> float:
+    """Lower bound of the time of one kernel that reads and writes memory."""
+    return max(_compute_s(kernel, peak), kernel.nbytes / peak.bytes_per_s)
 
 
 def _compute_s(kernel: KernelWork, peak: Peak) -> float:
