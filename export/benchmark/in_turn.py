@@ -26,7 +26,7 @@ class Contestant:
     turn: Turn
 
 
-class Timing(FrozenModel):
+class FrameTiming(FrozenModel):
     """Time of a frame in one way to run one network."""
 
     network: str
@@ -57,7 +57,7 @@ def frame_by_frame(run: Callable[[int], object], clock: Clock = perf_counter, pr
     return turn
 
 
-def measured(contestants: Sequence[Contestant], rounds: int, frames: int) -> list[Timing]:
+def measured(contestants: Sequence[Contestant], rounds: int, frames: int) -> list[FrameTiming]:
     """Measure each contestant on `frames` frames in each round, after one frame that is not counted."""
     for contestant in contestants:
         contestant.turn(1)
@@ -65,10 +65,10 @@ def measured(contestants: Sequence[Contestant], rounds: int, frames: int) -> lis
     return [_timing(contestant, [turn[place] for turn in turns]) for place, contestant in enumerate(contestants)]
 
 
-def _timing(contestant: Contestant, turns: Sequence[tuple[list[float], float]]) -> Timing:
+def _timing(contestant: Contestant, turns: Sequence[tuple[list[float], float]]) -> FrameTiming:
     times = [ms for turn, _ in turns for ms in turn]
     medians = [median(turn) for turn, _ in turns]
-    return Timing(
+    return FrameTiming(
         network=contestant.network,
         runtime=contestant.runtime,
         frames=len(times),

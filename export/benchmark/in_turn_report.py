@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from export.benchmark.acceptance_report import table
-from export.benchmark.in_turn import Timing
+from export.benchmark.in_turn import FrameTiming
 from export.benchmark.roofline import BOARDS
 
 REFERENCE = "onnxruntime"
@@ -17,7 +17,7 @@ LAYERS = 6
 """Layers that are listed: those with the most time above their bound."""
 
 
-def page_of(content: Mapping[str, Any], timings: Sequence[Timing]) -> str:
+def page_of(content: Mapping[str, Any], timings: Sequence[FrameTiming]) -> str:
     """Write the report as Markdown."""
     facts = {
         "machine": ", ".join(content["machine"]),
@@ -38,7 +38,7 @@ def page_of(content: Mapping[str, Any], timings: Sequence[Timing]) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
-def bar_chart(timings: Sequence[Timing]) -> bytes:
+def bar_chart(timings: Sequence[FrameTiming]) -> bytes:
     """PNG with the processor time of a frame, by network and runtime."""
     measured = [row for row in timings if row.processor_ms is not None]
     networks = list(dict.fromkeys(row.network for row in measured))
@@ -65,7 +65,7 @@ def bar_chart(timings: Sequence[Timing]) -> bytes:
     return content.getvalue()
 
 
-def _times(timings: Sequence[Timing], work: Mapping[str, Any]) -> list[str]:
+def _times(timings: Sequence[FrameTiming], work: Mapping[str, Any]) -> list[str]:
     base = {row.network: row.processor_ms for row in timings if row.runtime == REFERENCE}
     rows = []
     for row in timings:
@@ -88,7 +88,7 @@ def _times(timings: Sequence[Timing], work: Mapping[str, Any]) -> list[str]:
     return table(header, rows)
 
 
-def _missing(timings: Sequence[Timing]) -> list[str]:
+def _missing(timings: Sequence[FrameTiming]) -> list[str]:
     return [f"- {row.network}, {row.runtime}: {row.missing}" for row in timings if row.missing]
 
 

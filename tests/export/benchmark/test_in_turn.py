@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bundle import InputSpec
-from export.benchmark.in_turn import Contestant, Timing, Turn, frame_by_frame, measured
+from export.benchmark.in_turn import Contestant, FrameTiming, Turn, frame_by_frame, measured
 from export.benchmark.in_turn_report import bar_chart, page_of
 from export.benchmark.layer_times import layer_times
 from export.benchmark.processor_peak import processor_peak
@@ -94,7 +94,7 @@ def content(**more: Any) -> dict[str, Any]:
 
 
 TIMINGS = [
-    Timing(
+    FrameTiming(
         network=network,
         runtime=runtime,
         frames=6,
@@ -119,7 +119,7 @@ def test_the_report_holds_each_way_against_onnxruntime_and_the_peak() -> None:
 
 def test_the_report_says_what_is_missing_and_how_accurate_a_bundle_is() -> None:
     judged = {"net, openvino": {"images": 9, "average_precision": 0.912, "escapes": 1, "false_rejects": 2}}
-    missing = Timing(network="net", runtime="torch, compiled", missing="no compiler")
+    missing = FrameTiming(network="net", runtime="torch, compiled", missing="no compiler")
 
     page = page_of(content(accuracy=judged), [*TIMINGS, missing])
 
