@@ -36,10 +36,14 @@ def trial_start(
     from getpass import getuser
 
     from bundle import load_bundle
+    from bundle.manifest import read_manifest
     from edge.config.line import load_line
+    from edge.errors import OperatorRequestError
     from edge.monitoring.operator_requests import switch_trial
 
     settings, candidate = load_line(line), load_bundle(bundle)
+    if candidate.id == read_manifest(settings.bundle).id:
+        raise OperatorRequestError(f"{bundle}: found the bundle in force, expected another; nothing would be compared")
     switch_trial(settings.records, candidate.folder, who or getuser())
     told = (
         "the station opens it now; an alarm says if it cannot. The page and `edge-inspect trial report` show the trial"

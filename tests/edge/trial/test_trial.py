@@ -176,6 +176,15 @@ def test_a_trial_is_started_and_stopped_while_the_station_runs(run: Run) -> None
     assert line.rows("SELECT part FROM trials") == [(1,)]
 
 
+def test_the_bundle_in_force_is_no_candidate(run: Run) -> None:
+    with run([BRIGHT], page={}) as line:
+        said = trial_command("start", str(line.folder / "tiny"), str(line.path))
+        state = line.pages[0].state().trial
+
+    assert "found the bundle in force, expected another" in said
+    assert state is None
+
+
 def test_a_candidate_takes_the_place_of_one_that_hangs(run: Run, make_bundle: Callable[..., Path]) -> None:
     third = make_bundle("third", thresholds={name: Threshold(score=0.85, level=200, min_area_px=8) for name in CLASSES})
     with run([BRIGHT], trial={"bundle": "other"}, page={}) as line:
