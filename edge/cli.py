@@ -354,6 +354,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(improvement.trial, name="trial")
+app.add_typer(improvement.rollout, name="rollout")
 app.add_typer(users.user, name="user")
 
 

@@ -3,6 +3,7 @@
 Each imports what it needs when it runs, so that `--help` answers at once.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -161,3 +162,62 @@ def agreement(
     from edge.reports.command import ReportSource
 
     console.print(*agreement_tables(ReportSource.at(line).records, parts))
+
+
+rollout = typer.Typer(no_args_is_help=True, help="A bundle for all stations of a plant, in waves, through one folder.")
+
+
+@rollout.command("publish")
+def rollout_publish(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the signed bundle.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that all stations reach.")],
+    wave: Annotated[list[str], typer.Option(help="Stations of a wave, with commas; repeat it for the next wave.")],
+    parts: Annotated[int, typer.Option(min=1, help="Parts that a station judges before it confirms.")] = 500,
+) -> None:
+    """Put a bundle up for the stations; each takes it at its next `rollout pull`."""
+    from edge.rollout import publish
+
+    plan = publish(bundle, folder, [names.split(",") for names in wave], parts)
+    console.print(f"{folder}: {plan.bundle_id[:12]} for {len(plan.waves)} waves", soft_wrap=True, highlight=False)
+
+
+@rollout.command("pull")
+def rollout_pull(
+    line: Annotated[Path, typer.Argument(help="The line's configuration; the line may be running.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that all stations reach.")],
+    station: Annotated[str, typer.Option(help="Name of this station in the waves.")],
+) -> None:
+    """Take this station's next step of a rollout, if it is due: release, confirm, or roll back; for a timer."""
+    from edge.commands.release import release_to, roll_back_to
+    from edge.config.line import load_line
+    from edge.rollout import pull
+
+    def show(texts: Iterable[str]) -> None:
+        for text in texts:
+            console.print(text, soft_wrap=True, highlight=False)
+
+    by, note = "rollout", f"rollout {folder}"
+    show(
+        [
+            pull(
+                load_line(line),
+                station,
+                folder,
+                lambda bundle: show(release_to(bundle, line, by, note)),
+                lambda: show(roll_back_to(line, by, note)),
+            )
+        ]
+    )
+
+
+@rollout.command("status")
+def rollout_status(folder: Annotated[Path, typer.Argument(help="Folder that all stations reach.")]) -> None:
+    """Show where each station stands."""
+    from edge.rollout import read_plan, read_reports
+
+    plan = read_plan(folder)
+    reports = read_reports(folder, plan)
+    for place, names in enumerate(plan.waves, start=1):
+        for name in names:
+            told = f"{reports[name].state}, {reports[name].text}" if name in reports else "no report"
+            console.print(f"wave {place}  {name}: {told}", soft_wrap=True, markup=False, highlight=False)
