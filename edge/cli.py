@@ -201,7 +201,7 @@ def bench_tiles(
 def report(
     records: Annotated[Path, typer.Argument(help="Database of verdicts, such as records.sqlite, or line.toml.")],
     html: Annotated[Path | None, typer.Option(help="Write the report of a shift to this file, with pictures.")] = None,
-    pdf: Annotated[Path | None, typer.Option(help="The same as PDF, with `edge-inspect[pdf]`.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="The same as PDF; needs the extra `pdf`.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Begin, local time. (default: of the present shift)")] = None,
     until: Annotated[datetime | None, typer.Option(help="End, local time. (default: now)")] = None,
 ) -> None:
