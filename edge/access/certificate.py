@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from bundle import os_problem
 from edge.errors import AccessError
@@ -49,7 +50,7 @@ def check_certificate(certificate: Path, key: Path) -> Certificate:
     server = load_identity(certificate, key)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, whoever has signed it
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, without its issuers
     client.load_verify_locations(certificate)
     try:
         shown = _handshake(server, client)
@@ -63,7 +64,7 @@ def check_certificate(certificate: Path, key: Path) -> Certificate:
     return Certificate(names, expires)
 
 
-def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, object]:
+def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, Any]:
     """Shake hands in memory; returns the certificate as the client has verified it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [server.wrap_bio(to_server, to_client, server_side=True), client.wrap_bio(to_client, to_server)]

@@ -235,7 +235,8 @@ def _sent_tokens(scope: Scope, headers: MutableMapping[bytes, str]) -> list[str]
 
 
 def _query_token(scope: Scope) -> str:
-    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+    query: str = scope["query_string"].decode("latin-1")
+    return parse_qs(query).get("token", [""])[0]
 
 
 def _cookies(headers: MutableMapping[bytes, str]) -> dict[str, str]:
