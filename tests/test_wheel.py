@@ -33,7 +33,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(installed: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from edge.cli import main; main()", *arguments]
+    script = "from console_scripts.entry_points import edge_inspect; edge_inspect()"
+    command = [sys.executable, "-c", script, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
