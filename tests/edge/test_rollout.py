@@ -191,3 +191,17 @@ def test_the_commands_publish_and_show(bundles: list[Path], tmp_path: Path, caps
     with pytest.raises(SystemExit, match="0"):
         main(["rollout", "status", folder])
     assert "wave 2  c: no report" in capsys.readouterr().out
+
+
+def test_a_timer_s_command_releases_with_the_station_s_engine(
+    stations: dict[str, RolledStation], bundles: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'edge-inspect[cpu]'")
+    station = stations["a"]
+    line = station.line.records.parent / "line.toml"
+    with pytest.raises(SystemExit, match="0"):
+        main(["rollout", "pull", str(line), str(station.folder), "--station", "a"])
+    said = capsys.readouterr().out
+    assert "golden frames match" in said
+    assert said.endswith("released, 100 parts to judge\n")
+    assert in_force(stations, bundles[1]) == {"a"}
