@@ -30,7 +30,10 @@ def programs() -> Path | None:
 class Postgres:
     """A server with its data in a folder of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        """`port`: TCP port beside the unix socket; 0 for none."""
+        self._listens = f"-c listen_addresses=127.0.0.1 -c port={port}" if port else "-c listen_addresses=''"
+        self._port = f"&port={port}" if port else ""
         found = programs()
         if found is None:
             pytest.skip("PostgreSQL is not installed: tests/install-plant-peers")
@@ -46,7 +49,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections; children of a killed one end a moment later."""
-        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=60"
+        options = f"-k {self.folder} {self._listens} -c fsync=off -c max_connections=60"
         command = ("pg_ctl", "-D", str(self._data), "-l", str(self.log), "-w", "-t", "120", "-o", options, "start")
         wait_for(lambda: self._succeeds(*command), "PostgreSQL does not start")
 
@@ -69,10 +72,12 @@ class Postgres:
 
     def address(self, database: str) -> str:
         """Address of a database, which is made if there is none."""
-        with closing(psycopg.connect(f"postgresql://edge@/postgres?host={self.folder}", autocommit=True)) as opened:
+        with closing(
+            psycopg.connect(f"postgresql://edge@/postgres?host={self.folder}{self._port}", autocommit=True)
+        ) as opened:
             if opened.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone() is None:
                 opened.execute(f'CREATE DATABASE "{database}"')  # type: ignore[call-overload]
-        return f"postgresql://edge@/{database}?host={self.folder}"
+        return f"postgresql://edge@/{database}?host={self.folder}{self._port}"
 
     def _succeeds(self, program: str, *arguments: str) -> bool:
         done = subprocess.run(

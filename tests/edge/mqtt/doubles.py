@@ -39,7 +39,7 @@ class Mosquitto:
     def __init__(self, folder: Path, options: str = "allow_anonymous true", port: int = 0) -> None:
         if not MOSQUITTO:
             pytest.skip("Mosquitto is not installed: tests/install-plant-peers")
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         self._configuration = folder / "mosquitto.conf"
         run_as = "user root\n" if os.geteuid() == 0 else ""
