@@ -88,7 +88,7 @@ def draw_golden(spec: InputSpec, infer: Infer, example: Image | None = None) -> 
 
 def disturbed(picture: Image, grid: TileGrid | None, index: int) -> Image:
     """Copy a preprocessed picture, uint8 [C, H, W], with a drawn defect; kinds and tiles are taken in turn."""
-    made = picture.copy()
+    made: Image = picture.copy()
     seen = made if grid is None else grid.tile(made, *grid.places[index % len(grid.places)])
     seen[:] = _with_defect(seen.transpose(1, 2, 0), index, CLASSES[index % len(CLASSES)]).transpose(2, 0, 1)
     return made
