@@ -15,10 +15,10 @@ from rich.text import Text
 from bundle import BundleError, FrameError, Verdict, load_bundle, os_problem
 from edge.commands import improvement, users
 from edge.commands.options import EngineOption, ThreadsOption, console
-from edge.commands.overview import overview
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.errors import LineConfigError, StationError
 from edge.log_lines import JsonLines, log_handler
+from edge.overview.command import overview
 from edge.rate_limited_log import RateLimitedHandler
 from firmware_bridge.errors import LinkError
 

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from bundle import first_problem
 from edge.central.feed import check_psycopg
-from edge.commands.options import console
 from edge.config.central import CentralSettings
 from edge.config.schema import host_and_port, is_loopback
 from edge.errors import LineConfigError
@@ -46,5 +45,5 @@ def overview(
 
     word = "" if password is None else read_password(password)
     with OverviewServer(*host_and_port(listen), read, word) as server:
-        console.print(f"overview: http://{listen}", soft_wrap=True)
+        typer.echo(f"overview: http://{listen}")
         server.serve_forever()
