@@ -14,7 +14,7 @@ from edge.errors import MarkError, OperatorRequestError, ReleaseError, ServerErr
 from edge.monitoring import operator_requests
 from edge.monitoring.operator_requests import acknowledgements_asked, challenges_asked, open_pause
 from edge.records.database import connect, connect_existing, reading
-from edge.release.releases import _noted, history
+from edge.release.releases import ReleaseRow, _noted, history
 from edge.review.marks import Mark, add_mark
 from edge.servers.channel import read_messages, write_message
 from edge.servers.state import StateUpdate
@@ -55,7 +55,7 @@ def test_any_name_and_reason_is_asked_or_refused(
 @example(who="\udcff", note="")
 def test_any_name_and_note_of_a_release_is_a_row_or_refused(records: Path, who: str, note: str) -> None:
     try:
-        row = _noted(records, "release", who, "", "ab" * 32, note)
+        row = _noted(records, ReleaseRow(0, "", who, "release", "", "ab" * 32, note))
     except ReleaseError as error:
         one_line(error)
     else:
