@@ -11,13 +11,16 @@ from train.recipe import RunRecipe
 SECOND = "union.average_precision"
 """Measure that decides between epochs of the same best measure."""
 
+OF_CLASSES = ("recall", "precision", "average_precision", "iou_pooled")
+"""Measures of each class that are kept for every epoch."""
+
 
 class EpochHistory:
     """One row per epoch, of plain values.
 
     loss, images, seconds: of the training part; waited_s: time that steps waited for their batches; learning_rate: at
-    the end of the epoch; val_losses: per class; measures: validation metrics by name; crop_probabilities: per class,
-    of the guided crops in use, or None.
+    the end of the epoch; val_losses: per class; measures: validation metrics by name; classes: `OF_CLASSES` per class,
+    None where undefined; crop_probabilities: per class, of the guided crops in use, or None.
     """
 
     def __init__(self, recipe: RunRecipe):
@@ -72,6 +75,10 @@ class TensorboardLog:
             self._writer.add_scalar(f"val/{name}", value, epoch)
         for name, loss in zip(classes, row["val_losses"], strict=True):
             self._writer.add_scalar(f"val_loss/{name}", loss, epoch)
+        for name, measures in zip(classes, row["classes"], strict=True):
+            for measure, value in measures.items():
+                if value is not None:
+                    self._writer.add_scalar(f"val_{measure}/{name}", value, epoch)
         self._writer.flush()
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from train.evaluate.outputs import evaluate
 from train.evaluate.tables import percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
-from train.loop.history import SECOND, EpochHistory, TensorboardLog
+from train.loop.history import OF_CLASSES, SECOND, EpochHistory, TensorboardLog
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
 from train.loop.run_folder import RunFolder, brightness_range
@@ -196,7 +196,9 @@ class Run(RunFolder):
         metrics = evaluate(result.outputs, images, thresholds, self.dataset.classes)
         better = self.history.is_better(metrics.named(name), metrics.named(SECOND))
         measures = {key: metrics.named(key) for key in _FOLLOWED | {name, SECOND}}
-        self.history.rows.append(row | {"val_losses": list(result.losses), "measures": measures})
+        of_classes = [{key: getattr(one, key) for key in OF_CLASSES} for one in metrics.classes]
+        validated = {"val_losses": list(result.losses), "measures": measures, "classes": of_classes}
+        self.history.rows.append(row | validated)
         self._save(self._meta(thresholds, metrics, self.history.done), better)
         chosen = f"{name} {percent(metrics.known(name))}{' (best)' if better else ''}"
         return (

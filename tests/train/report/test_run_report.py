@@ -86,8 +86,19 @@ def test_crop_probabilities_are_logged(finished: Run) -> None:
 
 def test_tensorboard_gets_its_curves(tiles: Path, tmp_path: Path, quick_recipe) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install tensorboard")
-    make_run(tiles, quick_recipe(), tmp_path).train(tensorboard=True)
-    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = make_run(tiles, quick_recipe(), tmp_path)
+    run.train(tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    curves = {name: [event.value for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    rows = run.history.rows
+
+    assert curves["learning_rate"] == pytest.approx([row["learning_rate"] for row in rows])
+    assert curves["val/mean_iou_positives"] == pytest.approx([row["measures"]["mean_iou_positives"] for row in rows])
+    for place, name in enumerate(run.dataset.classes):
+        expected = [row["classes"][place]["average_precision"] for row in rows]
+        assert curves[f"val_average_precision/{name}"] == pytest.approx(expected)
 
 
 def test_evaluation_gives_the_measures_of_the_run(finished: Run, tiles: Path) -> None:
