@@ -13,6 +13,7 @@ WRITTEN_BY_PROGRAMS = {
     "edge/page/app.py": "pages of the package",
     "edge/page/review.py": "proposals of a program",
     "edge/records/database.py": "schema of the package",
+    "export/benchmark/layer_times.py": "times that onnxruntime wrote",
     "firmware_bridge/generate/__main__.py": "generated files",
     "train/evaluate/prediction_files.py": "predictions of a run",
     "train/evaluate/runs/compare_runs.py": "metrics of a run",
