@@ -1,4 +1,4 @@
-# Targets: demo, demo-loop, test, check, docs, bench, dist. Each creates the virtual environment that it needs.
+# Targets: demo, demo-loop, demo-plant, test, check, docs, bench, dist. Each creates the virtual environment that it needs.
 PYTHON ?= python3
 # The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
@@ -9,10 +9,13 @@ WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadfile
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
-.PHONY: demo demo-loop test test-device check docs bench dist clean
+.PHONY: demo demo-loop demo-plant test test-device check docs bench dist clean
 
 demo: .venv/ready
 	.venv/bin/edge-inspect demo
+
+demo-plant: .venv-dev/ready
+	.venv-dev/bin/python tools/demo-plant
 
 demo-loop: .venv-dev/ready
 	.venv-dev/bin/python -m pytest -q -s tests/demo_improvement_loop.py

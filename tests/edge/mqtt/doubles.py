@@ -124,8 +124,11 @@ class Subscriber:
 class CuttingProxy:
     """Forwards to a broker; cuts the connection after some bytes of the client, for a number of times."""
 
-    def __init__(self, port: int, cuts: int, after_bytes: int) -> None:
+    def __init__(self, port: int, cuts: int = 0, after_bytes: int = 0) -> None:
         self.cuts = cuts
+        self.passes = threading.Event()
+        """While it is not set, new connections wait."""
+        self.passes.set()
         self._port, self._after_bytes = port, after_bytes
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
@@ -135,6 +138,7 @@ class CuttingProxy:
 
     def close(self) -> None:
         """End all connections."""
+        self.passes.set()
         for opened in (self._server, *self._opened):
             with suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
@@ -146,6 +150,7 @@ class CuttingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._server.accept()
+                self.passes.wait()
                 broker = socket.create_connection(("127.0.0.1", self._port))
                 self._opened += [client, broker]
                 cut, self.cuts = self.cuts > 0, max(0, self.cuts - 1)
