@@ -1,4 +1,4 @@
-# Targets: demo, demo-loop, demo-plant, test, check, docs, bench, dist. Each creates the virtual environment that it needs.
+# Targets: demo, demo-loop, demo-plant, test, test-here, check, docs, bench, dist. Each creates the environment that it needs.
 PYTHON ?= python3
 # The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
@@ -6,10 +6,11 @@ DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/p
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Processes that share the tests, by whole files, so that a file's fixtures are made once.
 WORKERS ?= 2
-PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST = -m pytest -p tests.run_once --numprocesses $(WORKERS) --dist loadfile
+PASSED = .venv-device/passed.txt
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
-.PHONY: demo demo-loop demo-plant test test-device check docs bench dist clean
+.PHONY: demo demo-loop demo-plant test test-here test-device check docs bench dist clean
 
 demo: .venv/ready
 	.venv/bin/edge-inspect demo
@@ -20,12 +21,17 @@ demo-plant: .venv-dev/ready
 demo-loop: .venv-dev/ready
 	.venv-dev/bin/python -m pytest -q -s tests/demo_improvement_loop.py
 
+# All tests, each once: those of the device side under its Python, what is left under ours.
 test: .venv-dev/ready test-device
+	.venv-dev/bin/python $(PYTEST) --without $(PASSED)
+
+# All tests under our Python, those of the device side too.
+test-here: .venv-dev/ready
 	.venv-dev/bin/python $(PYTEST)
 
 test-device: .venv-device/ready
 	.venv-device/bin/python -c 'import importlib.util as u; assert u.find_spec("torch") is None, "torch is installed here"'
-	.venv-device/bin/python $(PYTEST) $(DEVICE_TESTS)
+	.venv-device/bin/python $(PYTEST) --passed-into $(PASSED) $(DEVICE_TESTS)
 
 check: .venv-dev/ready
 	.venv-dev/bin/ruff check .

@@ -16,7 +16,7 @@ from tests.improvement_loop import TOKEN, Opinion, request_of, run_the_loop
 
 def mark(line: Line, opinions: Sequence[Opinion]) -> None:
     """Send the marks to the page of a line, which needs no server."""
-    from edge.page.app import make_app  # needs FastAPI
+    from edge.page.routes.app import make_app  # needs FastAPI
 
     assert line.page is not None
     app = make_app(PageModel(StationInfo(settings=line.page, records=str(line.records), next_number=1), time.monotonic))

@@ -89,6 +89,12 @@ class Visitor:
     """Whether the session still lasts, for answers that do not end."""
 
 
+def who(scope: Scope, typed: str) -> str:
+    """Name for the records: of the user who has logged in, else the one that was typed."""
+    visitor: Visitor = scope[VISITOR]
+    return visitor.user or typed
+
+
 class AccessGate:
     """ASGI middleware (https://asgi.readthedocs.io). Without a token the Host header has to be one of the station's.
 

@@ -19,10 +19,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.errors import RecordsError
-from edge.page.app import make_app
 from edge.page.page_model import PageModel
 from edge.page.part_queries import recall
 from edge.page.picture_inspection import PictureInspector
+from edge.page.routes.app import make_app
 from edge.page.state import StationInfo, ViewPicture
 from edge.servers.channel import read_messages
 from edge.servers.state import ServerMessage, StateUpdate

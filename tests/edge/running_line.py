@@ -99,7 +99,7 @@ class PageDouble:
 
     def answer(self, path: str, **headers: str) -> tuple[int, str]:
         """Status and text that a browser of this computer gets, once the page has the station's latest state."""
-        from edge.page.app import make_app  # needs FastAPI
+        from edge.page.routes.app import make_app  # needs FastAPI
 
         model = PageModel(self.welcome(), monotonic, lambda: datetime.now(timezone.utc) + self.later)
         parts, _ = self.outbox.take()
@@ -108,7 +108,7 @@ class PageDouble:
 
     def post(self, path: str, **content: str) -> tuple[int, str]:
         """Status and text that an operator's request gets, with the operators' token."""
-        from edge.page.app import make_app
+        from edge.page.routes.app import make_app
 
         headers = {"authorization": f"Bearer {self.settings.operator_token}", "content-type": "application/json"}
         return ask(make_app(PageModel(self.welcome(), monotonic)), path, headers, json.dumps(content).encode())

@@ -131,8 +131,8 @@ async def _answer(app: Any, scope: dict[str, Any], body: bytes) -> int:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A page with records, pictures and an inspector's token."""
     pytest.importorskip("fastapi", reason="the page needs edge-inspect[page]")
-    from edge.page.app import make_app
     from edge.page.page_model import PageModel
+    from edge.page.routes.app import make_app
     from edge.records.writer import Records
     from edge.servers.state import StateUpdate
     from tests.edge.page.doubles import NOON, part, station, welcome

@@ -95,7 +95,7 @@ def session_in_any_case(run: Run) -> None:
 def session_lasts(run: Run, page: dict[str, object]) -> list[float]:
     """Times after a log-in at which a session is still in force, used every four minutes and then every seven."""
     pytest.importorskip("argon2", reason="passwords need edge-inspect[page]")
-    from edge.page.app import sessions_of
+    from edge.page.routes.app import sessions_of
 
     clock = HandClock()
     with run(page={"users": "users.json", **page}) as line:

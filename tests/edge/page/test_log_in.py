@@ -14,9 +14,9 @@ from edge.access.audit import MOST_FAILURES, AccessLog, accesses
 from edge.access.log_in import BY_ADDRESS, BY_BOTH, BY_NAME, LockedOut, LogIn
 from edge.access.passwords import hashed
 from edge.access.users import UserFile, add_user, change_user, remove_user
-from edge.page.app import make_app
 from edge.page.gate import MOST_LOG_IN_BYTES
 from edge.page.page_model import PageModel
+from edge.page.routes.app import make_app
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.page.doubles import NOON, Clock, Serve, welcome
