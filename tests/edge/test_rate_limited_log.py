@@ -74,13 +74,13 @@ def test_lines_of_one_kind_are_limited_and_counted(log: Log) -> None:
     ]
 
 
-def test_an_hour_of_hellos_costs_a_few_lines_a_minute(log: Log) -> None:
-    for number in range(100 * 3600):
+def test_ten_minutes_of_hellos_cost_a_few_lines_a_minute(log: Log) -> None:
+    for number in range(100 * 600):
         log.now = number / 100
         log.logger.info("line: %s", "hello received")
 
-    assert len(log.lines) == 60 * (LINES + 1) - 1  # the last count is still open
-    assert sum(len(line) + 1 for line in log.lines) / 3600 < 40  # bytes a second
+    assert len(log.lines) == 10 * (LINES + 1) - 1  # the last count is still open
+    assert sum(len(line) + 1 for line in log.lines) / 600 < 40  # bytes a second
 
 
 def test_another_kind_is_not_held_up(log: Log) -> None:
