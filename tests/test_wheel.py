@@ -46,6 +46,18 @@ def test_the_demo_runs_from_a_wheel(installed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "demo-output").is_dir()
 
 
+def test_the_doctor_examines_a_line_from_a_wheel(installed: Path, tmp_path: Path) -> None:
+    camera = 'engine_threads = 1\ndeadline_ms = 60000\n\n[[camera]]\naddress = "synthetic://"\n'
+    bundle = f'bundle = "{installed / "edge/models/demo-tiles"}"\n'
+    (tmp_path / "line.toml").write_text(f'{bundle}plc = "serial://{tmp_path}/absent"\n{camera}', encoding="utf-8")
+
+    ended = run(installed, tmp_path, "doctor", "line.toml")
+
+    wrong = [line for line in ended.stdout.splitlines() if line.startswith("WRONG")]
+    assert [line.split(":")[0] for line in wrong] == ["WRONG PLC"], ended.stdout + ended.stderr
+    assert ended.returncode == 1
+
+
 def test_the_wheel_has_every_file_that_is_read_at_run_time(installed: Path) -> None:
     for name in ("edge/models/demo-tiles/manifest.json", "edge/page/static/page.js", "edge/records/schema/1.sql"):
         assert (installed / name).is_file(), name
