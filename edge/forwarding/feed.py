@@ -39,13 +39,8 @@ class ForwardingFeed(ProcessFeed):
     def _serve(self) -> None:
         self._run_process()
 
-    def _tell(self, pipe: ServerPipe) -> None:
+    def _begin(self, pipe: ServerPipe) -> None:
         write_message(pipe, self._task)
-        while True:
-            self._update(pipe)
-            if self._stops_before_next():  # the last state tells a planned stop from a crash
-                self._update(pipe)
-                return
 
     def _update(self, pipe: ServerPipe) -> None:
         write_message(pipe, StateUpdate(station=self._station()))

@@ -38,14 +38,9 @@ class OpcUaFeed(ServerFeed):
     def _check(self) -> None:
         check_asyncua()
 
-    def _tell(self, pipe: ServerPipe) -> None:
+    def _begin(self, pipe: ServerPipe) -> None:
         self._outbox.take()  # earlier parts are in the records
         write_message(pipe, self._settings)
-        while True:
-            self._update(pipe)
-            if self._stops_before_next():  # the last state tells a planned stop from a crash
-                self._update(pipe)
-                return
 
     def _update(self, pipe: ServerPipe) -> None:
         parts, _ = self._outbox.take()

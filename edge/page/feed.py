@@ -53,18 +53,15 @@ class Feed(ServerFeed):
         except AccessError as error:
             raise ServerError(str(error)) from None
 
-    def _tell(self, pipe: ServerPipe) -> None:
+    def _begin(self, pipe: ServerPipe) -> None:
         self._outbox.take()  # earlier parts are in the records
         write_message(pipe, self._welcome())
-        while True:
-            parts, pictured = self._outbox.take()
-            for part in pictured:
-                self._draw(pipe, part)
-            write_message(pipe, StateUpdate(station=self._station(), parts=parts))
-            if self._stops_before_next():  # the last state tells a planned stop from a crash
-                parts, _ = self._outbox.take()
-                write_message(pipe, StateUpdate(station=self._station(), parts=parts))
-                return
+
+    def _update(self, pipe: ServerPipe) -> None:
+        parts, pictured = self._outbox.take()
+        for part in () if self._stop.is_set() else pictured:
+            self._draw(pipe, part)
+        write_message(pipe, StateUpdate(station=self._station(), parts=parts))
 
     def _draw(self, pipe: ServerPipe, part: Part) -> None:
         manifest = self._manifest()

@@ -63,12 +63,24 @@ class ProcessFeed(ABC):
         """Check what the process needs; raises ServerError."""
 
     @abstractmethod
-    def _tell(self, pipe: ServerPipe) -> None:
-        """Send updates until the station stops; raises OSError or ServerError as the pipe does."""
+    def _begin(self, pipe: ServerPipe) -> None:
+        """Send the first message; raises OSError or ServerError as the pipe does."""
+
+    @abstractmethod
+    def _update(self, pipe: ServerPipe) -> None:
+        """Send one update; raises as `_begin` does."""
 
     @abstractmethod
     def _serve(self) -> None:
         """Run the process once, by `_run_process`; raises ServerError."""
+
+    def _tell(self, pipe: ServerPipe) -> None:
+        self._begin(pipe)
+        while True:
+            self._update(pipe)
+            if self._stops_before_next():  # the last update tells a planned stop from a crash
+                self._update(pipe)
+                return
 
     def _stops_before_next(self) -> bool:
         """Wait after an update until the next is due; true if the station stops."""

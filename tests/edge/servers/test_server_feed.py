@@ -30,7 +30,7 @@ class StandInFeed(ServerFeed):
             self._stop.set()
             raise ServerError("nothing left to do")
 
-    def _tell(self, pipe: ServerPipe) -> None:
+    def _begin(self, pipe: ServerPipe) -> None:
         pipe.write(self.tasks.pop(0).encode() + b"\n")
         said = pipe.answer()
         with self.changed:
@@ -38,9 +38,10 @@ class StandInFeed(ServerFeed):
             self.changed.notify_all()
         if not said.isdigit():
             raise ServerError(said)
-        while not self._stop.wait(0.01):
-            pipe.write(b"\n")
-            pipe.answer()
+
+    def _update(self, pipe: ServerPipe) -> None:
+        pipe.write(b"\n")
+        pipe.answer()
 
     def _failed(self, problem: str) -> None:
         with self.changed:
