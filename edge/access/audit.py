@@ -45,7 +45,7 @@ class AccessLog:
             raise AccessError(str(error)) from None
 
     def note_failure(self, event: Literal["failure", "lock-out"], who: str, address: str) -> None:
-        """Add a row of an attempt that was refused, at most so many a minute; a disk that refuses it is logged."""
+        """Add a row of a refused attempt, limited per minute; a disk that refuses the row is logged."""
         now = self._clock()
         if len(self._failures) == MOST_FAILURES and self._failures[0] > now - FAILURES_S:
             self._left_out += 1

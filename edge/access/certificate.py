@@ -19,7 +19,7 @@ WAYS_OUT = {
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a browser is shown."""
+    """Names and end of validity of a certificate."""
 
     names: tuple[str, ...]
     """Host names and addresses that it is for."""

@@ -61,7 +61,7 @@ class Forwarder:
         """`retry_s`: pause after an error."""
         self._clock, self._stepped_at = clock, clock()
         self.problem = ""
-        """What keeps it from forwarding; empty if nothing does."""
+        """Problem that stops the forwarding; empty without one."""
         self._target, self._records, self._retry_s = target, records, retry_s
         self._state: StationState | None = None
         self._stop = threading.Event()

@@ -7,7 +7,7 @@ from edge.servers.state import ServerMessage
 
 
 class ForwardingTask(ServerMessage):
-    """What a forwarder is told first, with the settings of its table as JSON."""
+    """First message to a forwarder, with the settings of its table as JSON."""
 
     settings: str
     records: Path
@@ -19,6 +19,6 @@ class ForwarderAnswer(ServerMessage):
     """Answer of a forwarder to each update."""
 
     problem: str = ""
-    """What keeps it from forwarding; empty if nothing does."""
+    """Problem that stops the forwarding; empty without one."""
     changeovers: tuple[int, ...] = ()
     """Recipes that were requested since the last answer."""

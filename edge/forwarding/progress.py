@@ -29,7 +29,7 @@ class Gap(NamedTuple):
 
 
 class Progress(BaseModel):
-    """What has been forwarded of one station's records."""
+    """Rows of one station's records that have been forwarded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -8,7 +8,7 @@ SYSFS = Path("/sys")
 
 @dataclass(frozen=True)
 class HardwareReadings:
-    """What the machine shows; a sensor that cannot be read is missing."""
+    """Temperatures and clocks of the machine; a sensor that cannot be read is missing."""
 
     temperatures_c: dict[str, float]
     """Degrees Celsius by thermal zone, such as `cpu-thermal`; zones of one type have their number added."""

@@ -84,7 +84,7 @@ class Visitor:
     user: str | None = None
     """Name of the user who has logged in."""
     csrf: str | None = None
-    """What a changing request has to show beside the cookie; None for a token that is sent with each request."""
+    """CSRF token that a changing request sends beside the cookie; None for a token that is sent with each request."""
     lasts: Callable[[], bool] = lambda: True
     """Whether the session still lasts, for answers that do not end."""
 

@@ -43,7 +43,7 @@ class ReleaseRow:
     after: str
     note: str
     trial: str = ""
-    """What a trial said of the bundle, as JSON; empty for a rollback."""
+    """Result of the bundle's trial, as JSON; empty for a rollback."""
 
 
 class ReleaseFolder:

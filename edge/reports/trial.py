@@ -44,7 +44,7 @@ class TrialCount:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial says of a candidate beside one bundle in force."""
+    """Result of a candidate's trial beside one bundle in force."""
 
     parts: int
     """Judged by both."""

@@ -44,7 +44,7 @@ MakeEnvironment = Callable[[Path, Path], None]
 
 
 class InstallError(Exception):
-    """What was found, what was expected and what to do, in one line."""
+    """Refusal: found, expected and what to do, in one line."""
 
 
 @dataclass(frozen=True)

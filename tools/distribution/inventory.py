@@ -24,7 +24,7 @@ NO_LICENCE = "not stated"
 
 @dataclass(frozen=True)
 class WheelMetadata:
-    """What a wheel says of itself."""
+    """Metadata of a wheel."""
 
     name: str
     version: str

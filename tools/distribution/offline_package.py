@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Release:
-    """What all packages of one build share."""
+    """Content that all packages of one build share."""
 
     version: str
     epoch: int
