@@ -10,7 +10,7 @@ import pytest
 from edge.config.line import Line
 from edge.page.page_model import PageModel
 from edge.page.state import StationInfo
-from tests.edge.running_line import ask
+from tests.edge.station_doubles import ask
 from tests.improvement_loop import TOKEN, Opinion, request_of, run_the_loop
 
 

@@ -10,7 +10,8 @@ import pytest
 from edge.access.users import User, UserFile
 from edge.errors import LineConfigError, ServerError
 from tests.edge.line_keys.registry import observes
-from tests.edge.running_line import HandClock, PageDouble, Run, RunningLine
+from tests.edge.running_line import Run, RunningLine
+from tests.edge.station_doubles import HandClock, PageDouble
 
 
 def page_of(line: RunningLine) -> PageDouble:

@@ -25,7 +25,8 @@ from tests.conftest import CLASSES, grey_frame, tiny_manifest
 from tests.edge.line_doubles import arrived, make_line
 from tests.edge.page.doubles import station, welcome
 from tests.edge.part_doubles import judged
-from tests.edge.running_line import HandCandidate, Run
+from tests.edge.running_line import Run
+from tests.edge.station_doubles import HandCandidate
 from tests.edge.threads.registry import wait_until
 
 CRASHING = "tests.edge.trial.crashing_candidate"
