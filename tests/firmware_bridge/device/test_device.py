@@ -19,8 +19,6 @@ from firmware_bridge.framed.session import Session
 from firmware_bridge.messages import (
     ActiveAlarms,
     BeltPosition,
-    Changeover,
-    Counters,
     Fault,
     FaultCode,
     Header,
@@ -278,18 +276,6 @@ def test_an_unseen_eject_is_a_fault_until_it_is_acknowledged(device_library: cty
     line.bench.close()
 
 
-def test_settings_counters_and_changeover_cross_the_line(line: RejectLine) -> None:
-    line.edge.send(Settings(500, 100, 0, 50), line.now_ms / 1000)
-    line.pass_ms(115)
-    line.answer(line.part(), Verdict.NG)
-    line.pass_ms(60)
-    assert len(line.bench.decided()) == 1  # at 500 counts already
-    line.bench.changeover(12)
-    line.pass_ms(10_000)
-    assert Changeover(12) in line.events
-    assert Counters(1, 0, 1, 0, 0, 0, 0) in line.events
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     st.builds(Faults, bit_flip=st.sampled_from([0.0, 1e-4, 1e-3]), drop=st.sampled_from([0.0, 0.1])),
@@ -340,39 +326,6 @@ def test_it_compiles_for_a_cortex_m_and_fits_in_what_the_readme_says(device_fold
 
 
 # Recipes, settings, shadow mode
-
-
-def test_a_part_passes_only_by_the_recipe_that_was_asked_for(line: RejectLine) -> None:
-    line.bench.changeover(5)
-    for judged_by in (0, 3, 5):
-        part = line.part()
-        assert part.recipe == 5
-        line.edge.send(Result(part.part_id, part.encoder, Verdict.OK, recipe=judged_by), line.now_ms / 1000)
-        line.pass_ms(20)
-    line.pass_ms(120)
-    assert [decided.passed for decided in line.bench.decided()] == [False, False, True]
-
-
-def test_a_changeover_that_is_lost_lets_no_part_pass_by_the_recipe_before(line: RejectLine) -> None:
-    line.connected = False
-    line.bench.changeover(5)
-    line.pass_ms(1)
-    line.connected = True
-    part = line.part()  # overtakes the changeover, which is repeated only after the retry time
-    assert not any(isinstance(event, Changeover) for event in line.events)
-    assert part.recipe == 5
-
-
-def test_each_session_of_the_station_is_told_the_settings_in_force(line: RejectLine) -> None:
-    assert [event for event in line.events if isinstance(event, Settings)] == [SETTINGS]
-    changed = replace(SETTINGS, deadline_ms=70)
-    line.edge.send(changed, line.now_ms / 1000)
-    line.pass_ms(10)
-    assert [event for event in line.events if isinstance(event, Settings)] == [SETTINGS, changed]
-    line.events.clear()
-    line.edge = Session(Hello(Role.EDGE), 6, line.now_ms / 1000)
-    line.pass_ms(100)
-    assert [event for event in line.events if isinstance(event, Settings)] == [changed]
 
 
 def test_shadow_mode_lights_the_alarm_lamp(line: RejectLine) -> None:
