@@ -29,7 +29,7 @@ PLACES: Mapping[Precision, int] = MappingProxyType({"fp32": 0, "fp16": 1, "int8"
 
 BOARDS: Mapping[str, tuple[str, tuple[int, int], float]] = MappingProxyType(
     {
-        # Compute capability, multiprocessors and clock in kHz, memory in bytes/s, of NVIDIA's module data sheets.
+        # Compute capability, multiprocessors and clock in kHz, memory in bytes/s; not held against the data sheets yet.
         "Orin Nano 8GB": ("8.7", (8, 625_000), 68e9),
         "Orin Nano 8GB Super": ("8.7", (8, 1_020_000), 102e9),
         "Orin NX 16GB": ("8.7", (8, 918_000), 102.4e9),
@@ -37,7 +37,7 @@ BOARDS: Mapping[str, tuple[str, tuple[int, int], float]] = MappingProxyType(
         "Thor T5000": ("11.0", (20, 1_575_000), 273e9),
     }
 )
-"""Jetson modules at their highest published clocks."""
+"""Jetson modules at their highest clocks, assumed for projections."""
 
 
 @dataclass(frozen=True)
