@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -25,9 +24,8 @@ from edge.servers.channel import write_message
 from edge.servers.state import StateUpdate
 from tests.edge.central.postgres import Postgres, rows, task_of
 from tests.edge.forwarding.records_doubles import insert
-from tests.edge.forwarding.waiting import PATIENCE_S, silent_peer, wait_for
+from tests.edge.forwarding.waiting import PATIENCE_S, wait_for
 from tests.edge.page.doubles import station
-from tests.edge.running_line import Run
 
 
 @pytest.fixture(scope="module")
@@ -183,17 +181,6 @@ def test_a_newer_schema_is_refused(server: Postgres, address: str) -> None:
         database.open()
     database.close()
     assert find("central records", lambda: check_central(settings)).fine
-
-
-def test_a_database_that_says_nothing_delays_no_verdict_and_no_end(run: Run) -> None:
-    with silent_peer() as port:
-        keys = {"database": f"postgresql://edge@127.0.0.1:{port}/quality", "station": "line3"}
-        with run(central=keys, doubles={"forwards": True}) as line:
-            verdicts = line.verdicts(*range(1, 21))
-            started = monotonic()
-
-        assert verdicts == ["OK"] * 20
-        assert monotonic() - started < 10.0
 
 
 def test_a_server_that_stops_answering_is_said(
