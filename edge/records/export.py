@@ -48,9 +48,12 @@ TABLES = {
 KEYS = {"parts": "number", "views": "part", "defects": "part", "alarms": "number"}
 """Indexed column by table, which orders the rows."""
 
-BARE = """class IS NULL AND fault = '' AND number NOT IN (
+STAGES = ("frame_us", "prepared_us", "inferred_us", "decided_us", "recorded_us", "sent_us", "acknowledged_us")
+BARE = f"""class IS NULL AND fault = '' AND {" + ".join(STAGES)} IS NOT NULL AND number NOT IN (
     SELECT part FROM views WHERE picture IS NOT NULL AND part BETWEEN ?1 AND ?2)"""
-"""Condition of most parts: no defect, fault or picture."""
+"""Condition of most parts: every stage reached, no defect, fault or picture."""
+BARE_INTEGERS = ("number", "part_id", "encoder", *STAGES)
+"""Columns that are never NULL in such parts."""
 BARE_EMPTY = ("class", "area_mm2", "camera", "x", "y", "width", "height", "fault", "picture")
 """Columns that are NULL or empty in such parts."""
 
@@ -164,13 +167,18 @@ def _csv_lines(source: ExportSource, columns: Columns) -> str:
     ]
     bare = f"SELECT {', '.join(own)}, class, fault FROM parts"
     return (
-        f"SELECT CASE WHEN {BARE} THEN {_joined(columns, [], BARE_EMPTY)} ELSE ({full}) END AS line "
+        f"SELECT CASE WHEN {BARE} THEN {_joined(columns, [], BARE_EMPTY, BARE_INTEGERS)} ELSE ({full}) END AS line "
         f"FROM ({bare}) AS bare WHERE number BETWEEN ?1 AND ?2 ORDER BY number"
     )
 
 
-def _joined(columns: Columns, quoted: Sequence[str], empty: Sequence[str] = ()) -> str:
-    """Texts with quotes are joined by ||, which keeps a NUL; all others are printed by printf, which is faster."""
+def _joined(
+    columns: Columns, quoted: Sequence[str], empty: Sequence[str] = (), integers: Sequence[str] = ()
+) -> str:
+    """Texts with quotes are joined by ||, which keeps a NUL; all others are printed by printf, which is faster.
+
+    Integers that cannot be NULL, which %d would print as 0, take %d: it converts no value to text first.
+    """
     pieces: list[str] = []
     plain: list[str] = []
     layout = ""
@@ -180,7 +188,7 @@ def _joined(columns: Columns, quoted: Sequence[str], empty: Sequence[str] = ()) 
             pieces += [_printed(layout, plain), _quoted(name)]
             layout, plain = "", []
         elif name not in empty:
-            layout, plain = f"{layout}%s", [*plain, name]
+            layout, plain = f"{layout}{'%d' if name in integers else '%s'}", [*plain, name]
     return " || ".join([*pieces, _printed(f"{layout}\r\n", plain)])
 
 

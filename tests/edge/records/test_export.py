@@ -111,16 +111,18 @@ def test_rows_of_many_chunks_are_in_order_and_complete(tmp_path: Path) -> None:
 
 def test_every_mixture_of_empty_columns_is_the_line_that_a_csv_writer_gives(tmp_path: Path) -> None:
     """Parts with and without defect, fault, picture, stage times, ejection, against Python's csv module."""
-    mixtures = list(itertools.product((None, "Dark"), ("", "camera c: no frame"), (None, "a.png"), (None, 12), (0, 1)))
+    stages = ((None,) * 7, (12, *(None,) * 4, 12, None), (0, 1, 2, 3, 4, 5, None), tuple(range(7)))
+    mixtures = list(itertools.product((None, "Dark"), ("", "camera c: no frame"), (None, "a.png"), stages, (0, 1)))
     with closing(connect(tmp_path / "r.sqlite")) as connection, connection:
         connection.execute("BEGIN")
-        for number, (name, fault, picture, stage_us, ejected) in enumerate(mixtures, 1):
+        for number, (name, fault, picture, stages_us, ejected) in enumerate(mixtures, 1):
             ejection = "ejected" if ejected else None
             strongest = (name, 0.75) if name else (None, None)
-            values = number, NOON.isoformat(), 7, -5, 2, 1, *strongest, fault, "id", stage_us, stage_us, ejection
+            values = number, NOON.isoformat(), 7, -5, 2, 1, *strongest, fault, "id", *stages_us, ejection
             connection.execute(
                 "INSERT INTO parts (number, time, part_id, encoder, verdict, told, class, score, fault, bundle_id, "
-                f"frame_us, sent_us, ejection) VALUES ({', '.join('?' * len(values))})",
+                "frame_us, prepared_us, inferred_us, decided_us, recorded_us, sent_us, acknowledged_us, ejection) "
+                f"VALUES ({', '.join('?' * len(values))})",
                 values,
             )
             connection.execute("INSERT INTO views VALUES (?, 'c', 1, 's', 4, 4, ?)", (number, picture))
