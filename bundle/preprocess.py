@@ -83,11 +83,28 @@ def preprocess(frame: Image, spec: InputSpec) -> Image:
 def resize(image: Image, height: int, width: int) -> Image:
     """Resize uint8 [H, W] or [H, W, C]; an axis is resized by area when shrinking and linearly when growing."""
     rows, columns = image.shape[:2]
-    for size, growing in (((columns, height), height > rows), ((width, height), width > columns)):
-        if (image.shape[1], image.shape[0]) != size:
-            interpolation = cv2.INTER_LINEAR if growing else cv2.INTER_AREA
-            image = cv2.resize(image, size, interpolation=interpolation)  # type: ignore[assignment]
+    if height < rows:
+        image = _shrink_height(image, height)
+    elif height > rows:
+        image = cv2.resize(image, (columns, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    if width < columns:
+        upright: Image = cv2.transpose(image)  # type: ignore[assignment]
+        image = cv2.transpose(_shrink_height(upright, width))  # type: ignore[assignment]
+    elif width > columns:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     return image
+
+
+def _shrink_height(image: Image, height: int) -> Image:
+    """Shrink to `height` rows by area.
+
+    Columns do not mix, so four values of a row may pass as the channels of one pixel: OpenCV's loop over four channels
+    takes a fifth less time than that over one, with the same values.
+    """
+    values = image.reshape(len(image), -1)
+    pixels = values.reshape(len(image), -1, 1 if values.shape[1] % 4 else 4)
+    made = cv2.resize(pixels, (pixels.shape[1], height), interpolation=cv2.INTER_AREA)
+    return made.reshape(height, *image.shape[1:])  # type: ignore[return-value]
 
 
 def resize_truth(mask: Image, height: int, width: int) -> Image:

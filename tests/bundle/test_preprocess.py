@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -36,6 +37,19 @@ def test_shrinking_by_a_whole_factor_is_the_mean_of_the_cells() -> None:
 
     # two roundings, one for each axis
     assert np.abs(made[0] - mean).max() <= 1
+
+
+@pytest.mark.parametrize("height", [8, 20, 37, 77])
+@pytest.mark.parametrize("width", [9, 20, 31, 64])
+@pytest.mark.parametrize("colour", [False, True])
+def test_shrinking_has_the_values_of_opencv_axis_by_axis(height: int, width: int, colour: bool) -> None:
+    large = RNG.integers(0, 256, (160, 141, 3) if colour else (160, 141), dtype=np.uint8)
+
+    for frame in (large[3:83, 5:69], large[:77, :65], large[::2, ::-1]):  # rows of 64, 65, 141 pixels
+        by_height = cv2.resize(frame, (frame.shape[1], height), interpolation=cv2.INTER_AREA)
+        expected = cv2.resize(by_height, (width, height), interpolation=cv2.INTER_AREA)
+
+        assert np.array_equal(resize(frame, height, width), expected)
 
 
 def test_one_axis_may_grow_while_the_other_shrinks() -> None:
