@@ -59,8 +59,10 @@ class BrokerConnection:
         """Number of connections that the broker has accepted."""
         self._settings, self._will, self._subscriptions = settings, will, subscriptions
         self._acknowledged_s = acknowledged_s
-        self._connected, self._problem = threading.Event(), "not connected yet"
-        self._client: paho.Client | None = None
+        self._connected, self._problem = threading.Event(), "no answer yet"
+        self._tried = threading.Event()
+        """Set once an attempt to connect has succeeded or failed."""
+        self._client: _Client | None = None
 
     @property
     def is_open(self) -> bool:
@@ -68,13 +70,15 @@ class BrokerConnection:
         return self._connected.is_set()
 
     def open(self, wait_s: float = CONNECT_S) -> None:
-        """Connect for the first time, or wait for the connection; raises ServerError if there is none then."""
+        """Connect for the first time, or wait for an attempt under way; raises ServerError without one."""
         if self._client is None:
+            self._tried.clear()
             client = self._make_client()
             client.connect_async(self._settings.host, self._settings.port, KEEPALIVE_S)
             client.loop_start()
             self._client = client
-        if not self._connected.wait(wait_s):
+        self._tried.wait(wait_s)
+        if not self._connected.is_set():
             raise ServerError(
                 f"MQTT broker {self._settings.broker}: found no connection ({self._problem}); check the broker, "
                 "address, certificate and password"
@@ -137,9 +141,9 @@ class BrokerConnection:
                 "check whether the broker hangs"
             )
 
-    def _make_client(self) -> paho.Client:
+    def _make_client(self) -> "_Client":
         settings = self._settings
-        client = paho.Client(CallbackAPIVersion.VERSION2, settings.station, clean_session=True)
+        client = _Client(CallbackAPIVersion.VERSION2, settings.station, clean_session=True)
         if settings.user:
             password = None if settings.password_file is None else read_password(settings.password_file)
             client.username_pw_set(settings.user, password)
@@ -156,29 +160,63 @@ class BrokerConnection:
         return client
 
     def _before_connecting(self, client: paho.Client, userdata: Any) -> None:
+        self._tried.clear()
         if (will := self._will()) is not None:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
 
     def _on_connect(self, client: paho.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            self._problem = f"the broker refuses it: {reason}"
+            self._failed(f"the broker refuses it: {reason}")
             return
         for topic in self._subscriptions:
             client.subscribe(topic, 1)
         self.sessions += 1
         self._connected.set()
+        self._tried.set()
 
     def _on_connect_fail(self, client: paho.Client, userdata: Any) -> None:
-        self._connected.clear()
-        self._problem = "the broker cannot be reached, or its certificate is refused"
+        self._failed(cast(_Client, client).failure)
 
     def _on_disconnect(self, client: paho.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if self._connected.is_set():
-            self._problem = f"the connection ended: {reason}"
+            self._failed(f"the connection ended: {reason}")
+        elif not self._tried.is_set():
+            self._failed(f"the broker ends the connection, as without the certificate that it asks for: {reason}")
+
+    def _failed(self, problem: str) -> None:
+        self._problem = problem
         self._connected.clear()
+        self._tried.set()
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         self.received.put(MqttMessage(message.topic, bytes(message.payload), message.qos, message.retain))
+
+
+class _Client(paho.Client):
+    """Paho's client that keeps why an attempt to connect failed."""
+
+    failure = ""
+
+    def reconnect(self) -> MQTTErrorCode:
+        try:
+            return super().reconnect()
+        except ssl.SSLCertVerificationError as error:
+            self.failure = f"the broker's certificate is refused: {error.verify_message}"
+            raise
+        except OSError as error:
+            self.failure = f"the broker cannot be reached: {error.strerror or error}"
+            raise
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails; paho leaves it to the garbage collection."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 def check_broker(settings: MqttSettings) -> None:
@@ -201,5 +239,6 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
         raise ServerError(
             f"[mqtt] certificates: cannot be used ({error}); check ca_file, certificate, private_key"
         ) from None
+    context.sslsocket_class = _TlsSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

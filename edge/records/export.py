@@ -172,9 +172,7 @@ def _csv_lines(source: ExportSource, columns: Columns) -> str:
     )
 
 
-def _joined(
-    columns: Columns, quoted: Sequence[str], empty: Sequence[str] = (), integers: Sequence[str] = ()
-) -> str:
+def _joined(columns: Columns, quoted: Sequence[str], empty: Sequence[str] = (), integers: Sequence[str] = ()) -> str:
     """Texts with quotes are joined by ||, which keeps a NUL; all others are printed by printf, which is faster.
 
     Integers that cannot be NULL, which %d would print as 0, take %d: it converts no value to text first.

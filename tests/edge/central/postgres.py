@@ -30,8 +30,9 @@ def programs() -> Path | None:
 class Postgres:
     """A server with its data in a folder of its own."""
 
-    def __init__(self, port: int = 0) -> None:
-        """`port`: TCP port beside the unix socket; 0 for none."""
+    def __init__(self, port: int = 0, tls: tuple[Path, Path] | None = None) -> None:
+        """`port`: TCP port beside the unix socket, 0 for none; `tls`: certificate and key: the port asks for TLS
+        and a password."""
         self._listens = f"-c listen_addresses=127.0.0.1 -c port={port}" if port else "-c listen_addresses=''"
         self._port = f"&port={port}" if port else ""
         found = programs()
@@ -45,6 +46,8 @@ class Postgres:
         self.log = self.folder / "log"
         self._data = self.folder / "data"
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "edge", "-E", "UTF8", "--no-sync")
+        if tls is not None:
+            self._require_tls(*tls)
         self.start()
 
     def start(self) -> None:
@@ -76,8 +79,23 @@ class Postgres:
             psycopg.connect(f"postgresql://edge@/postgres?host={self.folder}{self._port}", autocommit=True)
         ) as opened:
             if opened.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone() is None:
-                opened.execute(f'CREATE DATABASE "{database}"')  # type: ignore[call-overload]
+                opened.execute(f'CREATE DATABASE "{database}"')
         return f"postgresql://edge@/{database}?host={self.folder}{self._port}"
+
+    def _require_tls(self, certificate: Path, key: Path) -> None:
+        own_key = self.folder / "server.key"  # PostgreSQL takes none that others may read
+        own_key.touch(0o600)
+        own_key.write_bytes(key.read_bytes())
+        if self._user:
+            shutil.chown(own_key, self._user)
+        own_certificate = self.folder / "server.crt"
+        own_certificate.write_bytes(certificate.read_bytes())
+        rules = (
+            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\nhostnossl all all 127.0.0.1/32 reject\n"
+        )
+        (self._data / "pg_hba.conf").write_text(rules, encoding="utf-8")
+        with (self._data / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write(f"ssl = on\nssl_cert_file = '{own_certificate}'\nssl_key_file = '{own_key}'\n")
 
     def _succeeds(self, program: str, *arguments: str) -> bool:
         done = subprocess.run(
@@ -107,7 +125,14 @@ def _exists(user: str) -> bool:
 def rows(address: str, query: str) -> list[tuple[Any, ...]]:
     """Ask the database."""
     with closing(psycopg.connect(address, autocommit=True)) as opened:
-        return opened.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        return opened.execute(query).fetchall()
+
+
+def execute(address: str, *commands: str) -> None:
+    """Run commands."""
+    with closing(psycopg.connect(address, autocommit=True)) as opened:
+        for command in commands:
+            opened.execute(command)
 
 
 def task_of(records: Path, address: str, station: str = "line3") -> ForwardingTask:

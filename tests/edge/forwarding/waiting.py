@@ -1,4 +1,4 @@
-"""Waiting for what other threads and processes do, and a peer that says nothing."""
+"""Waiting for what other threads and processes do, ports for servers, and a peer that says nothing."""
 
 import socket
 import threading
@@ -8,6 +8,12 @@ from contextlib import contextmanager
 import pytest
 
 PATIENCE_S = 60.0
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, for servers that choose none themselves."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        return int(opened.getsockname()[1])
 
 
 @contextmanager

@@ -20,17 +20,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config.mqtt import MqttSettings
 from edge.forwarding.messages import ForwardingTask
-from tests.edge.forwarding.waiting import PATIENCE_S, wait_for
+from tests.edge.forwarding.waiting import PATIENCE_S, free_port, wait_for
 
 MOSQUITTO = shutil.which("mosquitto") or next(
     (path for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto") if Path(path).exists()), ""
 )
-
-
-def free_port() -> int:
-    """A port that was free a moment ago; Mosquitto opens none by itself."""
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return int(opened.getsockname()[1])
 
 
 class Mosquitto:

@@ -13,8 +13,8 @@ from edge.commands.doctor import check_mqtt, find
 from edge.config.mqtt import MqttSettings
 from edge.mqtt.feed import MqttFeed
 from tests.edge.forwarding.records_doubles import insert
-from tests.edge.forwarding.waiting import PATIENCE_S, wait_for
-from tests.edge.mqtt.doubles import Mosquitto, free_port, task_of
+from tests.edge.forwarding.waiting import PATIENCE_S, free_port, wait_for
+from tests.edge.mqtt.doubles import Mosquitto, task_of
 from tests.edge.page.doubles import station
 
 
