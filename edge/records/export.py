@@ -195,8 +195,8 @@ def _printed(layout: str, values: list[str]) -> str:
 
 
 def _literal(text: str) -> str:
-    """SQL of a text with line ends."""
-    return "'" + text.replace("\r\n", "' || char(13, 10) || '") + "'"
+    """SQL of a text."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _needs_quotes(name: str, kind: str) -> bool:
@@ -205,12 +205,12 @@ def _needs_quotes(name: str, kind: str) -> bool:
 
 def _quoted(name: str) -> str:
     """SQL of a text, in quotes where RFC 4180 wants them, and no formula."""
-    formula = " || ".join(["'['", *(f"char({ord(each)})" for each in FORMULA if each != "-"), "'-]*'"])
+    formula = _literal("[" + FORMULA.replace("-", "") + "-]*")
     escaped = (
         f"CASE WHEN {name} GLOB {formula} THEN char(39) || {name} ELSE {name} END" if name in FROM_OUTSIDE else name
     )
     quoted = f"""'"' || replace({escaped}, '"', '""') || '"'"""
-    special = "'*[,\"' || char(10, 13) || ']*'"
+    special = _literal('*[,"\n\r]*')
     return (
         f"CASE WHEN {name} IS NULL OR {name} = '' THEN '' WHEN {name} GLOB {special} THEN {quoted} ELSE {escaped} END"
     )

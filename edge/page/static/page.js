@@ -162,7 +162,10 @@ function showPart(part) {
   renew("#why", JSON.stringify([why, told]), () => [make("span", why.short), ...(why.more ? [" ", make("small", why.more)] : []), ...(told ? [" ", make("small", told)] : [])]);
   renew("#which", JSON.stringify(part && [part.part_id, part.time]), () => part
     ? [make("small", TEXTS.partWord), " ", make("span", String(part.part_id)), " ", make("small", clockTime(part.time))] : []);
-  const scrolls = $("#why").scrollHeight > $("#why").clientHeight + 2;
+  const scrolls = [1, .85, .7, .6].every((share) => {
+    $("#why").style.setProperty("--share", share);
+    return $("#why").scrollHeight > $("#why").clientHeight + 2;
+  });
   if (scrolls) $("#why").tabIndex = 0;
   else $("#why").removeAttribute("tabindex");
 }

@@ -18,7 +18,11 @@ from tests.edge.part_doubles import DARK, judged
 from tests.edge.running_line import Run
 
 SIZES = ((1024, 600), (1920, 1080), (390, 844))
-LONG = "camera side, v4l2:///dev/v4l/by-id/usb-Maker_21734112-index0: found no frame within 0.200 s, expected one; " * 3
+REASON = (
+    "camera side, v4l2:///dev/v4l/by-id/usb-Maker_21734112-index0: found no frame within 0.200 s, expected one; check "
+    "the cable and the light barrier"
+)
+LONG = f"{REASON}; " * 3
 ALARMS = tuple(alarm(name, LONG) for name in ("camera side", "rate of FAULT", "part escaped the ejector"))
 PAUSE = {"who": "Ada", "reason": "Cleaning of the lamp", "since": NOON}
 DEFECT = {"class_name": "Edge chipping", "score": 0.97, "area_px": 16.0, "camera": "top"}
@@ -34,10 +38,10 @@ def rejects(count: int, first: int = 1) -> tuple[PartState, ...]:
 STATES: dict[str, tuple[str, dict[str, object], PartState]] = {
     "running": ("running", {}, part(99)),
     "reject": ("running", {}, part(99, "NG", defects=[DEFECT, DEFECT])),
-    "three alarms": ("alarm", {"alarms": ALARMS}, part(99, "FAULT", fault=LONG)),
+    "three alarms": ("alarm", {"alarms": ALARMS}, part(99, "FAULT", fault=REASON)),
     "PLC lost": ("waiting", {"link_open": False, "alarms": ALARMS[:1]}, part(99)),
     "paused": ("paused", {"paused": PAUSE}, part(99, "UNSURE", defects=[DEFECT])),
-    "shadow, challenge": ("running", {"shadow": True, "challenge_missing": 2}, part(99, "TIMEOUT", fault=LONG)),
+    "shadow, challenge": ("running", {"shadow": True, "challenge_missing": 2}, part(99, "TIMEOUT", fault=REASON)),
 }
 
 
@@ -66,6 +70,7 @@ def test_every_state_fits_every_screen_and_is_accessible(
             assert tab.evaluate(share) >= 0.25, f"{where}: the verdict is small"
             clipped = "(e => e.scrollHeight > e.clientHeight + 1)(document.querySelector('#figures'))"
             assert not tab.evaluate(clipped), f"{where}: figures are cut"
+            assert not tab.evaluate("document.querySelector('#why').hasAttribute('tabindex')"), f"{where}: reason scrolls"
         assert findings(tab) == [], where
     assert tab.complaints() == []
 
