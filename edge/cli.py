@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +17,10 @@ from rich.text import Text
 from bundle import BundleError, FrameError, Verdict, load_bundle, os_problem
 from edge.commands import improvement, users
 from edge.commands.options import EngineOption, ThreadsOption, console
-from edge.engines.registry import DEFAULT_ENGINE
+from edge.engines.registry import DEFAULT_ENGINE, ENGINES
 from edge.errors import LineConfigError, StationError
 from edge.log_lines import JsonLines, log_handler
+from edge.module_process import WaitingProcess
 from edge.overview.command import overview
 from edge.rate_limited_log import RateLimitedHandler
 from firmware_bridge.errors import LinkError
@@ -70,23 +73,33 @@ def options(
 
 
 @app.command()
-def run(line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]) -> None:
+def run(
+    context: typer.Context, line: Annotated[Path, typer.Argument(help="The line's configuration, such as line.toml.")]
+) -> None:
     """Inspect a line until it is stopped (SIGTERM, Ctrl-C), or until its folder of pictures has been played.
 
     SIGHUP reads the configuration again and changes over to its bundle without losing a part.
     """
     from edge.config.line import load_line
-    from edge.records.database import next_number
-    from edge.records.summary import closing_report
-    from edge.service import reload_on_sighup, serve
-    from edge.station import open_station
-    from edge.stopping import ends_within
+    from edge.engines.probe import announce, open_probed
+    from edge.signal_events import reload_on_sighup
 
     reload_asked = reload_on_sighup()
     settings = load_line(line)
+    children: list[WaitingProcess] = context.obj or []
+    for child in children if settings.engine in ENGINES else ():
+        announce(child, settings.engine, ENGINES[settings.engine])
+
+    from edge.records.database import next_number
+    from edge.records.summary import closing_report
+    from edge.service import serve
+    from edge.station import REAL, open_station
+    from edge.stopping import ends_within
+
+    equipment = replace(REAL, open_engine=partial(open_probed, children=children))
     first = next_number(settings.records)
-    with ends_within() as stopping, open_station(settings) as runtime:
-        serve(line, settings, runtime, reload_asked=reload_asked)
+    with ends_within() as stopping, open_station(settings, equipment=equipment) as runtime:
+        serve(line, settings, runtime, equipment, reload_asked)
         stopping()
     console.print(*closing_report(settings.records, first))
     if runtime.failure is not None:
@@ -367,12 +380,15 @@ def limit_words(error: MemoryError | RuntimeError) -> str:
     return f"found no room ({str(error) or 'out of memory'}); raise the limits of memory and tasks"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error is one line on standard error, with exit status 1."""
+def main(arguments: list[str] | None = None, children: list[WaitingProcess] | None = None) -> None:
+    """Run the command line; an error is one line on standard error, with exit status 1.
+
+    children: of `edge.engines.probe`, for `run`.
+    """
     limited = RateLimitedHandler(log_handler(journal="JOURNAL_STREAM" in os.environ))
     logging.basicConfig(level=logging.INFO, handlers=[limited])
     try:
-        app(arguments)
+        app(arguments, obj=children)
     except (BundleError, FrameError, LinkError, StationError) as error:
         sys.exit(f"edge-inspect: {error}")
     except OSError as error:

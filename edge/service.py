@@ -1,6 +1,5 @@
 """Service loop of a running station: signals, reload, changeovers, and the supervisor's watchdog."""
 
-import _thread
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from edge.config.line import Line, load_line
 from edge.errors import EngineError, StationError
 from edge.pipeline.inspector import Inspector
 from edge.pipeline.runtime import Runtime
+from edge.signal_events import reload_on_sighup, set_on_signal
 from edge.station import REAL, Equipment, open_inspector, open_released
 from edge.systemd import notify, watchdog_fed
 
@@ -25,13 +25,6 @@ TICK_S = 0.2
 """Polling interval for signals and changeovers, and interval of the watchdog."""
 RELOADED = {"bundle", "engine", "engine_reopens", "engine_threads", "unsure_margin"}
 """Keys of line.toml that take effect on SIGHUP; other keys need a restart."""
-
-
-def reload_on_sighup() -> threading.Event:
-    """Set an event at SIGHUP, also before the station serves; its handler stays in force."""
-    asked = threading.Event()
-    set_on_signal(signal.SIGHUP, asked)
-    return asked
 
 
 def serve(
@@ -64,15 +57,6 @@ def serve(
                 line = reload(path, line, runtime, equipment)
             line = change_over(line, runtime, equipment)
         notify("STOPPING=1")
-
-
-def set_on_signal(number: int, event: threading.Event) -> None:
-    """Set an event in a thread of its own at each signal.
-
-    A handler runs in the main thread between any two of its instructions, also while that thread holds the event's
-    lock: it would wait for itself for ever. `threading.Thread.start` takes such a lock too.
-    """
-    signal.signal(number, lambda *_: _thread.start_new_thread(event.set, ()))
 
 
 def change_over(line: Line, runtime: Runtime, equipment: Equipment = REAL) -> Line:

@@ -1,7 +1,8 @@
 """Trial of a bundle in a child process: a graph that never ends, or takes all memory, ends the child alone.
 
-`python -m edge.engines.probe` is the child: it opens the bundle's engine, checks the golden frames, runs one batch and
-writes its error, if any, as one line of JSON.
+`python -m edge.engines.probe` is the child. It reads two lines of JSON: the engine, whose packages it imports, then the
+request. It opens the bundle's engine, checks the golden frames, runs one batch and writes its error, if any, as JSON.
+The station starts it before its own imports, so that both import at the same time.
 """
 
 import ctypes
@@ -11,7 +12,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from bundle import Bundle, BundleDamaged, BundleError, BundleFormat, GoldenMisma
 from edge.engines.engine import Engine
 from edge.engines.registry import ENGINES, EngineKind, load_opener, open_engine
 from edge.errors import EngineError, EngineMissing, StationError
-from edge.module_process import module_command
+from edge.module_process import WaitingProcess
 
 _KEPT = (BundleError, BundleDamaged, BundleFormat, GoldenMismatch, EngineError, EngineMissing)
 ERRORS = {kind.__name__: kind for kind in _KEPT}
@@ -55,14 +57,17 @@ def open_probed(
     batch: int,
     reopens: bool,
     kinds: Mapping[str, EngineKind] = ENGINES,
+    children: list[WaitingProcess] | None = None,
 ) -> Engine:
     """Open an engine as `open_engine` does, after a trial in a child process.
 
     On a GPU the child also builds the plan, which the station finds in the cache afterwards.
+    children: started before, one of which is used up where there is one.
     Raises EngineError if the child does not come to an end within its limits, and the child's own errors.
     """
     if name in kinds:
-        probe_bundle(bundle.folder, name, threads, batch, kind=kinds[name], bundle_id=bundle.id)
+        child = children.pop() if children else None
+        probe_bundle(bundle.folder, name, threads, batch, kind=kinds[name], bundle_id=bundle.id, child=child)
     return open_engine(name, bundle, threads, batch, reopens, kinds)
 
 
@@ -74,42 +79,49 @@ def probe_bundle(
     limits: ProbeLimits | None = None,
     kind: EngineKind | None = None,
     bundle_id: str = "",
+    child: WaitingProcess | None = None,
 ) -> None:
     """Open a bundle's engine in a child process, check it on its golden frames and run one batch.
 
     kind: by default the registry's. limits: by default the kind's. bundle_id: of the bundle that must be found there,
-    where that is known: it may be exchanged at any time.
+    where that is known: it may be exchanged at any time. child: one that waits for its request; by default a new one.
     Raises the child's BundleError or EngineError, and EngineError for a child that was killed or took too long.
     """
     kind = kind or ENGINES[engine]
     limits = limits or ProbeLimits.of(kind)
     opened = [str(folder.resolve()), bundle_id, engine, kind.opener, threads, batch]
     request = [*opened, limits.seconds, limits.memory_bytes, os.getpid()]
-    command = module_command(__name__, json.dumps(request))
     where = f"{folder}: opening it with {engine} in a child process"
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as child:
-        try:
-            if kind.processor_package:
-                load_opener(engine, kind)  # a third of a second of imports, while the child is at work
-            output, _ = child.communicate(timeout=limits.seconds)
-        except subprocess.TimeoutExpired:
-            raise EngineError(
-                f"{where}: found no end after {limits.seconds:g} s, expected one; do not use this bundle"
-            ) from None
-        finally:
-            child.kill()
-    if child.returncode == 0:
+    if child is None:
+        child = WaitingProcess(__name__)
+        announce(child, engine, kind)
+    try:
+        child.say(json.dumps(request))
+        if kind.processor_package:
+            load_opener(engine, kind)  # a third of a second of imports, while the child is at work
+        output, _ = child.process.communicate(timeout=limits.seconds)
+    except subprocess.TimeoutExpired:
+        raise EngineError(
+            f"{where}: found no end after {limits.seconds:g} s, expected one; do not use this bundle"
+        ) from None
+    finally:
+        child.close()
+    status = child.process.returncode
+    if status == 0:
         return
     answer = output.decode(errors="replace").splitlines()[-1:]
-    if child.returncode == 1 and answer:
+    if status == 1 and answer:
         name, message = json.loads(answer[0])
         raise ERRORS.get(name, EngineError)(message)
     raise EngineError(
-        f"{where}: found it ended by {_cause(child.returncode)}, expected the golden frames to be computed within "
+        f"{where}: found it ended by {_cause(status)}, expected the golden frames to be computed within "
         f"{_shown(limits.memory_bytes)}; do not use this bundle, or free some memory"
     )
+
+
+def announce(child: WaitingProcess, engine: str, kind: EngineKind) -> None:
+    """Let a child import the packages of an engine, whose request follows."""
+    child.say(json.dumps([engine, kind.opener]))
 
 
 def _cause(status: int) -> str:
@@ -120,9 +132,16 @@ def _shown(memory_bytes: int | None) -> str:
     return "the memory of this machine" if memory_bytes is None else f"{memory_bytes >> 20} MiB"
 
 
-def _run_child(request: str) -> None:
-    folder, bundle_id, engine, opener, threads, batch, seconds, memory_bytes, parent = json.loads(request)
+def _run_child(announced: str, read_request: Callable[[], str]) -> None:
+    if not announced:
+        return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    engine, opener = json.loads(announced)
+    with suppress(EngineMissing):  # the request finds it missing too
+        load_opener(engine, EngineKind(opener))
+    if not (request := read_request()):
+        return
+    folder, bundle_id, engine, opener, threads, batch, seconds, memory_bytes, parent = json.loads(request)
     if os.getppid() != parent:
         sys.exit(2)
     os.nice(10)
@@ -148,4 +167,4 @@ def _run_child(request: str) -> None:
 
 
 if __name__ == "__main__":
-    _run_child(sys.argv[1])
+    _run_child(sys.stdin.readline(), sys.stdin.readline)

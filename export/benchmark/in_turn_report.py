@@ -29,6 +29,7 @@ def page_of(content: Mapping[str, Any], timings: Sequence[FrameTiming]) -> str:
     sections = [
         [f"- {name}: {value}" for name, value in facts.items()],
         _times(timings, content["work"]),
+        _beside_peers(timings, content["peers"]),
         _missing(timings),
         _accuracy(content["accuracy"]),
         _layers(content["layers"], content["other_nodes_ms"]),
@@ -86,6 +87,20 @@ def _times(timings: Sequence[FrameTiming], work: Mapping[str, Any]) -> list[str]
         "share of the float32 peak"
     )
     return table(header, rows)
+
+
+def _beside_peers(timings: Sequence[FrameTiming], peers: Sequence[str]) -> list[str]:
+    """Each network in its fastest engine, beside the fastest of the peers in its own."""
+    fastest = dict[str, tuple[float, str]]()
+    for ms, runtime, name in sorted(
+        (row.processor_ms, row.runtime, row.network) for row in timings if row.processor_ms
+    ):
+        fastest.setdefault(name, (ms, runtime))
+    least = min((ms for name, (ms, _) in fastest.items() if name in peers), default=None)
+    if least is None:
+        return []
+    rows = [[name, runtime, f"{ms:.2f}", f"{least / ms:.1f}"] for name, (ms, runtime) in fastest.items()]
+    return table("network|its fastest runtime|processor ms|times as fast as the fastest peer", rows)
 
 
 def _missing(timings: Sequence[FrameTiming]) -> list[str]:

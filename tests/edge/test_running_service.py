@@ -14,7 +14,8 @@ import pytest
 from bundle import load_bundle
 from edge.alarms import Alarms
 from edge.config.line import load_line
-from edge.service import reload_on_sighup, serve
+from edge.service import serve
+from edge.signal_events import reload_on_sighup
 from firmware_bridge.messages import Changeover
 from tests.edge.running_line import Run, RunningLine
 from tests.edge.test_service import write_line

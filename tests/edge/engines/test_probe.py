@@ -17,9 +17,10 @@ from bundle import Bundle, BundleDamaged, GoldenMismatch, load_bundle, write_bun
 from bundle.manifest import Tolerance
 from edge.engines.engine import Engine
 from edge.engines.onnxruntime_cpu import open_onnxruntime
-from edge.engines.probe import MEMORY_BYTES, ProbeLimits, open_probed, probe_bundle
+from edge.engines.probe import MEMORY_BYTES, ProbeLimits, announce, open_probed, probe_bundle
 from edge.engines.registry import ENGINES, EngineKind, open_engine
 from edge.errors import EngineError
+from edge.module_process import WaitingProcess
 from tests.conftest import tiny_files, tiny_manifest, tiny_model
 
 Make = Callable[..., Path]
@@ -121,11 +122,46 @@ def test_errors_of_the_child_keep_their_class(tmp_path: Path) -> None:
 
 def test_a_child_whose_parent_is_gone_ends(make_bundle: Make) -> None:
     opener = ENGINES["onnxruntime"].opener
-    request = json.dumps([str(make_bundle()), "", "onnxruntime", opener, 1, 1, 60, MEMORY_BYTES, 1])
+    request = [str(make_bundle()), "", "onnxruntime", opener, 1, 1, 60, MEMORY_BYTES, 1]
 
-    done = subprocess.run([sys.executable, "-m", "edge.engines.probe", request], timeout=60, check=False)
+    assert ended(json.dumps(["onnxruntime", opener]), json.dumps(request)) == 2
 
-    assert done.returncode == 2
+
+def ended(*lines: str) -> int:
+    """Exit status of a child that reads these lines."""
+    command, given = [sys.executable, "-m", "edge.engines.probe"], "".join(f"{line}\n" for line in lines)
+    return subprocess.run(command, input=given.encode(), timeout=60, check=False).returncode
+
+
+@pytest.mark.parametrize("lines", [[], [json.dumps(["onnxruntime", ENGINES["onnxruntime"].opener])]])
+def test_a_child_without_a_request_ends(lines: list[str]) -> None:
+    assert ended(*lines) == 0
+
+
+def test_a_child_that_was_started_before_opens_the_bundle_once(make_bundle: Make) -> None:
+    kind = EngineKind(f"{__name__}:{open_here.__name__}")
+    bundle = load_bundle(make_bundle())
+    children = [WaitingProcess("edge.engines.probe")]
+    announce(children[0], "gpu", kind)
+    started = children[0].process
+
+    open_probed("gpu", bundle, 1, 1, False, {"gpu": kind}, children).close()
+    open_probed("gpu", bundle, 1, 1, False, {"gpu": kind}, children).close()
+
+    opened = [int(line.split()[0]) for line in (bundle.folder.parent / "opened").read_text().splitlines()]
+    assert opened[0] == started.pid
+    assert opened[1] == opened[3] == os.getpid()
+    assert opened[2] not in opened[:2]
+    assert children == []
+
+
+def test_a_child_that_ended_before_its_request_refuses_the_bundle(make_bundle: Make) -> None:
+    child = WaitingProcess("edge.engines.probe")
+    child.process.kill()
+    child.process.wait()
+
+    with pytest.raises(EngineError, match="found it ended by SIGKILL"):
+        probe_bundle(make_bundle(), "onnxruntime", 1, child=child)
 
 
 def open_for_ever(*_: object) -> Engine:

@@ -31,7 +31,8 @@ from edge.records.writer import Records
 from edge.servers.channel import write_message
 from edge.servers.outbox import Outbox
 from edge.servers.state import StationState
-from edge.service import reload, set_on_signal
+from edge.service import reload
+from edge.signal_events import set_on_signal
 from edge.station import Equipment
 from edge.stopping import GAVE_UP
 from edge.systemd import watchdog_fed
@@ -77,7 +78,7 @@ class UnsettableEvent(threading.Event):
         raise Planted("at a signal")
 
 
-@planted("edge/service.py:set_on_signal")
+@planted("edge/signal_events.py:set_on_signal")
 def order_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []  # what Python would write to the log
     monkeypatch.setattr(sys, "unraisablehook", lambda found: seen.append(type(found.exc_value).__name__))

@@ -188,7 +188,7 @@ def decoder_of_a_stream() -> None:
     device.close()
 
 
-@planted("edge/engines/probe.py:probe_bundle")
+@planted("edge/module_process.py:__init__")
 def trial_of_a_bundle(make_bundle: Callable[..., Path]) -> None:
     with pytest.raises(EngineError, match="found it ended by SIGABRT"):
         probe_bundle(

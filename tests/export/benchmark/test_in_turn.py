@@ -88,7 +88,14 @@ def content(**more: Any) -> dict[str, Any]:
             "date": "today",
             "command": "bench",
         },
-        **{"work": work, "accuracy": {}, "layers": [layer], "other_nodes_ms": 0.5, "preparation_ms": {"640x480": 1.25}},
+        **{
+            "work": work,
+            "accuracy": {},
+            "peers": [],
+            "layers": [layer],
+            "other_nodes_ms": 0.5,
+            "preparation_ms": {"640x480": 1.25},
+        },
         **more,
     }
 
@@ -125,6 +132,24 @@ def test_the_report_says_what_is_missing_and_how_accurate_a_bundle_is() -> None:
 
     assert "- net, torch, compiled: no compiler" in page
     assert "| net, openvino | 9 | 91.2 | 1 | 2 |" in page
+
+
+def test_networks_are_held_against_the_fastest_peer_each_in_its_fastest_runtime() -> None:
+    peer = TIMINGS[0].model_copy(update={"network": "unet"})
+    slower = peer.model_copy(update={"network": "hrnet", "processor_ms": 60.0})
+
+    page = page_of(
+        content(peers=["unet", "hrnet"], work=content()["work"] | {"unet": None, "hrnet": None}),
+        [*TIMINGS, peer, slower],
+    )
+
+    rows = [line for line in page.splitlines() if line.count("|") == 5]
+    assert rows[2:] == [
+        "| other | onnxruntime | 1.00 | 6.0 |",
+        "| net | openvino | 4.50 | 1.3 |",
+        "| unet | onnxruntime | 6.00 | 1.0 |",
+        "| hrnet | onnxruntime | 60.00 | 0.1 |",
+    ]
 
 
 def test_the_chart_is_a_picture() -> None:
