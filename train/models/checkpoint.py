@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 from torch import Tensor
 
-from bundle import FrozenModel, InputSpec, Threshold, first_problem, write_whole
-from bundle.manifest import MOST_CLASSES, Name
+from bundle import BundleError, FrozenModel, InputSpec, Threshold, first_problem, write_whole
+from bundle.manifest import MANIFEST, MOST_CLASSES, Name, read_manifest
 from train.data.splits import Split
 from train.errors import CheckpointError
 from train.models.build import make_network
@@ -112,6 +112,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises CheckpointError for a file that is missing, damaged, not a checkpoint of `train`, or of another format.
     """
+    if path.is_dir():
+        raise CheckpointError(f"{path}: {_found_folder(path)}")
     try:
         return _checked(read_torch_file(path), path)
     except FileNotFoundError:
@@ -122,6 +124,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({error}); it is damaged or another kind of file: copy it again"
         ) from None
+
+
+def _found_folder(folder: Path) -> str:
+    """Problem with a folder in the place of a checkpoint; a bundle names the checkpoint that it was made of."""
+    if not (folder / MANIFEST).is_file():
+        return f"found a folder, expected a checkpoint; name the file in it, such as {folder / 'best.pt'}"
+    try:
+        sha256 = read_manifest(folder).made_from.checkpoint_sha256
+    except BundleError as error:
+        return f"found a damaged bundle, expected a checkpoint; name the best.pt of its run ({error})"
+    return (
+        "found a bundle, whose folded weights cannot be trained further, expected a checkpoint; name the best.pt of "
+        f"its run (sha256 {sha256}: find it with sha256sum runs/*/best.pt)"
+    )
 
 
 def build_network(checkpoint: Checkpoint) -> NormalisedNetwork:

@@ -1,3 +1,4 @@
+import json
 import resource
 from pathlib import Path
 
@@ -69,6 +70,27 @@ def test_bad_file_is_one_clear_line(checkpoint: Checkpoint, tmp_path: Path, dama
     damage(path)
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+DEMO = Path(__file__).parents[3] / "models" / "demo-tiles"
+
+
+def test_a_bundle_is_told_apart_and_names_its_checkpoint() -> None:
+    sha256 = json.loads((DEMO / "manifest.json").read_text())["made_from"]["checkpoint_sha256"]
+    with pytest.raises(CheckpointError, match=f"demo-tiles: found a bundle.*name the best.pt of its run.*{sha256}"):
+        load_checkpoint(DEMO)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [({}, r"found a folder.*best\.pt"), ({"manifest.json": "{}"}, r"found a damaged bundle.*best\.pt of its run")],
+)
+def test_another_folder_is_one_clear_line(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(tmp_path)
     assert "\n" not in str(caught.value)
 
 
