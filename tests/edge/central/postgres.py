@@ -30,9 +30,11 @@ def programs() -> Path | None:
 class Postgres:
     """A server with its data in a folder of its own."""
 
-    def __init__(self, port: int = 0, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, port: int = 0, tls: tuple[Path, Path] | None = None, syncs: bool = False) -> None:
         """`port`: TCP port beside the unix socket, 0 for none; `tls`: certificate and key: the port asks for TLS
-        and a password."""
+        and a password;
+        `syncs`: whether commits wait for the disk."""
+        self._syncs = "on" if syncs else "off"
         self._listens = f"-c listen_addresses=127.0.0.1 -c port={port}" if port else "-c listen_addresses=''"
         self._port = f"&port={port}" if port else ""
         found = programs()
@@ -52,7 +54,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections; children of a killed one end a moment later."""
-        options = f"-k {self.folder} {self._listens} -c fsync=off -c max_connections=60"
+        options = f"-k {self.folder} {self._listens} -c fsync={self._syncs} -c max_connections=60"
         command = ("pg_ctl", "-D", str(self._data), "-l", str(self.log), "-w", "-t", "120", "-o", options, "start")
         wait_for(lambda: self._succeeds(*command), "PostgreSQL does not start")
 
