@@ -35,7 +35,7 @@ ORDER = {
     "edge": "errors module_process signal_events wall_clock log_lines rate_limited_log address config cameras part "
     "alarms systemd engines records bundle_inspector review access release ejector monitoring rollout reports "
     "pipeline servers forwarding mqtt central overview trial page opcua stopping station service commands cli",
-    "train": "errors data network_recipe recipe augment models losses device evaluate report loop cli",
+    "train": "errors data network_recipe recipe augment models losses device evaluate report loop sweep cli",
     "export": "errors choices graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "
     "tcp_port s7_port signals link simulator generate",
@@ -66,6 +66,7 @@ FROM_SYNTHETIC = ("edge/cameras/synthetic.py", "edge/commands/demo.py")
 
 ONE_FILE = {
     "torch": {"export": CHECKPOINT_STEP},
+    "ray": {"train": "train/sweep/ray_cluster.py"},
     "defusedxml": {"train": "train/data/annotations/documents.py"},
     "serial": {"firmware_bridge": "firmware_bridge/port.py", "edge": "edge/ejector/modem_line.py"},
     "argon2": {"edge": "edge/access/passwords.py"},

@@ -17,6 +17,7 @@ WRITTEN_BY_PROGRAMS = {
     "firmware_bridge/generate/__main__.py": "generated files",
     "train/evaluate/prediction_files.py": "predictions of a run",
     "train/evaluate/runs/compare_runs.py": "metrics of a run",
+    "train/sweep/plan.py": "content of a run that it wrote",
 }
 """Source files that read UTF-8 without a mark, with what they read."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from train.cli import data_commands, ensemble_command, improve_command, prediction_commands, run_commands
+from train.cli import data_commands, ensemble_command, improve_command, prediction_commands, run_commands, sweep_command
 from train.cli.options import DeviceOption, ThreadsOption
 from train.errors import TrainError
 
@@ -22,6 +22,7 @@ app.command("check")(data_commands.check)
 app.command("split")(data_commands.write_split)
 app.command("import")(data_commands.import_annotations)
 app.command("improve")(improve_command.improve)
+app.command("sweep")(sweep_command.sweep)
 app.command("ensemble")(ensemble_command.ensemble)
 app.command("evaluate")(run_commands.evaluate)
 app.command("thresholds")(run_commands.choose_held_out)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 
 from pydantic import ValidationError
 
@@ -72,6 +73,22 @@ def measures_grid(runs: Mapping[str, Metrics]) -> Grid:
     """`MEASURES` of each run in percent."""
     rows = ((name, *(percent(one.known(key)) for key in MEASURES.values())) for name, one in runs.items())
     return Grid(("run", *MEASURES), tuple(rows))
+
+
+def mean_grid(groups: Mapping[str, Sequence[Metrics]]) -> Grid:
+    """`MEASURES` of groups of runs in percent: mean and, of several runs, standard deviation of a run (n - 1)."""
+    rows = (
+        (name, str(len(runs)), *(_mean_cell([one.known(key) for one in runs]) for key in MEASURES.values()))
+        for name, runs in groups.items()
+    )
+    return Grid(("setting", "runs", *MEASURES), tuple(rows))
+
+
+def _mean_cell(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return percent(known[0] if known else None)
+    return f"{percent(fmean(known))} ± {percent(stdev(known))}"
 
 
 def _cell(value: float | Sequence[float | None] | None) -> str:

@@ -1,0 +1,92 @@
+"""`train sweep`: the runs of a plan, on a Ray of this machine."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.train.cli.test_main import RECIPE, run_main
+from train.data.readers import read_dataset
+from train.errors import RecipeError, SplitError
+from train.sweep.plan import load_plan, planned_runs, write_splits
+
+PLAN = """
+recipe = "mine.toml"
+folds = 2
+seeds = [3]
+[settings]
+narrow = []
+wide = ["network.width=8"]
+"""
+
+
+@pytest.fixture
+def plan(tiles: Path, tmp_path: Path) -> Path:
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    (tmp_path / "plan.toml").write_text(f'data = ["{tiles}"]\n{PLAN}')
+    return tmp_path / "plan.toml"
+
+
+def test_each_fold_seed_and_setting_is_a_run_with_its_test_part(plan: Path, tiles: Path, tmp_path: Path) -> None:
+    planned = load_plan(plan)
+    splits = write_splits(planned, read_dataset(tiles), tmp_path / "splits")
+    runs = [*planned_runs(planned, splits, tmp_path)]
+
+    assert [run.name for run in runs] == [
+        "narrow/fold-1-seed-3", "narrow/fold-2-seed-3", "wide/fold-1-seed-3", "wide/fold-2-seed-3",
+    ]  # fmt: skip
+    assert [(run.recipe.seed, run.recipe.network.width) for run in runs] == [(3, 4), (3, 4), (3, 8), (3, 8)]
+    assert [run.split.name for run in runs] == ["fold-1.json", "fold-2.json"] * 2
+    assert not any(run.is_finished for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("fold = 2", "fold: unknown key"),
+        ("folds = 0", "folds"),
+        ('settings = { "../other" = [] }', "settings"),
+        ('settings = { a = ["network.wide=8"] }', "network.wide: unknown key"),
+    ],
+)
+def test_a_mistake_in_a_plan_is_said(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "plan.toml").write_text(f'data = ["d"]\nrecipe = "magnetic-tile"\n{line}\n')
+    with pytest.raises(RecipeError, match=message):
+        load_plan(tmp_path / "plan.toml")
+
+
+def test_a_folder_of_other_runs_or_images_is_refused(plan: Path, tiles: Path, tmp_path: Path) -> None:
+    planned, dataset = load_plan(plan), read_dataset(tiles)
+    splits = write_splits(planned, dataset, tmp_path / "splits")
+    first, *_ = planned_runs(planned, splits, tmp_path)
+    first.begin()
+    other, *_ = planned_runs(planned.model_copy(update={"settings": {"narrow": ("run.epochs=2",)}}), splits, tmp_path)
+
+    with pytest.raises(RecipeError, match="found another recipe, split or data"):
+        other.is_finished  # noqa: B018
+    with pytest.raises(SplitError, match="found another split"):
+        write_splits(planned.model_copy(update={"split_seed": 1}), dataset, tmp_path / "splits")
+
+
+def test_finished_runs_are_skipped_and_all_are_in_the_table(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if find_spec("ray") is None:
+        pytest.skip("ray is not installed: edge-inspect[sweep]")
+    plan.write_text(plan.read_text().replace('wide = ["network.width=8"]', ""))
+    arguments = ["sweep", str(plan), "--out", str(tmp_path / "out"), "--markdown"]
+    command = [sys.executable, "-m", "train.cli.main", *arguments]  # its own process: Ray leaves threads behind
+    first = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert run_main(*arguments) == 0
+    again = capsys.readouterr().out
+
+    assert first.stdout.startswith("2 runs, 0 of them finished\n")
+    assert again.startswith("2 runs, 2 of them finished\n| setting | runs | escapes |")
+    assert "| narrow | 2 |" in again
+    assert again.splitlines()[1:] == first.stdout.splitlines()[3:]
+    metrics = [*(tmp_path / "out").glob("narrow/*/metrics.json")]
+    assert [json.loads(path.read_text())["test"]["images"] for path in metrics] == [40, 40]

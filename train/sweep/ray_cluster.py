@@ -1,0 +1,58 @@
+"""Runs of a sweep on Ray, on this machine or a cluster. The only file that imports ray."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+
+from train.errors import TrainError
+from train.sweep.plan import PlannedRun
+
+LOG = "log"
+"""What a run printed, in its folder."""
+
+
+def train_all(
+    runs: Sequence[PlannedRun],
+    train: Callable[[PlannedRun], None],
+    address: str,
+    cpus: int,
+    gpus: float,
+    ended: Callable[[PlannedRun, str], None],
+) -> None:
+    """Train runs side by side, each in a process of its own; `ended` is called after each with its problem, or "".
+
+    train: trains one run, in its process. address: of a cluster; "local" starts one on this machine for this call. The
+    folders of the runs and the data must be at the same place on all machines. Raises TrainError.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise TrainError("sweep: ray is not installed; pip install 'edge-inspect[sweep]'") from None
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise TrainError(f"sweep: found no Ray cluster at {address!r} ({error}); check --address") from None
+    try:
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_train)
+        waiting = {task.remote(train, run): run for run in runs}
+        while waiting:
+            (done,), _ = ray.wait([*waiting], num_returns=1)
+            try:
+                problem = ray.get(done)
+            except ray.exceptions.RayError as error:  # its process or machine is gone, or another error
+                problem = " ".join(str(error).split())[-300:]
+            ended(waiting.pop(done), problem)
+    finally:
+        ray.shutdown()
+
+
+def _train(train: Callable[[PlannedRun], None], run: PlannedRun) -> str:
+    """Be the process of one run; returns its problem, or ""."""
+    with (run.folder / LOG).open("a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            train(run)
+        except TrainError as error:
+            return str(error)
+    return ""
