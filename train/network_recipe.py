@@ -14,6 +14,7 @@ Model = Literal[
     "can-lite",
     "unet-lite",
     "patch-memory",
+    "patch-classifier",
     "ensemble",
     "unet-resnet50",
     "unet-densenet121",
@@ -21,9 +22,13 @@ Model = Literal[
     "upernet",
 ]
 
-CELL_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 4, "can-lite": 16, "unet-lite": 32, "patch-memory": 16})
+CELL_PX: Mapping[Model, int] = MappingProxyType(
+    {"can-fine": 4, "can-lite": 16, "unet-lite": 32, "patch-memory": 16, "patch-classifier": 16}
+)
 """Stride of the coarsest layer, which divides the sides of the input; a peer pads its input itself."""
-MASK_PX: Mapping[Model, int] = MappingProxyType({"can-fine": 2, "can-lite": 2, "unet-lite": 2, "patch-memory": 4})
+MASK_PX: Mapping[Model, int] = MappingProxyType(
+    {"can-fine": 2, "can-lite": 2, "unet-lite": 2, "patch-memory": 4, "patch-classifier": 4}
+)
 """Their heads work at this share of the input size."""
 
 
@@ -44,7 +49,7 @@ class NetworkRecipe(FrozenModel):
 
     model: Model = "can"
     """The paper's CAN, a CAN with a strided stem and a finer head, a CAN on a pretrained encoder, a U-Net on the same
-    encoder, a memory of good patches on it, finished networks together, or a peer network."""
+    encoder, a memory of good patches or a classifier of patches on it, finished networks together, or a peer."""
     width: int = Field(default=64, ge=1, le=1024)
     pooling: int = Field(default=2, ge=1, le=64)
     """Average pooling in front of "can": pixels per side."""
@@ -59,7 +64,8 @@ class NetworkRecipe(FrozenModel):
     patches: int = Field(default=1000, ge=1, le=20_000)
     """Entries of "patch-memory"."""
     pretrained: bool = True
-    """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory") with ImageNet weights."""
+    """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory", "patch-classifier") with
+    ImageNet weights."""
     weights: str = ""
     """File of the ImageNet weights of Lite encoders; without one, the installed package or timm's hub."""
     members: tuple[MemberRecipe, ...] = Field(default=(), max_length=MOST_MEMBERS)
@@ -82,6 +88,11 @@ class NetworkRecipe(FrozenModel):
     def is_memory(self) -> bool:
         """Whether it is a memory of good parts, whose masks have the one channel `Anomaly`."""
         return self.model == "patch-memory"
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether it is fitted to the features of a frozen encoder, which sees each picture once."""
+        return self.model in ("patch-memory", "patch-classifier")
 
     @property
     def cell_px(self) -> int:

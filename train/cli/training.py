@@ -20,6 +20,7 @@ from train.data.splits import KINDS, SHARES, Split, extend_split, named_split
 from train.device import Compute, compute_of
 from train.errors import DataError, RecipeError
 from train.evaluate.runs.improvement import Improvement, compare_checkpoints
+from train.loop.classifier_run import ClassifierRun
 from train.loop.distributed import local_device, process_group
 from train.loop.memory import keep_freed_memory
 from train.loop.memory_run import MemoryRun
@@ -45,10 +46,10 @@ def train_in_folder(
     threads: int | None,
 ) -> None:
     """Train as the options of the command `train` say. Raises TrainError."""
-    if recipe.good_only and (dry or tensorboard or init is not None or teacher is not None):
+    if recipe.network.one_pass and (dry or tensorboard or init is not None or teacher is not None):
         raise RecipeError(
             f"recipe {recipe.name}: found --dry-run, --tensorboard, --init or --teacher, expected none of them: it "
-            "learns good parts in one pass; leave them out"
+            "sees each picture once, with a frozen encoder; leave them out"
         )
     use_threads(threads)
     keep_freed_memory()
@@ -58,8 +59,8 @@ def train_in_folder(
     chosen, extended = _chosen_split(split, recipe, dataset, init)
     recipe, followed = following(recipe, report, chosen)
     remarks = (*(f"warning: {finding.text}" for finding in gathered(report.warnings)), *extended, *followed)
-    if recipe.good_only:
-        _learn_good_parts(recipe, dataset, chosen, out, compute_of(device, recipe), remarks)
+    if recipe.network.one_pass:
+        _fit_in_one_pass(recipe, dataset, chosen, out, compute_of(device, recipe), remarks)
         return
     with _prepared(recipe, dataset, chosen, out, local_device(device)) as run:
         _print_lines(run.console, remarks)
@@ -75,13 +76,14 @@ def train_in_folder(
             run.test()
 
 
-def _learn_good_parts(
+def _fit_in_one_pass(
     recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, remarks: Sequence[str]
 ) -> None:
-    """Learn in the leading process; further ones of torchrun wait."""
+    """Fit in the leading process; further ones of torchrun wait."""
     with process_group(compute.device) as group:
         if group.is_leader:
-            run = MemoryRun(recipe, dataset, split, out, compute, console_for())
+            kind = MemoryRun if recipe.good_only else ClassifierRun
+            run = kind(recipe, dataset, split, out, compute, console_for())
             _print_choices(run, remarks)
             run.train()
             run.test()
@@ -105,6 +107,11 @@ def improve_in_folder(
         raise RecipeError(
             f"{init}: found a network of good parts alone, expected one that learnt defects; learn all good parts "
             "again with --recipe good-only, or train the defects with another recipe"
+        )
+    if recipe.network.one_pass:
+        raise RecipeError(
+            f"{init}: found {recipe.network.model}, expected a network that is trained as a whole; this one is fitted "
+            "in minutes: train --data OLD --data NEW with its recipe"
         )
     use_threads(threads)
     keep_freed_memory()

@@ -1,5 +1,8 @@
 """Factory: the network of a recipe, with its normalisation in front."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from torch import nn
 
 from train.models.can import ContextAggregation
@@ -7,10 +10,14 @@ from train.models.can_fine import FineContext
 from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteUNet
 from train.models.ensemble import Ensemble
 from train.models.network import NormalisedNetwork
+from train.models.patch_classifier import PatchClassifier
 from train.models.patch_memory import PatchMemory
 from train.models.pretrained import make_encoder
 from train.models.smp import make_peer
-from train.network_recipe import NetworkRecipe
+from train.network_recipe import Model, NetworkRecipe
+
+OPINIONS: Mapping[Model, float] = MappingProxyType({"patch-memory": 0.25, "patch-classifier": 0.5})
+"""Weights of members of an ensemble that judge the whole picture, found on parts of Magnetic Tile; see train/LOG.md."""
 
 
 def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> NormalisedNetwork:
@@ -33,8 +40,12 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "ensemble":
         networks = [make_network(member.network, in_channels, classes) for member in recipe.members]
         sizes = [(member.height, member.width) for member in recipe.members]
-        return Ensemble(networks, sizes, [member.network.is_memory for member in recipe.members])
+        opinions = [None, *(OPINIONS.get(member.network.model) for member in recipe.members[1:])]
+        return Ensemble(networks, sizes, opinions)
     if recipe.model == "patch-memory":
         encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
         return PatchMemory(encoder, recipe.patches)
+    if recipe.model == "patch-classifier":
+        encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
+        return PatchClassifier(encoder, classes, recipe.width)
     return make_peer(recipe.model, in_channels, classes, recipe.pretrained)

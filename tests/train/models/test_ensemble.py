@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import RecipeError
-from train.models.build import make_network
-from train.models.ensemble import MEMORY_SHARE, MOST_LOGIT, Ensemble
+from train.models.build import OPINIONS, make_network
+from train.models.ensemble import MOST_LOGIT, Ensemble
 from train.network_recipe import NetworkRecipe
 from train.recipe import load_recipe, with_overrides
 
@@ -37,18 +38,29 @@ def test_no_member_overrules_the_others() -> None:
     assert torch.allclose(found, torch.tensor(0.0))
 
 
-@pytest.mark.parametrize(("memory", "added"), [(6.0, 6.0), (1e6, MOST_LOGIT), (-1e6, -MOST_LOGIT)])
-def test_a_memory_of_good_parts_moves_the_whole_picture_within_bounds(memory: float, added: float) -> None:
+@pytest.mark.parametrize(("opinion", "added"), [(6.0, 6.0), (1e6, MOST_LOGIT), (-1e6, -MOST_LOGIT)])
+def test_an_opinion_moves_the_whole_picture_within_bounds(opinion: float, added: float) -> None:
     class Spot(nn.Module):
         def forward(self, frames: Tensor) -> Tensor:
             logits = torch.full((len(frames), 1, 4, 3), -1e6)
-            logits[:, :, 2, 1] = memory
+            logits[:, :, 2, 1] = opinion
             return logits
 
     members = [Constant(1.0, (8, 6)), Constant(2.0, (8, 6)), Spot()]
-    found = Ensemble(members, [(16, 12)] * 3, [False, False, True])(torch.rand(3, 1, 16, 12))
+    found = Ensemble(members, [(16, 12)] * 3, [None, None, 0.25])(torch.rand(3, 1, 16, 12))
     assert found.shape == (3, 2, 8, 6)
-    assert torch.allclose(found, torch.tensor(1.5 + MEMORY_SHARE * added))
+    assert torch.allclose(found, torch.tensor(1.5 + 0.25 * added))
+
+
+def test_which_members_are_opinions() -> None:
+    declare_torchvision_operators()
+    member = {"height": 16, "width": 16, "network": {"model": "patch-classifier", "width": 4, "pretrained": False}}
+    memory = {"height": 16, "width": 16, "network": {"model": "patch-memory", "patches": 5, "pretrained": False}}
+    recipe = NetworkRecipe.model_validate({"model": "ensemble", "members": [member, member, memory]})
+    body = make_network(recipe, 1, 3).body
+
+    assert isinstance(body, Ensemble)
+    assert body.opinions == (None, OPINIONS["patch-classifier"], OPINIONS["patch-memory"])
 
 
 def test_the_factory_gives_frames_unchanged_to_the_members() -> None:

@@ -1,0 +1,101 @@
+"""Classifier of patches on a frozen encoder, for few defective parts.
+
+A patch is described by the encoder's features at three scales (hypercolumns, Hariharan et al., CVPR 2015), and by the
+same features relative to those of its own picture (instance normalisation, Ulyanov et al., arXiv 1607.08022): on a
+part of another surface or brightness a defect still differs from its surroundings.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from train.models.can_lite import CHANNELS, EIGHTH, QUARTER, SIXTEENTH, LiteEncoder
+
+FEATURES = 2 * CHANNELS[QUARTER] + CHANNELS[EIGHTH] + CHANNELS[SIXTEENTH]
+DESCRIPTION = 2 * FEATURES
+"""Numbers per patch: the features, and the features relative to the picture."""
+STRIDE_PX = 8
+"""Input pixels along each side of a patch."""
+MIRRORS = ((3,), (2,))
+"""Axes of the mirror images that are judged beside the picture."""
+_DROPOUT = 0.3
+_LEAST_DEVIATION = 0.05
+"""Added to a feature's deviation within a picture, so that the noise of a uniform picture is not amplified."""
+_FARTHEST = 8.0
+"""Relative features are limited to this many deviations."""
+
+
+class PatchClassifier(nn.Module):
+    """Encoder, description of its patches, two small perceptrons on it; logits of every class.
+
+    One tells whether a patch is defective, the other which class it has: where a defect is can be learnt from all of
+    them. Only the perceptrons, `find` and `name`, are trained. shift, scale: normalisation of the descriptions.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, encoder: LiteEncoder, classes: int, width: int):
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("shift", torch.zeros(1, DESCRIPTION, 1, 1))
+        self.register_buffer("scale", torch.ones(1, DESCRIPTION, 1, 1))
+        self.find = _perceptron(width, 1)
+        self.name = _perceptron(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, C, H / 4, W / 4] of normalised images whose sides are multiples of 16.
+
+        The mean of the image and its two mirror images, and of 3x3 patches, interpolated: a single patch is often
+        wrong. Patches beyond the edge count as undecided, so that the outermost ones, where the encoder sees its own
+        padding, weigh less. The strongest class has the logit of a defect.
+        """
+        found, named = self._mirrored(x, ())
+        for axes in MIRRORS:
+            more_found, more_named = self._mirrored(x, axes)
+            found, named = found + more_found, named + more_named
+        views = 1 + len(MIRRORS)
+        logits = (found + named - named.amax(dim=1, keepdim=True)) / views
+        smooth = functional.avg_pool2d(logits, kernel_size=3, stride=1, padding=1)
+        return functional.interpolate(smooth, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def _mirrored(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        described = self.normalised(self.describe(x.flip(axes)))
+        return self.find(described).flip(axes), self.name(described).flip(axes)
+
+    def describe(self, x: Tensor) -> Tensor:
+        """Descriptions of the patches of normalised images, [B, DESCRIPTION, H / 8, W / 8]."""
+        found = self.encoder(x)
+        quarter, coarse = found[QUARTER], found[SIXTEENTH]
+        features = torch.cat(
+            (
+                functional.avg_pool2d(quarter, kernel_size=2),
+                functional.max_pool2d(quarter, kernel_size=2),
+                found[EIGHTH],
+                functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False),
+            ),
+            dim=1,
+        )
+        difference = features - features.mean(dim=(2, 3), keepdim=True)
+        deviation = difference.abs().mean(dim=(2, 3), keepdim=True) + _LEAST_DEVIATION
+        return torch.cat((features, (difference / deviation).clamp(-_FARTHEST, _FARTHEST)), dim=1)
+
+    def normalised(self, descriptions: Tensor) -> Tensor:
+        """Descriptions [B, DESCRIPTION, h, w] in deviations of the sound ones."""
+        return (descriptions - self.shift) * self.scale
+
+    def normalise_by(self, sound: Tensor) -> None:
+        """Take mean and deviation of descriptions [N, DESCRIPTION] for the normalisation."""
+        self.shift = sound.mean(dim=0).view(1, -1, 1, 1)
+        self.scale = 1 / (sound.std(dim=0) + 1e-3).view(1, -1, 1, 1)
+
+
+def _perceptron(width: int, outputs: int) -> nn.Sequential:
+    """Of each patch alone: DESCRIPTION numbers, `width` hidden ones; drop-out at the inputs of both layers."""
+    return nn.Sequential(
+        nn.Dropout(_DROPOUT),
+        nn.Conv2d(DESCRIPTION, width, kernel_size=1),
+        nn.ReLU(),
+        nn.Dropout(_DROPOUT),
+        nn.Conv2d(width, outputs, kernel_size=1),
+    )
