@@ -41,6 +41,7 @@ PEERS = {
     "upernet": PADDED,
     "can-lite": STRIDED,
     "unet-lite": STRIDED,
+    "patch-classifier": STRIDED,
 }
 CLASSES = ("A", "B", "C")
 

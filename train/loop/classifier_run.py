@@ -70,7 +70,7 @@ class ClassifierRun(OnePassRun):
         self.network.train()
         for _ in range(steps):
             optimiser.zero_grad()
-            self._loss(patches).backward()
+            self._loss(patches).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             curve.step()
         self.network.eval()
