@@ -70,7 +70,9 @@ def test_every_state_fits_every_screen_and_is_accessible(
             assert tab.evaluate(share) >= 0.25, f"{where}: the verdict is small"
             clipped = "(e => e.scrollHeight > e.clientHeight + 1)(document.querySelector('#figures'))"
             assert not tab.evaluate(clipped), f"{where}: figures are cut"
-            assert not tab.evaluate("document.querySelector('#why').hasAttribute('tabindex')"), f"{where}: reason scrolls"
+            assert not tab.evaluate("document.querySelector('#why').hasAttribute('tabindex')"), (
+                f"{where}: reason scrolls"
+            )
         assert findings(tab) == [], where
     assert tab.complaints() == []
 
