@@ -61,7 +61,7 @@ def train(
         Path | None, typer.Option(help="Checkpoint whose masks are targets beside the outlines.")
     ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Run one batch through every stage; memory and time.")] = False,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard event files into --out.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Curves and pictures for TensorBoard, in OUT/tensorboard.")] = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     show_version: Annotated[

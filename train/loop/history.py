@@ -1,11 +1,9 @@
-"""History of a run: one row per epoch, kept in its checkpoint and written as TensorBoard events."""
+"""History of a run: one row per epoch, kept in its checkpoint."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from train.errors import TrainError
 from train.recipe import RunRecipe
 
 SECOND = "union.average_precision"
@@ -50,37 +48,3 @@ class EpochHistory:
     def _values(self) -> list[tuple[float, float]]:
         measures = (row["measures"] for row in self.rows)
         return [(row[self.recipe.best], row.get(SECOND, -np.inf)) for row in measures]
-
-
-class TensorboardLog:
-    """Writes the rows of a history as scalars under OUT/tensorboard.
-
-    done: complete epochs of a resumed run; events after them are purged. Raises TrainError if tensorboard is not
-    installed.
-    """
-
-    def __init__(self, out: Path, done: int):
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise TrainError("--tensorboard: tensorboard is not installed; pip install tensorboard") from None
-        self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=done)
-
-    def write(self, epoch: int, row: dict[str, Any], classes: tuple[str, ...]) -> None:
-        """Write one row; `epoch` counts from 0."""
-        self._writer.add_scalar("loss/train", row["loss"], epoch)
-        self._writer.add_scalar("learning_rate", row["learning_rate"], epoch)
-        self._writer.add_scalar("images_per_second", row["images"] / row["seconds"], epoch)
-        for name, value in row["measures"].items():
-            self._writer.add_scalar(f"val/{name}", value, epoch)
-        for name, loss in zip(classes, row["val_losses"], strict=True):
-            self._writer.add_scalar(f"val_loss/{name}", loss, epoch)
-        for name, measures in zip(classes, row["classes"], strict=True):
-            for measure, value in measures.items():
-                if value is not None:
-                    self._writer.add_scalar(f"val_{measure}/{name}", value, epoch)
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Close the event file."""
-        self._writer.close()

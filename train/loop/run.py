@@ -20,11 +20,12 @@ from train.evaluate.outputs import evaluate
 from train.evaluate.tables import percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
-from train.loop.history import OF_CLASSES, SECOND, EpochHistory, TensorboardLog
+from train.loop.history import OF_CLASSES, SECOND, EpochHistory
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
 from train.loop.run_folder import RunFolder, brightness_range
 from train.loop.teacher import Teacher
+from train.loop.tensorboard_log import TensorboardLog
 from train.loop.trainer import Trainer
 from train.loop.training_data import TrainingData
 from train.models.build import make_network
@@ -65,6 +66,7 @@ class Run(RunFolder):
         network = make_network(recipe.network, recipe.input.channels, len(dataset.classes))
         self.trainer = Trainer(network, recipe, len(dataset.classes), compute, self.group)
         self.history = EpochHistory(recipe.run)
+        self.log: TensorboardLog | None = None
 
     @property
     def last(self) -> Path:
@@ -115,16 +117,15 @@ class Run(RunFolder):
             _check_outlined(val, self.samples["val"], self.dataset.classes)
         training = TrainingData(train, self.recipe, self.compute.device, self.dataset.classes)
         val_set = evaluation_set(val, self.compute.device, self.recipe.tile_grid)
-        log = TensorboardLog(self.out, self.history.done) if tensorboard and self.group.is_leader else None
+        if tensorboard and self.group.is_leader:
+            self.log = TensorboardLog(self.out, self.history.done, self.dataset.classes, val)
         with (
             show(self.recipe.run.epochs, self.history.done, self.console) as progress,
-            closing(log) if log is not None else nullcontext(),
+            closing(self.log) if self.log is not None else nullcontext(),
         ):
             while not self.history.finished():
                 row = self._trained(training, progress)
                 progress.end(self._validate(row, val, val_set))
-                if log is not None:
-                    log.write(self.history.done - 1, self.history.rows[-1], self.dataset.classes)
         if self.history.done < self.recipe.run.epochs:
             self.console.print(f"stopped early: {self.recipe.run.patience} epochs without a better one")
 
@@ -199,6 +200,8 @@ class Run(RunFolder):
         of_classes = [{key: getattr(one, key) for key in OF_CLASSES} for one in metrics.classes]
         validated = {"val_losses": list(result.losses), "measures": measures, "classes": of_classes}
         self.history.rows.append(row | validated)
+        if self.log is not None:
+            self.log.write(epoch, self.history.rows[-1], result.outputs, thresholds)
         self._save(self._meta(thresholds, metrics, self.history.done), better)
         chosen = f"{name} {percent(metrics.known(name))}{' (best)' if better else ''}"
         return (

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from bundle import Threshold, encode_png
+from bundle import Threshold
 from bundle.outlines import draw_outlines, enlarged, outlines_of
 from train.data.dataset import Image, Masks
 from train.data.image_set import ImageSet
@@ -92,17 +92,20 @@ def threshold_curve(margins: NDArray[np.float64], defective: NDArray[np.bool_]) 
     return _png(figure)
 
 
-def outlined_part(
+def outlined_picture(
     image: Image, truth: Masks, masks: NDArray[np.uint8], found: NDArray[np.bool_], thresholds: Sequence[Threshold]
-) -> bytes:
-    """One part with truth and prediction outlined; image [channels, H, W], truth [C, H, W], masks [C, h, w]."""
+) -> Image:
+    """One picture with truth and prediction outlined, uint8 [H, W, 3] RGB.
+
+    image [channels, H, W], truth [C, H, W], masks [C, h, w], found [C]: the classes to outline.
+    """
     height, width = image.shape[1:]
     picture = np.ascontiguousarray(np.broadcast_to(image, (3, height, width)).transpose(1, 2, 0))
     for index, threshold in enumerate(thresholds):
         if found[index]:
             draw_outlines(picture, outlines_of(enlarged(masks[index] >= threshold.level, height, width)), PREDICTED)
         draw_outlines(picture, outlines_of(truth[index]), TRUE)
-    return encode_png(picture)
+    return picture
 
 
 def _png(figure: Figure) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle import encode_png
 from train.data.image_set import ImageSet
 from train.data.splits import part_counts
 from train.evaluate.metrics import Metrics
@@ -19,7 +20,7 @@ from train.evaluate.tables import COLUMNS, UNSURE_COLUMNS, class_rows, percent, 
 from train.evaluate.thresholds import score_margins
 from train.evaluate.unsure import unsure_curve
 from train.models.checkpoint import Meta
-from train.report.figures import class_curves, outlined_part, precision_recall, threshold_curve, training_curves
+from train.report.figures import class_curves, outlined_picture, precision_recall, threshold_curve, training_curves
 from train.report.page import heading, page, paragraph, picture, preformatted, table, thumbnail
 
 SHOWN = 6
@@ -127,7 +128,8 @@ def _examples(meta: Meta, test: PartEvaluation) -> list[str]:
 def _example(meta: Meta, test: PartEvaluation, index: int, overlap: float | None) -> str:
     row, images = test.predictions.images[index], test.images
     thresholds = [meta.thresholds[name] for name in meta.classes]
-    png = outlined_part(images.images[index], images.masks(index), test.outputs.masks[index], row.found, thresholds)
+    truth_masks, masks = images.masks(index), test.outputs.masks[index]
+    png = encode_png(outlined_picture(images.images[index], truth_masks, masks, row.found, thresholds))
     truth = ", ".join(name for name, has in zip(meta.classes, row.labels, strict=True) if has) or "good"
     found = [f"{n} {s:.2f}" for n, s, f in zip(meta.classes, row.scores, row.found, strict=True) if f] or ["nothing"]
     return thumbnail(png, f"{row.name}: {truth}; found {', '.join(found)}; IoU {percent(overlap)}")

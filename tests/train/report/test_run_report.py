@@ -2,6 +2,8 @@ import io
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -99,6 +101,15 @@ def test_tensorboard_gets_its_curves(tiles: Path, tmp_path: Path, quick_recipe) 
     for place, name in enumerate(run.dataset.classes):
         expected = [row["classes"][place]["average_precision"] for row in rows]
         assert curves[f"val_average_precision/{name}"] == pytest.approx(expected)
+    shown = events.Tags()["images"]
+    assert {tag.split("/")[1].rsplit(" ", 1)[0] for tag in shown} >= {*run.dataset.classes, "good"}
+    for tag in shown:
+        pictures = events.Images(tag)
+        assert [picture.step for picture in pictures] == list(range(len(rows)))
+        assert (pictures[0].height, pictures[0].width) == (48, 32)
+    defect = next(tag for tag in shown if run.dataset.classes[0] in tag)
+    picture = cv2.imdecode(np.frombuffer(events.Images(defect)[0].encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    assert (picture == (0, 170, 0)).all(axis=2).any()  # the true outline
 
 
 def test_evaluation_gives_the_measures_of_the_run(finished: Run, tiles: Path) -> None:
