@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,13 @@ def test_labels_that_the_dashboard_names_are_those_of_its_metrics(sysfs: Path) -
             labels = set(re.findall(r"{{(\w+)}}", target["legendFormat"])) - {"instance"}
             line = next(line for line in text.splitlines() if line.startswith(metric) and line[len(metric)] in "{ ")
             assert labels <= set(re.findall(r'(\w+)="', line)), panel["title"]
+
+
+def test_promtool_accepts_the_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    command = [promtool, "check", "rules", MONITORING / "alerts.yml"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stderr
