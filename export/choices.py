@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-ENGINES = ("onnxruntime", "openvino", "cpu", "tensorrt", "tensorrt_rtx")
+ENGINES = ("onnxruntime", "openvino", "openvino-bf16", "openvino-fp16", "cpu", "tensorrt", "tensorrt_rtx")
 """Names of `edge.engines.registry.ENGINES`, the default first; a test holds them against it."""
 
 Around = Literal["fp32", "fp16"]

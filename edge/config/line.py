@@ -38,8 +38,9 @@ class Line(LineTable):
     """Capacity of the queue of rows and row updates that wait for the disk: two or three entries of about 1 kB per
     part. When the queue is full, every part becomes FAULT and is not recorded."""
     engine: str = DEFAULT_ENGINE
-    """Inference engine: "onnxruntime" or "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU. There is no
-    fall-back to another engine, except with "cpu": the fastest engine of the CPU here that agrees with onnxruntime."""
+    """Inference engine: "onnxruntime" or "openvino" on the CPU ("openvino-bf16", "openvino-fp16" where it has the
+    type), "tensorrt" or "tensorrt_rtx" on a GPU. There is no fall-back to another engine, except with "cpu": the
+    fastest engine of the CPU here that agrees with onnxruntime."""
     engine_threads: int | None = Field(default=None, ge=1, le=256)
     """CPU threads of the engine; chosen by the engine by default."""
     engine_reopens: bool = True

@@ -9,9 +9,9 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from bundle.folder import MODEL
 from edge.engines.engine import Outputs
 from edge.engines.engine_cache import EngineCache
 from edge.engines.processor import ProcessorEngine, first_line, processor_name
-from edge.errors import EngineError
+from edge.errors import EngineError, EngineMissing
 
 CONVERTER = "openvino.tools.ovc"
 if "openvino" not in sys.modules:
@@ -43,22 +43,44 @@ INTEGER_STEPS = ("Convert", "Subtract")
 """Operators between an ONNX quantiser and the multiplication by its scale."""
 
 
-class OpenVinoEngine(ProcessorEngine):
-    """Runs `model.onnx` frame by frame in one stream, its layers in float32 or INT8 as the graph says.
+FloatType = Literal["f32", "bf16", "f16"]
+"""Type of the layers that are not INT8, under OpenVINO's name."""
+CAPABILITIES: Mapping[FloatType, str] = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+"""What a processor must have for it, under the names of OPTIMIZATION_CAPABILITIES."""
 
-    Raises EngineError for an INT8 bundle whose products would saturate on this processor.
+
+class OpenVinoEngine(ProcessorEngine):
+    """Runs `model.onnx` frame by frame in one stream, its layers in `floats` or INT8 as the graph says.
+
+    Raises EngineError for an INT8 bundle whose products would saturate on this processor, EngineMissing for a type
+    that the processor does not compute.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, processor: str | None = None) -> None:
-        """processor: as `processor_name` gives it; None for that of this machine."""
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int | None = None,
+        processor: str | None = None,
+        floats: FloatType = "f32",
+        capabilities: Collection[str] | None = None,
+    ) -> None:
+        """processor: as `processor_name` gives it; capabilities: as OpenVINO does; None for those of this machine."""
         saturates = not any(sign in (processor or processor_name()) for sign in WIDE_SUMS)
+        core = ov.Core()
+        found = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") if capabilities is None else capabilities
+        if CAPABILITIES[floats] not in found:
+            raise EngineMissing(
+                f"engine openvino-{CAPABILITIES[floats].lower()}: found a processor with {', '.join(found)}, expected "
+                f"{CAPABILITIES[floats]}; take openvino, which computes in float32"
+            )
         try:
-            compiled = _compiled(ov.Core(), bundle, _settings(threads), saturates)
+            compiled = _compiled(core, bundle, _settings(threads, floats), saturates)
             self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"{bundle.model}: OpenVINO cannot load it ({first_line(error)})") from None
         release = ov.__version__.split("-")[0]
-        super().__init__(bundle.manifest, f"OpenVINO {release} on the CPU, {bundle.manifest.precision}")
+        layers = "" if floats == "f32" else f", layers in {floats}"
+        super().__init__(bundle.manifest, f"OpenVINO {release} on the CPU, {bundle.manifest.precision}{layers}")
 
     def _infer(self, inputs: Image) -> Outputs:
         try:
@@ -74,11 +96,21 @@ def open_openvino(bundle: Bundle, threads: int | None, _batch: int) -> OpenVinoE
     return OpenVinoEngine(bundle, threads)
 
 
-def _settings(threads: int | None) -> dict[str, Any]:
+def open_bf16(bundle: Bundle, threads: int | None, _batch: int) -> OpenVinoEngine:
+    """Open the engine with its float layers in bfloat16, which needs AVX512-BF16, AMX or Arm's BF16."""
+    return OpenVinoEngine(bundle, threads, floats="bf16")
+
+
+def open_fp16(bundle: Bundle, threads: int | None, _batch: int) -> OpenVinoEngine:
+    """Open the engine with its float layers in float16, which needs AMX-FP16, AVX512-FP16 or Arm's FP16."""
+    return OpenVinoEngine(bundle, threads, floats="f16")
+
+
+def _settings(threads: int | None, floats: FloatType) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
-        "INFERENCE_PRECISION_HINT": "f32",  # else bf16 on processors with AMX or AVX512-BF16: another result there
+        "INFERENCE_PRECISION_HINT": floats,  # by default bf16 on processors with AMX or AVX512-BF16
         "ENABLE_CPU_PINNING": False,  # two stations would share the first cores of a machine
     }
     return chosen | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})

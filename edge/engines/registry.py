@@ -41,6 +41,8 @@ BUILD_S = 1080.0
 ENGINES = {
     "onnxruntime": EngineKind("edge.engines.onnxruntime_cpu:open_onnxruntime", processor_package="onnxruntime"),
     "openvino": EngineKind("edge.engines.openvino_cpu:open_openvino", processor_package="openvino"),
+    "openvino-bf16": EngineKind("edge.engines.openvino_cpu:open_bf16", processor_package="openvino"),
+    "openvino-fp16": EngineKind("edge.engines.openvino_cpu:open_fp16", processor_package="openvino"),
     "cpu": EngineKind("edge.engines.fastest:open_fastest"),
     "tensorrt": EngineKind(
         "edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, trial_s=BUILD_S, limits_memory=False

@@ -23,7 +23,7 @@ UNNEEDED = (
 
 
 def test_run_loads_no_package_of_a_device_before_the_line_is_read(tmp_path: Path) -> None:
-    told, loaded = loaded_by("edge.cli", ["run", str(tmp_path / "missing.toml")], (*UNNEEDED, "edge.service"))
+    told, loaded = loaded_by("edge.cli", ["run", str(tmp_path / "missing.toml")], (*UNNEEDED, "edge.signal_events"))
 
     assert "missing.toml" in told
-    assert loaded == ["edge.service"]
+    assert loaded == ["edge.signal_events"]

@@ -60,8 +60,9 @@ def test_many_frames_come_back_in_their_order(engine: Engine) -> None:
 
     scores, masks = engine.infer(inputs)
 
-    assert np.allclose(scores, tiny_outputs(inputs)[0], atol=1e-6)
-    assert np.abs(masks.astype(int) - tiny_outputs(inputs)[1]).max() <= 1  # a half may fall to either side
+    halved = "layers in" in engine.description  # 8 bits of precision in bfloat16
+    assert np.allclose(scores, tiny_outputs(inputs)[0], atol=0.01 if halved else 1e-6)
+    assert np.abs(masks.astype(int) - tiny_outputs(inputs)[1]).max() <= (3 if halved else 1)  # else a rounded half
 
 
 def test_outputs_belong_to_the_caller(engine: Engine) -> None:

@@ -13,9 +13,9 @@ from onnx import numpy_helper
 
 from bundle import Bundle, load_bundle
 from edge.engines.engine_cache import EngineCache
-from edge.engines.fastest import hard_inputs
+from edge.engines.fastest import choice_of, hard_inputs
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
-from edge.errors import EngineError
+from edge.errors import EngineError, EngineMissing
 from tests.conftest import grey_frame, tiny_outputs
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -168,3 +168,27 @@ def test_the_import_reports_nothing_to_anybody() -> None:
     found = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True, timeout=600)
 
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("floats", "capability"), [("bf16", "BF16"), ("f16", "FP16")])
+def test_another_type_needs_a_processor_that_computes_it(bundle: Bundle, floats: str, capability: str) -> None:
+    refusal = f"engine openvino-{capability.lower()}: found a processor with FP32, INT8, expected {capability}; take"
+    with pytest.raises(EngineMissing, match=refusal):
+        openvino_cpu.OpenVinoEngine(bundle, 1, floats=floats, capabilities=["FP32", "INT8"])
+
+    engine = openvino_cpu.OpenVinoEngine(bundle, 1, floats=floats, capabilities=["FP32", capability])
+    inputs = np.stack([grey_frame(), grey_frame(spot=255)])[:, np.newaxis]
+    assert np.allclose(engine.infer(inputs)[0], tiny_outputs(inputs)[0], atol=0.01)  # 8 bits of precision
+    assert engine.description.endswith(f"fp32, layers in {floats}")
+    engine.close()
+
+
+@pytest.mark.parametrize(("name", "capability"), [("openvino-bf16", "BF16"), ("openvino-fp16", "FP16")])
+def test_the_choice_says_why_a_type_is_not_used(bundle: Bundle, name: str, capability: str) -> None:
+    if capability in openvino_cpu.ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip(f"this processor computes {capability}")
+
+    trials = {trial.engine: trial for trial in choice_of(bundle, 1).trials}
+
+    assert trials[name].frame_ms is None
+    assert f"expected {capability}" in trials[name].objection
