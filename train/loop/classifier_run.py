@@ -18,7 +18,7 @@ from train.errors import SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.tables import rate_text
 from train.loop.one_pass_run import OnePassRun
-from train.loop.patches import MOST, MOST_SOUND, Patches, View
+from train.loop.patches import MOST, MOST_SOUND, CutPicture, Patches
 from train.losses import targets
 from train.models.patch_classifier import PatchClassifier
 from train.recipe import Recipe
@@ -102,7 +102,7 @@ class ClassifierRun(OnePassRun):
         views = len(self._flips)
         data = evaluation_set(images, self.compute.device, self.recipe.tile_grid)
         most_sound = max(1, min(MOST_SOUND, MOST // (views * len(data))))
-        patches = Patches(self._views(images), most_sound, self.generator)
+        patches = Patches(self._cut(images), most_sound, self.generator)
         if not patches.classes:
             raise SplitError(
                 f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
@@ -117,8 +117,8 @@ class ClassifierRun(OnePassRun):
         return [(), *([(3,)] if augment.flip_horizontal else []), *([(2,)] if augment.flip_vertical else [])]
 
     @torch.inference_mode()
-    def _views(self, images: ImageSet) -> Iterator[View]:
-        """Views of all pictures, or of their tiles, whose classes are all outlined."""
+    def _cut(self, images: ImageSet) -> Iterator[CutPicture]:
+        """All pictures, or their tiles, and their mirror images; those whose classes are all outlined."""
         grid = self.recipe.tile_grid
         tiles = 1 if grid is None else len(grid.places)
         numbers = {part: number for number, part in enumerate(dict.fromkeys(images.parts))}
@@ -128,7 +128,7 @@ class ClassifierRun(OnePassRun):
                 for place, (descriptions, fractions) in enumerate(self._described(batch, flip)):
                     if batch.outlined[place].all():
                         part = numbers[images.parts[(at + place) // tiles]]
-                        yield View(part, not bool(batch.labels[place].any()), descriptions, fractions)
+                        yield CutPicture(part, not bool(batch.labels[place].any()), descriptions, fractions)
             at += len(batch.labels)
 
     def _described(self, batch: Batch, flip: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 MOST_DEFECTIVE, MOST_SOUND = 150, 250
-"""Patches kept of one view of a picture."""
+"""Patches kept of one picture."""
 MOST = 1_000_000
 """Sound patches kept of all pictures; with 400 numbers in float16 they take 0.8 GB."""
 DEFECTIVE_FROM = 0.25
@@ -15,7 +15,7 @@ DEFECTIVE_FROM = 0.25
 
 
 @dataclass(frozen=True)
-class View:
+class CutPicture:
     """A picture, or a mirrored one, cut into P patches."""
 
     part: int
@@ -47,25 +47,25 @@ class PartDraw:
 
 
 class Patches:
-    """Patches of all views.
+    """Patches of all pictures.
 
-    descriptions: float16 [N, D]. labels: bool [N, C]. Of each view a random choice is kept, see `MOST_DEFECTIVE`.
+    descriptions: float16 [N, D]. labels: bool [N, C]. Of each picture a random choice is kept, see `MOST_DEFECTIVE`.
     """
 
-    def __init__(self, views: Iterable[View], most_sound: int, generator: torch.Generator):
+    def __init__(self, pictures: Iterable[CutPicture], most_sound: int, generator: torch.Generator):
         kept: list[tuple[Tensor, Tensor]] = []
         parts, good = [], []
-        for view in views:
-            share = view.fractions.amax(dim=1)
+        for picture in pictures:
+            share = picture.fractions.amax(dim=1)
             chosen = torch.cat(
                 (
                     _some(torch.nonzero(share > DEFECTIVE_FROM)[:, 0], MOST_DEFECTIVE, generator),
                     _some(torch.nonzero(share == 0)[:, 0], most_sound, generator),
                 )
             )
-            kept.append((view.descriptions[chosen].half(), view.fractions[chosen] > DEFECTIVE_FROM))
-            parts.append(torch.full((len(chosen),), view.part))
-            good.append(torch.full((len(chosen),), view.good))
+            kept.append((picture.descriptions[chosen].half(), picture.fractions[chosen] > DEFECTIVE_FROM))
+            parts.append(torch.full((len(chosen),), picture.part))
+            good.append(torch.full((len(chosen),), picture.good))
         self.descriptions = torch.cat([descriptions for descriptions, _ in kept])
         self.labels = torch.cat([labels for _, labels in kept])
         self._parts, of_good = torch.cat(parts), torch.cat(good)

@@ -13,7 +13,7 @@ from train.data.splits import Split, make_split
 from train.device import choose_compute
 from train.errors import CheckpointError, SplitError
 from train.loop.classifier_run import ClassifierRun
-from train.loop.patches import DEFECTIVE_FROM, Patches, View
+from train.loop.patches import DEFECTIVE_FROM, CutPicture, Patches
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
@@ -78,22 +78,22 @@ def test_a_training_part_of_one_kind_is_refused(good: bool, missing: str, tiles:
         run_of(dataset, tmp_path, recipe_of(), split.model_copy(update={"images": kept}))
 
 
-def patches_of(*views: View) -> Patches:
-    return Patches(views, 10, torch.Generator().manual_seed(0))
+def patches_of(*pictures: CutPicture) -> Patches:
+    return Patches(pictures, 10, torch.Generator().manual_seed(0))
 
 
-def view(part: int, fractions: list[list[float]]) -> View:
+def cut(part: int, fractions: list[list[float]]) -> CutPicture:
     shares = torch.tensor(fractions)
-    return View(part, not bool(shares.any()), torch.full((len(fractions), 2), float(part)), shares)
+    return CutPicture(part, not bool(shares.any()), torch.full((len(fractions), 2), float(part)), shares)
 
 
 def test_patches_at_the_edge_of_a_defect_are_left_out() -> None:
-    patches = patches_of(view(0, [[0.0], [DEFECTIVE_FROM / 2], [1.0]]), view(1, [[0.0]]))
+    patches = patches_of(cut(0, [[0.0], [DEFECTIVE_FROM / 2], [1.0]]), cut(1, [[0.0]]))
     assert patches.labels[:, 0].tolist() == [True, False, False]
 
 
 def test_each_part_comes_as_often_as_another() -> None:
-    patches = patches_of(view(0, [[0.0, 1.0]] * 9), view(1, [[1.0, 0.0]]), view(2, [[0.0, 0.0]]))
+    patches = patches_of(cut(0, [[0.0, 1.0]] * 9), cut(1, [[1.0, 0.0]]), cut(2, [[0.0, 0.0]]))
     drawn = patches.draw(4000, torch.Generator().manual_seed(0))
     of_defects = drawn[patches.labels[drawn].any(dim=1)]
     parts = patches.descriptions[of_defects][:, 0]
@@ -102,7 +102,7 @@ def test_each_part_comes_as_often_as_another() -> None:
 
 
 def test_classes_are_named_alike_often() -> None:
-    patches = patches_of(view(0, [[0.0, 1.0]] * 9), view(1, [[1.0, 0.0]]), view(2, [[0.0, 0.0]]))
+    patches = patches_of(cut(0, [[0.0, 1.0]] * 9), cut(1, [[1.0, 0.0]]), cut(2, [[0.0, 0.0]]))
     drawn, classes = patches.draw_named(8, torch.Generator().manual_seed(0))
     assert classes.tolist() == [0] * 8 + [1] * 8
     assert patches.labels[drawn, classes].all()
