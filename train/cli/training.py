@@ -29,6 +29,8 @@ from train.loop.run_folder import RunFolder
 from train.models.checkpoint import Checkpoint, load_checkpoint
 from train.recipe import Recipe, with_overrides
 
+_WITHOUT_OUTLINES = "union.average_precision"
+"""Metric of the best epoch where there is nothing to hold masks against."""
 _COLOUR_CONTRAST = 4.0
 """Difference in colour of defects, in levels, from which on colour tells them apart; JPEG alone gives about 1."""
 
@@ -192,7 +194,8 @@ def _train(run: Run, tensorboard: bool) -> None:
 def following(recipe: Recipe, report: DataReport, split: Split) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe with channels and normalisation of the training images, where it follows them, with lines that say so.
 
-    Where it does not, a line warns of classes whose colour is dropped.
+    Without an outline in the training part its crops are switched off. Where it does not follow the images, a line
+    warns of classes whose colour is dropped.
     """
     facts = [one for one in report.facts if split.images.get(one.sample.sha256) == "train"]
     coloured = _classes_in_colour(facts, report.dataset.classes)
@@ -211,7 +214,14 @@ def following(recipe: Recipe, report: DataReport, split: Split) -> tuple[Recipe,
     kind = "colour, 3 channels" if channels == 3 else "grey, 1 channel"
     reason = f" (classes that differ in colour: {', '.join(coloured)})" if coloured else ""
     line = f"input follows the pictures: {kind}{reason}; mean {values['mean']}, deviation {values['deviation']}"
-    return followed, (line,)
+    if any(one.defects for one in facts) or not followed.crops.images or recipe.tile_grid is not None:
+        return followed, (line,)
+    without = with_overrides(followed, ["crops.images=0", f"run.best={_WITHOUT_OUTLINES}"])
+    return without, (
+        line,
+        "no defect of the training part has an outline: crops are switched off, and the best epoch is that of the "
+        f"greatest {_WITHOUT_OUTLINES} on the validation part; masks will say little",
+    )
 
 
 def _dropped_colour(coloured: Sequence[str]) -> tuple[str, ...]:

@@ -74,6 +74,16 @@ def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
     assert line.startswith("input follows the pictures: grey, 1 channel")
 
 
+def test_without_an_outline_crops_are_switched_off(tmp_path: Path) -> None:
+    folder = stained(tmp_path, colour=False)
+    shutil.rmtree(folder / "masks")
+    (folder / "labels.csv").write_text("image,class\n" + "".join(f"p{part}.png,stain\n" for part in range(1, 8, 2)))
+    recipe, (_, line) = followed(folder)
+    assert (recipe.crops.images, recipe.run.best) == (0, "union.average_precision")
+    assert line.startswith("no defect of the training part has an outline: crops are switched off")
+    assert load_recipe("own-parts").crops.images > 0
+
+
 @pytest.mark.parametrize("overrides", [("input.channels=1",), ("follow=nothing",)])
 def test_a_stated_number_of_channels_stands_with_a_warning(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     recipe, (line,) = followed(stained(tmp_path, colour=True), *overrides)
