@@ -55,7 +55,7 @@ def test_misspelt_key_in_a_file_names_the_file(tmp_path: Path) -> None:
 
 
 def test_unknown_recipe_lists_those_there_are() -> None:
-    with pytest.raises(RecipeError, match="found no such recipe or file, expected one of demo-tiles, good-only"):
+    with pytest.raises(RecipeError, match="found no such recipe or file, expected one of demo-tiles, few-defects"):
         load_recipe("magnetic-tyle")
 
 

@@ -114,7 +114,7 @@ def test_members_that_lie_in_each_other_are_refused(good: Path) -> None:
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make, read) -> None:
     make(tmp_path / "a.pt")
 
-    with pytest.raises(TrainError, match=r"a\.pt: cannot be read"):
+    with pytest.raises(TrainError, match=r"a\.pt: (cannot be read|found a folder)"):
         read(tmp_path / "a.pt")
 
 
