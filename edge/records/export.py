@@ -1,10 +1,7 @@
 """Export of the records as CSV or Parquet."""
 
-import os
 import sqlite3
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +11,7 @@ from edge.errors import RecordsError
 from edge.records.database import reading, version_of
 
 CHUNK = 5_000
-"""Rows in memory at a time, for each thread."""
-THREADS = 4
-"""Threads of an export, at most; SQLite formats the rows without holding Python's lock."""
+"""Rows in memory at a time."""
 FORMULA = "=+-@\t\r"
 """First characters of a cell that spreadsheets evaluate."""
 FROM_OUTSIDE = ("class", "camera", "fault", "source", "picture", "name", "cause")
@@ -125,35 +120,21 @@ def export(records: Path, out: Path, table: str = "parts") -> int:
 def _write_csv(source: ExportSource, path: Path) -> int:
     """RFC 4180, UTF-8; NULL is empty, numbers have up to 15 digits.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    A text that a spreadsheet would take for a formula begins with an apostrophe. One thread: several take no less time,
+    since they wait for each other at SQLite's count of its memory.
     """
-    threads = min(THREADS, os.cpu_count() or 1)
     rows = 0
     with ExitStack() as opened:
-        connections = [source.connect(opened) for _ in range(threads + 1)]
-        spans = source.spans(connections.pop())
-        columns = source.columns(connections[0])
-        line = _csv_lines(source, columns)
-        query = f"SELECT count(*), group_concat(line, '') FROM ({line})"
+        connection = source.connect(opened)
+        columns = source.columns(connection)
+        query = f"SELECT count(*), group_concat(line, '') FROM ({_csv_lines(source, columns)})"
         file = opened.enter_context(path.open("w", newline="", encoding="utf-8"))
         file.write(",".join(name for name, _ in columns) + "\r\n")
-        pool = opened.enter_context(ThreadPoolExecutor(threads, "export"))
-        running: deque[tuple[sqlite3.Connection, Future[tuple[int, str | None]]]] = deque()
-        for connection, span in zip(connections, spans, strict=False):
-            running.append((connection, pool.submit(_fetch_one, connection, query, span)))
-        while running:
-            connection, chunk = running.popleft()
-            count, text = chunk.result()
-            if (following := next(spans, None)) is not None:
-                running.append((connection, pool.submit(_fetch_one, connection, query, following)))
+        for span in source.spans(connection):
+            count, text = connection.execute(query, span).fetchone()
             rows += count
             file.write(text or "")
     return rows
-
-
-def _fetch_one(connection: sqlite3.Connection, query: str, values: tuple[int, int]) -> tuple[int, str | None]:
-    count, text = connection.execute(query, values).fetchone()
-    return count, text
 
 
 def _csv_lines(source: ExportSource, columns: Columns) -> str:
