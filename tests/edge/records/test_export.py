@@ -198,6 +198,15 @@ def test_what_cannot_be_exported_leaves_what_was_there(
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_a_table_that_is_gone_is_said(records: Records, tmp_path: Path) -> None:
+    with closing(connect(records.path)) as connection, connection:
+        connection.execute("DROP TABLE defects")
+
+    with pytest.raises(RecordsError, match="no such table"):
+        export(records.path, tmp_path / "parts.csv")
+    assert not (tmp_path / "parts.csv").exists()
+
+
 def test_parquet_without_its_software_is_one_line(
     records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

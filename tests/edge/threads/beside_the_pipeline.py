@@ -4,12 +4,10 @@ import io
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +17,12 @@ from bundle import encode_png
 from edge.alarms import Alarms
 from edge.config.page import PageSettings
 from edge.engines.engine import Engine
-from edge.errors import RecordsError
 from edge.forwarding.forwarder import Forwarder
 from edge.forwarding.progress import Progress
 from edge.page.feed import Feed
 from edge.page.picture_inspection import InspectionBusy, PictureInspector
-from edge.records.export import export
 from edge.records.pending_write import PendingWrite
 from edge.records.rows import Statement
-from edge.records.writer import Records
 from edge.servers.channel import write_message
 from edge.servers.outbox import Outbox
 from edge.servers.state import StationState
@@ -249,14 +244,3 @@ def news_for_the_page() -> None:
 
     assert done.returncode == 1
     assert b"JSONDecodeError" in done.stderr
-
-
-@planted("edge/records/export.py:_write_csv")
-def rows_of_an_export(tmp_path: Path) -> None:
-    path = tmp_path / "records.sqlite"
-    Records(path).close()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DROP TABLE defects")
-
-    with pytest.raises(RecordsError, match="no such table"):
-        export(path, tmp_path / "parts.csv")
