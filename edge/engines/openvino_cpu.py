@@ -46,7 +46,7 @@ INTEGER_STEPS = ("Convert", "Subtract")
 FloatType = Literal["f32", "bf16", "f16"]
 """Type of the layers that are not INT8, under OpenVINO's name."""
 CAPABILITIES: Mapping[FloatType, str] = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
-"""What a processor must have for it, under the names of OPTIMIZATION_CAPABILITIES."""
+"""Capability that a processor needs for the type, by its name in OPTIMIZATION_CAPABILITIES."""
 
 
 class OpenVinoEngine(ProcessorEngine):

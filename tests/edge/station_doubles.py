@@ -99,7 +99,7 @@ class PageDouble:
 
 
 class Closable:
-    """What is opened and closed, and does nothing."""
+    """A resource that does nothing."""
 
     def close(self) -> None:
         """Nothing is held."""

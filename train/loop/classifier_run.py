@@ -18,7 +18,7 @@ from train.errors import SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.tables import rate_text
 from train.loop.one_pass_run import OnePassRun
-from train.loop.patches import MOST, MOST_SOUND, CutPicture, Patches
+from train.loop.patches import MOST, CutPicture, Patches
 from train.losses import targets
 from train.models.patch_classifier import PatchClassifier
 from train.recipe import Recipe
@@ -99,10 +99,9 @@ class ClassifierRun(OnePassRun):
         return x + NOISE * torch.randn(x.shape, generator=self.generator).to(x)
 
     def _patches(self, images: ImageSet) -> Patches:
-        views = len(self._flips)
-        data = evaluation_set(images, self.compute.device, self.recipe.tile_grid)
-        most_sound = max(1, min(MOST_SOUND, MOST // (views * len(data))))
-        patches = Patches(self._cut(images), most_sound, self.generator)
+        grid = self.recipe.tile_grid
+        pictures = len(images) * len(self._flips) * (1 if grid is None else len(grid.places))
+        patches = Patches(self._cut(images), max(1, MOST // pictures), self.generator)
         if not patches.classes:
             raise SplitError(
                 f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
@@ -112,7 +111,7 @@ class ClassifierRun(OnePassRun):
 
     @property
     def _flips(self) -> list[tuple[int, ...]]:
-        """Axes of each view that is learnt."""
+        """Axes of the picture and its mirror images that are learnt."""
         augment = self.recipe.augment
         return [(), *([(3,)] if augment.flip_horizontal else []), *([(2,)] if augment.flip_vertical else [])]
 

@@ -61,7 +61,7 @@ class MemoryRun(OnePassRun):
         self._filled = f"memory: {len(self.memory.memory)} of {len(patches)} patches of {len(train)} good images"
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
-        """What the memory holds, and false rejects of good parts that it has not seen."""
+        """Number of entries in the memory, and false rejects of held-out good parts."""
         score = next(iter(load_checkpoint(self.best).meta.thresholds.values())).score
         return (
             f"{self._filled}; threshold {score:.3f}",

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 MOST_DEFECTIVE, MOST_SOUND = 150, 250
-"""Patches kept of one picture."""
+"""Patches kept of one picture, of each kind."""
 MOST = 1_000_000
-"""Sound patches kept of all pictures; with 400 numbers in float16 they take 0.8 GB."""
+"""Patches kept of all pictures, of each kind; with 400 numbers in float16 they take 0.8 GB."""
 DEFECTIVE_FROM = 0.25
 """Share of defect pixels from which on a patch shows the class; those between 0 and this are left out."""
 
@@ -49,18 +49,19 @@ class PartDraw:
 class Patches:
     """Patches of all pictures.
 
-    descriptions: float16 [N, D]. labels: bool [N, C]. Of each picture a random choice is kept, see `MOST_DEFECTIVE`.
+    descriptions: float16 [N, D]. labels: bool [N, C]. Of each picture a random choice is kept, at most
+    `most` of each kind and not more than `MOST_DEFECTIVE` and `MOST_SOUND`.
     """
 
-    def __init__(self, pictures: Iterable[CutPicture], most_sound: int, generator: torch.Generator):
+    def __init__(self, pictures: Iterable[CutPicture], most: int, generator: torch.Generator):
         kept: list[tuple[Tensor, Tensor]] = []
         parts, good = [], []
         for picture in pictures:
             share = picture.fractions.amax(dim=1)
             chosen = torch.cat(
                 (
-                    _some(torch.nonzero(share > DEFECTIVE_FROM)[:, 0], MOST_DEFECTIVE, generator),
-                    _some(torch.nonzero(share == 0)[:, 0], most_sound, generator),
+                    _some(torch.nonzero(share > DEFECTIVE_FROM)[:, 0], min(MOST_DEFECTIVE, most), generator),
+                    _some(torch.nonzero(share == 0)[:, 0], min(MOST_SOUND, most), generator),
                 )
             )
             kept.append((picture.descriptions[chosen].half(), picture.fractions[chosen] > DEFECTIVE_FROM))

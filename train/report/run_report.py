@@ -39,10 +39,7 @@ class PartEvaluation:
 
 def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvaluation) -> str:
     """The report as HTML; `test` is the evaluation of the best checkpoint on the test part."""
-    classes, run = meta.classes, meta.recipe.run
-    trained = f"Epoch {meta.epoch} of {run.epochs}, the best on the validation part by {run.best}."
-    if not history:
-        trained = "Learned from good parts alone, in one pass."
+    classes, trained = meta.classes, _trained(meta)
     return page(
         f"{meta.recipe.name} on {meta.data}",
         [
@@ -72,6 +69,17 @@ def write_report(meta: Meta, history: Sequence[dict[str, Any]], test: PartEvalua
             preformatted(json.dumps(_provenance(meta), indent=1)),
         ],
     )
+
+
+def _trained(meta: Meta) -> str:
+    recipe = meta.recipe
+    if recipe.good_only:
+        return "Learned from good parts alone, in one pass."
+    if recipe.network.one_pass:
+        return "Fitted to the features of a frozen encoder."
+    if recipe.network.members:
+        return "Networks of finished runs, joined."
+    return f"Epoch {meta.epoch} of {recipe.run.epochs}, the best on the validation part by {recipe.run.best}."
 
 
 def _paper_columns(metrics: Metrics) -> list[str]:

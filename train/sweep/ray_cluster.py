@@ -9,7 +9,7 @@ from train.errors import TrainError
 from train.sweep.plan import PlannedRun
 
 LOG = "log"
-"""What a run printed, in its folder."""
+"""File of the output of a run, in its folder."""
 
 
 def train_all(

@@ -50,6 +50,12 @@ def test_defects_of_other_parts_are_found_and_named(run: ClassifierRun) -> None:
     assert metrics["mean_average_precision"] > 0.35  # of random features
 
 
+def test_the_report_says_how_it_was_fitted(run: ClassifierRun) -> None:
+    report = (run.out / "report.html").read_text()
+    assert "Fitted to the features of a frozen encoder." in report
+    assert "good parts alone" not in report
+
+
 def test_the_encoder_stays_as_it_was(run: ClassifierRun, tiles: Path, tmp_path: Path) -> None:
     untrained = run_of(read_dataset(tiles), tmp_path, recipe_of())
     weights = load_checkpoint(run.best).weights
@@ -90,6 +96,11 @@ def cut(part: int, fractions: list[list[float]]) -> CutPicture:
 def test_patches_at_the_edge_of_a_defect_are_left_out() -> None:
     patches = patches_of(cut(0, [[0.0], [DEFECTIVE_FROM / 2], [1.0]]), cut(1, [[0.0]]))
     assert patches.labels[:, 0].tolist() == [True, False, False]
+
+
+def test_no_more_than_asked_are_kept_of_each_kind() -> None:
+    patches = Patches([cut(0, [[0.0]] * 9 + [[1.0]] * 9), cut(1, [[0.0]] * 9)], 2, torch.Generator().manual_seed(0))
+    assert patches.labels[:, 0].tolist() == [True, True, False, False, False, False]
 
 
 def test_each_part_comes_as_often_as_another() -> None:
