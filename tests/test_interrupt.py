@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bundle.toml_text import parse_toml
+from tests.edge.records.test_export import spread_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = parse_toml((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
@@ -93,6 +94,14 @@ def test_a_script_that_is_interrupted_in_its_command_ends_with_one_line(
     (tmp_path / "here.sqlite").touch()
 
     assert interrupted(tmp_path, script(name, *arguments), at_file="here") == (130, f"{name}: interrupted\n")
+
+
+def test_an_export_that_is_interrupted_while_two_processes_format_leaves_no_file(tmp_path: Path) -> None:
+    spread_parts(tmp_path / "records.sqlite")
+    command = script("edge-inspect", "export", "records.sqlite", "--out", "rows.csv")
+
+    assert interrupted(tmp_path, command, at_file=".rows.csv.part") == (130, "edge-inspect: interrupted\n")
+    assert not list(tmp_path.glob("*.csv*"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import typer
 from pydantic import ValidationError
 
 from bundle import first_problem
-from edge.central.feed import check_psycopg
 from edge.config.central import CentralSettings
 from edge.config.schema import host_and_port, is_loopback
 from edge.errors import LineConfigError
@@ -24,6 +23,8 @@ def overview(
     ] = None,
 ) -> None:
     """Serve a page with all stations of the central records, until Ctrl-C."""
+    from edge.central.feed import check_psycopg
+
     check_psycopg()
     from edge.central.database import CentralDatabase
     from edge.forwarding.secret import read_password

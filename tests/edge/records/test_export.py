@@ -15,13 +15,15 @@ from bundle import Defect, Verdict
 from edge.cli import main
 from edge.errors import RecordsError
 from edge.records.database import connect
-from edge.records.export import CHUNK, SINCE_VERSION_2, ExportSource, export
+from edge.records.export import CHUNK, CHUNKS_ALONE, LEAD, SINCE_VERSION_2, ExportSource, export
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
 MANIFEST = tiny_manifest().sealed()
+PAGE_BYTES = 4096
+"""Page of SQLite by default."""
 
 
 @pytest.fixture
@@ -38,6 +40,17 @@ def records(tmp_path: Path) -> Iterator[Records]:
     opened.note_picture(2, "camera0", "2026-05-04/reject/120000-2-camera0.png")
     yield opened
     opened.close()
+
+
+def spread_parts(path: Path) -> None:
+    """Write more chunks of one part than one process exports, each part on a page of its own."""
+    with closing(connect(path)) as connection, connection:
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO parts (number, time, part_id, encoder, verdict, told, fault, bundle_id) "
+            "VALUES (?, '2026', 1, 1, 5, 5, ?, 'id')",
+            ((1 + index * CHUNK, f"fault {index:02} ".ljust(3000, ".")) for index in range(CHUNKS_ALONE + 5)),
+        )
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -109,13 +122,15 @@ def test_rows_of_many_chunks_are_in_order_and_complete(tmp_path: Path) -> None:
     assert [int(row["number"]) for row in read(tmp_path / "out.csv")] == numbers
 
 
-def test_every_mixture_of_empty_columns_is_the_line_that_a_csv_writer_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [1, CHUNK], ids=["one process", "two processes"])
+def test_every_mixture_of_empty_columns_is_the_line_that_a_csv_writer_gives(tmp_path: Path, stride: int) -> None:
     """Parts with and without defect, fault, picture, stage times, ejection, against Python's csv module."""
     stages = ((None,) * 7, (12, *(None,) * 4, 12, None), (0, 1, 2, 3, 4, 5, None), tuple(range(7)))
     mixtures = list(itertools.product((None, "Dark"), ("", "camera c: no frame"), (None, "a.png"), stages, (0, 1)))
     with closing(connect(tmp_path / "r.sqlite")) as connection, connection:
         connection.execute("BEGIN")
-        for number, (name, fault, picture, stages_us, ejected) in enumerate(mixtures, 1):
+        for index, (name, fault, picture, stages_us, ejected) in enumerate(mixtures):
+            number = 1 + index * stride
             ejection = "ejected" if ejected else None
             strongest = (name, 0.75) if name else (None, None)
             values = number, NOON.isoformat(), 7, -5, 2, 1, *strongest, fault, "id", *stages_us, ejection
@@ -143,6 +158,21 @@ def test_every_mixture_of_empty_columns_is_the_line_that_a_csv_writer_gives(tmp_
         writer.writerow([column[0] for column in rows.description])
         writer.writerows(rows)
     assert (tmp_path / "out.csv").read_bytes().decode() == expected.getvalue()
+
+
+@pytest.mark.parametrize("damaged", [LEAD, LEAD + 1], ids=["second process", "first process"])
+def test_a_damaged_chunk_leaves_what_was_there(tmp_path: Path, damaged: int) -> None:
+    spread_parts(tmp_path / "r.sqlite")
+    content = bytearray((tmp_path / "r.sqlite").read_bytes())
+    page = content.index(f"fault {damaged:02} ".encode()) // PAGE_BYTES * PAGE_BYTES
+    content[page : page + 8] = bytes(8)
+    (tmp_path / "r.sqlite").write_bytes(content)
+    (tmp_path / "out.csv").write_text("before")
+
+    with pytest.raises(RecordsError, match=r"r\.sqlite: cannot be read \(database disk image is malformed\); restore"):
+        export(tmp_path / "r.sqlite", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert not list(tmp_path.glob(".*.part"))
 
 
 @pytest.mark.parametrize(("table", "rows"), [("views", 3), ("defects", 4)])
