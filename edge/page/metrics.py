@@ -103,21 +103,13 @@ def _of_parts(state: PageState) -> Iterator[Metric]:
     for verdict in VERDICTS:
         shift.add_metric([verdict], state.shift.verdicts.get(verdict, 0))
     yield shift
-    if state.latency is not None:
-        latency = GaugeMetricFamily(
-            "edge_inspect_latency_seconds", "Trigger to sent result, over the latest parts", labels=["quantile"]
-        )
-        for quantile, value_ms in (("0.5", state.latency.p50_ms), ("0.99", state.latency.p99_ms)):
-            latency.add_metric([quantile], value_ms / 1e3)
-        yield latency
 
 
 def _of_counters(model: PageModel) -> Iterator[Metric]:
-    stages, defective = model.counted()
+    (buckets, sum_s), stages, defective = model.counted()
+    yield HistogramMetricFamily("edge_inspect_latency_seconds", "Trigger to sent result", buckets, sum_s)
     histogram = HistogramMetricFamily(
-        "edge_inspect_stage_seconds",
-        "Latency by stage, from the end of the stage before; whole is all",
-        labels=["stage"],
+        "edge_inspect_stage_seconds", "Latency by stage, from the end of the stage before", labels=["stage"]
     )
     for stage, (buckets, sum_s) in stages.items():
         histogram.add_metric([stage], buckets, sum_s)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from edge.cameras.camera import Clock
 from edge.monitoring.verdict_rates import NOT_INSPECTED
 from edge.page.history import History
-from edge.page.part_counters import PartCounters
+from edge.page.part_counters import BucketsAndSum, PartCounters
 from edge.page.state import ChartBar, Condition, HealthReport, PageState, PartMark, ShownPart, StationInfo, ViewPicture
 from edge.servers.state import PartState, ServerMessage, StateUpdate, StationState
 from edge.wall_clock import SteadyClock, hour_start, latest_time_of_day
@@ -85,11 +85,11 @@ class PageModel:
         alarms = tuple(alarm.name for alarm in station.alarms) if station else ()
         return HealthReport(healthy=not reasons, condition=condition, reasons=tuple(reasons), alarms=alarms)
 
-    def counted(self) -> tuple[dict[str, tuple[list[tuple[str, float]], float]], dict[tuple[str, str, str], int]]:
-        """Return buckets and sum in seconds of each stage, and the parts by verdict, class and camera."""
+    def counted(self) -> tuple[BucketsAndSum, dict[str, BucketsAndSum], dict[tuple[str, str, str], int]]:
+        """Return the latency of parts and of each stage, and the parts by verdict, class and camera."""
         with self._lock:
-            stages = {name: (stage.buckets, stage.sum_s) for name, stage in self.counters.stages.items()}
-            return stages, dict(self.counters.defective)
+            stages = {name: stage.read() for name, stage in self.counters.stages.items()}
+            return self.counters.latency.read(), stages, dict(self.counters.defective)
 
     def buckets(self, minutes: int, bars: int) -> list[ChartBar]:
         """Return the bars of the chart."""

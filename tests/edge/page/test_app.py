@@ -166,7 +166,8 @@ def test_prometheus_reads_the_metrics(model: PageModel, serve: Serve) -> None:
     assert values[("edge_inspect_triggers_total",)] == 9
     assert values[("edge_inspect_camera_frames_total", "top")] == 7
     assert values[("edge_inspect_shift_parts", "NG")] == 1
-    assert values[("edge_inspect_latency_seconds", "0.99")] == pytest.approx(0.002)
+    assert values[("edge_inspect_latency_seconds_count",)] == 2
+    assert values[("edge_inspect_latency_seconds_sum",)] == pytest.approx(0.003)
 
 
 def test_without_the_token_nothing_is_shown(clock: Clock, serve: Serve) -> None:

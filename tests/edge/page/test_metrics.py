@@ -59,15 +59,16 @@ def test_the_latency_of_each_stage_runs_from_the_end_of_the_one_before(sysfs: Pa
     assert values["edge_inspect_stage_seconds_bucket", "0.005", "frame"] == 2
     assert values["edge_inspect_stage_seconds_sum", "inferred"] == pytest.approx(0.06)
     assert values["edge_inspect_stage_seconds_bucket", "0.001", "sent"] == 2
-    assert values["edge_inspect_stage_seconds_count", "whole"] == 2
-    assert values["edge_inspect_stage_seconds_bucket", "+Inf", "whole"] == 2
+    assert values[("edge_inspect_latency_seconds_count",)] == 2
+    assert values["edge_inspect_latency_seconds_bucket", "0.02"] == 0
+    assert values["edge_inspect_latency_seconds_bucket", "0.05"] == 2
 
 
 def test_a_latency_beyond_all_bounds_is_in_the_last_bucket_alone(sysfs: Path) -> None:
     values = values_of(sysfs, part(1, latency_ms=9000.0))
 
-    assert values["edge_inspect_stage_seconds_bucket", "5.0", "whole"] == 0
-    assert values["edge_inspect_stage_seconds_bucket", "+Inf", "whole"] == 1
+    assert values["edge_inspect_latency_seconds_bucket", "5.0"] == 0
+    assert values["edge_inspect_latency_seconds_bucket", "+Inf"] == 1
 
 
 def test_a_defective_part_counts_once_for_each_class_and_camera(sysfs: Path) -> None:
@@ -112,11 +113,22 @@ def test_labels_that_the_dashboard_names_are_those_of_its_metrics(sysfs: Path) -
             assert labels <= set(re.findall(r'(\w+)="', line)), panel["title"]
 
 
-def test_promtool_accepts_the_rules() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
+def promtool(*arguments: object, text: str = "") -> "subprocess.CompletedProcess[str]":
+    program = shutil.which("promtool")
+    if program is None:
         pytest.skip("promtool is not installed: apt-get install prometheus")
-    command = [promtool, "check", "rules", MONITORING / "alerts.yml"]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [program, *map(str, arguments)]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+def test_promtool_accepts_the_rules() -> None:
+    checked = promtool("check", "rules", MONITORING / "alerts.yml")
+
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_promtool_finds_no_metric_against_the_conventions(sysfs: Path) -> None:
+    full = part(1, "NG", stages_ms={"frame": 1.0}, latency_ms=3.0, defects=(scratched("top"),))
+    checked = promtool("check", "metrics", text=text_of(sysfs, full))
 
     assert checked.returncode == 0, checked.stderr
