@@ -38,7 +38,7 @@ class RecipeChoice:
 def choose_recipe(data: Sequence[Path]) -> RecipeChoice:
     """Look at all pictures and masks and choose. Raises DataError as reading the data does."""
     plain = load_recipe("own-parts")
-    return choice_of(check_images(read_datasets(data, one_class=True), plain.input), plain)
+    return choice_of(check_images(read_datasets(data, needs_class=False), plain.input), plain)
 
 
 def choice_of(report: DataReport, plain: Recipe) -> RecipeChoice:

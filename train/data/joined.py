@@ -11,11 +11,13 @@ from train.data.readers import read_dataset
 from train.errors import DataError
 
 
-def read_datasets(directories: Sequence[Path], refuse: Refuse = raise_error, one_class: bool = False) -> Dataset:
+def read_datasets(
+    directories: Sequence[Path], refuse: Refuse = raise_error, one_class: bool = False, needs_class: bool = True
+) -> Dataset:
     """Read the data sets of some folders as one; see `join`. Raises DataError as `read_dataset` does."""
     if not directories:
         raise DataError("--data: found no folder, expected at least one data set")
-    return join([read_dataset(directory, refuse, one_class) for directory in directories], refuse)
+    return join([read_dataset(directory, refuse, one_class, needs_class) for directory in directories], refuse)
 
 
 def join(datasets: Sequence[Dataset], refuse: Refuse = raise_error) -> Dataset:

@@ -22,13 +22,16 @@ _LAYOUTS = (
 )
 
 
-def read_dataset(directory: Path, refuse: Refuse = raise_error, one_class: bool = False) -> Dataset:
+def read_dataset(
+    directory: Path, refuse: Refuse = raise_error, one_class: bool = False, needs_class: bool = True
+) -> Dataset:
     """Read the data set in `directory`, whichever layout it has; a picture that is there twice counts once.
 
     Corrections of labels in its `relabel.csv` are applied.
 
     refuse: takes an image without its label, a picture that the layout has no place for, and two labels of one picture;
     it raises them, or notes them. one_class: every defect is of the class `Anomaly`, and there may be none.
+    needs_class: without it a data set of good parts alone has no class.
     Raises DataError if there is no such folder, no known layout, no class, or a correction that does not fit.
     """
     if not directory.is_dir():
@@ -36,7 +39,7 @@ def read_dataset(directory: Path, refuse: Refuse = raise_error, one_class: bool 
     for has_layout, read in _LAYOUTS:
         if has_layout(directory):
             dataset = relabelled(without_duplicates(read(directory, refuse), refuse), directory)
-            if not dataset.classes and not one_class:
+            if not dataset.classes and needs_class and not one_class:
                 raise DataError(
                     f"{directory / MASKS}: found no class folder, expected masks/<class>/ for each defect class, or "
                     f"{LABELS} with the class of each defective image; with good parts alone --recipe good-only"

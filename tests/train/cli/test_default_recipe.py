@@ -60,6 +60,18 @@ def test_the_input_fits_the_smallest_defect(
     assert input_of(choose_recipe([write_parts(tmp_path / "parts", size, 8, defect_px)])) == expected
 
 
+def test_a_small_defect_beside_a_large_one_of_another_class_counts(tmp_path: Path) -> None:
+    folder = write_parts(tmp_path / "parts", (480, 640), defective=8, defect_px=40)
+    (folder / "masks" / "pit").mkdir()
+    for mask in (folder / "masks" / "dent").iterdir():
+        pit = np.zeros((480, 640), np.uint8)
+        pit[300:308, 400:408] = 255
+        cv2.imwrite(str(folder / "masks" / "pit" / mask.name), pit)
+    choice = choose_recipe([folder])
+    assert input_of(choice) == (256, 320)
+    assert choice.reasons[1].endswith("the smallest defect is 8 pixels")
+
+
 def test_small_defects_in_large_pictures_are_judged_in_tiles(tmp_path: Path) -> None:
     choice = choose_recipe([write_parts(tmp_path / "parts", (1210, 1600), defective=8, defect_px=4, good=0)])
     recipe = choice.recipe([])
