@@ -44,6 +44,7 @@ from edge.records.retention import free_bytes
 from edge.records.writer import Records
 from edge.release.releases import check_on_record
 from edge.release.signature import check_signature
+from edge.s3.feed import PictureFeed, picture_task
 from edge.servers.outbox import Outbox
 from edge.servers.snapshot import Snapshot
 from edge.servers.state import StationState
@@ -87,6 +88,7 @@ class Equipment:
     """Free bytes of the disk of a folder."""
     open_mqtt: OpenForwarder = MqttFeed
     open_central: OpenForwarder = CentralFeed
+    open_s3: OpenForwarder = PictureFeed
 
 
 REAL = Equipment()
@@ -153,6 +155,9 @@ def open_station(
         if line.central is not None:
             task, peer = central_task(line, line.central), shown(line.central.database)
             opened.callback(equipment.open_central(peer, task, state, alarms, runtime.request_changeover).close)
+        if line.s3 is not None:
+            task = picture_task(line, line.s3)
+            opened.callback(equipment.open_s3(line.s3.endpoint, task, state, alarms, runtime.request_changeover).close)
         runtime.start()
         opened.enter_context(_serving(operators))
         try:

@@ -9,7 +9,7 @@ WRITTEN_BY_PROGRAMS = {
     "edge/central/database.py": "schema of the package",
     "edge/commands/camera_options.py": "a page of the documentation",
     "edge/config/explain.py": "examples of the package",
-    "edge/mqtt/target.py": "progress that it wrote",
+    "edge/forwarding/progress_file.py": "progress that it wrote",
     "edge/page/review.py": "proposals of a program",
     "edge/page/routes/page.py": "pages of the package",
     "edge/records/database.py": "schema of the package",

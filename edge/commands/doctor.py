@@ -36,6 +36,7 @@ from edge.config.line import Line, load_line
 from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
+from edge.config.s3 import S3Settings
 from edge.config.schema import CameraSettings, host_and_port
 from edge.ejector.registry import open_output
 from edge.engines.fastest import choice_of
@@ -45,6 +46,7 @@ from edge.opcua.feed import check_asyncua
 from edge.page.feed import check_page_packages
 from edge.pipeline.inspector import expected_unsure, remarks, too_wide
 from edge.records.summary import percentiles_ms
+from edge.s3.feed import check_boto3
 from edge.servers.feed import listening
 from edge.station import check_challenge, check_latencies, introduction, open_inspector
 from firmware_bridge.errors import LinkError
@@ -100,6 +102,8 @@ def examine(path: Path) -> Iterator[CheckResult]:
         yield find("MQTT", partial(check_mqtt, line.mqtt))
     if line.central is not None:
         yield find("central records", partial(check_central, line.central))
+    if line.s3 is not None:
+        yield find("S3", partial(check_s3, line.s3))
     yield find("wall clock", partial(check_wall_clock, line, time.time()))
     yield find("permissions", partial(check_permissions, line))
     yield find("disk", partial(check_space, line))
@@ -272,6 +276,17 @@ def check_central(settings: CentralSettings) -> str:
     database.open(migrate=False)
     database.close()
     return f"{shown(settings.database)} accepts the connection"
+
+
+def check_s3(settings: S3Settings) -> str:
+    """Check the package of the S3 client, and look whether the bucket is there."""
+    check_boto3()
+    from edge.s3.client import PictureBucket
+
+    bucket = PictureBucket(settings)
+    bucket.open()
+    bucket.close()
+    return f"{settings.endpoint} has the bucket {settings.bucket}"
 
 
 def check_port(listen: str, table: str) -> str:

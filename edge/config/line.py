@@ -15,6 +15,7 @@ from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
 from edge.config.release import ReleaseSettings, TrialSettings
+from edge.config.s3 import S3Settings
 from edge.config.schema import CameraSettings, DriftSettings, LineTable, PictureSettings, RateSettings
 from edge.errors import LineConfigError
 
@@ -103,6 +104,8 @@ class Line(LineTable):
     """Without this table there is no MQTT client."""
     central: CentralSettings | None = None
     """Without this table the rows stay at the station."""
+    s3: S3Settings | None = None
+    """Without this table the pictures stay at the station."""
 
     @property
     def deadline_s(self) -> float:
@@ -135,6 +138,12 @@ class Line(LineTable):
     def _has_engineers(self) -> "Line":
         if self.release is not None and self.release.log_in and (self.page is None or self.page.users is None):
             raise ValueError('found log_in = true in [release], expected users = "users.json" in [page]')
+        return self
+
+    @model_validator(mode="after")
+    def _has_pictures_to_upload(self) -> "Line":
+        if self.s3 is not None and self.pictures is None:
+            raise ValueError("found [s3] without [pictures], expected both; no picture is stored")
         return self
 
     @model_validator(mode="after")
@@ -211,6 +220,10 @@ def parse_line(content: dict[str, Any], path: Path) -> Line:
         trial = trial.model_copy(update={"bundle": folder / trial.bundle})
     opcua = line.opcua and line.opcua.below(folder)
     page = line.page and line.page.below(folder)
-    forwarders = {"mqtt": line.mqtt and line.mqtt.below(folder), "central": line.central and line.central.below(folder)}
+    forwarders = {
+        "mqtt": line.mqtt and line.mqtt.below(folder),
+        "central": line.central and line.central.below(folder),
+        "s3": line.s3 and line.s3.below(folder),
+    }
     tables = {**forwarders, "pictures": pictures, "release": release, "trial": trial, "opcua": opcua, "page": page}
     return line.model_copy(update={**paths, **tables, "camera": cameras})

@@ -11,6 +11,8 @@ class ForwardingTask(ServerMessage):
 
     settings: str
     records: Path
+    pictures: Path | None = None
+    """Folder of the stored pictures, for a forwarder of pictures."""
     challenge: ChallengeSettings = ChallengeSettings()
     recipes: tuple[int, ...] = ()
 

@@ -1,19 +1,13 @@
 """MQTT as the target of a forwarder: results, alarms and state as messages, the progress in a file of its own."""
 
-import fcntl
-import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from pydantic import ValidationError
-
-from bundle import os_problem
-from bundle.files import write_whole
 from edge.config.mqtt import MqttSettings
 from edge.errors import ServerError
 from edge.forwarding.messages import ForwardingTask
 from edge.forwarding.progress import Progress
+from edge.forwarding.progress_file import ProgressFile
 from edge.forwarding.row_source import RowBatch
 from edge.mqtt.client import ACKNOWLEDGED_S, BrokerConnection, MqttMessage
 from edge.mqtt.commands import RemoteCommands
@@ -23,64 +17,6 @@ from edge.servers.state import StationState
 from edge.wall_clock import system_utc
 
 BATCH_ROWS = 200
-
-
-class ProgressFile:
-    """The progress beside the records, `NAME.mqtt.json`, locked for one writer."""
-
-    def __init__(self, records: Path, station: str) -> None:
-        self.path = records.with_name(f"{records.stem}.mqtt.json")
-        self._station = station
-        self._lock: int | None = None
-        self._written: Progress | None = None
-
-    def read(self) -> Progress:
-        """Lock and read it; begins where there is none, or one of another station name. Raises ServerError."""
-        try:
-            self._take_lock()
-            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        except OSError as error:
-            raise ServerError(f"{self.path}: {os_problem(error)}") from None
-        if not text:
-            return Progress(station=self._station)
-        try:
-            found = Progress.model_validate_json(text)
-        except ValidationError:
-            raise ServerError(
-                f"{self.path}: found no progress of the MQTT client; restore the file, or remove it, after which every "
-                "row is sent again"
-            ) from None
-        return found if found.station == self._station else Progress(station=self._station)
-
-    def write(self, progress: Progress) -> None:
-        """Replace it if it has changed; raises ServerError."""
-        if progress == self._written:
-            return
-        try:
-            write_whole(self.path, progress.model_dump_json())
-        except OSError as error:
-            raise ServerError(f"{self.path}: cannot be written ({error.strerror}); rows may be sent again") from None
-        self._written = progress
-
-    def close(self) -> None:
-        """Give up the lock."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _take_lock(self) -> None:
-        if self._lock is not None:
-            return
-        place = self.path.with_name(f"{self.path.name}.lock")
-        opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(opened)
-            raise ServerError(
-                f"{place}: found it locked by another process, expected one MQTT client a station"
-            ) from None
-        self._lock = opened
 
 
 class MqttTarget:
@@ -106,7 +42,7 @@ class MqttTarget:
             will = self._node.death
         self._connection = BrokerConnection(settings, will, subscriptions, acknowledged_s)
         self._commands = RemoteCommands(task, self._topics)
-        self._progress = ProgressFile(task.records, settings.station)
+        self._progress = ProgressFile(task.records, "mqtt", settings.station)
         self._told: dict[str, MqttMessage] = {}  # retained messages of this session, by topic
         self._session = 0
         self._state: StationState | None = None

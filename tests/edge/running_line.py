@@ -23,6 +23,7 @@ from edge.opcua.feed import OpcUaFeed
 from edge.page.feed import Feed
 from edge.part import Part
 from edge.pipeline.runtime import Runtime
+from edge.s3.feed import PictureFeed
 from edge.servers.state import TrialState
 from edge.station import Equipment, open_station
 from edge.trial.candidate import Candidate, CandidateProcess
@@ -84,6 +85,8 @@ class RunningLine:
     """Tasks of the MQTT clients, which are opened with their processes where `forwards` is set."""
     central: list[ForwardingTask] = field(default_factory=list)
     """Tasks of the central records, the same way."""
+    s3: list[ForwardingTask] = field(default_factory=list)
+    """Tasks of the upload of pictures, the same way."""
     forwards: bool = False
     candidates: list[HandCandidate] = field(default_factory=list)
     """Candidates that were opened."""
@@ -108,6 +111,7 @@ class RunningLine:
             self._free,
             self._open_mqtt,
             self._open_central,
+            self._open_s3,
         )
 
     @property
@@ -216,6 +220,10 @@ class RunningLine:
     def _open_central(self, peer: str, task: ForwardingTask, *given: Any) -> CentralFeed | Closable:
         self.central.append(task)
         return CentralFeed(peer, task, *given) if self.forwards else Closable()
+
+    def _open_s3(self, peer: str, task: ForwardingTask, *given: Any) -> PictureFeed | Closable:
+        self.s3.append(task)
+        return PictureFeed(peer, task, *given) if self.forwards else Closable()
 
     def _open_candidate(self, line: Line, stopped: Callable[[], bool]) -> Candidate:
         if self.candidate_module:

@@ -38,7 +38,7 @@ def test_there_is_no_case_of_a_key_that_is_gone() -> None:
     assert set(CASES) <= set(keys_of(Line))
 
 
-@pytest.mark.parametrize("table", ["central", "ejector", "mqtt", "opcua", "page", "pictures"])
+@pytest.mark.parametrize("table", ["central", "ejector", "mqtt", "opcua", "page", "pictures", "s3"])
 def test_without_an_optional_table_there_is_nothing_of_it(table: str, run: Run) -> None:
     with run([BRIGHT]) as line:
         line.verdicts(1)
@@ -49,6 +49,7 @@ def test_without_an_optional_table_there_is_nothing_of_it(table: str, run: Run) 
         "mqtt": line.mqtt,
         "opcua": line.opcua,
         "page": line.pages,
+        "s3": line.s3,
     }
     assert {**found, "pictures": [*line.folder.glob("pictures")]}[table] == []
 

@@ -20,6 +20,7 @@ REQUIRED = {
     "release": {"keys": '["k.pub"]'},
     "trial": {"bundle": '"b"'},
     "mqtt": {"broker": '"mqtt://broker"', "station": '"s"'},
+    "s3": {"endpoint": '"https://store"', "bucket": '"quality"', "station": '"s"'},
     "central": {"database": '"postgresql://localhost/plant"', "station": '"s"'},
 }
 """Table -> keys without which it is refused, with values in TOML."""

@@ -12,19 +12,20 @@ END_S = 10.0
 
 
 @pytest.mark.parametrize(
-    ("table", "key", "address", "package"),
+    ("table", "key", "address", "package", "tables"),
     [
-        ("mqtt", "broker", "mqtt://127.0.0.1:{port}", "paho"),
-        ("central", "database", "postgresql://edge@127.0.0.1:{port}/quality", "psycopg"),
+        ("mqtt", "broker", "mqtt://127.0.0.1:{port}", "paho", {"mqtt": {}}),
+        ("central", "database", "postgresql://edge@127.0.0.1:{port}/quality", "psycopg", {"central": {}}),
+        ("s3", "endpoint", "http://127.0.0.1:{port}", "boto3", {"pictures": {}, "s3": {"bucket": "quality"}}),
     ],
 )
 def test_a_peer_that_says_nothing_delays_no_verdict_and_no_end(
-    run: Run, table: str, key: str, address: str, package: str
+    run: Run, table: str, key: str, address: str, package: str, tables: dict[str, dict[str, str]]
 ) -> None:
     pytest.importorskip(package, reason=f"[{table}] needs edge-inspect[{table}]")
     with silent_peer() as port:
-        keys = {key: address.format(port=port), "station": "line3"}
-        with run(**{table: keys}, doubles={"forwards": True}) as line:
+        keys = {**tables[table], key: address.format(port=port), "station": "line3"}
+        with run(**{**tables, table: keys}, doubles={"forwards": True}) as line:
             verdicts = line.verdicts(*range(1, 21))
             started = monotonic()
 

@@ -1,4 +1,4 @@
-"""Cases of `[mqtt]`: what a broker gets from the client that the station would run."""
+"""Cases of `[mqtt]`, `[central]` and `[s3]`: what a peer gets from the process that the station would run."""
 
 import json
 import ssl
@@ -168,3 +168,68 @@ def station_in_the_central_records(run: Run) -> None:
 @observes("central.password_file")
 def password_of_the_database(run: Run) -> None:
     assert "none.txt: cannot be read (No such file or directory)" in refused_by(run, password_file="none.txt")
+
+
+def uploaded_by(run: Run, **keys: object) -> list[tuple[str, str, str]]:
+    """Let a line look for its bucket and upload a file; method, path and authorization of each request."""
+    pytest.importorskip("boto3", reason="the upload of pictures needs edge-inspect[s3]")
+    from edge.s3.target import PictureTarget
+    from tests.edge.s3.recording_store import recording_store
+
+    with recording_store() as store:
+        required = {"endpoint": f"http://127.0.0.1:{store.server_port}", "bucket": "quality", "station": "line3"}
+        with run(pictures={"folder": "kept"}, s3=required | SIGNED | keys) as line:
+            (line.folder / "secret").write_text("sesame\n", encoding="utf-8")
+            (line.folder / "secret").chmod(0o600)
+            (line.folder / "kept" / "a.png").parent.mkdir(exist_ok=True)
+            (line.folder / "kept" / "a.png").write_bytes(b"picture")
+            target = PictureTarget(line.s3[0])
+            target.open()
+            target._upload("a.png")
+            target.close()
+        return store.requests
+
+
+SIGNED = {"access_key": "key3", "secret_file": "secret"}
+
+
+@observes("s3.endpoint")
+def address_of_the_store(run: Run) -> None:
+    assert [method for method, *_ in uploaded_by(run)] == ["HEAD", "PUT"]
+
+
+@observes("s3.bucket")
+def bucket_of_the_pictures(run: Run) -> None:
+    assert [path for _, path, _ in uploaded_by(run, bucket="b-2")] == ["/b-2", "/b-2/line3/a.png"]
+
+
+@observes("s3.station")
+def station_in_the_store(run: Run) -> None:
+    assert uploaded_by(run, station="line4")[-1][1] == "/quality/line4/a.png"
+
+
+@observes("s3.prefix")
+def first_levels_of_the_names(run: Run) -> None:
+    assert uploaded_by(run, prefix="plant/glaze")[-1][1] == "/quality/plant/glaze/line3/a.png"
+
+
+@observes("s3.region")
+def region_of_the_bucket(run: Run) -> None:
+    assert "/eu-central-1/s3/aws4_request" in uploaded_by(run, region="eu-central-1")[0][2]
+
+
+@observes("s3.access_key")
+def access_key_of_the_store(run: Run) -> None:
+    assert "Credential=key4/" in uploaded_by(run, access_key="key4")[0][2]
+
+
+@observes("s3.secret_file")
+def secret_of_the_store(run: Run) -> None:
+    with pytest.raises(ServerError, match=r"none\.txt: cannot be read \(No such file or directory\)"):
+        uploaded_by(run, secret_file="none.txt")
+
+
+@observes("s3.ca_file")
+def authorities_of_the_store(run: Run) -> None:
+    with pytest.raises(ServerError, match=r"none\.pem: found no such file, expected the ca_file of \[s3\]"):
+        uploaded_by(run, endpoint="https://127.0.0.1:1", ca_file="none.pem")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.forwarding.forwarder import Forwarder
-from edge.mqtt.target import MqttTarget, ProgressFile
+from edge.forwarding.progress_file import ProgressFile
+from edge.mqtt.target import MqttTarget
 from edge.records.database import connect
 from edge.servers.channel import write_message
 from edge.servers.state import StateUpdate
@@ -135,7 +136,7 @@ def test_a_file_of_the_progress_on_a_full_disk_is_said_and_no_row_is_lost(plant:
         wait_for(lambda: forwarder.problem == "")
         forwarder.stop(10.0)
         station_has_it_open.close()
-        progress = ProgressFile(plant.records, "line3")
+        progress = ProgressFile(plant.records, "mqtt", "line3")
         found = progress.read()
         progress.close()
 
