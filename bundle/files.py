@@ -51,6 +51,10 @@ def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
     except FileNotFoundError:
         raise BundleDamaged(f"{where}: found no such file, expected one; check the path, or copy it again") from None
     except OSError as error:
+        if error.errno == errno.ENOTDIR and folder.is_file():
+            raise BundleDamaged(
+                f"{folder}: found a file, expected the folder of a bundle; make one with `edge-export bundle best.pt`"
+            ) from None
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise BundleDamaged(
                 f"{where}: found a link or no folder on its path, expected a regular file; copy the bundle itself"

@@ -1,5 +1,7 @@
 """Pictures on disk, decoded strictly: what a decoder would repair or guess is refused."""
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -119,9 +121,17 @@ def encode_drawing(image: Image) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FrameError(f"{path}: found a pipe or device, expected a picture; name a file")
+            return file.read()
     except OSError as error:
         raise FrameError(f"{path}: cannot be read ({error.strerror}), expected a picture; restore it") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opener that does not wait for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _one_line(error: Exception) -> str:

@@ -99,8 +99,14 @@ class BundleInspector:
         engine: a name of `edge.engines.registry.ENGINES`. threads: CPU threads; None leaves the choice to the engine.
         unsure_margin: a class with a score this far below its threshold makes the verdict UNSURE. mm_per_px:
         millimetres on the part per pixel of the image, for areas in mm2.
-        Raises BundleError or EngineError.
+        Raises BundleError or EngineError, and ValueError for a number out of its range.
         """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads: found {threads}, expected 1 or more; or None for the engine's choice")
+        if not 0 <= unsure_margin <= 1:
+            raise ValueError(f"unsure_margin: found {unsure_margin}, expected 0 to 1, a difference of scores")
+        if mm_per_px is not None and not mm_per_px > 0:
+            raise ValueError(f"mm_per_px: found {mm_per_px}, expected more than 0; or None without a scale")
         bundle = load_bundle(folder)
         return cls(bundle, open_engine(engine, bundle, threads), unsure_margin, mm_per_px)
 

@@ -24,6 +24,11 @@ class JsonLines(logging.Formatter):
         return json.dumps({**shown, "message": record.getMessage(), **error}, ensure_ascii=False)
 
 
+def printable(text: str) -> str:
+    """The text with escapes for characters that are not printable, such as bytes of a name that is not UTF-8."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 class PlainLines(logging.Formatter):
     """One line per message, however long; further lines only for the traceback of an exception.
 
@@ -37,7 +42,7 @@ class PlainLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
-        lines = ["".join(each if each.isprintable() else ascii(each)[1:-1] for each in record.getMessage())]
+        lines = [printable(record.getMessage())]
         if record.exc_info:
             lines += self.formatException(record.exc_info).splitlines()
         if self._journal:

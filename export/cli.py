@@ -109,12 +109,12 @@ def evaluate(
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
     result = run_evaluation(loaded, labelled, threads, engine)
+    what = f"{result.metrics.images} images of {result.dataset}, part {labelled.part}"
+    console.print(metrics_table(result.metrics, f"{result.bundle} ({result.bundle_id[:12]}) on {what}"))
     if json is not None:
         write_whole(json, result.model_dump_json(indent=1) + "\n")
     if protocol is not None:
         write_whole(protocol, protocol_page(result, _now()))
-    what = f"{result.metrics.images} images of {result.dataset}, part {labelled.part}"
-    console.print(metrics_table(result.metrics, f"{result.bundle} ({result.bundle_id[:12]}) on {what}"))
 
 
 @app.command()
@@ -225,9 +225,9 @@ def compare(
     labelled = select(bundles[0], data, split, part)
     _warn(labelled.warning)
     comparison = compare_bundles(bundles, labelled, threads, engine)
+    console.print(*comparison_tables(comparison))
     if json is not None:
         write_whole(json, comparison.model_dump_json(indent=1) + "\n")
-    console.print(*comparison_tables(comparison))
 
 
 @app.command()

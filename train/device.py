@@ -1,5 +1,6 @@
 """Compute device and precision, each with the reason for the choice."""
 
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -53,6 +54,10 @@ def choose_compute(device: str, precision: Precision, width: int = 64, depthwise
 
     width: number of channels of the network's layers. depthwise: whether most of its convolutions are depthwise.
     """
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
+        raise TrainError(
+            f"--device {device}: found no such device, expected auto, cpu, cuda or cuda:N; correct the option"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():

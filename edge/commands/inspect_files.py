@@ -10,6 +10,7 @@ from typing import Any
 from bundle import SUFFIXES, FrameError, Verdict, encode_drawing, os_problem, read_image, write_whole
 from edge.bundle_inspector import BundleInspector, Inspection
 from edge.errors import CheckFailed
+from edge.log_lines import printable
 from edge.records.export import escape_formula
 
 COLUMNS = ("file", "verdict", "class", "score", "x", "y", "width", "height", "area_px", "area_mm2", "error")
@@ -32,11 +33,11 @@ class FileVerdict:
     def __str__(self) -> str:
         defects = self.inspection.defects if self.inspection else ()
         found = ", ".join(f"{defect.class_name} {defect.score:.2f}, {defect.area_px:.0f} px" for defect in defects)
-        return f"{self.path}: {self.verdict.name}  {found or self.error}".rstrip()
+        return f"{printable(str(self.path))}: {self.verdict.name}  {found or self.error}".rstrip()
 
     def rows(self) -> Iterator[Sequence[Any]]:
         """Yield the rows of the CSV file."""
-        path, error = escape_formula(str(self.path)), escape_formula(self.error)
+        path, error = escape_formula(printable(str(self.path))), escape_formula(self.error)
         for defect in self.inspection.defects if self.inspection else ():
             area_mm2 = "" if defect.area_mm2 is None else f"{defect.area_mm2:.6g}"
             name = escape_formula(defect.class_name)
@@ -60,7 +61,10 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not inside:
-            raise CheckFailed(f"{path}: found no image file, expected files of {', '.join(sorted(SUFFIXES))}")
+            raise CheckFailed(
+                f"{path}: found no image file, expected files of {', '.join(sorted(SUFFIXES))}; name the folder that "
+                "holds them, folders in it are not searched"
+            )
         files += inside
     return files
 
@@ -70,9 +74,11 @@ def inspect_files(
 ) -> Iterator[FileVerdict]:
     """Inspect files in order; an unreadable file is a FAULT and the next one is inspected.
 
-    table: CSV file to write. pictures: folder for each picture with outlined defects, as PNG. Raises EngineError, and
-    OSError if an output cannot be written.
+    table: CSV file to write. pictures: folder for each picture with outlined defects, as PNG. Raises EngineError,
+    CheckFailed if the table would replace a picture, and OSError if an output cannot be written.
     """
+    if table is not None and table.resolve() in (path.resolve() for path in files):
+        raise CheckFailed(f"{table}: is one of the pictures, expected a file for the table; name another --csv")
     with ExitStack() as opened:
         writer = None
         if table is not None:
@@ -93,6 +99,6 @@ def _inspected(inspector: BundleInspector, path: Path) -> FileVerdict:
     try:
         return FileVerdict(path, inspector.inspect(read_image(path)))
     except FrameError as error:
-        return FileVerdict(path, None, str(error).removeprefix(f"{path}: "))
+        return FileVerdict(path, None, printable(str(error).removeprefix(f"{path}: ")))
     except OSError as error:
-        return FileVerdict(path, None, os_problem(error).removeprefix(f"{path}: "))
+        return FileVerdict(path, None, printable(os_problem(error).removeprefix(f"{path}: ")))

@@ -78,7 +78,8 @@ def relation(frame: Image) -> float:
 
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise CalibrationError(f"{folder}: found no such folder, expected one of pictures; check --images")
+        kind = "a file, expected a folder" if folder.exists() else "no such folder, expected one"
+        raise CalibrationError(f"{folder}: found {kind} of pictures; check --images")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     named = {path.with_suffix("") for path in found if path.suffix.lower() != ".png"}
     return [path for path in found if path.suffix.lower() != ".png" or path.with_suffix("") not in named]

@@ -148,3 +148,9 @@ def test_a_moved_bundle_is_the_same_bundle(make_bundle: Make, tmp_path: Path) ->
     shutil.move(folder, tmp_path / "elsewhere")
 
     assert load_bundle(tmp_path / "elsewhere").id == before
+
+
+def test_a_file_in_the_place_of_a_bundle_is_named_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"checkpoint")
+    with pytest.raises(BundleDamaged, match=r"best.pt: found a file, expected the folder of a bundle"):
+        load_bundle(tmp_path / "best.pt")

@@ -1,5 +1,6 @@
 """Pictures on disk: each accepted format whole, damaged, in other depths, transparent, turned."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -223,3 +224,14 @@ def test_a_picture_is_turned_by_its_mark(tmp_path: Path, orientation: int, grey:
     path = written(tmp_path, content)
     np.testing.assert_array_equal(read_image(path, grey), expected)
     assert read_stored(path).orientation == orientation
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_never_ends_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "part.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(FrameError, match="found a pipe or device, expected a picture"):
+        read_image(path)

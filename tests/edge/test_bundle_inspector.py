@@ -193,3 +193,18 @@ def test_the_code_of_the_document_runs(
     assert said.count(" NG ") >= 4
     assert "no-such-bundle" in said
     assert "no-such-part.png" in said
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"threads": 0}, "threads: found 0, expected 1 or more"),
+        ({"unsure_margin": -0.1}, "unsure_margin: found -0.1, expected 0 to 1"),
+        ({"unsure_margin": 2}, "unsure_margin: found 2, expected 0 to 1"),
+        ({"mm_per_px": 0}, "mm_per_px: found 0, expected more than 0"),
+        ({"mm_per_px": float("nan")}, "mm_per_px: found nan, expected more than 0"),
+    ],
+)
+def test_a_senseless_argument_is_refused(make_bundle: Make, keys: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        BundleInspector.open(make_bundle(), **keys)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from train.device import choose_compute
+from train.errors import TrainError
 from train.models.can import ContextAggregation
 
 
@@ -32,3 +33,11 @@ def test_depthwise_networks_train_in_float32_on_a_processor() -> None:
     compute = choose_compute("cpu", "auto", 32, depthwise=True)
     assert compute.dtype == torch.float32
     assert "depthwise" in compute.reason
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "meta", "cpu:4", ""])
+def test_an_unknown_device_is_named(device: str) -> None:
+    with pytest.raises(
+        TrainError, match=f"--device {device}: found no such device, expected auto, cpu, cuda or cuda:N"
+    ):
+        choose_compute(device, "float32")

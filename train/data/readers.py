@@ -35,7 +35,8 @@ def read_dataset(
     Raises DataError if there is no such folder, no known layout, no class, or a correction that does not fit.
     """
     if not directory.is_dir():
-        raise DataError(f"{directory}: found no such folder, expected a data set; check --data")
+        found = "a file, expected the folder of" if directory.exists() else "no such folder, expected"
+        raise DataError(f"{directory}: found {found} a data set; check --data")
     for has_layout, read in _LAYOUTS:
         if has_layout(directory):
             dataset = relabelled(without_duplicates(read(directory, refuse), refuse), directory)

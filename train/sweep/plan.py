@@ -91,9 +91,10 @@ def load_plan(path: Path) -> SweepPlan:
     try:
         plan = SweepPlan.model_validate(parse_toml(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}), expected the plan of a sweep") from None
+        problem = f"cannot be read ({error.strerror}), expected the plan of a sweep; check the path"
+        raise RecipeError(f"{path}: {problem}") from None
     except (TomlError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: {error}") from None
+        raise RecipeError(f"{path}: {error}; expected the plan of a sweep, a TOML file in UTF-8") from None
     except ValidationError as error:
         raise RecipeError(f"{path}: {first_problem(error)}") from None
     recipe = str(path.parent / plan.recipe) if plan.recipe.endswith(".toml") else plan.recipe

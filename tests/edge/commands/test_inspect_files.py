@@ -1,6 +1,7 @@
 """`edge-inspect inspect`: verdicts on files, a CSV file, outlined pictures, exit status."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +105,30 @@ def test_a_folder_without_images_is_refused(make_bundle: Make, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
 
     assert "empty: found no image file, expected files of" in str(run(make_bundle(), tmp_path / "empty"))
+
+
+def test_a_name_that_is_not_utf_8_is_escaped(
+    make_bundle: Make, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(pictures) + b"/a\xff.png"))
+    (pictures / "good.png").rename(odd)
+
+    assert run(make_bundle(), pictures, "--csv", tmp_path / "out.csv", "--pictures", tmp_path / "drawn") == 1
+
+    assert capsys.readouterr().out.splitlines()[0] == f"{pictures}/a\\udcff.png: OK"
+    with (tmp_path / "out.csv").open(encoding="utf-8") as written:
+        assert [row["file"] for row in csv.DictReader(written)] == [f"{pictures}/a\\udcff.png", f"{pictures}/spot.png"]
+
+
+def test_the_table_never_replaces_a_picture(
+    make_bundle: Make, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (pictures / "good.png").read_bytes()
+
+    assert "good.png: is one of the pictures" in str(run(make_bundle(), pictures, "--csv", pictures / "good.png"))
+
+    assert (pictures / "good.png").read_bytes() == before
+
+
+def test_a_folder_of_folders_says_that_they_are_not_searched(make_bundle: Make, pictures: Path) -> None:
+    assert "folders in it are not searched" in str(run(make_bundle(), pictures.parent))

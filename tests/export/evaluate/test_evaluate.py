@@ -181,6 +181,12 @@ def test_what_goes_wrong_is_one_line(levels_bundle, squares, tmp_path, arguments
     assert len(stop.value.code.splitlines()) == 1
 
 
+def test_the_figures_are_printed_before_a_file_that_cannot_be_written(levels_bundle, squares, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(levels_bundle), "--data", str(squares), "--json", f"{levels_bundle}/model.onnx/f.json"])
+    assert "mean of classes" in capsys.readouterr().out
+
+
 def test_an_unknown_class_folder_is_refused(levels_bundle, squares):
     (squares / "MT_Rust" / "Imgs").mkdir(parents=True)
     with pytest.raises(DataError, match="unknown class folder"):

@@ -131,6 +131,12 @@ def test_name_that_does_not_say_the_part_is_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+def test_a_picture_in_the_place_of_a_data_set_is_named_as_a_file(tmp_path: Path) -> None:
+    picture = one_tile(tmp_path)
+    with pytest.raises(DataError, match=f"{picture}: found a file, expected the folder of a data set"):
+        read_dataset(picture)
+
+
 @pytest.mark.parametrize(("folder", "message"), [("nowhere", "found no such folder"), ("", "found no known layout")])
 def test_folder_that_holds_no_data_set_is_refused(tmp_path: Path, folder: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
