@@ -150,7 +150,7 @@ class RunRecipe(FrozenModel):
 class ThresholdRecipe(FrozenModel):
     """Choice of the thresholds on the validation part."""
 
-    choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
+    choose: Literal["f1", "against-good", "union", "max-escapes", "max-false-rejects", "fixed"] = "f1"
     unit: Literal["picture", "part"] = "picture"
     """Unit of the goal: each picture, or a part by the worst of its views. By part is for lines that take
     several pictures of each."""

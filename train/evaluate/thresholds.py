@@ -44,12 +44,13 @@ def choose_thresholds(
     found under this name costs nothing, since the part is rejected anyway; an escape costs more than a false reject.
     "max-escapes": the highest score that misses at most the share `limit` of the class's images.
     "max-false-rejects": the lowest scores that reject at most the share `limit` of the good images, over all classes.
+    "union": one score and one mask level for all classes, by the best F1 and IoU of defect or not, the score low in the
+    gap; for classes of few images.
     "fixed": the recipe's score.
     With "f1" and "against-good" the smallest area is chosen as well, from the recipe's candidates; ties: the least.
     By part (`recipe.unit`), the score of a part is the largest of its pictures.
     """
-    indices = range(len(classes))
-    levels = [_level(outputs.masks[:, index], images, index, recipe.levels) for index in indices]
+    levels = _levels(outputs.masks, images, recipe)
     numbers = _cases(images, recipe)
     if recipe.choose in ("f1", "against-good"):
         chosen = _by_f1(outputs, images, levels, recipe, numbers)
@@ -232,6 +233,8 @@ def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdR
         return [_at_most_missed(score[label], recipe.limit) for score, label in zip(scores.T, labels.T, strict=True)]
     if recipe.choose == "max-false-rejects":
         return _at_most_rejected(scores[~labels.any(axis=1)], recipe.limit)
+    if recipe.choose == "union":
+        return [best_f1_threshold(scores.max(axis=1), labels.any(axis=1), _LOW)[0]] * scores.shape[1]
     return [recipe.score] * scores.shape[1]
 
 
@@ -255,19 +258,31 @@ def _at_most_rejected(good: Scores, limit: float) -> list[float]:
     return [float(value) for value in thresholds]
 
 
-def _level(masks: NDArray[np.uint8], images: ImageSet, index: int, levels: Sequence[int]) -> int:
-    """The level of the largest IoU pooled over the class's outlined validation images."""
-    drawn = np.flatnonzero(images.labels[:, index] & images.outlined[:, index])
+def _levels(masks: NDArray[np.uint8], images: ImageSet, recipe: ThresholdRecipe) -> list[int]:
+    """Mask level of each class: the one of the largest IoU pooled over its outlined images, or those of all classes."""
+    drawn = images.labels & images.outlined
+    kinds = list(range(drawn.shape[1]))
+    if recipe.choose == "union":
+        return [_level(masks, images, np.flatnonzero(drawn.any(axis=1)), kinds, recipe.levels)] * len(kinds)
+    return [_level(masks, images, np.flatnonzero(drawn[:, kind]), [kind], recipe.levels) for kind in kinds]
+
+
+def _level(
+    masks: NDArray[np.uint8], images: ImageSet, drawn: NDArray[np.int64], kinds: list[int], levels: Sequence[int]
+) -> int:
+    """The level of the largest IoU pooled over the images `drawn`, for the union of these classes."""
     if len(levels) == 1 or not len(drawn):
         return min(levels, key=lambda level: abs(level - 128))
-    return max(levels, key=lambda level: _pooled_iou(masks, images, index, drawn, level))
+    return max(levels, key=lambda level: _pooled_iou(masks, images, drawn, kinds, level))
 
 
-def _pooled_iou(masks: NDArray[np.uint8], images: ImageSet, index: int, drawn: NDArray[np.int64], level: int) -> float:
+def _pooled_iou(
+    masks: NDArray[np.uint8], images: ImageSet, drawn: NDArray[np.int64], kinds: list[int], level: int
+) -> float:
     both = either = 0
     for image in drawn:
-        truth = images.masks(image)[index]
-        predicted = enlarged(masks[image] >= level, *truth.shape)
+        truth = images.masks(image)[kinds].any(axis=0)
+        predicted = enlarged(masks[image, kinds].max(axis=0) >= level, *truth.shape)
         both += int(np.count_nonzero(truth & predicted))
         either += int(np.count_nonzero(truth | predicted))
     return both / either

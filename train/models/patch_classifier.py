@@ -1,4 +1,4 @@
-"""Classifier of patches on a frozen encoder, for few defective parts.
+"""Classifier of patches and their surroundings on a frozen encoder, for few defective parts.
 
 A patch is described by the encoder's features at three scales (hypercolumns, Hariharan et al., CVPR 2015), and by the
 same features relative to those of its own picture (instance normalisation, Ulyanov et al., arXiv 1607.08022): on a
@@ -19,17 +19,43 @@ STRIDE_PX = 8
 MIRRORS = ((3,), (2,))
 """Axes of the mirror images that are judged beside the picture."""
 _DROPOUT = 0.3
+_DILATIONS = (1, 2)
+"""Of the convolutions by which a patch is judged together with those around it."""
 _LEAST_DEVIATION = 0.05
 """Added to a feature's deviation within a picture, so that the noise of a uniform picture is not amplified."""
 _FARTHEST = 8.0
 """Relative features are limited to this many deviations."""
 
 
+class ContextHead(nn.Module):
+    """Defective or not: each patch by its description and those around it, up to 24 pixels away.
+
+    Dilated convolutions as in the context layers of the document's network, with residual connections (He et al.,
+    CVPR 2016). Drop-out is of whole channels of a picture (Tompson et al., CVPR 2015).
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.gather = nn.Conv2d(DESCRIPTION, width, kernel_size=1)
+        self.context = nn.ModuleList(
+            nn.Conv2d(width, width, kernel_size=3, padding=step, dilation=step) for step in _DILATIONS
+        )
+        self.decide = nn.Conv2d(width, 1, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, 1, h, w] of normalised descriptions [B, DESCRIPTION, h, w]."""
+        x = functional.relu(self.gather(functional.dropout2d(x, _DROPOUT, self.training)))
+        for layer in self.context:
+            x = x + functional.relu(layer(functional.dropout2d(x, _DROPOUT / 2, self.training)))
+        logits: Tensor = self.decide(functional.dropout2d(x, _DROPOUT, self.training))
+        return logits
+
+
 class PatchClassifier(nn.Module):
-    """Encoder, description of its patches, two small perceptrons on it; logits of every class.
+    """Encoder, description of its patches, two small heads on it; logits of every class.
 
     One tells whether a patch is defective, the other which class it has: where a defect is can be learnt from all of
-    them. Only the perceptrons, `find` and `name`, are trained. shift, scale: normalisation of the descriptions.
+    them. Only the heads, `find` and `name`, are trained. shift, scale: normalisation of the descriptions.
     """
 
     shift: Tensor
@@ -40,7 +66,7 @@ class PatchClassifier(nn.Module):
         self.encoder = encoder
         self.register_buffer("shift", torch.zeros(1, DESCRIPTION, 1, 1))
         self.register_buffer("scale", torch.ones(1, DESCRIPTION, 1, 1))
-        self.find = _perceptron(width, 1)
+        self.find = ContextHead(width)
         self.name = _perceptron(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,8 +82,7 @@ class PatchClassifier(nn.Module):
             found, named = found + more_found, named + more_named
         views = 1 + len(MIRRORS)
         logits = (found + named - named.amax(dim=1, keepdim=True)) / views
-        smooth = functional.avg_pool2d(logits, kernel_size=3, stride=1, padding=1)
-        return functional.interpolate(smooth, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return functional.interpolate(smooth(logits), scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def _mirrored(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         described = self.normalised(self.describe(x.flip(axes)))
@@ -65,9 +90,13 @@ class PatchClassifier(nn.Module):
 
     def describe(self, x: Tensor) -> Tensor:
         """Descriptions of the patches of normalised images, [B, DESCRIPTION, H / 8, W / 8]."""
+        return described(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features of the patches of normalised images, [B, FEATURES, H / 8, W / 8]."""
         found = self.encoder(x)
         quarter, coarse = found[QUARTER], found[SIXTEENTH]
-        features = torch.cat(
+        return torch.cat(
             (
                 functional.avg_pool2d(quarter, kernel_size=2),
                 functional.max_pool2d(quarter, kernel_size=2),
@@ -76,18 +105,27 @@ class PatchClassifier(nn.Module):
             ),
             dim=1,
         )
-        difference = features - features.mean(dim=(2, 3), keepdim=True)
-        deviation = difference.abs().mean(dim=(2, 3), keepdim=True) + _LEAST_DEVIATION
-        return torch.cat((features, (difference / deviation).clamp(-_FARTHEST, _FARTHEST)), dim=1)
 
     def normalised(self, descriptions: Tensor) -> Tensor:
         """Descriptions [B, DESCRIPTION, h, w] in deviations of the sound ones."""
         return (descriptions - self.shift) * self.scale
 
     def normalise_by(self, sound: Tensor) -> None:
-        """Take mean and deviation of descriptions [N, DESCRIPTION] for the normalisation."""
-        self.shift = sound.mean(dim=0).view(1, -1, 1, 1)
-        self.scale = 1 / (sound.std(dim=0) + 1e-3).view(1, -1, 1, 1)
+        """Take mean and deviation of descriptions [N, DESCRIPTION, h, w] for the normalisation."""
+        self.shift = sound.mean(dim=(0, 2, 3), keepdim=True)
+        self.scale = 1 / (sound.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
+
+
+def described(features: Tensor) -> Tensor:
+    """Features [B, FEATURES, h, w] followed by the same relative to their picture, [B, DESCRIPTION, h, w]."""
+    difference = features - features.mean(dim=(2, 3), keepdim=True)
+    deviation = difference.abs().mean(dim=(2, 3), keepdim=True) + _LEAST_DEVIATION
+    return torch.cat((features, (difference / deviation).clamp(-_FARTHEST, _FARTHEST)), dim=1)
+
+
+def smooth(logits: Tensor) -> Tensor:
+    """Mean of 3x3 patches; those beyond the edge count as undecided."""
+    return functional.avg_pool2d(logits, kernel_size=3, stride=1, padding=1)
 
 
 def _perceptron(width: int, outputs: int) -> nn.Sequential:

@@ -61,6 +61,11 @@ def test_against_good_ignores_other_defects_and_stays_low() -> None:
     assert found == pytest.approx([0.3 + 0.25 * 0.4, 0.3 + 0.25 * 0.2])
 
 
+def test_union_takes_one_score_for_all_classes() -> None:
+    found = chosen(ThresholdRecipe(choose="union"), SCORES, LABELS)
+    assert found == pytest.approx([0.3 + 0.25 * 0.2] * 2)  # between the good one with 0.3 and the scratch with 0.5
+
+
 @pytest.mark.parametrize(("limit", "expected"), [(0.0, [0.7, 0.5]), (0.5, [0.9, 0.9])])
 def test_max_escapes_misses_no_more_than_the_limit(limit: float, expected: list[float]) -> None:
     assert chosen(ThresholdRecipe(choose="max-escapes", limit=limit), SCORES, LABELS) == pytest.approx(expected)

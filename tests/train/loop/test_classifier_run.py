@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from train.data.dataset import Dataset
 from train.data.readers import read_dataset
 from train.data.splits import Split, make_split
 from train.device import choose_compute
-from train.errors import CheckpointError, SplitError
-from train.loop.classifier_run import ClassifierRun
-from train.loop.patches import DEFECTIVE_FROM, CutPicture, Patches
+from train.errors import CheckpointError, DataError, SplitError
+from train.loop.classifier_run import ClassifierRun, Copy, within
+from train.loop.feature_maps import SHARES, FeatureMap, FeatureMaps, Kind
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
@@ -26,7 +27,7 @@ def encoder() -> None:
 
 
 def recipe_of(*overrides: str) -> Recipe:
-    small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=2"]
+    small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1", "crops.images=16"]
     return load_recipe("few-defects", [*small, *overrides])
 
 
@@ -66,6 +67,15 @@ def test_the_encoder_stays_as_it_was(run: ClassifierRun, tiles: Path, tmp_path: 
         assert torch.equal(weights[name], untrained.network.state_dict()[name])
 
 
+def test_defective_pictures_are_learnt_with_augmented_copies_and_pasted_ones(run: ClassifierRun) -> None:
+    train = run.samples["train"]
+    good = sum(sample.good for sample in train)
+    assert isinstance(run.console.file, io.StringIO)
+    learnt = re.search(r"trained on (\d+) pictures", run.console.file.getvalue())
+    assert learnt
+    assert int(learnt[1]) == 2 * good + 4 * (len(train) - good) + run.recipe.crops.images
+
+
 def test_another_recipe_in_the_folder_is_refused(run: ClassifierRun, tiles: Path) -> None:
     other = run_of(read_dataset(tiles), run.out, recipe_of("network.width=32"))
     with pytest.raises(CheckpointError, match=r"network\.width"):
@@ -84,36 +94,53 @@ def test_a_training_part_of_one_kind_is_refused(good: bool, missing: str, tiles:
         run_of(dataset, tmp_path, recipe_of(), split.model_copy(update={"images": kept}))
 
 
-def patches_of(*pictures: CutPicture) -> Patches:
-    return Patches(pictures, 10, torch.Generator().manual_seed(0))
+def maps_of(*maps: FeatureMap, folder: Path) -> FeatureMaps:
+    return FeatureMaps(maps, len(maps), folder)
 
 
-def cut(part: int, fractions: list[list[float]]) -> CutPicture:
-    shares = torch.tensor(fractions)
-    return CutPicture(part, not bool(shares.any()), torch.full((len(fractions), 2), float(part)), shares)
+def map_of(part: int, kind: Kind) -> FeatureMap:
+    """A map of one patch whose only feature is the number of its part."""
+    share = np.full((1, 1, 1), float(kind != Kind.GOOD), np.float32)
+    return FeatureMap(part, kind, np.full((1, 1, 1), part, np.float16), share)
 
 
-def test_patches_at_the_edge_of_a_defect_are_left_out() -> None:
-    patches = patches_of(cut(0, [[0.0], [DEFECTIVE_FROM / 2], [1.0]]), cut(1, [[0.0]]))
-    assert patches.labels[:, 0].tolist() == [True, False, False]
+def drawn_parts(maps: FeatureMaps, count: int, only: Kind | None = None) -> list[int]:
+    features, shares = maps.draw(count, torch.Generator().manual_seed(0), only)
+    assert features.shape == shares.shape == (count, 1, 1, 1)
+    assert torch.equal(shares > 0, features > 0)  # part 0 is the good one
+    return features.flatten().int().tolist()
 
 
-def test_no_more_than_asked_are_kept_of_each_kind() -> None:
-    patches = Patches([cut(0, [[0.0]] * 9 + [[1.0]] * 9), cut(1, [[0.0]] * 9)], 2, torch.Generator().manual_seed(0))
-    assert patches.labels[:, 0].tolist() == [True, True, False, False, False, False]
+def test_each_part_comes_as_often_as_another(tmp_path: Path) -> None:
+    maps = maps_of(*[map_of(1, Kind.DEFECTIVE)] * 9, map_of(2, Kind.DEFECTIVE), folder=tmp_path)
+    assert drawn_parts(maps, 4000).count(2) == pytest.approx(2000, abs=150)
 
 
-def test_each_part_comes_as_often_as_another() -> None:
-    patches = patches_of(cut(0, [[0.0, 1.0]] * 9), cut(1, [[1.0, 0.0]]), cut(2, [[0.0, 0.0]]))
-    drawn = patches.draw(4000, torch.Generator().manual_seed(0))
-    of_defects = drawn[patches.labels[drawn].any(dim=1)]
-    parts = patches.descriptions[of_defects][:, 0]
-    assert len(of_defects) == 2000
-    assert np.isclose(float((parts == 1).float().mean()), 0.5, atol=0.05)
+def test_half_of_a_batch_is_good(tmp_path: Path) -> None:
+    maps = maps_of(
+        map_of(0, Kind.GOOD), *[map_of(1, Kind.DEFECTIVE)] * 3, *[map_of(2, Kind.PASTED)] * 9, folder=tmp_path
+    )
+    parts = drawn_parts(maps, 4000)
+    share = 4000 / sum(SHARES.values())
+    for kind in Kind:
+        assert parts.count(int(kind)) == pytest.approx(share * SHARES[kind], abs=150)
+    assert set(drawn_parts(maps, 50, only=Kind.PASTED)) == {2}
 
 
-def test_classes_are_named_alike_often() -> None:
-    patches = patches_of(cut(0, [[0.0, 1.0]] * 9), cut(1, [[1.0, 0.0]]), cut(2, [[0.0, 0.0]]))
-    drawn, classes = patches.draw_named(8, torch.Generator().manual_seed(0))
-    assert classes.tolist() == [0] * 8 + [1] * 8
-    assert patches.labels[drawn, classes].all()
+def test_the_features_leave_no_file_behind(tmp_path: Path) -> None:
+    maps = maps_of(map_of(0, Kind.GOOD), folder=tmp_path)
+    assert drawn_parts(maps, 2) == [0, 0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_room_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{tmp_path}: found no room for .* MiB"):
+        FeatureMaps([map_of(0, Kind.GOOD)], 2**60, tmp_path)
+
+
+def test_of_many_pictures_those_with_defects_are_kept() -> None:
+    copies = [Copy(row, row, Kind.GOOD if row < 90 else Kind.DEFECTIVE, augmented=False) for row in range(100)]
+    kept = within(copies, 30, torch.Generator().manual_seed(0))
+    assert [copy.row for copy in kept if copy.kind is Kind.DEFECTIVE] == list(range(90, 100))
+    assert len(kept) == 30
+    assert within(copies, 100, torch.Generator()) == copies
