@@ -234,7 +234,7 @@ def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdR
     if recipe.choose == "max-false-rejects":
         return _at_most_rejected(scores[~labels.any(axis=1)], recipe.limit)
     if recipe.choose == "union":
-        return [best_f1_threshold(scores.max(axis=1), labels.any(axis=1), _LOW)[0]] * scores.shape[1]
+        return [best_f1_threshold(scores.max(axis=1), np.any(labels, axis=1), _LOW)[0]] * scores.shape[1]
     return [recipe.score] * scores.shape[1]
 
 
