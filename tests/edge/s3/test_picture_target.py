@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("boto3", reason="the upload of pictures needs edge-inspect[s3]")
+
 from edge.commands.doctor import check_s3, find
 from edge.config.s3 import S3Settings
 from edge.forwarding.forwarder import Forwarder
@@ -20,7 +22,7 @@ from edge.servers.state import StateUpdate
 from tests.edge.forwarding.records_doubles import insert
 from tests.edge.forwarding.waiting import PATIENCE_S, free_port, wait_for
 from tests.edge.page.doubles import Clock, station
-from tests.edge.s3.store import BUCKET, KEY, SECRET, Store  # before boto3, whose absence it says
+from tests.edge.s3.store import BUCKET, KEY, SECRET, Store
 
 
 @pytest.fixture(scope="module")
