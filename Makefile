@@ -1,4 +1,4 @@
-# Targets: demo, demo-loop, demo-plant, test, test-here, check, docs, bench, dist. Each creates the environment that it needs.
+# Targets: demo, demo-loop, demo-plant, test, test-here, check, docs, bench, dist, container. Each creates the environment that it needs.
 PYTHON ?= python3
 # The device side must also run on JetPack 6: Python 3.10, no torch.
 DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/python3.10 $(PYTHON); do \
@@ -10,7 +10,7 @@ PYTEST = -m pytest -p tests.run_once --numprocesses $(WORKERS) --dist loadfile
 PASSED = .venv-device/passed.txt
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 
-.PHONY: demo demo-loop demo-plant test test-here test-device check docs bench dist clean
+.PHONY: demo demo-loop demo-plant test test-here test-device check docs bench dist container clean
 
 demo: .venv/ready
 	.venv/bin/edge-inspect demo
@@ -51,6 +51,18 @@ bench: .venv-dev/ready
 # Options of tools/make-dist, such as DIST='--key release.key --target x86_64-python3.10'.
 dist: .venv-dev/ready
 	.venv-dev/bin/python tools/make-dist $(DIST)
+
+# Image of the station from the offline package, then its tests. BASE names an image with Python 3.12, CONTAINER_RUN how
+# to run one; `podman load` on the station takes `podman save edge-inspect`.
+BUILDER ?= $(shell command -v podman || command -v docker || echo podman)
+BASE ?= docker.io/library/python:3.12-slim
+container: .venv-dev/ready
+	rm -rf build/container
+	.venv-dev/bin/python tools/make-dist --out build/container --target $(shell uname -m)-python3.12
+	tar --extract --directory build/container --file build/container/*-python3.12.tar
+	$(BUILDER) build --file containers/station.Containerfile --build-arg BASE=$(BASE) --tag edge-inspect \
+		build/container/*-python3.12/
+	CONTAINER_IMAGE=edge-inspect .venv-dev/bin/python -m pytest -q tests/distribution/test_container.py
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv

@@ -307,15 +307,20 @@ def _rolled_back(root: Root) -> Iterator[str]:
             print(words)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error is one line on standard error, with exit status 1."""
+def command_line() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description="Install, upgrade or roll back edge-inspect without a network.")
     parser.add_argument("action", choices=("install", "rollback"))
     parser.add_argument("--root", type=Path, default=Path("/opt/edge-inspect"), help="folder of all versions")
     parser.add_argument("--line", type=Path, help="line.toml of the station; remembered")
     parser.add_argument("--key", type=Path, help="public Ed25519 key of the packages; remembered")
     parser.add_argument("--without-signature", action="store_true", help="verify the checksums alone")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; an error is one line on standard error, with exit status 1."""
+    options = command_line().parse_args(arguments)
     os.umask(0o022)
     root = Root(options.root.resolve())
     try:
