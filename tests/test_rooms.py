@@ -33,8 +33,8 @@ NEVER = {
 
 ORDER = {
     "edge": "errors module_process signal_events wall_clock log_lines rate_limited_log address config cameras part "
-    "alarms systemd engines records bundle_inspector review access release ejector monitoring rollout reports "
-    "pipeline servers forwarding mqtt central s3 overview trial page opcua stopping station service commands cli",
+    "alarms systemd engines records bundle_inspector review access release ejector monitoring reports pipeline "
+    "servers forwarding mqtt central s3 rollout overview trial page opcua stopping station service commands cli",
     "train": "errors data network_recipe recipe augment models losses device evaluate report loop sweep cli",
     "export": "errors choices graph evaluate bundles int8 benchmark cli",
     "firmware_bridge": "errors layout messages sequence timing events endpoint parts address port framed modbus wiring "

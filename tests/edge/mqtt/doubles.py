@@ -115,57 +115,6 @@ class Subscriber:
             self._arrived.notify_all()
 
 
-class CuttingProxy:
-    """Forwards to a broker; cuts the connection after some bytes of the client, for a number of times."""
-
-    def __init__(self, port: int, cuts: int = 0, after_bytes: int = 0) -> None:
-        self.cuts = cuts
-        self.passes = threading.Event()
-        """While it is not set, new connections wait."""
-        self.passes.set()
-        self._port, self._after_bytes = port, after_bytes
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._server.getsockname()[1])
-        self._threads = [threading.Thread(target=self._serve, daemon=True)]
-        self._threads[0].start()
-        self._opened: list[socket.socket] = []
-
-    def close(self) -> None:
-        """End all connections."""
-        self.passes.set()
-        for opened in (self._server, *self._opened):
-            with suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
-            opened.close()
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                self.passes.wait()
-                broker = socket.create_connection(("127.0.0.1", self._port))
-                self._opened += [client, broker]
-                cut, self.cuts = self.cuts > 0, max(0, self.cuts - 1)
-                for source, target, most in (
-                    (client, broker, self._after_bytes if cut else 2**62),
-                    (broker, client, 2**62),
-                ):
-                    thread = threading.Thread(target=self._copy, args=(source, target, most), daemon=True)
-                    self._threads.append(thread)
-                    thread.start()
-
-    def _copy(self, source: socket.socket, target: socket.socket, most: int) -> None:
-        with suppress(OSError):
-            while most > 0 and (data := source.recv(min(most, 65536))):
-                target.sendall(data)
-                most -= len(data)
-        for one in (source, target):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
 def task_of(records: Path, port: int, recipes: tuple[int, ...] = (), **keys: Any) -> ForwardingTask:
     """The task of a client of this broker."""
     settings = MqttSettings(**{"broker": f"mqtt://127.0.0.1:{port}", "station": "line3", **keys})

@@ -15,9 +15,10 @@ from edge.mqtt.target import MqttTarget
 from edge.records.database import connect
 from edge.servers.channel import write_message
 from edge.servers.state import StateUpdate
+from tests.edge.forwarding.cutting_proxy import CuttingProxy
 from tests.edge.forwarding.records_doubles import insert
 from tests.edge.forwarding.waiting import PATIENCE_S, silent_peer, wait_for
-from tests.edge.mqtt.doubles import CuttingProxy, Mosquitto, Subscriber, task_of
+from tests.edge.mqtt.doubles import Mosquitto, Subscriber, task_of
 from tests.edge.page.doubles import station
 from tests.edge.small_disk import fill_up, mounted
 

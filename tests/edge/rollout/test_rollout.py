@@ -1,6 +1,7 @@
-"""A rollout reaches the stations wave by wave, and stops where a station refuses or rejects more."""
+"""A rollout reaches the stations wave by wave, and stops where a station refuses or rejects more: in both stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from edge.config.line import Line, load_line
 from edge.errors import EngineError, ReleaseError
 from edge.records.database import connect
 from edge.release.releases import history, release, roll_back
-from edge.rollout import PLAN, publish, pull, read_plan, read_reports
+from edge.rollout.folder import FolderStore
+from edge.rollout.rollout import PLAN, publish, pull, read_plan, read_reports
+from edge.rollout.store import RolloutStore
 from tests.conftest import CLASSES
 
 pytest.importorskip("cryptography", reason="cryptography is not installed: pip install 'edge-inspect[release]'")
 from edge.release.signature import make_keys, sign
+from tests.edge.rollout.registry import Registry, running_registry
 
 WAVES = [["a"], ["b", "c"], ["d", "e"]]
 PARTS = 100
@@ -29,7 +33,7 @@ class RolledStation:
 
     name: str
     line: Line
-    folder: Path
+    store: RolloutStore
     refuses: bool = False
 
     def open(self, bundle: object) -> None:
@@ -37,7 +41,7 @@ class RolledStation:
             raise EngineError("golden frames differ")
 
     def pull(self) -> str:
-        return pull(self.line, self.name, self.folder, self.release, self.roll_back)
+        return pull(self.line, self.name, self.store, self.release, self.roll_back)
 
     def release(self, bundle: Path) -> None:
         release(self.line, bundle, "rollout", "", self.open)
@@ -54,6 +58,39 @@ class RolledStation:
         connection.close()
 
 
+class WriteRefused:
+    """A store that is out of reach when a station writes its report."""
+
+    def __init__(self, store: RolloutStore) -> None:
+        self._store = store
+
+    def read(self, name: str) -> bytes | None:
+        return self._store.read(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        raise ReleaseError("out of reach")
+
+    def add_bundle(self, bundle: Path, bundle_id: str) -> None:
+        self._store.add_bundle(bundle, bundle_id)
+
+    def bundle(self, bundle_id: str) -> AbstractContextManager[Path]:
+        return self._store.bundle(bundle_id)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with running_registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
+
+
+@pytest.fixture(params=["folder", "registry"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
+    if request.param == "folder":
+        return FolderStore(tmp_path / "shared")
+    registry: Registry = request.getfixturevalue("registry")
+    return registry.store(f"rollouts/{tmp_path.name.lower()}")
+
+
 @pytest.fixture
 def bundles(make_bundle: Callable[..., Path], tmp_path: Path) -> list[Path]:
     private, _ = make_keys(tmp_path / "keys")
@@ -65,7 +102,7 @@ def bundles(make_bundle: Callable[..., Path], tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def stations(bundles: list[Path], tmp_path: Path) -> dict[str, RolledStation]:
+def stations(bundles: list[Path], tmp_path: Path, store: RolloutStore) -> dict[str, RolledStation]:
     """Five stations with the old bundle and 200 parts, 4 of them rejected; the new bundle is published."""
     found = {}
     for name in "abcde":
@@ -75,10 +112,10 @@ def stations(bundles: list[Path], tmp_path: Path) -> dict[str, RolledStation]:
         (place / "line.toml").write_text(
             f'bundle = "releases/current"\nplc = "serial:///x"\ncamera = [{{ address = "synthetic://" }}]\n{keys}'
         )
-        found[name] = RolledStation(name, load_line(place / "line.toml"), tmp_path / "shared")
+        found[name] = RolledStation(name, load_line(place / "line.toml"), store)
         release(found[name].line, bundles[0], "Ada", "", found[name].open)
         found[name].judge(200, rejects=4)
-    publish(bundles[1], tmp_path / "shared", WAVES, PARTS)
+    publish(bundles[1], store, WAVES, PARTS)
     return found
 
 
@@ -98,7 +135,7 @@ def test_five_stations_take_the_bundle_in_three_waves(stations: dict[str, Rolled
             assert stations[name].pull() == "0 of 100 parts judged"
             stations[name].judge(PARTS, rejects=3)
             assert stations[name].pull() == "confirmed: 3 of 100 parts rejected, 4 of 200 before"
-    reports = read_reports(stations["a"].folder, read_plan(stations["a"].folder))
+    reports = read_reports(stations["a"].store, read_plan(stations["a"].store))
     assert {report.state for report in reports.values()} == {"confirmed"}
 
 
@@ -121,30 +158,50 @@ def test_golden_frames_that_differ_halt_the_rollout(stations: dict[str, RolledSt
     assert in_force(stations, bundles[1]) == set()
 
 
+@pytest.mark.parametrize("store", ["folder"], indirect=True)
 def test_a_bundle_that_was_changed_in_the_folder_is_refused(
-    stations: dict[str, RolledStation], bundles: list[Path]
+    stations: dict[str, RolledStation], bundles: list[Path], tmp_path: Path
 ) -> None:
-    copy = stations["a"].folder / read_plan(stations["a"].folder).bundle_id
-    (copy / "model.onnx").write_bytes(b"other")
+    (tmp_path / "shared" / load_bundle(bundles[1]).id / "model.onnx").write_bytes(b"other")
     with pytest.raises(BundleError):
         stations["a"].pull()
     assert in_force(stations, bundles[1]) == set()
 
 
-def test_a_bundle_signed_by_a_stranger_is_refused(stations: dict[str, RolledStation], tmp_path: Path) -> None:
-    station = stations["a"]
-    copy = station.folder / read_plan(station.folder).bundle_id
-    sign(load_bundle(copy), make_keys(tmp_path / "stranger")[0])
+def test_a_bundle_signed_by_a_stranger_is_refused(
+    stations: dict[str, RolledStation], bundles: list[Path], tmp_path: Path, store: RolloutStore
+) -> None:
+    sign(load_bundle(bundles[1]), make_keys(tmp_path / "stranger")[0])
+    publish(bundles[1], store, WAVES, PARTS)
     with pytest.raises(SignatureInvalid):
-        station.pull()
+        stations["a"].pull()
+    assert stations["b"].pull().startswith("halted by a: refused")
 
 
-def test_a_station_killed_before_its_report_goes_on(stations: dict[str, RolledStation], bundles: list[Path]) -> None:
+def test_a_station_that_could_not_write_its_report_goes_on(
+    stations: dict[str, RolledStation], store: RolloutStore
+) -> None:
     station = stations["a"]
-    station.pull()
-    (station.folder / "stations" / "a.json").unlink()
+    station.store = WriteRefused(store)
+    with pytest.raises(ReleaseError, match="out of reach"):
+        station.pull()
+    station.store = store
     assert station.pull() == "released, 100 parts to judge"
     assert len(history(station.line.records)) == 2
+
+
+def test_a_station_that_could_not_report_its_rollback_rolls_back_once(
+    stations: dict[str, RolledStation], bundles: list[Path], store: RolloutStore
+) -> None:
+    station = stations["a"]
+    station.pull()
+    station.judge(PARTS, rejects=20)
+    station.store = WriteRefused(store)
+    with pytest.raises(ReleaseError, match="out of reach"):
+        station.pull()
+    station.store = store
+    assert station.pull().startswith("rolled back: 20 of 100")
+    assert [row.action for row in history(station.line.records)] == ["release", "release", "rollback"]
 
 
 def test_a_rollout_that_is_published_again_begins_again(
@@ -154,7 +211,7 @@ def test_a_rollout_that_is_published_again_begins_again(
     with pytest.raises(EngineError):
         stations["a"].pull()
     stations["a"].refuses = False
-    publish(bundles[1], stations["a"].folder, WAVES, PARTS)
+    publish(bundles[1], stations["a"].store, WAVES, PARTS)
     assert stations["a"].pull() == "released, 100 parts to judge"
 
 
@@ -165,23 +222,27 @@ def test_parts_of_a_pause_are_not_judged(stations: dict[str, RolledStation]) -> 
 
 
 def test_what_cannot_be_used_is_named(
-    stations: dict[str, RolledStation], bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stations: dict[str, RolledStation], bundles: list[Path], store: RolloutStore
 ) -> None:
-    station = stations["a"]
+    line = stations["a"].line
     with pytest.raises(ReleaseError, match="found no station 'x'"):
-        pull(station.line, "x", station.folder, lambda bundle: None, lambda: None)
+        pull(line, "x", store, lambda bundle: None, lambda: None)
     with pytest.raises(ReleaseError, match=r"found no \[release\] keys"):
-        pull(station.line.model_copy(update={"release": None}), "a", station.folder, lambda bundle: None, lambda: None)
-    (station.folder / "stations").mkdir(exist_ok=True)
-    (station.folder / "stations" / "b.json").write_text("{")
-    with pytest.raises(ReleaseError, match=r"b\.json: cannot be read"):
-        station.pull()
-    (station.folder / PLAN).write_text("{}")
-    with pytest.raises(ReleaseError, match=r"rollout\.json: cannot be used"):
-        station.pull()
+        pull(line.model_copy(update={"release": None}), "a", store, lambda bundle: None, lambda: None)
+    store.write("station-b", b"{")
+    with pytest.raises(ReleaseError, match="station-b cannot be read"):
+        stations["a"].pull()
+    store.write(PLAN, b"{}")
+    with pytest.raises(ReleaseError, match="the rollout cannot be used"):
+        stations["a"].pull()
     bundles[1].with_name("new.sig").unlink()
     with pytest.raises(ReleaseError, match="found no signature"):
-        publish(bundles[1], tmp_path / "shared", WAVES, PARTS)
+        publish(bundles[1], store, WAVES, PARTS)
+
+
+def test_a_store_without_a_rollout_says_so(store: RolloutStore) -> None:
+    with pytest.raises(ReleaseError, match="found no rollout"):
+        read_plan(store)
 
 
 def test_the_commands_publish_and_show(bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,14 +254,36 @@ def test_the_commands_publish_and_show(bundles: list[Path], tmp_path: Path, caps
     assert "wave 2  c: no report" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["shared", "--user", "a"], "found a folder with options of a registry"),
+        (["oci://localhost/x", "--user", "a"], "found one of --user and --password-file"),
+        (["https://localhost/x"], "found no repository"),
+        (["oci://a:secret@localhost/x"], "localhost/x: found no repository"),
+        (["oci://localhost/x", "--ca-file", "none.pem"], "none.pem: found no such file"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(words: list[str], problem: str) -> None:
+    pytest.importorskip("dxf", reason="a registry needs edge-inspect[oci]")
+    with pytest.raises(SystemExit) as ended:
+        main(["rollout", "status", *words])
+    assert problem in str(ended.value)
+    assert "secret" not in str(ended.value)
+
+
 def test_a_timer_s_command_releases_with_the_station_s_engine(
-    stations: dict[str, RolledStation], bundles: list[Path], capsys: pytest.CaptureFixture[str]
+    stations: dict[str, RolledStation],
+    bundles: list[Path],
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'edge-inspect[cpu]'")
     station = stations["a"]
-    line = station.line.records.parent / "line.toml"
+    line, place = station.line.records.parent / "line.toml", str(station.store)
+    options = request.getfixturevalue("registry").options if place.startswith("oci:") else []
     with pytest.raises(SystemExit, match="0"):
-        main(["rollout", "pull", str(line), str(station.folder), "--station", "a"])
+        main(["rollout", "pull", str(line), place, "--station", "a", *options])
     said = capsys.readouterr().out
     assert "golden frames match" in said
     assert said.endswith("released, 100 parts to judge\n")
