@@ -125,6 +125,8 @@ def _content(path: Path) -> bytes:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise FrameError(f"{path}: found a pipe or device, expected a picture; name a file")
             return file.read()
+    except IsADirectoryError:
+        raise FrameError(f"{path}: found a folder, expected a picture; name a file in it") from None
     except OSError as error:
         raise FrameError(f"{path}: cannot be read ({error.strerror}), expected a picture; restore it") from None
 

@@ -116,9 +116,11 @@ def resize_truth(mask: Image, height: int, width: int) -> Image:
 
 def check_frame(frame: Image) -> None:
     """Raise FrameError unless the frame is uint8 [H, W] or [H, W, 3] with at least one pixel."""
+    if frame is None:
+        raise FrameError("frame: found None, expected uint8; OpenCV's imread gives None for a file that it cannot read")
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
         found = getattr(frame, "dtype", type(frame).__name__)
-        raise FrameError(f"frame: found {found}, expected uint8; convert it in the camera")
+        raise FrameError(f"frame: found {found}, expected uint8; convert it to 8 bits, at best in the camera")
     grey_or_rgb = frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)
     if not grey_or_rgb or frame.size == 0:
         raise FrameError(f"frame: found shape {frame.shape}, expected [H, W] grey or [H, W, 3] RGB with some pixels")

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from bundle import Bundle, Decision, Geometry, Image, Verdict, load_bundle, read_image
 from bundle.outlines import Contour, cells_of, colour_of, draw_outlines, enlarged, outlines_of
+from edge.config.defaults import MOST_THREADS
 from edge.engines.engine import Engine, Pending
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
 
@@ -101,12 +103,12 @@ class BundleInspector:
         millimetres on the part per pixel of the image, for areas in mm2.
         Raises BundleError or EngineError, and ValueError for a number out of its range.
         """
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads: found {threads}, expected 1 or more; or None for the engine's choice")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads: found {threads}, expected 1 to {MOST_THREADS}; or None for the engine's choice")
         if not 0 <= unsure_margin <= 1:
             raise ValueError(f"unsure_margin: found {unsure_margin}, expected 0 to 1, a difference of scores")
-        if mm_per_px is not None and not mm_per_px > 0:
-            raise ValueError(f"mm_per_px: found {mm_per_px}, expected more than 0; or None without a scale")
+        if mm_per_px is not None and not 0 < mm_per_px < inf:
+            raise ValueError(f"mm_per_px: found {mm_per_px}, expected more than 0 and finite; or None without a scale")
         bundle = load_bundle(folder)
         return cls(bundle, open_engine(engine, bundle, threads), unsure_margin, mm_per_px)
 
@@ -125,7 +127,15 @@ class BundleInspector:
         return inspection
 
     def inspect_all(self, images: Iterable[Image | Path | str]) -> Iterator[Inspection]:
-        """Inspect images in order, with as many running at a time as the engine supports; see `inspect`."""
+        """Inspect images in order, with as many running at a time as the engine supports; see `inspect`.
+
+        Raises TypeError for one path in the place of several.
+        """
+        if isinstance(images, (str, Path)):
+            raise TypeError(
+                f"inspect_all: found the path {images}, expected several images or paths; use inspect for one, and "
+                "Path(folder).iterdir() for a folder"
+            )
         running: deque[tuple[Image, Pending]] = deque()
         for image in images:
             frame = read_image(Path(image)) if isinstance(image, (str, Path)) else image

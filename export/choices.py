@@ -5,6 +5,9 @@ from typing import Literal
 ENGINES = ("onnxruntime", "openvino", "openvino-bf16", "openvino-fp16", "cpu", "tensorrt", "tensorrt_rtx")
 """Names of `edge.engines.registry.ENGINES`, the default first; a test holds them against it."""
 
+MOST_THREADS = 256
+"""That of the line's engine."""
+
 Around = Literal["fp32", "fp16"]
 """Precision of a graph's layers that are not INT8."""
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from export.benchmark.command import add_engine_command
-from export.choices import ENGINES, Around, Method, Part
+from export.choices import ENGINES, MOST_THREADS, Around, Method, Part
 from export.errors import ExportError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
@@ -31,7 +31,9 @@ SplitOption = Annotated[
 ]
 PartOption = Annotated[Part, typer.Option(help="Part of the split; all needs no split.")]
 ShareOption = Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of such images, 0 to 1.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, max=MOST_THREADS, help="Processor threads. (default: all cores)")
+]
 EngineOption = Annotated[str, typer.Option(help=f"What runs the networks: {', '.join(ENGINES)}.")]
 
 

@@ -13,7 +13,7 @@ from time import perf_counter, process_time
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.torchvision_operators import declare_torchvision_operators
+from train.models.torchvision_operators import declare_torchvision_operators
 
 declare_torchvision_operators()
 

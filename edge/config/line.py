@@ -9,7 +9,7 @@ from bundle import first_problem
 from bundle.toml_text import parse_toml
 from edge.config.central import CentralSettings
 from edge.config.challenge import ChallengeSettings
-from edge.config.defaults import DEFAULT_ENGINE, ENTRIES_IN_MEMORY, LATE_ROWS
+from edge.config.defaults import DEFAULT_ENGINE, ENTRIES_IN_MEMORY, LATE_ROWS, MOST_THREADS
 from edge.config.ejector import ConfirmationSettings, EjectorSettings
 from edge.config.mqtt import MqttSettings
 from edge.config.opcua import OpcUaSettings
@@ -42,7 +42,7 @@ class Line(LineTable):
     """Inference engine: "onnxruntime" or "openvino" on the CPU ("openvino-bf16", "openvino-fp16" where it has the
     type), "tensorrt" or "tensorrt_rtx" on a GPU. There is no fall-back to another engine, except with "cpu": the
     fastest engine of the CPU here that agrees with onnxruntime."""
-    engine_threads: int | None = Field(default=None, ge=1, le=256)
+    engine_threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
     """CPU threads of the engine; chosen by the engine by default."""
     engine_reopens: bool = True
     """Open a GPU engine again after its device has failed. Parts in the meantime are FAULT."""

@@ -235,3 +235,8 @@ def test_what_never_ends_is_refused_at_once(tmp_path: Path, kind: str) -> None:
         path.symlink_to("/dev/zero")
     with pytest.raises(FrameError, match="found a pipe or device, expected a picture"):
         read_image(path)
+
+
+def test_a_folder_in_the_place_of_a_picture_is_named_as_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FrameError, match="found a folder, expected a picture; name a file"):
+        read_image(tmp_path)

@@ -198,13 +198,29 @@ def test_the_code_of_the_document_runs(
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"threads": 0}, "threads: found 0, expected 1 or more"),
+        ({"threads": 0}, "threads: found 0, expected 1 to 256"),
+        ({"threads": 100_000}, "threads: found 100000, expected 1 to 256"),
         ({"unsure_margin": -0.1}, "unsure_margin: found -0.1, expected 0 to 1"),
         ({"unsure_margin": 2}, "unsure_margin: found 2, expected 0 to 1"),
         ({"mm_per_px": 0}, "mm_per_px: found 0, expected more than 0"),
         ({"mm_per_px": float("nan")}, "mm_per_px: found nan, expected more than 0"),
+        ({"mm_per_px": float("inf")}, "mm_per_px: found inf, expected more than 0"),
     ],
 )
 def test_a_senseless_argument_is_refused(make_bundle: Make, keys: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         BundleInspector.open(make_bundle(), **keys)  # type: ignore[arg-type]
+
+
+def test_a_picture_that_opencv_could_not_read_is_named_so(make_bundle: Make) -> None:
+    with BundleInspector.open(make_bundle()) as inspector, pytest.raises(FrameError, match=r"found None, .*imread"):
+        inspector.inspect(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["part.png", Path("part.png")])
+def test_one_path_in_the_place_of_several_is_refused(make_bundle: Make, path: Path | str) -> None:
+    with (
+        BundleInspector.open(make_bundle()) as inspector,
+        pytest.raises(TypeError, match=r"inspect_all: found the path part\.png, expected several images"),
+    ):
+        list(inspector.inspect_all(path))  # type: ignore[arg-type]

@@ -1,8 +1,10 @@
 import pytest
 
+from edge.config.defaults import MOST_THREADS as MOST_AT_THE_LINE
 from edge.engines.registry import DEFAULT_ENGINE
 from edge.engines.registry import ENGINES as REGISTERED
-from export.choices import ENGINES
+from export.choices import ENGINES, MOST_THREADS
+from export.cli import main
 from tests.loaded_modules import loaded_by_help
 
 HEAVY = ("torch", "scipy", "sklearn", "onnx", "onnxruntime", "cv2", "numpy")
@@ -16,3 +18,10 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_the_engines_of_the_help_are_those_of_the_registry() -> None:
     assert tuple(REGISTERED) == ENGINES
     assert ENGINES[0] == DEFAULT_ENGINE
+
+
+def test_the_most_threads_are_those_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert MOST_THREADS == MOST_AT_THE_LINE
+    with pytest.raises(SystemExit):
+        main(["evaluate", "bundle", "--data", "data", "--threads", str(MOST_THREADS + 1)])
+    assert "Invalid value for '--threads'" in capsys.readouterr().err

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # it loads scipy and scikit-learn
 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads. (default: all cores)")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="Processor threads. (default: all cores)")]
 
 
 def use_threads(count: int | None) -> None:

@@ -75,8 +75,9 @@ def cropped_masks(masks: Masks, spec: InputSpec) -> Masks:
 
 
 def at_input(masks: Masks, spec: InputSpec) -> Masks:
-    """Cropped masks at the network's input size."""
-    return np.stack([resize_truth(mask.astype(np.uint8), spec.height, spec.width) for mask in masks]).astype(np.bool_)
+    """Cropped masks at the network's input size; without a class an empty array of that size."""
+    small = [resize_truth(mask.astype(np.uint8), spec.height, spec.width) for mask in masks]
+    return np.array(small, dtype=np.bool_).reshape(len(masks), spec.height, spec.width)
 
 
 def joined(sets: Iterable[ImageSet]) -> ImageSet:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bundle import SUFFIXES
 from train.data.anomaly import as_anomaly
 from train.data.dataset import Dataset
 from train.data.duplicates import without_duplicates
@@ -9,7 +10,7 @@ from train.data.files import Refuse, raise_error
 from train.data.layouts.class_folders import is_class_folders, read_class_folders
 from train.data.layouts.class_labels import LABELS
 from train.data.layouts.magnetic_tile import is_magnetic_tile, read_magnetic_tile
-from train.data.layouts.mask_folder import MASKS, is_folder, read_folder
+from train.data.layouts.mask_folder import IMAGES, MASKS, is_folder, read_folder
 from train.data.layouts.severstal import is_severstal, read_severstal
 from train.data.relabel import relabelled
 from train.errors import DataError
@@ -49,11 +50,15 @@ def read_dataset(
     raise DataError(
         f"{directory}: found no known layout, expected images/ with masks/<class>/, or good/ beside a folder "
         f"per class, or folders MT_<class>, "
-        f"or train.csv with train_images/{_annotated(directory)}"
+        f"or train.csv with train_images/; {_advice(directory)}"
     )
 
 
-def _annotated(directory: Path) -> str:
-    """Advice where the folder holds annotations of another tool."""
-    files = [path for path in directory.rglob("*") if path.suffix.lower() in (".json", ".xml", ".txt", ".yaml")]
-    return "; annotations of other tools are read by `train import`" if files else ""
+def _advice(directory: Path) -> str:
+    """What to do with a folder that is no data set."""
+    if any(path.suffix.lower() in (".json", ".xml", ".txt", ".yaml") for path in directory.rglob("*")):
+        return "annotations of other tools are read by `train import`"
+    loose = sum(path.suffix.lower() in SUFFIXES for path in directory.iterdir())
+    if loose:
+        return f"found {loose} pictures in the folder: move them into {directory / IMAGES}, or a folder per class"
+    return "name such a folder with --data"

@@ -132,3 +132,12 @@ def test_the_table_never_replaces_a_picture(
 
 def test_a_folder_of_folders_says_that_they_are_not_searched(make_bundle: Make, pictures: Path) -> None:
     assert "folders in it are not searched" in str(run(make_bundle(), pictures.parent))
+
+
+def test_more_threads_than_a_processor_has_are_refused(
+    make_bundle: Make, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["inspect", str(make_bundle()), str(pictures), "--threads", "257"])
+
+    assert "Invalid value for '--threads'" in capsys.readouterr().err

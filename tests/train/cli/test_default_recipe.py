@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import cv2
@@ -39,8 +40,12 @@ def test_few_defects_leave_the_good_parts(tmp_path: Path) -> None:
     assert "fewer than 8 parts with a defect" in choice.reasons[0]
 
 
-def test_no_defect_at_all_leaves_the_good_parts(tmp_path: Path) -> None:
-    choice = choose_recipe([write_parts(tmp_path / "parts", (192, 256), defective=0, defect_px=0)])
+@pytest.mark.parametrize("named", [True, False], ids=["class without a mask", "no class"])
+def test_no_defect_at_all_leaves_the_good_parts(tmp_path: Path, named: bool) -> None:
+    parts = write_parts(tmp_path / "parts", (192, 256), defective=0, defect_px=0)
+    if not named:
+        shutil.rmtree(parts / "masks")
+    choice = choose_recipe([parts])
     assert choice.name == "good-only"
     assert choice.reasons[1] == "input 256x192: pictures of 256x192, no outline says how small a defect is"
 

@@ -68,6 +68,11 @@ def test_mistake_is_one_clear_line(
     assert len(found.splitlines()) == 1
 
 
+def test_more_threads_than_a_processor_has_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("--data", tmp_path, "--out", tmp_path, "--threads", 257) == 2
+    assert "Invalid value for '--threads'" in capsys.readouterr().err
+
+
 def test_help_says_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main("--help") == 0
     told = " ".join(capsys.readouterr().out.replace("│", " ").split())

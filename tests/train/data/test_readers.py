@@ -137,6 +137,13 @@ def test_a_picture_in_the_place_of_a_data_set_is_named_as_a_file(tmp_path: Path)
         read_dataset(picture)
 
 
+def test_pictures_in_the_folder_itself_are_told_where_to_go(tmp_path: Path) -> None:
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8), np.uint8))
+    with pytest.raises(DataError, match=f"found 3 pictures in the folder: move them into {tmp_path}/images"):
+        read_dataset(tmp_path)
+
+
 @pytest.mark.parametrize(("folder", "message"), [("nowhere", "found no such folder"), ("", "found no known layout")])
 def test_folder_that_holds_no_data_set_is_refused(tmp_path: Path, folder: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
