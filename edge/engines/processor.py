@@ -60,8 +60,12 @@ class _Batch:
 
 
 def first_line(error: Exception) -> str:
-    """First line of an error of a vendor's library, which may print its whole graph."""
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    """First line of an error of a vendor's library, which may print its whole graph.
+
+    OpenVINO puts lines in front with the place in its sources, "Exception from src/...".
+    """
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from ")]
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def processor_name(path: Path = Path("/proc/cpuinfo")) -> str:

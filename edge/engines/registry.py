@@ -35,7 +35,8 @@ class EngineKind:
 
 
 BUILD_S = 1080.0
-"""Time of a child that builds a TensorRT plan, which the station then finds in the cache; below TimeoutStartSec."""
+"""Time of a child that builds a TensorRT plan or measures every processor engine, whose result the station then finds
+in the cache; below TimeoutStartSec."""
 
 
 ENGINES = {
@@ -43,7 +44,7 @@ ENGINES = {
     "openvino": EngineKind("edge.engines.openvino_cpu:open_openvino", processor_package="openvino"),
     "openvino-bf16": EngineKind("edge.engines.openvino_cpu:open_bf16", processor_package="openvino"),
     "openvino-fp16": EngineKind("edge.engines.openvino_cpu:open_fp16", processor_package="openvino"),
-    "cpu": EngineKind("edge.engines.fastest:open_fastest"),
+    "cpu": EngineKind("edge.engines.fastest:open_fastest", trial_s=BUILD_S),
     "tensorrt": EngineKind(
         "edge.engines.tensorrt_.build:open_tensorrt_engine", reopens=True, trial_s=BUILD_S, limits_memory=False
     ),

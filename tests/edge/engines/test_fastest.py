@@ -12,7 +12,7 @@ from edge.engines.engine import Engine, Outputs
 from edge.engines.engine_cache import EngineCache
 from edge.engines.fastest import ProcessorChoice, choice_of, open_choice
 from edge.engines.processor import processor_name
-from edge.engines.registry import EngineKind
+from edge.engines.registry import ENGINES, EngineKind
 from edge.errors import EngineError
 from tests.conftest import tiny_outputs
 
@@ -81,6 +81,10 @@ def opened(bundle: Bundle, *names: str) -> str:
     engine = open_choice(bundle, 1, 1, kinds(*names), lambda: TimedEngine.clock)
     engine.close()
     return engine.description
+
+
+def test_the_choice_has_the_time_of_all_engines_that_it_measures() -> None:
+    assert ENGINES["cpu"].trial_s >= sum(kind.trial_s for kind in ENGINES.values() if kind.processor_package)
 
 
 def test_the_fastest_that_agrees_is_taken_with_its_reason(bundle: Bundle) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bundle import Bundle, FrameError, Image, Verdict, load_bundle
 from edge.engines.engine import Outputs, Pending
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
+from edge.engines.processor import first_line
 from edge.errors import EngineError
 from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.inspector import Inspector
@@ -151,3 +152,10 @@ def test_a_changeover_lets_the_engine_finish_before_it_is_closed(
 
     assert [len(engine.ran_by) for engine in engines] == [3, 2]
     assert [part.outcome and part.outcome.verdict for part in parts] == [Verdict.OK] * 5
+
+
+def test_the_line_of_an_error_is_its_reason_not_its_place_in_the_sources() -> None:
+    places = "Exception from src/inference/src/cpp/core.cpp:117:\nException from src/x.cpp:1:\n"
+
+    assert first_line(RuntimeError(f"{places}bad graph\n\n")) == "bad graph"
+    assert first_line(RuntimeError(places)) == "RuntimeError"
