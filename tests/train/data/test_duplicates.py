@@ -83,6 +83,14 @@ def test_nearly_the_same_picture_is_found() -> None:
     assert [(first, second) for first, second, _ in near_duplicates([detail_of(one) for one in pictures])] == [(3, 20)]
 
 
+def test_nearly_the_same_pictures_are_found_however_many_lie_between_them() -> None:
+    noise = np.random.default_rng(1)
+    details = [noise.normal(0, 8, (64, 64)).astype(np.float32) for _ in range(600)]
+    for first, second in ((0, 599), (255, 256), (300, 301)):
+        details[second] = details[first] * 0.9
+    assert [pair[:2] for pair in near_duplicates(details)] == [(0, 599), (255, 256), (300, 301)]
+
+
 def test_parts_in_one_fixture_are_not_nearly_the_same() -> None:
     fixture = cv2.circle(np.zeros((64, 64), np.float32), (32, 32), 20, 120, 2)
     pictures = [(surface(seed) * 0.2 + fixture).astype(np.uint8) for seed in range(20)]
