@@ -28,8 +28,8 @@ def page_of(content: Mapping[str, Any], timings: Sequence[FrameTiming]) -> str:
     }
     sections = [
         [f"- {name}: {value}" for name, value in facts.items()],
+        _summary(timings, content),
         _times(timings, content["work"]),
-        _beside_peers(timings, content["peers"]),
         _missing(timings),
         _accuracy(content["accuracy"]),
         _layers(content["layers"], content["other_nodes_ms"]),
@@ -66,6 +66,39 @@ def bar_chart(timings: Sequence[FrameTiming]) -> bytes:
     return content.getvalue()
 
 
+def quality_chart(timings: Sequence[FrameTiming], panels: Mapping[str, Mapping[str, float]]) -> bytes | None:
+    """PNG with quality over the processor time of each network in its fastest runtime; None if no network has both.
+
+    panels: by the name of the measure, the quality of networks in percent.
+    """
+    fastest = fastest_of(timings)
+    points = {
+        measure: {name: (fastest[name][0], value) for name, value in found.items() if name in fastest}
+        for measure, found in panels.items()
+    }
+    points = {measure: placed for measure, placed in points.items() if placed}
+    if not points:
+        return None
+    figure = Figure(figsize=(4.6 * len(points), 3.6), layout="constrained")
+    for axes, (measure, placed) in zip(
+        figure.subplots(1, len(points), squeeze=False).flat, points.items(), strict=True
+    ):
+        for place, (name, (ms, value)) in enumerate(placed.items()):
+            axes.plot(ms, value, "o", color=COLOURS[place % len(COLOURS)], label=name)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(labelsize="x-small", which="both")
+        axes.set_xlabel("processor time of a frame, ms (logarithmic)", fontsize="small")
+        axes.set_ylabel(measure, fontsize="small")
+        axes.margins(0.15)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="x-small")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()
+
+
 def _times(timings: Sequence[FrameTiming], work: Mapping[str, Any]) -> list[str]:
     base = {row.network: row.processor_ms for row in timings if row.runtime == REFERENCE}
     rows = []
@@ -89,18 +122,39 @@ def _times(timings: Sequence[FrameTiming], work: Mapping[str, Any]) -> list[str]
     return table(header, rows)
 
 
-def _beside_peers(timings: Sequence[FrameTiming], peers: Sequence[str]) -> list[str]:
-    """Each network in its fastest engine, beside the fastest of the peers in its own."""
+def fastest_of(timings: Sequence[FrameTiming]) -> dict[str, tuple[float, str]]:
+    """Processor time and runtime of each network in its fastest runtime, the fastest network first."""
     fastest = dict[str, tuple[float, str]]()
     for ms, runtime, name in sorted(
         (row.processor_ms, row.runtime, row.network) for row in timings if row.processor_ms
     ):
         fastest.setdefault(name, (ms, runtime))
-    least = min((ms for name, (ms, _) in fastest.items() if name in peers), default=None)
-    if least is None:
-        return []
-    rows = [[name, runtime, f"{ms:.2f}", f"{least / ms:.1f}"] for name, (ms, runtime) in fastest.items()]
-    return table("network|its fastest runtime|processor ms|times as fast as the fastest peer", rows)
+    return fastest
+
+
+def _summary(timings: Sequence[FrameTiming], content: Mapping[str, Any]) -> list[str]:
+    """Each network in its fastest runtime, beside the fastest of the peers in its own, with its accuracy."""
+    fastest = fastest_of(timings)
+    least = min((ms for name, (ms, _) in fastest.items() if name in content["peers"]), default=None)
+    rows = []
+    for name, (ms, runtime) in fastest.items():
+        judged = content["accuracy"].get(f"{name}, {runtime}")
+        rows.append(
+            [
+                *(name, runtime, f"{ms:.2f}", f"{least / ms:.1f}" if least else ""),
+                *(_accuracy_cells(judged) if judged else [""] * 3),
+            ]
+        )
+    return table(
+        "network|its fastest runtime|processor ms|times as fast as the fastest peer|average precision|escapes|"
+        "false rejects",
+        rows,
+    )
+
+
+def _accuracy_cells(judged: Mapping[str, Any]) -> list[str]:
+    """Average precision in percent, escapes, false rejects."""
+    return [f"{100 * judged['average_precision']:.1f}", f"{judged['escapes']}", f"{judged['false_rejects']}"]
 
 
 def _missing(timings: Sequence[FrameTiming]) -> list[str]:
@@ -110,10 +164,7 @@ def _missing(timings: Sequence[FrameTiming]) -> list[str]:
 def _accuracy(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not found:
         return []
-    rows = [
-        [name, row["images"], f"{100 * row['average_precision']:.1f}", row["escapes"], row["false_rejects"]]
-        for name, row in found.items()
-    ]
+    rows = [[name, row["images"], *_accuracy_cells(row)] for name, row in found.items()]
     return table("bundle, engine|images|average precision|escapes|false rejects", rows)
 
 

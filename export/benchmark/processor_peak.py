@@ -1,12 +1,15 @@
-"""Peak of this machine's processor: multiplications of a matrix product in onnxruntime, bytes of a copy."""
+"""This machine's processor, and its peak: multiplications of a matrix product in onnxruntime, bytes of a copy."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from time import process_time
 
 import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from edge.engines.processor import processor_name
 from export.benchmark.roofline import Peak
 from export.graph.signature import OPSET
 
@@ -15,6 +18,14 @@ SIDE = 768
 COPIED_BYTES = 64 << 20
 """Larger than the caches of most processors."""
 RUNS = 7
+
+
+def machine() -> list[str]:
+    """Name of the processor, its threads, and whether it has AVX-512 or VNNI."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    kinds = [kind for kind in ("avx2", "avx512f", "vnni", "amx_int8") if kind in processor_name()]
+    return [*names[:1], f"{os.cpu_count()} threads", *kinds]
 
 
 def processor_peak(runs: int = RUNS, clock: Callable[[], float] = process_time) -> Peak:

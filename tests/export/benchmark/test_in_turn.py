@@ -1,6 +1,7 @@
 """Networks measured in turn: which times count, what the report says of them."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,14 @@ import pytest
 
 from bundle import InputSpec
 from export.benchmark.in_turn import Contestant, FrameTiming, Turn, frame_by_frame, measured
-from export.benchmark.in_turn_report import bar_chart, page_of
+from export.benchmark.in_turn_report import bar_chart, page_of, quality_chart
 from export.benchmark.layer_times import layer_times
 from export.benchmark.processor_peak import processor_peak
 from export.benchmark.roofline import BOARDS, Peak, peak_of
 from tests.export.networks import can_model
+from tools.bench_networks import ABLATION
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_contestants_are_measured_in_turn_after_a_frame_that_does_not_count() -> None:
@@ -115,6 +119,9 @@ TIMINGS = [
 ]
 
 
+JUDGED = {"net, openvino": {"images": 9, "average_precision": 0.912, "escapes": 1, "false_rejects": 2}}
+
+
 def test_the_report_holds_each_way_against_onnxruntime_and_the_peak() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page_of(content(), TIMINGS).splitlines()]
 
@@ -125,10 +132,9 @@ def test_the_report_holds_each_way_against_onnxruntime_and_the_peak() -> None:
 
 
 def test_the_report_says_what_is_missing_and_how_accurate_a_bundle_is() -> None:
-    judged = {"net, openvino": {"images": 9, "average_precision": 0.912, "escapes": 1, "false_rejects": 2}}
     missing = FrameTiming(network="net", runtime="torch, compiled", missing="no compiler")
 
-    page = page_of(content(accuracy=judged), [*TIMINGS, missing])
+    page = page_of(content(accuracy=JUDGED), [*TIMINGS, missing])
 
     assert "- net, torch, compiled: no compiler" in page
     assert "| net, openvino | 9 | 91.2 | 1 | 2 |" in page
@@ -139,21 +145,38 @@ def test_networks_are_held_against_the_fastest_peer_each_in_its_fastest_runtime(
     slower = peer.model_copy(update={"network": "hrnet", "processor_ms": 60.0})
 
     page = page_of(
-        content(peers=["unet", "hrnet"], work=content()["work"] | {"unet": None, "hrnet": None}),
+        content(accuracy=JUDGED, peers=["unet", "hrnet"], work=content()["work"] | {"unet": None, "hrnet": None}),
         [*TIMINGS, peer, slower],
     )
 
-    rows = [line for line in page.splitlines() if line.count("|") == 5]
-    assert rows[2:] == [
-        "| other | onnxruntime | 1.00 | 6.0 |",
-        "| net | openvino | 4.50 | 1.3 |",
-        "| unet | onnxruntime | 6.00 | 1.0 |",
-        "| hrnet | onnxruntime | 60.00 | 0.1 |",
+    rows = [line for line in page.splitlines() if line.count("|") == 8]
+    assert rows[2:6] == [
+        "| other | onnxruntime | 1.00 | 6.0 |  |  |  |",
+        "| net | openvino | 4.50 | 1.3 | 91.2 | 1 | 2 |",
+        "| unet | onnxruntime | 6.00 | 1.0 |  |  |  |",
+        "| hrnet | onnxruntime | 60.00 | 0.1 |  |  |  |",
     ]
 
 
 def test_the_chart_is_a_picture() -> None:
     assert bar_chart(TIMINGS).startswith(b"\x89PNG")
+
+
+def test_speed_and_quality_are_drawn_of_networks_that_have_both() -> None:
+    chart = quality_chart(TIMINGS, {"AP": {"net": 91.2, "unmeasured": 80.0}})
+
+    assert chart is not None
+    assert chart.startswith(b"\x89PNG")
+    assert quality_chart(TIMINGS, {"AP": {"unmeasured": 80.0}}) is None
+
+
+def test_qualities_of_the_ablation_are_those_of_its_table() -> None:
+    rows = (ROOT / "train" / "RESULTS.md").read_text(encoding="utf-8").split("## Ablation")[1].splitlines()
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows if row.count("|") == 10]
+
+    measured = {(float(row[6]), float(row[8])) for row in cells if row[6].replace(".", "").isdigit()}
+
+    assert set(ABLATION.values()) <= measured
 
 
 @pytest.mark.parametrize("board", BOARDS)
