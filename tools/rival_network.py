@@ -5,11 +5,13 @@ each number one line of JSON: the milliseconds of each frame, and the processor'
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -56,14 +58,20 @@ def yolo() -> Run:
 NETWORKS = {"patchcore": patchcore, "efficient-ad": efficient_ad, "yolo11n-seg": yolo}
 
 
+def answer_stream() -> IO[str]:
+    """Return standard output for the answers alone; what the packages print or log goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
 def main() -> None:
     """Build the network, then measure until the end of the input."""
     name, height, width, threads = sys.argv[1], *map(int, sys.argv[2:])
+    answers = answer_stream()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     run, frame = NETWORKS[name](), torch.rand(1, 3, height, width)
-    answers = sys.stdout
-    sys.stdout = sys.stderr  # the packages print
     print("ready", file=answers, flush=True)
     with torch.inference_mode():
         for line in sys.stdin:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from export.benchmark.acceptance_report import table
 from tools.growth.fit import Cost, exponent
@@ -41,7 +42,7 @@ def growth_chart(found: Mapping[str, Sequence[Cost]]) -> bytes:
     """PNG with processor time over size for each step, logarithmic, beside a line of exponent 1."""
     lines = -(-len(found) // COLUMNS)
     figure = Figure(figsize=(9, 1.9 * lines), layout="constrained")
-    plots = figure.subplots(lines, COLUMNS, squeeze=False).flat
+    plots = list(figure.subplots(lines, COLUMNS, squeeze=False).flat)
     for axes, (name, costs) in zip(plots, found.items(), strict=False):
         sizes, spent = [one.size for one in costs], [one.processor_ms for one in costs]
         axes.loglog(sizes, [spent[-1] * size / sizes[-1] for size in sizes], color="0.75", linestyle="--")
@@ -49,9 +50,11 @@ def growth_chart(found: Mapping[str, Sequence[Cost]]) -> bytes:
         axes.set_title(f"{name}: {shown(exponent(sizes, spent))}", fontsize="small")
         axes.set_xlabel(STEPS[name].unit, fontsize="x-small")
         axes.set_ylabel("processor ms", fontsize="x-small")
-        axes.tick_params(labelsize="x-small", which="both")
+        axes.tick_params(labelsize="x-small")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
-    for axes in list(plots):
+    for axes in plots[len(found) :]:
         axes.set_axis_off()
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=90)

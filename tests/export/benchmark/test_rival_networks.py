@@ -1,5 +1,6 @@
 """Networks of other packages, measured in a child process."""
 
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import EngineError
-from tools.rival_networks import Command, RivalNetwork, environment
+from tools.rival_networks import ROOT, Command, RivalNetwork, environment
 
 ECHO = """
 import json, sys
@@ -49,3 +50,13 @@ def test_an_environment_that_cannot_be_made_is_made_again(tmp_path: Path) -> Non
     for _ in range(2):
         with pytest.raises(EngineError, match="no space left"):
             environment("rival==1.0", tmp_path, fail)
+
+
+def test_what_a_package_prints_is_no_answer() -> None:
+    script = (
+        "import os; from tools.rival_network import answer_stream; answers = answer_stream()\n"
+        "os.write(1, b'library'); print('package'); print('answer', file=answers, flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stdout == "answer\n"
