@@ -13,7 +13,7 @@ EXTRAS = ("cpu", "page", "release", "opcua", "mqtt", "central", "s3", "oci", "s7
 """Extras of a station's package: all that it may need at a line, but for GPU and vendors' cameras."""
 GLIBC_MINORS = range(17, 29)
 """manylinux tags that a target takes: glibc 2.17 to 2.28, PEP 600; Ubuntu 20.04 and Debian 10 have 2.28 or newer."""
-SOURCE_ONLY = ("cobs",)
+SOURCE_ONLY = ("cobs", "www-authenticate")
 """Packages without wheels; built here without a compiler, which leaves their Python code."""
 
 
