@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -224,3 +225,14 @@ def test_one_path_in_the_place_of_several_is_refused(make_bundle: Make, path: Pa
         pytest.raises(TypeError, match=r"inspect_all: found the path part\.png, expected several images"),
     ):
         list(inspector.inspect_all(path))  # type: ignore[arg-type]
+
+
+def test_the_tool_draws_a_picture_beside_its_outlines(make_bundle: Make, tmp_path: Path) -> None:
+    (tmp_path / "part.png").write_bytes(encode_png(grey_frame(spot=255)))
+    tool, out = ROOT / "tools" / "draw-verdicts", tmp_path / "found.png"
+    words = [tool, make_bundle(), tmp_path / "part.png", "--out", out, "--height", "64"]
+    subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+    drawn = cv2.imread(str(out))
+    assert drawn.shape == (64, 96, 3)
+    assert (drawn[:, :48] != drawn[:, 48:]).any()
