@@ -1,7 +1,6 @@
 """Run that fits a classifier of patches to the features of the training pictures."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +10,6 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
-from train.augment.batch import augment, draw
 from train.data.dataset import Dataset
 from train.data.device_set import DeviceSet
 from train.data.image_set import ImageSet
@@ -20,12 +18,12 @@ from train.device import Compute
 from train.errors import SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.tables import rate_text
-from train.loop.feature_maps import FeatureMap, FeatureMaps, Kind
+from train.loop.feature_maps import FeatureMap, FeatureMaps
 from train.loop.one_pass_run import OnePassRun
 from train.loop.training_data import TrainingData
 from train.losses import targets
-from train.models.patch_classifier import FEATURES, STRIDE_PX, PatchClassifier, described, smooth
-from train.recipe import Recipe
+from train.models.patch_classifier import FEATURES, STRIDE_PX, VIEWS, PatchClassifier, described, smooth
+from train.recipe import CropsRecipe, Recipe
 
 STEPS = 100
 """Of an epoch; each draws a batch."""
@@ -37,22 +35,10 @@ NOISE = 0.2
 """Added to the descriptions, in deviations."""
 DEFECTIVE_FROM = 0.25
 """Share of defect pixels from which on a patch shows the class; those between 0 and this are left out."""
-AUGMENTED = {Kind.GOOD: 1, Kind.DEFECTIVE: 3, Kind.PASTED: 0}
-"""Augmented copies of a picture, beside itself."""
 MOST_BYTES = 6 * 2**30
 """Size of the file of features; where the pictures would take more, as many as fit are drawn."""
 _FOR_NORMALISATION = 80
 """Good pictures that the normalisation is computed from."""
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A picture of the training data that the encoder sees."""
-
-    row: int
-    part: int
-    kind: Kind
-    augmented: bool
 
 
 class ClassifierRun(OnePassRun):
@@ -80,7 +66,7 @@ class ClassifierRun(OnePassRun):
     def fit(self, train: ImageSet, val: ImageSet) -> None:
         """Train both heads with AdamW and a one-cycle learning rate. Raises SplitError without an outline."""
         maps = self._maps(train)
-        sound, _ = maps.draw(_FOR_NORMALISATION, self.generator, only=Kind.GOOD)
+        sound, _ = maps.draw(_FOR_NORMALISATION, self.generator, good=True)
         self.classifier.normalise_by(described(sound.to(self.compute.device)))
         weights = [*self.classifier.find.parameters(), *self.classifier.name.parameters()]
         settings = self.recipe.optimiser
@@ -97,7 +83,7 @@ class ClassifierRun(OnePassRun):
             optimiser.step()
             curve.step()
         self.network.eval()
-        self._fitted = f"{len(maps)} pictures and augmented copies of {len(train)} images"
+        self._fitted = f"{len(maps)} pictures and mirror images of {len(train)} images"
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
         """Number of patches, escapes and false rejects of the validation part."""
@@ -129,11 +115,14 @@ class ClassifierRun(OnePassRun):
         return functional.cross_entropy(named, torch.tensor(classes).repeat_interleave(NAMED).to(named.device))
 
     def _maps(self, images: ImageSet) -> FeatureMaps:
-        data = TrainingData(images, self.recipe, self.compute.device, self.dataset.classes).of(0, ())
+        recipe = self.recipe.model_copy(update={"crops": CropsRecipe()})  # none: they are worth nothing here
+        data = TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
         seen = self.recipe.input.network
         map_bytes = FEATURES * (seen.height // STRIDE_PX) * (seen.width // STRIDE_PX) * 2
-        copies = within(_copies(data, images, self.recipe.crops.images), MOST_BYTES // map_bytes, self.generator)
-        maps = FeatureMaps(self._mapped(data, copies), len(copies), self.out)
+        rows = chosen(
+            data.labels.any(dim=1), data.outlined.all(dim=1), MOST_BYTES // map_bytes // len(VIEWS), self.generator
+        )
+        maps = FeatureMaps(self._mapped(data, rows, images.parts), len(rows) * len(VIEWS), self.out)
         if not maps.outlined:
             raise SplitError(
                 f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
@@ -142,52 +131,41 @@ class ClassifierRun(OnePassRun):
         return maps
 
     @torch.inference_mode()
-    def _mapped(self, data: DeviceSet, copies: Sequence[Copy]) -> Iterator[FeatureMap]:
-        """Features of each copy and shares of the classes in its patches, on the host."""
-        size = self.recipe.run.batch
-        for first in track(
-            range(0, len(copies), size),
+    def _mapped(self, data: DeviceSet, rows: Tensor, parts: Sequence[str]) -> Iterator[FeatureMap]:
+        """Features of the pictures and their mirror images, and shares of the classes in the patches, on the host."""
+        numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
+        for some in track(
+            torch.split(rows, self.recipe.run.batch),
             "features",
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         ):
-            chosen = copies[first : first + size]
-            batch = data.batch(torch.tensor([copy.row for copy in chosen]))
-            drawn = draw(len(chosen), self.recipe.augment, self.generator)
-            moved = augment(batch, self.recipe.augment, drawn)
-            changed = torch.tensor([copy.augmented for copy in chosen]).to(batch.frames.device)[:, None, None, None]
-            frames = torch.where(changed, moved.frames, batch.frames.float())
-            truth = replace(batch, bits=torch.where(changed, moved.bits, batch.bits))
-            with self.compute.autocast():
-                found = self.classifier.features(self.network.prepared(frames))
-            shares = targets(truth, (found.shape[2], found.shape[3])).fractions
-            for copy, one, share in zip(chosen, found.half().cpu().numpy(), shares.cpu().numpy(), strict=True):
-                yield FeatureMap(copy.part, copy.kind, one, share)
+            batch = data.batch(some)
+            prepared = self.network.prepared(batch.frames)
+            for axes in VIEWS:
+                with self.compute.autocast():
+                    found = self.classifier.features(prepared.flip(axes))
+                shares = targets(batch, (found.shape[2], found.shape[3])).fractions.flip(axes)
+                for row, one, share in zip(
+                    some.tolist(), found.half().cpu().numpy(), shares.cpu().numpy(), strict=True
+                ):
+                    part = numbers[parts[row * len(parts) // len(data)]]
+                    yield FeatureMap(part, one, share)
 
 
-def _copies(data: DeviceSet, images: ImageSet, pasted: int) -> list[Copy]:
-    """Pictures, or tiles drawn from them, whose classes are all outlined, and the `pasted` ones behind them."""
-    own = len(data) - pasted
-    numbers = {part: number for number, part in enumerate(dict.fromkeys(images.parts))}
-    defective, outlined = data.labels.any(dim=1).tolist(), data.outlined.all(dim=1).tolist()
-    copies = []
-    for row in range(own):
-        kind = Kind.DEFECTIVE if defective[row] else Kind.GOOD
-        part = numbers[images.parts[row * len(images) // own]]
-        if outlined[row]:
-            copies += [Copy(row, part, kind, augmented) for augmented in (False, *[True] * AUGMENTED[kind])]
-    return copies + [Copy(row, len(numbers) + row, Kind.PASTED, False) for row in range(own, len(data))]
+def chosen(defective: Tensor, outlined: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Rows of pictures, or of tiles drawn from them, whose classes are all outlined; bool [N] each.
 
-
-def within(copies: Sequence[Copy], most: int, generator: torch.Generator) -> Sequence[Copy]:
-    """`most` of the copies at random, of good pictures no more than are needed; all where they are fewer."""
-    if len(copies) <= most:
-        return copies
-    order = torch.randperm(len(copies), generator=generator).tolist()
-    good = [row for row in order if copies[row].kind is Kind.GOOD]
-    other = [row for row in order if copies[row].kind is not Kind.GOOD][: max(most // 2, most - len(good))]
-    return [copies[row] for row in sorted(other + good[: most - len(other)])]
+    Where they are more than `most`: as many at random, of good ones no more than are needed.
+    """
+    usable = torch.nonzero(outlined.cpu())[:, 0]
+    if len(usable) <= most:
+        return usable
+    order = usable[torch.randperm(len(usable), generator=generator)]
+    shows = defective.cpu()[order]
+    bad = order[shows][: max(most // 2, most - int((~shows).sum()))]
+    return torch.cat((bad, order[~shows][: most - len(bad)])).sort().values
 
 
 def _finding(found: Tensor, share: Tensor) -> Tensor:

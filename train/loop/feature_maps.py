@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +14,12 @@ from torch import Tensor
 from train.errors import DataError
 
 
-class Kind(IntEnum):
-    """Of a picture."""
-
-    GOOD = 0
-    DEFECTIVE = 1
-    PASTED = 2
-    """Good, with a defect of another picture or a drawn one."""
-
-
-SHARES = {Kind.GOOD: 8, Kind.DEFECTIVE: 5, Kind.PASTED: 3}
-"""Of a batch; the share of a kind that is missing goes to the others."""
-
-
 @dataclass(frozen=True)
 class FeatureMap:
-    """Features of one picture, or of an augmented copy."""
+    """Features of one picture, or of its mirror image."""
 
     part: int
     """Number of the part it shows."""
-    kind: Kind
     features: NDArray[np.float16]
     """[F, h, w]"""
     fractions: NDArray[np.float32]
@@ -50,18 +35,16 @@ class FeatureMaps:
     def __init__(self, maps: Iterable[FeatureMap], most: int, folder: Path):
         """most: number of maps at most, for which the file has room."""
         self._features: NDArray[np.float16] | None = None
-        fractions, parts, kinds = [], [], []
+        fractions, parts = [], []
         for number, one in enumerate(maps):
             if self._features is None:
                 self._features = _room(most, one.features.shape, folder)
             self._features[number] = one.features
             fractions.append(one.fractions.astype(np.float16))
             parts.append(one.part)
-            kinds.append(one.kind)
         self._fractions = np.stack(fractions) if fractions else np.zeros((0, 0, 0, 0), np.float16)
-        self._chances = {
-            kind: _alike_by_part(np.array(parts), np.array(kinds) == kind) for kind in Kind if kind in kinds
-        }
+        defective = np.array([bool(fraction.any()) for fraction in fractions])
+        self._good, self._defective = (_alike_by_part(np.array(parts), kind) for kind in (~defective, defective))
 
     def __len__(self) -> int:
         return len(self._fractions)
@@ -69,13 +52,15 @@ class FeatureMaps:
     @property
     def outlined(self) -> bool:
         """Whether a map shows an outlined defect."""
-        return bool(self._fractions.any())
+        return bool(self._defective.any())
 
-    def draw(self, count: int, generator: torch.Generator, only: Kind | None = None) -> tuple[Tensor, Tensor]:
-        """Features float [count, F, h, w] and shares of the classes float [count, C, h, w], drawn with replacement."""
-        shares = {kind: SHARES[kind] for kind in self._chances if only in (None, kind)}
-        chances = sum(share * self._chances[kind] for kind, share in shares.items())
-        rows = torch.multinomial(torch.as_tensor(chances), count, replacement=True, generator=generator).numpy()
+    def draw(self, count: int, generator: torch.Generator, good: bool = False) -> tuple[Tensor, Tensor]:
+        """Features float [count, F, h, w] and shares of the classes float [count, C, h, w], drawn with replacement.
+
+        About half of them are good, or with `good` all.
+        """
+        chances = torch.from_numpy(self._good if good else self._good + self._defective)
+        rows = torch.multinomial(chances, count, replacement=True, generator=generator).numpy()
         assert self._features is not None
         return torch.from_numpy(self._features[rows]).float(), torch.from_numpy(self._fractions[rows]).float()
 

@@ -16,8 +16,8 @@ DESCRIPTION = 2 * FEATURES
 """Numbers per patch: the features, and the features relative to the picture."""
 STRIDE_PX = 8
 """Input pixels along each side of a patch."""
-MIRRORS = ((3,), (2,))
-"""Axes of the mirror images that are judged beside the picture."""
+VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
+"""Axes along which a picture is mirrored: itself and two mirror images are learnt, and judged together."""
 _DROPOUT = 0.3
 _DILATIONS = (1, 2)
 """Of the convolutions by which a patch is judged together with those around it."""
@@ -76,12 +76,10 @@ class PatchClassifier(nn.Module):
         wrong. Patches beyond the edge count as undecided, so that the outermost ones, where the encoder sees its own
         padding, weigh less. The strongest class has the logit of a defect.
         """
-        found, named = self._mirrored(x, ())
-        for axes in MIRRORS:
-            more_found, more_named = self._mirrored(x, axes)
-            found, named = found + more_found, named + more_named
-        views = 1 + len(MIRRORS)
-        logits = (found + named - named.amax(dim=1, keepdim=True)) / views
+        views = [self._mirrored(x, axes) for axes in VIEWS]
+        found = torch.stack([one for one, _ in views]).mean(dim=0)
+        named = torch.stack([one for _, one in views]).mean(dim=0)
+        logits = found + named - named.amax(dim=1, keepdim=True)
         return functional.interpolate(smooth(logits), scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def _mirrored(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ from train.data.readers import read_dataset
 from train.data.splits import Split, make_split
 from train.device import choose_compute
 from train.errors import CheckpointError, DataError, SplitError
-from train.loop.classifier_run import ClassifierRun, Copy, within
-from train.loop.feature_maps import SHARES, FeatureMap, FeatureMaps, Kind
+from train.loop.classifier_run import ClassifierRun, chosen
+from train.loop.feature_maps import FeatureMap, FeatureMaps
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
@@ -21,7 +21,7 @@ CPU = choose_compute("cpu", "float32")
 
 
 def recipe_of(*overrides: str) -> Recipe:
-    small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1", "crops.images=16"]
+    small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1"]
     return load_recipe("few-defects", [*small, *overrides])
 
 
@@ -61,13 +61,15 @@ def test_the_encoder_stays_as_it_was(run: ClassifierRun, tiles: Path, tmp_path: 
         assert torch.equal(weights[name], untrained.network.state_dict()[name])
 
 
-def test_defective_pictures_are_learnt_with_augmented_copies_and_pasted_ones(run: ClassifierRun) -> None:
-    train = run.samples["train"]
-    good = sum(sample.good for sample in train)
+@pytest.mark.parametrize("crops", [0, 16])
+def test_pictures_and_two_mirror_images_are_learnt(crops: int, run: ClassifierRun, tiles: Path, tmp_path: Path) -> None:
+    if crops:  # a setting of other recipes
+        run = run_of(read_dataset(tiles), tmp_path, recipe_of(f"crops.images={crops}", "crops.at_once=true"))
+        run.train()
     assert isinstance(run.console.file, io.StringIO)
     learnt = re.search(r"trained on (\d+) pictures", run.console.file.getvalue())
     assert learnt
-    assert int(learnt[1]) == 2 * good + 4 * (len(train) - good) + run.recipe.crops.images
+    assert int(learnt[1]) == 3 * len(run.samples["train"])
 
 
 def test_another_recipe_in_the_folder_is_refused(run: ClassifierRun, tiles: Path) -> None:
@@ -92,49 +94,43 @@ def maps_of(*maps: FeatureMap, folder: Path) -> FeatureMaps:
     return FeatureMaps(maps, len(maps), folder)
 
 
-def map_of(part: int, kind: Kind) -> FeatureMap:
-    """A map of one patch whose only feature is the number of its part."""
-    share = np.full((1, 1, 1), float(kind != Kind.GOOD), np.float32)
-    return FeatureMap(part, kind, np.full((1, 1, 1), part, np.float16), share)
+def map_of(part: int) -> FeatureMap:
+    """A map of one patch whose only feature is the number of its part; part 0 is good."""
+    return FeatureMap(part, np.full((1, 1, 1), part, np.float16), np.full((1, 1, 1), float(part > 0), np.float32))
 
 
-def drawn_parts(maps: FeatureMaps, count: int, only: Kind | None = None) -> list[int]:
-    features, shares = maps.draw(count, torch.Generator().manual_seed(0), only)
+def drawn_parts(maps: FeatureMaps, count: int, good: bool = False) -> list[int]:
+    features, shares = maps.draw(count, torch.Generator().manual_seed(0), good)
     assert features.shape == shares.shape == (count, 1, 1, 1)
-    assert torch.equal(shares > 0, features > 0)  # part 0 is the good one
+    assert torch.equal(shares > 0, features > 0)
     return features.flatten().int().tolist()
 
 
 def test_each_part_comes_as_often_as_another(tmp_path: Path) -> None:
-    maps = maps_of(*[map_of(1, Kind.DEFECTIVE)] * 9, map_of(2, Kind.DEFECTIVE), folder=tmp_path)
+    maps = maps_of(*[map_of(1)] * 9, map_of(2), folder=tmp_path)
     assert drawn_parts(maps, 4000).count(2) == pytest.approx(2000, abs=150)
 
 
 def test_half_of_a_batch_is_good(tmp_path: Path) -> None:
-    maps = maps_of(
-        map_of(0, Kind.GOOD), *[map_of(1, Kind.DEFECTIVE)] * 3, *[map_of(2, Kind.PASTED)] * 9, folder=tmp_path
-    )
-    parts = drawn_parts(maps, 4000)
-    share = 4000 / sum(SHARES.values())
-    for kind in Kind:
-        assert parts.count(int(kind)) == pytest.approx(share * SHARES[kind], abs=150)
-    assert set(drawn_parts(maps, 50, only=Kind.PASTED)) == {2}
+    maps = maps_of(map_of(0), *[map_of(1)] * 9, folder=tmp_path)
+    assert drawn_parts(maps, 4000).count(0) == pytest.approx(2000, abs=150)
+    assert set(drawn_parts(maps, 50, good=True)) == {0}
 
 
 def test_the_features_leave_no_file_behind(tmp_path: Path) -> None:
-    maps = maps_of(map_of(0, Kind.GOOD), folder=tmp_path)
+    maps = maps_of(map_of(0), folder=tmp_path)
     assert drawn_parts(maps, 2) == [0, 0]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_without_room_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{tmp_path}: found no room for .* MiB"):
-        FeatureMaps([map_of(0, Kind.GOOD)], 2**60, tmp_path)
+        FeatureMaps([map_of(0)], 2**60, tmp_path)
 
 
 def test_of_many_pictures_those_with_defects_are_kept() -> None:
-    copies = [Copy(row, row, Kind.GOOD if row < 90 else Kind.DEFECTIVE, augmented=False) for row in range(100)]
-    kept = within(copies, 30, torch.Generator().manual_seed(0))
-    assert [copy.row for copy in kept if copy.kind is Kind.DEFECTIVE] == list(range(90, 100))
-    assert len(kept) == 30
-    assert within(copies, 100, torch.Generator()) == copies
+    defective, outlined = torch.arange(100) >= 90, torch.arange(100) != 95
+    rows = chosen(defective, outlined, 30, torch.Generator().manual_seed(0)).tolist()
+    assert rows[-9:] == [90, 91, 92, 93, 94, 96, 97, 98, 99]
+    assert len(rows) == 30
+    assert len(chosen(defective, outlined, 100, torch.Generator())) == 99
