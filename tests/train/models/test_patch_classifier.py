@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch import Tensor, nn
 
-from train.models.patch_classifier import DESCRIPTION, FEATURES, ContextHead, described
+from train.models.patch_classifier import DESCRIPTION, FEATURES, NAMING, ContextHead, PatchClassifier, described
 
 
 @pytest.mark.parametrize(("patches_away", "counts"), [(3, True), (4, False)])
@@ -21,3 +22,22 @@ def test_a_description_is_the_features_and_their_difference_from_the_picture() -
     assert torch.equal(plain[:, :FEATURES], features)
     assert torch.allclose(plain[:, FEATURES:].mean(dim=(2, 3)), torch.zeros(FEATURES), atol=1e-5)
     assert torch.allclose(plain[:, FEATURES:], brighter[:, FEATURES:], atol=0.2)
+
+
+class Constant(nn.Module):
+    """Gives the same values for each patch."""
+
+    def __init__(self, *values: float):
+        super().__init__()
+        self.values = torch.tensor(values).view(1, -1, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.values.expand(len(x), -1, *x.shape[2:])
+
+
+def test_the_strongest_class_has_the_logit_of_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = PatchClassifier(nn.Identity(), classes=3, width=4)  # type: ignore[arg-type]
+    network.find, network.name = Constant(5.0), Constant(1.0, 2.0, 0.0)  # type: ignore[assignment]
+    monkeypatch.setattr(network, "describe", lambda x: torch.zeros(len(x), DESCRIPTION, 6, 6))
+    logits = network(torch.zeros(1, 1, 48, 48))
+    assert logits.amax(dim=(2, 3)).tolist() == [[5 - NAMING, 5, 5 - 2 * NAMING]]
