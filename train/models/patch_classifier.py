@@ -19,7 +19,7 @@ STRIDE_PX = 8
 VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
 """Axes along which a picture is mirrored: itself and two mirror images are learnt, and judged together."""
 NAMING = 3.0
-"""Factor on how far another class lies behind the strongest one: a defect that is found surely has one name, not all."""
+"""Factor on how far another class lies behind the strongest one: a defect that is found surely has one name."""
 _DROPOUT = 0.3
 _DILATIONS = (1, 2)
 """Of the convolutions by which a patch is judged together with those around it."""
