@@ -18,8 +18,6 @@ STRIDE_PX = 8
 """Input pixels along each side of a patch."""
 VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
 """Axes along which a picture is mirrored: itself and two mirror images are learnt, and judged together."""
-NAMING = 3.0
-"""Factor on how far another class lies behind the strongest one: a defect that is found surely has one name."""
 _DROPOUT = 0.3
 _DILATIONS = (1, 2)
 """Of the convolutions by which a patch is judged together with those around it."""
@@ -81,7 +79,7 @@ class PatchClassifier(nn.Module):
         views = [self._mirrored(x, axes) for axes in VIEWS]
         found = torch.stack([one for one, _ in views]).mean(dim=0)
         named = torch.stack([one for _, one in views]).mean(dim=0)
-        logits = found + NAMING * (named - named.amax(dim=1, keepdim=True))
+        logits = found + named - named.amax(dim=1, keepdim=True)
         return functional.interpolate(smooth(logits), scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def _mirrored(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:

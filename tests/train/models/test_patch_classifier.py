@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.models.patch_classifier import DESCRIPTION, FEATURES, NAMING, ContextHead, PatchClassifier, described
+from train.models.patch_classifier import DESCRIPTION, FEATURES, ContextHead, PatchClassifier, described
 
 
 @pytest.mark.parametrize(("patches_away", "counts"), [(3, True), (4, False)])
@@ -40,4 +40,4 @@ def test_the_strongest_class_has_the_logit_of_a_defect(monkeypatch: pytest.Monke
     network.find, network.name = Constant(5.0), Constant(1.0, 2.0, 0.0)  # type: ignore[assignment]
     monkeypatch.setattr(network, "describe", lambda x: torch.zeros(len(x), DESCRIPTION, 6, 6))
     inside = network(torch.zeros(1, 1, 48, 48))[0, :, 6, 6]
-    assert inside.tolist() == pytest.approx([5 - NAMING, 5, 5 - 2 * NAMING])
+    assert inside.tolist() == pytest.approx([4, 5, 3])
