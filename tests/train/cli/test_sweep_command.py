@@ -5,13 +5,15 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.train.cli.test_main import RECIPE, run_main
 from train.data.readers import read_dataset
-from train.errors import RecipeError, SplitError
+from train.errors import RecipeError, SplitError, TrainError
 from train.sweep.plan import load_plan, planned_runs, write_splits
+from train.sweep.ray_cluster import train_all
 
 PLAN = """
 recipe = "mine.toml"
@@ -69,6 +71,19 @@ def test_a_folder_of_other_runs_or_images_is_refused(plan: Path, tiles: Path, tm
         other.is_finished  # noqa: B018
     with pytest.raises(SplitError, match="found another split"):
         write_splits(planned.model_copy(update={"split_seed": 1}), dataset, tmp_path / "splits")
+
+
+class SlowRay(ModuleType):
+    """Ray where a busy machine starts it too slowly."""
+
+    def init(self, **options: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+
+def test_a_ray_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SlowRay("ray"))
+    with pytest.raises(TrainError, match=r"found no Ray at 'local' \(The current node timed out during startup\.\)"):
+        train_all([], print, "local", 1, 0, print)
 
 
 def test_finished_runs_are_skipped_and_all_are_in_the_table(
