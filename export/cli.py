@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -153,13 +154,15 @@ def calibrate(
 ) -> None:
     """Calibrate an INT8 bundle (explicit Q/DQ); it is written only if it passes the accuracy gate."""
     from bundle import load_bundle
-    from export.int8.accuracy_gate import MAX_DROP, MAX_DROP_OF_AGREEMENT, gate_on
+    from export.int8.accuracy_gate import MAX_DROP, MAX_DROP_OF_AGREEMENT, check_metric, gate_on
     from export.int8.calibrate import Calibration, CalibrationSettings
     from export.int8.calibration_files import write_calibration
     from export.int8.calibration_images import collect
     from export.int8.gate_images import labelled_gate_images, unlabelled_gate_images
 
     _check_new(out)
+    if metric is not None:
+        check_metric(metric)
     loaded = load_bundle(bundle)
     pictures = collect(images, loaded, resize, limit, force)
     gate_images = (
@@ -303,9 +306,16 @@ def _now() -> str:
 
 def _check_new(out: Path) -> None:
     """Raise at once what `write_bundle` would raise after minutes of work."""
-    if out.exists():
-        from bundle import BundleError
+    from bundle import BundleError
 
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise BundleError(f"{out}: {there} is a file, expected a folder; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BundleError(
+            f"{out}: found no permission to write into {there}; choose another place, or change its owner"
+        )
+    if out.exists():
         raise BundleError(f"{out}: exists already, and bundles are never changed; choose another name or remove it")
 
 

@@ -84,12 +84,17 @@ class Gate:
             )
 
 
-def gate_on(metric: str, max_drop: float, knows_good_alone: bool = False) -> Gate:
-    """Make a gate on the metric of this name. Raises CalibrationError for an unknown name."""
+def check_metric(metric: str) -> None:
+    """Raise CalibrationError for an unknown name, or one of which less is better."""
     known = [name for name, field in Metrics.model_fields.items() if field.annotation in (float, float | None)]
     if metric not in known or metric in _SMALLER_IS_BETTER:
         expected = ", ".join(name for name in known if name not in _SMALLER_IS_BETTER)
         raise CalibrationError(f"--metric: found {metric!r}, expected one of {expected}")
+
+
+def gate_on(metric: str, max_drop: float, knows_good_alone: bool = False) -> Gate:
+    """Make a gate on the metric of this name. Raises CalibrationError as `check_metric`."""
+    check_metric(metric)
     return Gate(metric, max_drop, knows_good_alone)
 
 
