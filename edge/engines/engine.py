@@ -64,7 +64,7 @@ class Engine(ABC):
                 f"{self.description}: found outputs {scores.shape} and {masks.dtype} {masks.shape}, "
                 f"expected {shapes[0]} and uint8 {shapes[1]}; export the bundle again"
             )
-        return outputs
+        return np.minimum(scores, 1), masks  # the last bit of onnxruntime's sigmoid may be above
 
     @abstractmethod
     def _infer(self, inputs: Image) -> Outputs:

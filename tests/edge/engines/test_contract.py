@@ -180,6 +180,22 @@ class WrongToy(ToyEngine):
         type(self).closed += 1
 
 
+class RoundingToy(ToyEngine):
+    """Its sigmoid is one bit above 1, as onnxruntime's can be."""
+
+    def _infer(self, inputs: np.ndarray) -> Outputs:
+        scores, masks = super()._infer(inputs)
+        return np.full_like(scores, np.nextafter(np.float32(1), np.float32(2))), masks
+
+
+def test_no_score_is_above_1(make_bundle: Callable[..., Path]) -> None:
+    manifest = load_bundle(make_bundle()).manifest
+    inputs = np.zeros((2, manifest.input.channels, manifest.input.height, manifest.input.width), np.uint8)
+    scores, _ = RoundingToy(manifest, "rounding toy").infer(inputs)
+    assert scores.dtype == np.float32
+    assert scores.min() == scores.max() == 1
+
+
 def open_toy(bundle: Bundle, _threads: int | None, _batch: int) -> ToyEngine:
     return ToyEngine(bundle.manifest, "toy")
 
