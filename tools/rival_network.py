@@ -15,7 +15,7 @@ from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from train.models.torchvision_operators import declare_torchvision_operators
+from tests.torchvision_operators import declare_torchvision_operators
 
 declare_torchvision_operators()
 

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: checkpoints cannot be read here")
 
-from train.models.torchvision_operators import declare_torchvision_operators  # noqa: E402
+from tests.torchvision_operators import declare_torchvision_operators  # noqa: E402
 
 declare_torchvision_operators()
 pytest.importorskip("segmentation_models_pytorch", reason="not installed: pip install 'edge-inspect[peers]'")

@@ -164,8 +164,10 @@ def training(*options: str) -> Prepared:
 
     @contextmanager
     def prepared(size: int, kept: Path, own: Path) -> Iterator[Work]:
+        from tests.torchvision_operators import declare_torchvision_operators
         from train.cli.main import main
 
+        declare_torchvision_operators()
         where = ("--data", str(_data(size, kept)), "--out", str(own / "run"))
         yield _command(main, "train", *where, "--device", "cpu", "--threads", "1", *options)
 

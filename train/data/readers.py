@@ -55,7 +55,7 @@ def read_dataset(
 
 
 def _advice(directory: Path) -> str:
-    """What to do with a folder that is no data set."""
+    """Advice for a folder whose layout is not known."""
     if any(path.suffix.lower() in (".json", ".xml", ".txt", ".yaml") for path in directory.rglob("*")):
         return "annotations of other tools are read by `train import`"
     loose = sum(path.suffix.lower() in SUFFIXES for path in directory.iterdir())

@@ -6,12 +6,10 @@ from typing import Any
 import torch
 
 from train.errors import TrainError
-from train.models.torchvision_operators import declare_torchvision_operators
 
 
 def import_optional(name: str, extra: str) -> Any:
     """Import a package of an extra of edge-inspect. Raises TrainError with the command that installs it."""
-    declare_torchvision_operators()
     try:
         return import_module(name)
     except (ImportError, RuntimeError) as error:  # torchvision raises RuntimeError where it does not fit torch

@@ -22,6 +22,7 @@ from export.graph.cleanup import to_bytes
 from export.graph.fp16 import halved
 from export.graph.from_checkpoint import Source, read_source
 from export.graph.qdq import quantisable
+from tests.torchvision_operators import declare_torchvision_operators
 from train.data.anomaly import ANOMALY
 from train.data.splits import Split
 from train.models.build import make_network
@@ -36,6 +37,7 @@ COLOUR = ["input.channels=3", "network.mean=[0.5,0.5,0.5]", "network.deviation=[
 
 def write_checkpoint(path: Path, *overrides: str, example: str | None = None) -> Path:
     """A memory of noisy grey pictures, of which one is the example."""
+    declare_torchvision_operators()
     torch.manual_seed(1)
     recipe = load_recipe("good-only", [*SIDES, *overrides])
     network = make_network(recipe.network, recipe.input.channels, 1).eval()

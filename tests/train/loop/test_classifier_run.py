@@ -7,6 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tests.torchvision_operators import declare_torchvision_operators
 from train.data.dataset import Dataset
 from train.data.readers import read_dataset
 from train.data.splits import Split, make_split
@@ -18,6 +19,11 @@ from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
 CPU = choose_compute("cpu", "float32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def encoder() -> None:
+    declare_torchvision_operators()
 
 
 def recipe_of(*overrides: str) -> Recipe:

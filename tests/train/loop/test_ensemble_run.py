@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bundle import load_bundle
 from export.cli import main as edge_export
+from tests.torchvision_operators import declare_torchvision_operators
 from tests.train.cli.test_main import RECIPE, run_main
 from train.data.image_set import load_images
 from train.data.readers import read_dataset
@@ -105,6 +106,7 @@ def test_a_run_in_the_folder_is_kept(joined: Path, tiles: Path, capsys: pytest.C
 
 
 def test_a_memory_of_good_parts_joins_networks_of_the_classes(joined: Path, tiles: Path, tmp_path: Path) -> None:
+    declare_torchvision_operators()
     small = ("--set", "input.height=48", "--set", "input.width=32", "--set", "network.patches=20", "--no-pretrained")
     common = ("--data", tiles, "--threads", 1)
     assert (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.torchvision_operators import declare_torchvision_operators
 from train.data.anomaly import ANOMALY
 from train.data.readers import read_dataset
 from train.data.splits import Split, make_split
@@ -18,6 +19,11 @@ from train.recipe import Recipe, load_recipe
 
 CPU = choose_compute("cpu", "float32")
 TILES = ["input.tiles.height=32", "input.tiles.width=32", "input.tiles.overlap=16"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def encoder() -> None:
+    declare_torchvision_operators()
 
 
 def recipe_of(*overrides: str) -> Recipe:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import RecipeError
 from train.models.build import OPINIONS, make_network
 from train.models.ensemble import MOST_LOGIT, Ensemble
@@ -52,6 +53,7 @@ def test_an_opinion_moves_the_whole_picture_within_bounds(opinion: float, added:
 
 
 def test_which_members_are_opinions() -> None:
+    declare_torchvision_operators()
     member = {"height": 16, "width": 16, "network": {"model": "patch-classifier", "width": 4, "pretrained": False}}
     memory = {"height": 16, "width": 16, "network": {"model": "patch-memory", "patches": 5, "pretrained": False}}
     recipe = NetworkRecipe.model_validate({"model": "ensemble", "members": [member, member, memory]})

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bundle import Threshold
+from tests.torchvision_operators import declare_torchvision_operators
 from train.data.anomaly import ANOMALY
 from train.data.splits import Split
 from train.errors import CheckpointError
@@ -51,6 +52,7 @@ LITE = ["network.pretrained=false", "input.height=64", "input.width=64"]
 
 def memory_checkpoint() -> Checkpoint:
     """Make a checkpoint of a network that knows good parts alone, with an encoder of its own."""
+    declare_torchvision_operators()
     torch.manual_seed(5)
     return checkpoint_of(load_recipe("good-only", [*LITE, "network.patches=8"]), (ANOMALY,))
 

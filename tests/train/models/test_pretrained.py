@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import TrainError
 from train.models.build import make_network
 from train.models.can_lite import SIXTEENTH
-from train.models.optional_package import import_optional
 from train.models.pretrained import NAME, PACKAGE, by_order, make_encoder, read_tensors
 from train.network_recipe import NetworkRecipe
 
@@ -20,8 +21,9 @@ def weights() -> dict[str, Tensor]:
     """Give random weights of the whole encoder under timm's names, or skip."""
     if find_spec("timm") is None:
         pytest.skip("timm is not installed: pip install 'edge-inspect[pretrained]'")
+    declare_torchvision_operators()
     torch.manual_seed(3)
-    state: dict[str, Tensor] = import_optional("timm", "pretrained").create_model(NAME).state_dict()
+    state: dict[str, Tensor] = import_module("timm").create_model(NAME).state_dict()
     return state
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import TrainError
 from train.models.build import make_network
 from train.models.smp import PEERS, Padded, make_peer
@@ -28,9 +29,10 @@ def test_padding_is_cut_off_again(size: tuple[int, int]) -> None:
 
 @pytest.fixture
 def library() -> None:
-    """Skip without segmentation-models-pytorch."""
+    """Make segmentation-models-pytorch importable, or skip."""
     if find_spec("segmentation_models_pytorch") is None:
         pytest.skip("segmentation-models-pytorch is not installed: pip install 'edge-inspect[peers]'")
+    declare_torchvision_operators()
 
 
 @pytest.mark.parametrize("model", sorted(PEERS))

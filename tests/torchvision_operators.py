@@ -1,7 +1,7 @@
-"""Lets a torchvision that was built for another torch import, such as the index's beside a torch without CUDA.
+"""Lets a torchvision that was built for CUDA import beside a torch built for the CPU.
 
 It registers fake kernels for two operators that only its own library declares; their schemas are declared here first.
-timm and segmentation-models-pytorch import torchvision; no network of ours calls an operator of its library.
+No network of ours calls either.
 """
 
 import torch
@@ -22,7 +22,7 @@ def declare_torchvision_operators() -> None:
     except ImportError:
         return
     except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        library = torch.library.Library("torchvision", "DEF")
         for schema in _SCHEMAS:
-            library.define(schema)  # type: ignore[no-untyped-call]
+            library.define(schema)
         _declared.append(library)
