@@ -33,7 +33,8 @@ def train_all(
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises bare ones too, as where a busy machine starts it too slowly
-        raise TrainError(f"sweep: found no Ray at {address!r} ({error}); check --address") from None
+        advice = "check --address; on a very busy machine install 'ray<2.54'"
+        raise TrainError(f"sweep: found no Ray at {address!r} ({error}); {advice}") from None
     try:
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_train)
         waiting = {task.remote(train, run): run for run in runs}

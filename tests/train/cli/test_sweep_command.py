@@ -1,8 +1,10 @@
 """`train sweep`: the runs of a plan, on a Ray of this machine."""
 
 import json
+import re
 import subprocess
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +25,10 @@ seeds = [3]
 narrow = []
 wide = ["network.width=8"]
 """
+EPOCHS = 12
+"""Of a run that is killed: several seconds."""
+START_S = 300
+"""Longest time to the first epochs on a busy machine; 15 s on a quiet one."""
 
 
 @pytest.fixture
@@ -86,22 +92,39 @@ def test_a_ray_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         train_all([], print, "local", 1, 0, print)
 
 
-def test_finished_runs_are_skipped_and_all_are_in_the_table(
+def test_a_sweep_that_was_killed_goes_on_where_it_was(
     plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if find_spec("ray") is None:
         pytest.skip("ray is not installed: edge-inspect[sweep]")
     plan.write_text(plan.read_text().replace('wide = ["network.width=8"]', ""))
-    arguments = ["sweep", str(plan), "--out", str(tmp_path / "out"), "--markdown"]
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(recipe.read_text().replace("epochs = 1", f"epochs = {EPOCHS}"))
+    out = tmp_path / "out"
+    arguments = ["sweep", str(plan), "--out", str(out), "--markdown"]
     command = [sys.executable, "-m", "train.cli.main", *arguments]  # its own process: Ray leaves threads behind
-    first = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert first.returncode == 0, first.stdout + first.stderr
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(START_S * 10):
+            if killed.poll() is not None or len([*out.glob("narrow/*/last.pt")]) == 2:
+                break
+            threading.Event().wait(0.1)
+        assert killed.poll() is None, "the sweep ended before both runs had an epoch"
+    finally:
+        killed.kill()
+        killed.wait()
+    assert not [*out.glob("narrow/*/metrics.json")]
+
+    resumed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert run_main(*arguments) == 0
     again = capsys.readouterr().out
 
-    assert first.stdout.startswith("2 runs, 0 of them finished\n")
+    logs = [path.read_text() for path in out.glob("narrow/*/log")]
+    assert all(re.search(rf"resumes after epoch \d+ of {EPOCHS} ", log) for log in logs), logs
+    assert resumed.stdout.startswith("2 runs, 0 of them finished\n")
     assert again.startswith("2 runs, 2 of them finished\n| setting | runs | escapes |")
     assert "| narrow | 2 |" in again
-    assert again.splitlines()[1:] == first.stdout.splitlines()[3:]
-    metrics = [*(tmp_path / "out").glob("narrow/*/metrics.json")]
+    assert again.splitlines()[1:] == resumed.stdout.splitlines()[3:]
+    metrics = [*out.glob("narrow/*/metrics.json")]
     assert [json.loads(path.read_text())["test"]["images"] for path in metrics] == [40, 40]
