@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from dxf import DXF
-from dxf.exceptions import DXFError
+from dxf.exceptions import DXFError, DXFUnauthorizedError
 from pydantic import BaseModel, Field
 from requests import HTTPError, codes
 
@@ -45,7 +45,7 @@ class _Manifest(BaseModel):
 
 
 class RegistryStore:
-    """A repository, reached by TLS, with a user's password or without one. Content is held against its digest."""
+    """A repository over TLS, with a password, a token for it, or neither. Content is held against its digest."""
 
     def __init__(
         self,
@@ -149,13 +149,25 @@ class RegistryStore:
                 file.write(block)
 
     def _log_in(self, dxf: Any, response: Any) -> None:
-        dxf.authenticate(self._user or None, self._password or None, response=response)
+        """Answer a challenge, by the password or by a token that the server named there gives for it."""
+        try:
+            dxf.authenticate(self._user or None, self._password or None, response=response)
+        except (AttributeError, KeyError, TypeError):  # dxf takes the answer as it comes
+            raise ReleaseError(
+                f"{self}: found no token in the answer of the registry's token server, expected one; check that server"
+            ) from None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn errors of the client, the network and the disk into ReleaseError; none of them has the password."""
         try:
             yield
+        except DXFUnauthorizedError:
+            if self._user:
+                problem = f"refused user {self._user!r}; check password and the right to pull and push"
+            else:
+                problem = "refused anonymous access; give --user and --password-file"
+            raise ReleaseError(f"{self}: {problem}") from None
         except (DXFError, OSError, KeyError, ValueError) as error:
             words = " ".join(str(error).split())[:300] or type(error).__name__
             raise ReleaseError(f"{self}: {words}; check registry, address, certificate, user and password") from None

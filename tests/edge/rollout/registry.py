@@ -1,4 +1,4 @@
-"""A registry of the tests' own, Debian's docker-registry, with TLS and a password, on a free port."""
+"""A registry of the tests' own, Debian's docker-registry, with TLS and a password or tokens, on a free port."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ import pytest
 from edge.rollout.store import RolloutStore
 from tests.edge.access.certificates import Authority
 from tests.edge.forwarding.waiting import free_port, wait_for
+from tests.edge.rollout.token_server import TokenServer
 
 USER, PASSWORD = "line3", "of the third line"
 HASHED = "$2y$05$aHk3U8M1M7eDi.PQBOdHReSNmhn/6IGoeyEu6HDAVdtEyO1uDWv3e"
@@ -21,9 +22,9 @@ HASHED = "$2y$05$aHk3U8M1M7eDi.PQBOdHReSNmhn/6IGoeyEu6HDAVdtEyO1uDWv3e"
 
 
 class Registry:
-    """A registry with its content in a folder."""
+    """A registry with its content in a folder. `with_tokens`: a server hands out tokens for the user's password."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, with_tokens: bool = False) -> None:
         program = shutil.which("docker-registry")
         if program is None:
             pytest.skip("docker-registry is not installed: tests/install-plant-peers")
@@ -35,16 +36,19 @@ class Registry:
         self.password_file = folder / "password"
         self.password_file.write_text(f"{PASSWORD}\n", encoding="utf-8")
         self.password_file.chmod(0o600)
+        self.tokens = TokenServer(self.authority, USER, PASSWORD) if with_tokens else None
         tls = {"certificate": str(certificate), "key": str(key)}
-        configuration = {
+        self._configuration = {
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {"filesystem": {"rootdirectory": str(self.content)}},
             "http": {"addr": f"127.0.0.1:{self.port}", "secret": "of the tests", "tls": tls},
             "auth": {"htpasswd": {"realm": "plant", "path": str(folder / "users")}},
         }
-        (folder / "configuration.yml").write_text(json.dumps(configuration), encoding="utf-8")  # JSON is YAML
-        self._command = [program, "serve", str(folder / "configuration.yml")]
+        self._file = folder / "configuration.yml"
+        self._command = [program, "serve", str(self._file)]
+        if self.tokens is not None:
+            self._trust(self.tokens)
         self.start()
 
     @property
@@ -55,13 +59,18 @@ class Registry:
         ]  # fmt: skip
 
     def store(
-        self, repository: str, place: str = "", password: str = PASSWORD, ca_file: Path | None = None
+        self,
+        repository: str,
+        place: str = "",
+        user: str = USER,
+        password: str = PASSWORD,
+        ca_file: Path | None = None,
     ) -> RolloutStore:
         """A store in a repository. `place`: another host and port, such as a proxy's."""
         from edge.rollout.registry import RegistryStore
 
         address = f"oci://{place or f'localhost:{self.port}'}/{repository}"
-        return RegistryStore(address, USER, password, ca_file or self.authority.file, timeout_s=2.0)
+        return RegistryStore(address, user, password, ca_file or self.authority.file, timeout_s=2.0)
 
     def blob(self, content: bytes) -> Path:
         """File of a blob in the registry's storage."""
@@ -70,6 +79,7 @@ class Registry:
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections."""
+        self._file.write_text(json.dumps(self._configuration), encoding="utf-8")  # JSON is YAML
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self._accepts, "docker-registry does not start")
 
@@ -77,6 +87,15 @@ class Registry:
         """Kill it."""
         self._process.kill()
         self._process.wait()
+
+    def hand_over(self, tokens: TokenServer) -> None:
+        """Restart it with another server of its tokens."""
+        self.stop()
+        self._trust(tokens)
+        self.start()
+
+    def _trust(self, tokens: TokenServer) -> None:
+        self._configuration["auth"] = {"token": tokens.configuration(self.authority.file)}
 
     def _accepts(self) -> bool:
         assert self._process.poll() is None, "docker-registry has ended"
@@ -86,10 +105,12 @@ class Registry:
 
 
 @contextmanager
-def running_registry(folder: Path) -> Iterator[Registry]:
+def running_registry(folder: Path, with_tokens: bool = False) -> Iterator[Registry]:
     """A registry for the time of the block."""
-    registry = Registry(folder)
+    registry = Registry(folder, with_tokens)
     try:
         yield registry
     finally:
         registry.stop()
+        if registry.tokens is not None:
+            registry.tokens.close()

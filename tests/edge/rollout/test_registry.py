@@ -13,16 +13,26 @@ from edge.rollout.store import RolloutStore
 from tests.edge.access.certificates import Authority
 from tests.edge.forwarding.cutting_proxy import CuttingProxy
 from tests.edge.forwarding.waiting import silent_peer
-from tests.edge.rollout.registry import PASSWORD, Registry, running_registry
+from tests.edge.rollout.registry import PASSWORD, USER, Registry, running_registry
+from tests.edge.rollout.token_server import ALL, TokenServer
 
 BUNDLE_ID = "ab" * 32
 MODEL = bytes(range(256)) * 2000
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with running_registry(tmp_path_factory.mktemp("registry")) as registry:
+@pytest.fixture(scope="module", params=[False, True], ids=["basic", "token"])
+def registry(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Registry]:
+    with running_registry(tmp_path_factory.mktemp("registry"), with_tokens=request.param) as registry:
         yield registry
+
+
+@pytest.fixture
+def tokens(registry: Registry) -> Iterator[TokenServer]:
+    """The registry's token server, which a test may make answer otherwise."""
+    tokens = registry.tokens
+    assert tokens is not None
+    yield tokens
+    tokens.allowed, tokens.answer = ALL, None
 
 
 @pytest.fixture
@@ -65,6 +75,9 @@ def test_a_document_is_replaced(store: RolloutStore) -> None:
         assert store.read("rollout") == words
 
 
+WITH_TOKENS = pytest.mark.parametrize("registry", [True], ids=["token"], indirect=True)
+
+
 def wrong_password(registry: Registry, repository: str) -> RolloutStore:
     return registry.store(repository, password="guessed")
 
@@ -80,7 +93,7 @@ def other_host(registry: Registry, repository: str) -> RolloutStore:
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        (wrong_password, "unauthorized; check"),
+        (wrong_password, "refused user 'line3'"),
         (other_authority, "CERTIFICATE_VERIFY_FAILED"),
         (other_host, "CERTIFICATE_VERIFY_FAILED"),
     ],
@@ -94,6 +107,45 @@ def test_who_is_not_let_in_is_told_why(
             attempt()
         assert "guessed" not in str(raised.value)
         assert PASSWORD not in str(raised.value)
+
+
+def test_a_registry_without_a_user_says_what_it_needs(registry: Registry, repository: str) -> None:
+    store = registry.store(repository, user="", password="")
+    with pytest.raises(ReleaseError, match="refused anonymous access; give --user and --password-file"):
+        store.read("rollout")
+
+
+@WITH_TOKENS
+def test_a_user_who_may_only_pull_is_told_so(store: RolloutStore, tokens: TokenServer) -> None:
+    tokens.allowed = frozenset({"pull"})
+    assert store.read("rollout") is None
+    with pytest.raises(ReleaseError, match="check password and the right to pull and push"):
+        store.write("rollout", b"")
+
+
+@WITH_TOKENS
+@pytest.mark.parametrize("answer", [{}, [], "token", {"token": 5}], ids=str)
+def test_an_answer_without_a_token_is_an_error_of_this_pull(
+    store: RolloutStore, tokens: TokenServer, answer: object
+) -> None:
+    tokens.answer = answer
+    with pytest.raises(ReleaseError, match="found no token in the answer of the registry's token server"):
+        store.read("rollout")
+
+
+@WITH_TOKENS
+def test_a_token_server_of_another_authority_is_not_asked(registry: Registry, repository: str, tmp_path: Path) -> None:
+    stranger = TokenServer(Authority(tmp_path / "stranger"), USER, PASSWORD)
+    registry.hand_over(stranger)
+    try:
+        with pytest.raises(ReleaseError, match="CERTIFICATE_VERIFY_FAILED") as raised:
+            registry.store(repository).read("rollout")
+        assert PASSWORD not in str(raised.value)
+        assert stranger.asked == 0
+    finally:
+        stranger.close()
+        assert registry.tokens is not None
+        registry.hand_over(registry.tokens)
 
 
 def test_a_blob_that_was_changed_in_the_registry_is_not_taken(
