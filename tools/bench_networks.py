@@ -26,7 +26,7 @@ OURS |= {
     "CAN fine 64": {"model": "can-fine", "width": 64},
     "CAN lite": {"model": "can-lite", "width": 32},
     "U-Net lite": {"model": "unet-lite", "width": 32},
-    "few-defects": {"model": "patch-classifier", "width": 48, "normalise": "image"},
+    "few-defects": {"model": "patch-classifier", "encoder": "lite2", "width": 48, "normalise": "image"},
 }
 """Values of the recipe's table `network`."""
 PEERS: dict[str, dict[str, object]] = {

@@ -22,6 +22,8 @@ Model = Literal[
     "upernet",
 ]
 
+Encoder = Literal["lite0", "lite1", "lite2"]
+
 CELL_PX: Mapping[Model, int] = MappingProxyType(
     {"can-fine": 4, "can-lite": 16, "unet-lite": 32, "patch-memory": 16, "patch-classifier": 16}
 )
@@ -63,6 +65,8 @@ class NetworkRecipe(FrozenModel):
     """Defect probability of each pixel of an untrained CAN."""
     patches: int = Field(default=1000, ge=1, le=20_000)
     """Entries of "patch-memory"."""
+    encoder: Encoder = "lite0"
+    """EfficientNet-Lite of "can-lite", "unet-lite", "patch-memory" and "patch-classifier"; lite2 is the largest."""
     pretrained: bool = True
     """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory", "patch-classifier") with
     ImageNet weights."""

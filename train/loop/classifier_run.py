@@ -22,7 +22,7 @@ from train.loop.feature_maps import FeatureMap, FeatureMaps
 from train.loop.one_pass_run import OnePassRun
 from train.loop.training_data import TrainingData
 from train.losses import targets
-from train.models.patch_classifier import FEATURES, STRIDE_PX, VIEWS, PatchClassifier, described, smooth
+from train.models.patch_classifier import STRIDE_PX, VIEWS, PatchClassifier, described, smooth
 from train.recipe import CropsRecipe, Recipe
 
 STEPS = 100
@@ -118,7 +118,7 @@ class ClassifierRun(OnePassRun):
         recipe = self.recipe.model_copy(update={"crops": CropsRecipe()})  # none: they are worth nothing here
         data = TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
         seen = self.recipe.input.network
-        map_bytes = FEATURES * (seen.height // STRIDE_PX) * (seen.width // STRIDE_PX) * 2
+        map_bytes = self.classifier.feature_count * (seen.height // STRIDE_PX) * (seen.width // STRIDE_PX) * 2
         rows = chosen(
             data.labels.any(dim=1), data.outlined.all(dim=1), MOST_BYTES // map_bytes // len(VIEWS), self.generator
         )

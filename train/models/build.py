@@ -7,7 +7,7 @@ from torch import nn
 
 from train.models.can import ContextAggregation
 from train.models.can_fine import FineContext
-from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteUNet
+from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteEncoder, LiteUNet
 from train.models.ensemble import Ensemble
 from train.models.network import NormalisedNetwork
 from train.models.patch_classifier import PatchClassifier
@@ -32,20 +32,21 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "can-fine":
         return FineContext(in_channels, classes, recipe.width, recipe.skip, recipe.prior)
     if recipe.model == "can-lite":
-        encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
-        return LiteContext(encoder, classes, recipe.width, recipe.skip, recipe.prior)
+        return LiteContext(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width, recipe.skip, recipe.prior)
     if recipe.model == "unet-lite":
-        encoder = make_encoder(LAST + 1, in_channels, recipe.pretrained, recipe.weights)
-        return LiteUNet(encoder, classes, recipe.width, recipe.prior)
+        return LiteUNet(_encoder(recipe, LAST, in_channels), classes, recipe.width, recipe.prior)
     if recipe.model == "ensemble":
         networks = [make_network(member.network, in_channels, classes) for member in recipe.members]
         sizes = [(member.height, member.width) for member in recipe.members]
         opinions = [None, *(OPINIONS.get(member.network.model) for member in recipe.members[1:])]
         return Ensemble(networks, sizes, opinions)
     if recipe.model == "patch-memory":
-        encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
-        return PatchMemory(encoder, recipe.patches)
+        return PatchMemory(_encoder(recipe, SIXTEENTH, in_channels), recipe.patches)
     if recipe.model == "patch-classifier":
-        encoder = make_encoder(SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights)
-        return PatchClassifier(encoder, classes, recipe.width)
+        return PatchClassifier(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width)
     return make_peer(recipe.model, in_channels, classes, recipe.pretrained)
+
+
+def _encoder(recipe: NetworkRecipe, last: int, in_channels: int) -> LiteEncoder:
+    """The stages up to `last`."""
+    return make_encoder(recipe.encoder, last + 1, in_channels, recipe.pretrained, recipe.weights)

@@ -1,4 +1,4 @@
-"""Segmentation networks on a pretrained EfficientNet-Lite0 encoder: with dilated context layers, or a plain U-Net.
+"""Segmentation networks on a pretrained EfficientNet-Lite encoder: with dilated context layers, or a plain U-Net.
 
 Encoder: Tan, Le: EfficientNet (ICML 2019), in the Lite variant of 2020, without squeeze-and-excitation and with ReLU6,
 which keeps its activations in the range of INT8. Decoder: Ronneberger et al.: U-Net (MICCAI 2015), down to masks at
@@ -6,7 +6,7 @@ half the input size.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -18,33 +18,31 @@ from train.models.can import ContextAggregation, Skip
 HALF, QUARTER, EIGHTH, SIXTEENTH, LAST = 0, 1, 2, 4, 6
 """Index of the encoder's last stage at each scale of the input; the last one is at a thirty-second."""
 
-CHANNELS = {HALF: 16, QUARTER: 24, EIGHTH: 40, SIXTEENTH: 112, LAST: 320}
-"""Channels of those stages' features."""
-
 
 class LiteEncoder(nn.Module):
-    """Stem and first stages of EfficientNet-Lite0; its features at each scale.
+    """Stem and first stages of an EfficientNet-Lite; its features at each scale.
 
-    stem: convolution of stride 2 with its normalisation and activation. stages: as `CHANNELS` counts them; those that
-    the decoder does not read are left out, which saves two thirds of the weights.
+    stem: convolution of stride 2 with its normalisation and activation. stages: those that the decoder does not read
+    are left out, which saves two thirds of the weights. channels: of the features of the last stage at each scale.
     """
 
-    def __init__(self, stem: nn.Module, stages: Sequence[nn.Module]):
+    def __init__(self, stem: nn.Module, stages: Sequence[nn.Module], channels: Mapping[int, int]):
         super().__init__()
         self.stem = stem
         self.stages = nn.ModuleList(stages)
+        self.channels = dict(channels)
 
     def first(self, stages: int) -> list[nn.Module]:
         """The stem and this many stages, what freezing keeps as it is; nothing for 0."""
         return [self.stem, *self.stages[:stages]] if stages else []
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Features by stage, the ones of `CHANNELS` alone, of normalised images [B, channels, H, W]."""
+        """Features by stage, the last one at each scale alone, of normalised images [B, channels, H, W]."""
         x = self.stem(x)
         features = {}
         for number, stage in enumerate(self.stages):
             x = stage(x)
-            if number in CHANNELS:
+            if number in self.channels:
                 features[number] = x
         return features
 
@@ -52,16 +50,16 @@ class LiteEncoder(nn.Module):
 class LiteDecoder(nn.Module):
     """Two steps from an eighth of the input size to logits at half of it, joined by the encoder's features.
 
-    The head starts at the probability `prior` for every pixel.
+    channels: of those features. The head starts at the probability `prior` for every pixel.
     """
 
-    def __init__(self, read: int, classes: int, width: int, prior: float):
+    def __init__(self, read: int, channels: Mapping[int, int], classes: int, width: int, prior: float):
         super().__init__()
         half = max(1, width // 2)
         self.narrow = _layer(read, width, kernel=1)
-        self.quarters = _layer(width + CHANNELS[QUARTER], width)
+        self.quarters = _layer(width + channels[QUARTER], width)
         self.narrower = _layer(width, half, kernel=1)
-        self.halves = _layer(half + CHANNELS[HALF], half)
+        self.halves = _layer(half + channels[HALF], half)
         self.head = nn.Conv2d(half, classes, kernel_size=1)
         nn.init.constant_(cast(Tensor, self.head.bias), math.log(prior / (1 - prior)))
 
@@ -83,9 +81,9 @@ class LiteContext(nn.Module):
     def __init__(self, encoder: LiteEncoder, classes: int, width: int = 32, skip: Skip = "concat", prior: float = 0.5):
         super().__init__()
         self.encoder = encoder
-        self.gather = _layer(CHANNELS[SIXTEENTH] + CHANNELS[EIGHTH], 2 * width, kernel=1)
+        self.gather = _layer(encoder.channels[SIXTEENTH] + encoder.channels[EIGHTH], 2 * width, kernel=1)
         self.context = ContextAggregation(2 * width, width, width, pooling=1, skip=skip)
-        self.decoder = LiteDecoder(3 * width, classes, width, prior)
+        self.decoder = LiteDecoder(3 * width, encoder.channels, classes, width, prior)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes, H / 2, W / 2] of normalised images whose sides are multiples of 16."""
@@ -102,9 +100,9 @@ class LiteUNet(nn.Module):
     def __init__(self, encoder: LiteEncoder, classes: int, width: int = 32, prior: float = 0.5):
         super().__init__()
         self.encoder = encoder
-        self.sixteenth = _layer(CHANNELS[LAST] + CHANNELS[SIXTEENTH], 3 * width)
-        self.eighth = _layer(3 * width + CHANNELS[EIGHTH], 2 * width)
-        self.decoder = LiteDecoder(2 * width, classes, width, prior)
+        self.sixteenth = _layer(encoder.channels[LAST] + encoder.channels[SIXTEENTH], 3 * width)
+        self.eighth = _layer(3 * width + encoder.channels[EIGHTH], 2 * width)
+        self.decoder = LiteDecoder(2 * width, encoder.channels, classes, width, prior)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes, H / 2, W / 2] of normalised images whose sides are multiples of 32."""

@@ -13,7 +13,7 @@ _HEADS = ("body.head.", "segmentation_head.")
 
 
 _ENCODER = "body.encoder."
-"""Part of the names of an encoder's weights, which the networks on EfficientNet-Lite0 share."""
+"""Part of the names of an encoder's weights, which the networks on EfficientNet-Lite share."""
 
 
 def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: Checkpoint) -> str:
@@ -59,6 +59,6 @@ def _started(key: str, own: Tensor, given: Tensor, rows: Sequence[tuple[int, int
     if own.shape != given.shape:
         raise CheckpointError(
             f"--init: found {key} of shape {list(given.shape)}, expected {list(own.shape)}; "
-            "use the checkpoint's width, skip and input channels, or leave --init out"
+            "use the checkpoint's encoder, width, skip and input channels, or leave --init out"
         )
     return given

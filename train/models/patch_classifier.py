@@ -9,11 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.can_lite import CHANNELS, EIGHTH, QUARTER, SIXTEENTH, LiteEncoder
+from train.models.can_lite import EIGHTH, QUARTER, SIXTEENTH, LiteEncoder
 
-FEATURES = 2 * CHANNELS[QUARTER] + CHANNELS[EIGHTH] + CHANNELS[SIXTEENTH]
-DESCRIPTION = 2 * FEATURES
-"""Numbers per patch: the features, and the features relative to the picture."""
 STRIDE_PX = 8
 """Input pixels along each side of a patch."""
 VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
@@ -34,16 +31,17 @@ class ContextHead(nn.Module):
     CVPR 2016). Drop-out is of whole channels of a picture (Tompson et al., CVPR 2015).
     """
 
-    def __init__(self, width: int):
+    def __init__(self, described: int, width: int):
+        """described: numbers that describe a patch."""
         super().__init__()
-        self.gather = nn.Conv2d(DESCRIPTION, width, kernel_size=1)
+        self.gather = nn.Conv2d(described, width, kernel_size=1)
         self.context = nn.ModuleList(
             nn.Conv2d(width, width, kernel_size=3, padding=step, dilation=step) for step in _DILATIONS
         )
         self.decide = nn.Conv2d(width, 1, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, 1, h, w] of normalised descriptions [B, DESCRIPTION, h, w]."""
+        """Logits [B, 1, h, w] of normalised descriptions [B, 2F, h, w]."""
         x = functional.relu(self.gather(functional.dropout2d(x, _DROPOUT, self.training)))
         for layer in self.context:
             x = x + functional.relu(layer(functional.dropout2d(x, _DROPOUT / 2, self.training)))
@@ -55,7 +53,8 @@ class PatchClassifier(nn.Module):
     """Encoder, description of its patches, two small heads on it; logits of every class.
 
     One tells whether a patch is defective, the other which class it has: where a defect is can be learnt from all of
-    them. Only the heads, `find` and `name`, are trained. shift, scale: normalisation of the descriptions.
+    them. Only the heads, `find` and `name`, are trained. A patch has F features, `feature_count`, and is described by
+    2F numbers. shift, scale: normalisation of the descriptions.
     """
 
     shift: Tensor
@@ -64,10 +63,12 @@ class PatchClassifier(nn.Module):
     def __init__(self, encoder: LiteEncoder, classes: int, width: int):
         super().__init__()
         self.encoder = encoder
-        self.register_buffer("shift", torch.zeros(1, DESCRIPTION, 1, 1))
-        self.register_buffer("scale", torch.ones(1, DESCRIPTION, 1, 1))
-        self.find = ContextHead(width)
-        self.name = _perceptron(width, classes)
+        channels = encoder.channels
+        self.feature_count = 2 * channels[QUARTER] + channels[EIGHTH] + channels[SIXTEENTH]
+        self.register_buffer("shift", torch.zeros(1, 2 * self.feature_count, 1, 1))
+        self.register_buffer("scale", torch.ones(1, 2 * self.feature_count, 1, 1))
+        self.find = ContextHead(2 * self.feature_count, width)
+        self.name = _perceptron(2 * self.feature_count, width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, C, H / 4, W / 4] of normalised images whose sides are multiples of 16.
@@ -87,11 +88,11 @@ class PatchClassifier(nn.Module):
         return self.find(described).flip(axes), self.name(described).flip(axes)
 
     def describe(self, x: Tensor) -> Tensor:
-        """Descriptions of the patches of normalised images, [B, DESCRIPTION, H / 8, W / 8]."""
+        """Descriptions of the patches of normalised images, [B, 2F, H / 8, W / 8]."""
         return described(self.features(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """Features of the patches of normalised images, [B, FEATURES, H / 8, W / 8]."""
+        """Features of the patches of normalised images, [B, F, H / 8, W / 8]."""
         found = self.encoder(x)
         quarter, coarse = found[QUARTER], found[SIXTEENTH]
         return torch.cat(
@@ -105,17 +106,17 @@ class PatchClassifier(nn.Module):
         )
 
     def normalised(self, descriptions: Tensor) -> Tensor:
-        """Descriptions [B, DESCRIPTION, h, w] in deviations of the sound ones."""
+        """Descriptions [B, 2F, h, w] in deviations of the sound ones."""
         return (descriptions - self.shift) * self.scale
 
     def normalise_by(self, sound: Tensor) -> None:
-        """Take mean and deviation of descriptions [N, DESCRIPTION, h, w] for the normalisation."""
+        """Take mean and deviation of descriptions [N, 2F, h, w] for the normalisation."""
         self.shift = sound.mean(dim=(0, 2, 3), keepdim=True)
         self.scale = 1 / (sound.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
 
 
 def described(features: Tensor) -> Tensor:
-    """Features [B, FEATURES, h, w] followed by the same relative to their picture, [B, DESCRIPTION, h, w]."""
+    """Features [B, F, h, w] followed by the same relative to their picture, [B, 2F, h, w]."""
     difference = features - features.mean(dim=(2, 3), keepdim=True)
     deviation = difference.abs().mean(dim=(2, 3), keepdim=True) + _LEAST_DEVIATION
     return torch.cat((features, (difference / deviation).clamp(-_FARTHEST, _FARTHEST)), dim=1)
@@ -126,11 +127,11 @@ def smooth(logits: Tensor) -> Tensor:
     return functional.avg_pool2d(logits, kernel_size=3, stride=1, padding=1)
 
 
-def _perceptron(width: int, outputs: int) -> nn.Sequential:
-    """Of each patch alone: DESCRIPTION numbers, `width` hidden ones; drop-out at the inputs of both layers."""
+def _perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    """Of each patch alone, with `width` hidden numbers; drop-out at the inputs of both layers."""
     return nn.Sequential(
         nn.Dropout(_DROPOUT),
-        nn.Conv2d(DESCRIPTION, width, kernel_size=1),
+        nn.Conv2d(inputs, width, kernel_size=1),
         nn.ReLU(),
         nn.Dropout(_DROPOUT),
         nn.Conv2d(width, outputs, kernel_size=1),

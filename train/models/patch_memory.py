@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.can_lite import CHANNELS, EIGHTH, SIXTEENTH, LiteEncoder
+from train.models.can_lite import EIGHTH, SIXTEENTH, LiteEncoder
 
-FEATURES = CHANNELS[EIGHTH] + CHANNELS[SIXTEENTH]
 STRIDE_PX = 8
 """Input pixels along each side of a patch."""
 _FARTHEST = 8.0
@@ -25,7 +24,7 @@ _USUAL_SCORE = 0.1
 class PatchMemory(nn.Module):
     """Encoder, normalisation of its features, memory of good patches; logits of one class, `Anomaly`.
 
-    Distances are Euclidean over `FEATURES` features, each in deviations of the good ones, divided by the root of
+    Distances are Euclidean over F features, each in deviations of the good ones, divided by the root of
     their number. The memory is a 1x1 convolution: |x - b|^2 = |x|^2 - 2xb + |b|^2 is a matrix product over its entries.
     """
 
@@ -39,9 +38,10 @@ class PatchMemory(nn.Module):
     def __init__(self, encoder: LiteEncoder, patches: int):
         super().__init__()
         self.encoder = encoder
-        self.register_buffer("shift", torch.zeros(1, FEATURES, 1, 1))
-        self.register_buffer("scale", torch.ones(1, FEATURES, 1, 1))
-        self.register_buffer("memory", torch.zeros(patches, FEATURES, 1, 1))  # -2 b
+        features = encoder.channels[EIGHTH] + encoder.channels[SIXTEENTH]
+        self.register_buffer("shift", torch.zeros(1, features, 1, 1))
+        self.register_buffer("scale", torch.ones(1, features, 1, 1))
+        self.register_buffer("memory", torch.zeros(patches, features, 1, 1))  # -2 b
         self.register_buffer("lengths", torch.zeros(patches))  # |b|^2
         self.register_buffer("middle", torch.ones(()))
         self.register_buffer("slope", torch.ones(()))
@@ -59,18 +59,18 @@ class PatchMemory(nn.Module):
         return functional.interpolate(nearest, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def features(self, x: Tensor) -> Tensor:
-        """Features of the patches, [B, FEATURES, H / 8, W / 8]."""
+        """Features of the patches, [B, F, H / 8, W / 8]."""
         found = self.encoder(x)
         coarse = functional.interpolate(found[SIXTEENTH], scale_factor=2.0, mode="bilinear", align_corners=False)
         return functional.avg_pool2d(torch.cat((found[EIGHTH], coarse), dim=1), kernel_size=3, stride=1, padding=1)
 
     def limited(self, features: Tensor) -> Tensor:
-        """Features [B, FEATURES, h, w] in deviations of the good ones, limited, over the root of their number."""
+        """Features [B, F, h, w] in deviations of the good ones, limited, over the root of their number."""
         deviations: Tensor = ((features - self.shift) * self.scale).clamp(-_FARTHEST, _FARTHEST)
-        return deviations * math.sqrt(1 / FEATURES)
+        return deviations * math.sqrt(1 / features.shape[1])
 
     def remember(self, good: Tensor, generator: torch.Generator) -> None:
-        """Fill the memory from features of good patches, [N, FEATURES].
+        """Fill the memory from features of good patches, [N, F].
 
         Fewer patches than entries are repeated.
         """

@@ -22,7 +22,7 @@ def lite_trainer(**optimiser: float) -> Trainer:
     plain = small_encoder(SIXTEENTH + 1)
     stages = [nn.Sequential(stage, nn.BatchNorm2d(stage.out_channels)) for stage in plain.stages]
     stem = nn.Sequential(plain.stem, nn.BatchNorm2d(32))
-    body = LiteContext(LiteEncoder(stem, stages), classes=2, width=4)
+    body = LiteContext(LiteEncoder(stem, stages, plain.channels), classes=2, width=4)
     recipe = Recipe.model_validate(
         {
             "name": "quick",

@@ -1,10 +1,11 @@
 import torch
 from torch import nn
 
-from train.models.can_lite import CHANNELS, LAST, SIXTEENTH, LiteContext, LiteEncoder, LiteUNet
+from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteEncoder, LiteUNet
 
 STRIDES = {0: 1, 1: 2, 2: 2, 3: 2, 4: 1, 5: 2, 6: 1}
 """Of the stages behind the stem, as EfficientNet-Lite0 has them."""
+CHANNELS = {0: 16, 1: 24, 2: 40, 4: 112, 6: 320}
 WIDTHS = CHANNELS | {3: 80, 5: 192}
 
 
@@ -14,7 +15,7 @@ def small_encoder(stages: int) -> LiteEncoder:
     for number in range(stages):
         made.append(nn.Conv2d(read, WIDTHS[number], 3, stride=STRIDES[number], padding=1))
         read = WIDTHS[number]
-    return LiteEncoder(nn.Conv2d(1, 32, 3, stride=2, padding=1), made)
+    return LiteEncoder(nn.Conv2d(1, 32, 3, stride=2, padding=1), made, CHANNELS)
 
 
 def test_features_come_at_the_scales_that_the_decoder_joins() -> None:

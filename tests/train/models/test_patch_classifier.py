@@ -2,13 +2,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.models.patch_classifier import DESCRIPTION, FEATURES, ContextHead, PatchClassifier, described
+from tests.train.models.test_can_lite import small_encoder
+from train.models.can_lite import SIXTEENTH
+from train.models.patch_classifier import ContextHead, PatchClassifier, described
+
+FEATURES = 2 * 24 + 40 + 112
+DESCRIPTION = 2 * FEATURES
 
 
 @pytest.mark.parametrize(("patches_away", "counts"), [(3, True), (4, False)])
 def test_a_patch_is_judged_with_those_around_it(patches_away: int, counts: bool) -> None:
     torch.manual_seed(0)
-    head = ContextHead(8).eval()
+    head = ContextHead(DESCRIPTION, 8).eval()
     descriptions = torch.randn(1, DESCRIPTION, 9, 9)
     before = head(descriptions)[0, 0, 4, 4]
     descriptions[:, :, 4, 4 + patches_away] += 1
@@ -36,7 +41,7 @@ class Constant(nn.Module):
 
 
 def test_the_strongest_class_has_the_logit_of_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = PatchClassifier(nn.Identity(), classes=3, width=4)  # type: ignore[arg-type]
+    network = PatchClassifier(small_encoder(SIXTEENTH + 1), classes=3, width=4)
     network.find, network.name = Constant(5.0), Constant(1.0, 2.0, 0.0)  # type: ignore[assignment]
     monkeypatch.setattr(network, "describe", lambda x: torch.zeros(len(x), DESCRIPTION, 6, 6))
     inside = network(torch.zeros(1, 1, 48, 48))[0, :, 6, 6]

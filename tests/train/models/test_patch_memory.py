@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.models.can_lite import CHANNELS, EIGHTH, SIXTEENTH, LiteEncoder
-from train.models.patch_memory import FEATURES, PatchMemory, farthest_first
+from train.models.can_lite import EIGHTH, SIXTEENTH, LiteEncoder
+from train.models.patch_memory import PatchMemory, farthest_first
 
 
 class Scaled(nn.Module):
@@ -21,9 +21,12 @@ class Scaled(nn.Module):
         return x[:, :1] * factors
 
 
+FEATURES = 40 + 112
+
+
 def encoder() -> LiteEncoder:
-    stages = [Scaled(16, False), Scaled(24, True), Scaled(CHANNELS[EIGHTH], True), Scaled(80, True)]
-    return LiteEncoder(Scaled(32, True), [*stages, Scaled(CHANNELS[SIXTEENTH], False)])
+    stages = [Scaled(16, False), Scaled(24, True), Scaled(40, True), Scaled(80, True), Scaled(112, False)]
+    return LiteEncoder(Scaled(32, True), stages, {EIGHTH: 40, SIXTEENTH: 112})
 
 
 def seeded() -> torch.Generator:

