@@ -5,7 +5,13 @@ import re
 import pytest
 import typer
 
+from edge.central.feed import CentralFeed
 from edge.config.line import Line
+from edge.mqtt.feed import MqttFeed
+from edge.opcua.feed import OpcUaFeed
+from edge.page.feed import Feed as PageFeed
+from edge.s3.feed import PictureFeed
+from edge.servers.process_feed import ProcessFeed
 from tests.test_rooms import ROOT
 from tools.documentation.reference import PROGRAMS, pages
 from train.recipe import Recipe
@@ -51,3 +57,8 @@ def test_the_german_guide_has_the_alarms_and_sections_of_the_english_one() -> No
     assert len(alarms.findall(english)) > 25
     assert alarms.findall(german) == alarms.findall(english)
     assert len(re.findall(r"^##", german, re.MULTILINE)) == len(re.findall(r"^##", english, re.MULTILINE))
+
+
+@pytest.mark.parametrize("feed", [CentralFeed, MqttFeed, OpcUaFeed, PageFeed, PictureFeed], ids=lambda feed: feed.alarm)
+def test_the_alarm_of_each_process_is_in_the_operator_s_guide(feed: type[ProcessFeed]) -> None:
+    assert f"`{feed.alarm}`" in (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
