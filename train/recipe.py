@@ -1,5 +1,6 @@
 """Training recipe: a frozen, validated model, read from TOML with overrides from the command line."""
 
+import math
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -172,7 +173,7 @@ class Recipe(FrozenModel):
     """All settings of a training run except the data."""
 
     name: str
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     split: Kind = "by-part"
     follow: Literal["nothing", "pictures"] = "nothing"
     """Take channels, mean and deviation from the training images; a value that is overridden stands."""
@@ -188,6 +189,10 @@ class Recipe(FrozenModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
+        for key, value in _flat(self.model_dump()).items():
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+                raise ValueError(f"{key}: found {value}, expected a finite number")
         channels, cell, seen = self.input.channels, self.network.cell_px, self.input.network
         if seen.height % cell or seen.width % cell:
             what = "an input" if self.input.tiles is None else "tiles"
@@ -297,7 +302,11 @@ def _parsed(name: str) -> dict[str, Any]:
         raise RecipeError(
             f"recipe {name}: found no such recipe or file, expected one of {', '.join(recipe_names())}, or a TOML file"
         ) from None
-    except (OSError, UnicodeDecodeError, TomlError) as error:
+    except OSError as error:
+        raise RecipeError(f"recipe {name}: cannot be read ({error.strerror}); expected a TOML file") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"recipe {name}: found bytes that are not UTF-8 ({error}); save it as UTF-8") from None
+    except TomlError as error:
         raise RecipeError(f"recipe {name}: {error}; expected a TOML file") from None
 
 

@@ -73,9 +73,17 @@ def queue_tables(line: Line, most: int) -> Iterator[Table | str]:
 
 def collect_lines(paths: Sequence[Path], out: Path, engine: str) -> Iterator[str]:
     """Collect the marked parts of some lines; yields remarks, then a summary. Raises StationError, BundleError."""
-    stations = {station_name(path): load_line(path) for path in paths}
-    if len(stations) < len(paths):
-        raise MarkError(f"found the station names {', '.join(stations)} for {len(paths)} files; rename their folders")
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(station_name(path), path)
+        if other is not path and other.resolve() == path.resolve():
+            raise MarkError(f"{path}: found this file twice, expected each line once; name it once")
+        if other is not path:
+            raise MarkError(
+                f"{path}: found the station name {station_name(path)} of {other} as well, expected one of its own; "
+                "rename one of the files, or where they are called line.toml one of their folders"
+            )
+    stations = {name: load_line(path) for name, path in named.items()}
     with ExitStack() as opened:
         inspectors = {name: _inspector(line, engine, opened) for name, line in stations.items()}
         made = collect(stations, inspectors, out)

@@ -34,6 +34,9 @@ def test_override_sets_numbers_lists_and_words() -> None:
         ("loss.dcie=1", r"loss\.dcie: unknown key, expected one of schedule, share, class_weights, mask_weights"),
         ("los.dice=1", r"los: unknown key, expected one of .*loss"),
         ("loss.dice=-1", r"loss\.dice: found -1, expected: .*greater than or equal to 0"),
+        ("optimiser.learning_rate=inf", r"optimiser\.learning_rate: found inf, expected a finite number"),
+        ("loss.class_weights=[1, inf, 1, 1, 1]", r"loss\.class_weights: found .*inf.*, expected"),
+        ("seed=-1", "seed: found -1, expected: .*greater than or equal to 0"),
         ("loss.schedule=backwards", r"loss\.schedule: found 'backwards', expected: .*'classification-first'"),
         ("run.epochs", "found no equals sign, expected key=value"),
         ("seed.x=1", "seed is a value, expected a table"),
@@ -52,6 +55,25 @@ def test_misspelt_key_in_a_file_names_the_file(tmp_path: Path) -> None:
     path.write_text("[input]\nheight = 8\nwidth = 8\nchannels = 1\n[run]\nepoch = 3\n")
     with pytest.raises(RecipeError, match=r"mine\.toml: run\.epoch: unknown key, expected one of epochs, batch"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[input]\nheight = 8 # \xe4\n", r"mine\.toml: found bytes that are not UTF-8 .*; save it as UTF-8"),
+        (b"x = [1,\n", r"mine\.toml: .*; expected a TOML file"),
+        (None, r"mine\.toml: cannot be read \(Is a directory\); expected a TOML file"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_one_clear_line(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(str(path))
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_recipe_lists_those_there_are() -> None:

@@ -12,7 +12,7 @@ def check(
     data: Annotated[Path, typer.Argument(help="Folder of labelled images.")],
     recipe: Annotated[str, typer.Option(help="Recipe whose input size the defects are measured at.")] = "own-parts",
     kind: Annotated[Literal["random", "by-part"], typer.Option(help="Split that the counts are for.")] = "by-part",
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures and every name to this file.")] = None,
 ) -> None:
@@ -44,7 +44,7 @@ def write_split(
     data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
     out: Annotated[Path, typer.Option(help="File to write (JSON); with --folds the folder of fold-1.json, ...")],
     kind: Annotated[Literal["random", "by-part"], typer.Option(help="See the README.")] = "by-part",
-    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw.")] = 0,
     extend: Annotated[
         Path | None, typer.Option(help="Split file whose images keep their part; only images that it lacks are dealt.")
     ] = None,
@@ -60,7 +60,12 @@ def write_split(
     from train.data.folds import make_folds
     from train.data.readers import read_dataset
     from train.data.splits import extend_split, load_split, make_split, part_counts, save_split, write_lists
+    from train.errors import SplitError
 
+    if folds is not None and extend is not None:
+        raise SplitError(
+            "split: found --folds and --extend, expected one of them: folds are dealt again; leave one out"
+        )
     dataset = read_dataset(data)
     if folds is None:
         split = make_split(dataset, kind, seed) if extend is None else extend_split(load_split(extend), dataset)

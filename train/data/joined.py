@@ -17,6 +17,9 @@ def read_datasets(
     """Read the data sets of some folders as one; see `join`. Raises DataError as `read_dataset` does."""
     if not directories:
         raise DataError("--data: found no folder, expected at least one data set")
+    twice = [one for number, one in enumerate(directories) if one.resolve() in map(Path.resolve, directories[:number])]
+    if twice:
+        raise DataError(f"{twice[0]}: found this folder twice, expected each data set once; name it once")
     return join([read_dataset(directory, refuse, one_class, needs_class) for directory in directories], refuse)
 
 

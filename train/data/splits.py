@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bundle import FrozenModel, first_problem, write_whole
 from train.data.dataset import Dataset, Sample
@@ -29,7 +29,7 @@ class Split(FrozenModel):
     """A split as it is stored: the side of each image, by the sha256 of its file."""
 
     kind: Kind
-    seed: int
+    seed: int = Field(ge=0)
     images: dict[str, Side]
 
 
@@ -52,14 +52,7 @@ def extend_split(split: Split, dataset: Dataset, new_shares: Mapping[Side, float
     old and new images together have `SHARES`. Raises SplitError where the images of a part are on two sides already.
     """
     parts, key = parts_of(dataset, keyed(split.kind)), keyed(split.kind)
-    known: dict[str, Side] = {}
-    for sample in dataset.samples:
-        side = split.images.get(sample.sha256)
-        if side is not None and known.setdefault(key(sample), side) != side:
-            raise SplitError(
-                f"{sample.path}: found part {sample.part} in the {known[key(sample)]} and the {side} part of the "
-                "split, expected its images together; the pattern of the parts has changed: make a new split"
-            )
+    known = _known_sides(split, dataset)
     order = shuffled(parts, np.random.default_rng(split.seed))
     if new_shares is None:
         given = deal(parts, order, SHARES, known)
@@ -68,6 +61,19 @@ def extend_split(split: Split, dataset: Dataset, new_shares: Mapping[Side, float
         given = known | deal(new, [name for name in order if name in new], new_shares)
     images = split.images | {sample.sha256: given[key(sample)] for sample in dataset.samples}
     return Split(kind=split.kind, seed=split.seed, images=images)
+
+
+def _known_sides(split: Split, dataset: Dataset) -> dict[str, Side]:
+    """The side of each part of which the split names an image. Raises SplitError for a part on two sides."""
+    key, known = keyed(split.kind), dict[str, Side]()
+    for sample in dataset.samples:
+        side = split.images.get(sample.sha256)
+        if side is not None and known.setdefault(key(sample), side) != side:
+            raise SplitError(
+                f"{sample.path}: found part {sample.part} in the {known[key(sample)]} and the {side} part of the "
+                "split, expected its images together; if the pattern of the parts has changed, make a new split"
+            )
+    return known
 
 
 def keyed(kind: Kind) -> Callable[[Sample], str]:
@@ -87,9 +93,16 @@ def sides_of(split: Split, dataset: Dataset) -> dict[Side, tuple[Sample, ...]]:
 
 
 def named_split(name: str, dataset: Dataset, seed: int) -> Split:
-    """The split that a command-line option names: `random`, `by-part`, or a split file. Raises SplitError."""
+    """The split that a command-line option names: `random`, `by-part`, or a split file.
+
+    Raises SplitError, for a part on two sides of a file "by-part" as well.
+    """
     kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
-    return make_split(dataset, kinds[name], seed) if name in kinds else load_split(Path(name))
+    if name in kinds:
+        return make_split(dataset, kinds[name], seed)
+    split = load_split(Path(name))
+    _known_sides(split, dataset)
+    return split
 
 
 def part_counts(split: Split) -> dict[Side, int]:
@@ -154,9 +167,16 @@ def _lacks_a_side(having: Sequence[str], given: Mapping[str, Side]) -> bool:
 def _check_every_side(dataset: Dataset, parts: Parts, given: Mapping[str, Side], kind: Kind) -> None:
     for name, having in _parts_by_class(dataset, parts).items():
         if _lacks_a_side(having, given):
-            enough = kind == "by-part" and sum(parts[part][name] for part in having) >= len(SIDES)
+            images = sum(parts[part][name] for part in having)
+            many = kind == "by-part" and images >= len(SIDES)
             raise SplitError(
-                f"{kind} split: found {len(having)} {'parts' if kind == 'by-part' else 'images'} with {name}, expected "
-                f"at least one each for train, val and test; add parts of that class"
-                f"{', or use the split `random`, whose figures are too good' if enough else ''}"
+                f"{kind} split: found {len(having)} {'parts' if kind == 'by-part' else 'images'} with {name}"
+                f"{f' in {images} images' if many else ''}, expected at least one each for train, val and test; add "
+                f"parts of that class{_WHERE_PARTS_ARE_JOINED if many else ''}"
             )
+
+
+_WHERE_PARTS_ARE_JOINED = (
+    ", correct the pattern `part` of dataset.toml if it takes different parts for one, or use the split `random`, "
+    "whose figures are too good"
+)

@@ -32,7 +32,7 @@ class SweepPlan(FrozenModel):
     split: Kind = "by-part"
     folds: int = Field(default=1, ge=1, le=100)
     """Number of cross-validation folds; 1 is a single split, the same for all seeds and settings."""
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     settings: dict[Setting, tuple[str, ...]] = Field(default={"recipe": ()}, min_length=1)
     """Overrides of the recipe by name, `key=value` as for `train --set`."""

@@ -9,6 +9,7 @@ import pytest
 
 from edge.bundle_inspector import BundleInspector
 from edge.cli import main
+from edge.commands.review import collect_lines
 from edge.errors import MarkError
 from edge.records.database import connect_existing
 from edge.review.collect import collect, station_name
@@ -159,9 +160,9 @@ def test_a_folder_with_other_files_is_refused(station: ReviewedStation, tmp_path
     assert files(tmp_path / "other") == {"thesis.txt"}
 
 
-def test_stations_need_names_of_their_own(station: ReviewedStation, tmp_path: Path) -> None:
+def test_a_line_that_is_named_twice_is_refused(station: ReviewedStation, tmp_path: Path) -> None:
     ended = run("collect", station.path, station.path, "--out", tmp_path / "out")
-    assert "found the station names line3 for 2 files" in str(ended)
+    assert "line.toml: found this file twice, expected each line once" in str(ended)
     assert station_name(Path("/etc/glaze.toml")) == "glaze"
 
 
@@ -275,3 +276,9 @@ def test_a_mark_that_no_station_wrote_is_refused_in_one_line(
     assert "row 2" in ended
     assert "\n" not in ended
     assert not list(tmp_path.rglob("victim*"))
+
+
+def test_two_lines_of_one_name_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / side / "west.toml" for side in ("a", "b")]
+    with pytest.raises(MarkError, match=r"found the station name west of .*a/west\.toml as well.*rename one"):
+        list(collect_lines(paths, tmp_path / "out", "onnxruntime"))

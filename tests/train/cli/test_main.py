@@ -97,6 +97,20 @@ def test_split_command_writes_what_training_reads(tiles: Path, recipe_file: Path
     assert "split random" in capsys.readouterr().out
 
 
+def test_folds_of_an_old_split_are_refused(tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("split", "--data", tiles, "--out", tmp_path / "folds", "--folds", 3, "--extend", tmp_path / "old.json")
+    assert run_main(*arguments) == 2
+    assert capsys.readouterr().err.startswith("train: split: found --folds and --extend, expected one of them")
+    assert not (tmp_path / "folds").exists()
+
+
+@pytest.mark.parametrize("command", ["split", "check"])
+def test_a_seed_below_zero_is_refused(tiles: Path, tmp_path: Path, capsys, command: str) -> None:
+    words = {"split": ("--data", tiles, "--out", tmp_path / "split.json"), "check": (tiles,)}[command]
+    assert run_main(command, *words, "--seed", -1) == 2
+    assert "Invalid value for '--seed'" in capsys.readouterr().err
+
+
 def test_evaluate_command_prints_and_writes(tiles: Path, recipe_file: Path, tmp_path: Path, capsys) -> None:
     run_main("--data", tiles, "--recipe", recipe_file, "--out", tmp_path)
     written = tmp_path / "measures.json"

@@ -46,6 +46,13 @@ def test_a_picture_with_two_labels_is_refused(folders: list[Path]) -> None:
         read_datasets(folders)
 
 
+def test_a_folder_that_is_named_twice_is_refused(folders: list[Path]) -> None:
+    with pytest.raises(DataError, match="found this folder twice, expected each data set once"):
+        read_datasets([folders[0], folders[1], folders[0] / "images" / ".."])
+
+
 def test_folders_of_one_name_are_refused(folders: list[Path]) -> None:
+    (folders[1].parent / "elsewhere").mkdir()
+    namesake = folders[1].rename(folders[1].parent / "elsewhere" / "old")
     with pytest.raises(DataError, match="found the folder names old, old, expected different ones"):
-        read_datasets([folders[0], folders[0]])
+        read_datasets([folders[0], namesake])

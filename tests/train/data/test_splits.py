@@ -12,6 +12,7 @@ from train.data.splits import (
     extend_split,
     load_split,
     make_split,
+    named_split,
     part_counts,
     save_split,
     sides_of,
@@ -69,7 +70,7 @@ def test_by_part_with_two_parts_of_a_class_is_refused(tmp_path: Path) -> None:
     for part, kind in enumerate(["Fray", "Fray", "Free", "Free", "Free"]):
         write_tile(tmp_path, kind, f"exp1_num_{1000 * part}", *tile(generator, kind))
     write_tile(tmp_path, "Fray", "exp2_num_0", *tile(generator, "Fray"))
-    with pytest.raises(SplitError, match=r"found 2 parts with Fray, expected at least one each.*random"):
+    with pytest.raises(SplitError, match=r"found 2 parts with Fray in 3 images, expected at least one each.*random"):
         make_split(read_dataset(tmp_path), "by-part", seed=0)
 
 
@@ -110,6 +111,7 @@ def test_file_gives_the_split_back(tiles: Path, tmp_path: Path) -> None:
         ('{"kind": "random", "seed": 0, "images": {}, "extra": 1}', "extra: unknown key"),
         ('{"kind": "random", "seed": 0, "images": {"a": "left"}}', "images.a: found 'left'"),
         ('{"kind": "random", "seed": 0}', "images: missing"),
+        ('{"kind": "random", "seed": -1, "images": {}}', "seed: found -1"),
     ],
 )
 def test_bad_file_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
@@ -126,6 +128,22 @@ def test_image_that_the_split_does_not_name_is_refused(tiles: Path) -> None:
     known = dict(list(split.images.items())[1:])
     with pytest.raises(SplitError, match="found 1 of 80 images that it does not name"):
         sides_of(split.model_copy(update={"images": known}), dataset)
+
+
+def test_a_file_with_a_part_on_two_sides_is_refused(tiles: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", seed=0)
+    moved = next(sample for sample in dataset.samples if split.images[sample.sha256] == "train")
+    save_split(split.model_copy(update={"images": split.images | {moved.sha256: "test"}}), tmp_path / "split.json")
+    with pytest.raises(SplitError, match=f"found part {moved.part} in the (test and the train|train and the test) par"):
+        named_split(str(tmp_path / "split.json"), dataset, seed=0)
+
+
+def test_a_pattern_that_joins_all_parts_is_named(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    joined = replace(dataset, samples=tuple(replace(one, part="1") for one in dataset.samples))
+    with pytest.raises(SplitError, match=r"found 1 parts with Blowhole in 8 images.*correct the pattern `part`"):
+        make_split(joined, "by-part", seed=0)
 
 
 def test_real_split_leaves_no_class_out(magnetic_tile: Path) -> None:

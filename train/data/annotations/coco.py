@@ -75,7 +75,7 @@ def _document(file: Path, images: Path, below: Path) -> CocoDocument:
     """Read one file; its pictures are written to the folder `below`."""
     content = read_json(file)
     if not isinstance(content, dict):
-        raise DataError(f"{file}: found a list, expected images, categories and annotations; export COCO")
+        raise DataError(f"{file}: found {content!r:.40}, expected images, categories and annotations; export COCO")
     with structure_errors(file):
         used = Counter(one["category_id"] for one in listed(content["annotations"], "annotations", file))
         names = _categories(listed(content["categories"], "categories", file), used, file)

@@ -126,6 +126,8 @@ def write_plain_folder(
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         written = _write(images, classes, part, where)
+        if not written:
+            raise DataError(f"{where}: found no image, expected the pictures with their annotations; export them again")
         part.chmod(0o755)  # mkdtemp's is 0o700
         part.replace(out)
     finally:

@@ -1,6 +1,7 @@
 """Classes of images without outlines: the file `labels.csv` in the plain folder layout."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import OTHER_SUFFIXES, SUFFIXES
@@ -20,16 +21,10 @@ def read_class_labels(path: Path) -> dict[str, frozenset[str]]:
     One line per image and class, under `COLUMNS`; further columns are not read. Raises DataError for a file without
     these columns, a line without one of them, or an image that is good and defective.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    reader = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        found = ", ".join(reader.fieldnames or ()) or "no line"
-        raise DataError(f"{path}: found {found}, expected a first line with the columns {', '.join(COLUMNS)}")
     classes: dict[str, set[str]] = {}
-    for number, line in enumerate(reader, start=2):
-        image, name = ((line[column] or "").strip() for column in COLUMNS)
+    for number, image, name in _lines(path):
         if not image or not name:
             raise DataError(f"{path}: line {number}: found {image!r}, {name!r}, expected an image and its class")
         classes.setdefault(_key(image), set()).add(name)
@@ -38,6 +33,25 @@ def read_class_labels(path: Path) -> dict[str, frozenset[str]]:
         if GOOD in names and len(names) > 1:
             raise DataError(f"{path}: found {key} good and {', '.join(sorted(names - {GOOD}))}, expected one of them")
     return {key: frozenset(names - {GOOD}) for key, names in classes.items()}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, image and class of each line."""
+    reader = csv.DictReader(read_text(path).splitlines(), skipinitialspace=True)
+    try:
+        found = list(reader.fieldnames or ())
+        if any(found.count(name) != 1 for name in COLUMNS):
+            raise DataError(
+                f"{path}: found {', '.join(found) or 'no line'}, expected a first line with the columns "
+                f"{', '.join(COLUMNS)}, once each and separated by commas"
+            )
+        for number, line in enumerate(reader, start=2):
+            image, name = ((line[column] or "").strip() for column in COLUMNS)
+            yield number, image, name
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {reader.line_num}: found {error}; close the quotes, or restore the file"
+        ) from None
 
 
 def _key(image: str) -> str:

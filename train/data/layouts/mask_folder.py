@@ -76,6 +76,7 @@ def read_folder(directory: Path, refuse: Refuse = raise_error, pattern_s: float 
     _check_class_folders(directory, classes)
     _check_masks(images, masks, refuse)
     _check_labels(images, labels, classes, directory / LABELS, refuse)
+    _check_good(masks, labels, directory / LABELS, refuse)
     parts = parts_of(images, settings.part, directory, pattern_s, refuse)
     samples = tuple(
         Sample(images[key], part, _outlines(key, classes, masks, labels, settings), settings.bits)
@@ -141,6 +142,15 @@ def _check_labels(
             refuse(DataError(f"{path}: {key}: found the class {name!r}, expected one of {', '.join(classes)}"))
 
 
+def _check_good(
+    masks: Mapping[str, Mapping[str, Path]], labels: Mapping[str, frozenset[str]], path: Path, refuse: Refuse
+) -> None:
+    for named in masks.values():
+        for key, mask in named.items():
+            if labels.get(key) == frozenset():
+                refuse(DataError(f"{path}: found {key} as good, but its mask {mask}; remove the line or the mask"))
+
+
 def _unused(directory: Path, used: set[Path], refuse: Refuse) -> tuple[UnusedFile, ...]:
     """Everything else; files without a picture's suffix among the images and masks as well."""
     others = (path for path in sorted(used) if path.is_file() and path.suffix.lower() not in SUFFIXES | OTHER_SUFFIXES)
@@ -156,7 +166,7 @@ def parts_of(
         return {key: original_of(key) for key in images}
     parts: dict[str, str] = {}
     for key, part in zip(images, _first_groups(pattern, list(images), directory / SETTINGS, most_s), strict=True):
-        if part is None:
+        if not part:
             expected = f"expected one with {pattern}, which says the part"
             refuse(DataError(f"{images[key]}: found the name {images[key].stem}, {expected}"))
         else:

@@ -43,6 +43,13 @@ def write_coco(folder: Path, content: object) -> Path:
     return folder / "labels.json"
 
 
+def test_a_file_without_an_image_writes_nothing(tmp_path: Path) -> None:
+    content = coco([SQUARE]) | {"images": [], "annotations": []}
+    with pytest.raises(DataError, match=r"labels\.json: found no image, expected the pictures"):
+        import_coco(write_coco(tmp_path / "in", content), tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "segmentation",
     [

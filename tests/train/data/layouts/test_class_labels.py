@@ -38,6 +38,13 @@ def test_a_class_without_an_outline_counts_for_the_class_alone(pictures: Path) -
         ("image,class\na,good\na,dent\n", "found a good and dent, expected one of them"),
         ("image,class\nz,dent\n", "found the image 'z', expected one of images/"),
         ("image,class\na,../x\n", "found the class name '../x'"),
+        (
+            "image;class\na;dent\n",
+            "found image;class, expected a first line with the columns image, class, once each and",
+        ),
+        ("image,image,class\na,b,dent\n", "found image, image, class, expected a first line with the columns"),
+        (f"image,class\na,{'x' * 200_000}\n", "line 1: found field larger than field limit"),
+        ("image,class\na,good\n", "found a as good, but its mask"),
     ],
 )
 def test_a_wrong_file_is_one_clear_error(pictures: Path, text: str, message: str) -> None:
@@ -57,6 +64,12 @@ def test_without_masks_the_lines_are_the_classes(pictures: Path) -> None:
     (pictures / "masks" / "dent" / "a.png").unlink()
     (pictures / "masks" / "dent").rmdir()
     assert read_dataset(pictures).classes == ("dent", "scratch")
+
+
+def test_a_folder_of_that_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").mkdir()
+    with pytest.raises(DataError, match=r"labels\.csv: cannot be read \(Is a directory\)"):
+        read_class_labels(tmp_path / "labels.csv")
 
 
 def test_no_file_is_no_label(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_pattern_says_the_part_and_the_file_the_order(parts: Path) -> None:
         ('part = "p"', "found no group in 'p', expected one"),
         ('part = "("', r"part: .* in '\('; expected a regular expression"),
         ('part = "^(x)"', "found the name p1_a, expected one with"),
+        ('part = "()"', "found the name p1_a, expected one with"),
         ('classes = ["dent"]', "scratch: found an unknown class folder, expected one of dent"),
         ("classes = [", "expected a TOML file"),
         ('classes = ["scratch", "dent", "a/b"]', "found the class name 'a/b', expected a name without"),
