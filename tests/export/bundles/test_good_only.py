@@ -1,13 +1,16 @@
 """A bundle of a network that knows good parts alone. These tests need torch and timm."""
 
+import json
 from base64 import b64encode
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 if find_spec("timm") is None or find_spec("torch") is None:
     pytest.skip("timm is not installed: pip install 'edge-inspect[pretrained]'", allow_module_level=True)
@@ -17,11 +20,14 @@ import torch
 from bundle import Bundle, Threshold, Verdict, encode_png, load_bundle, preprocess, write_bundle
 from export.bundles.assemble import assemble, drawn_frames, open_draft
 from export.bundles.golden_frames import draw_frame
+from export.cli import main
 from export.errors import GraphError
 from export.graph.cleanup import to_bytes
 from export.graph.fp16 import halved
 from export.graph.from_checkpoint import Source, read_source
-from export.graph.qdq import quantisable
+from export.graph.qdq import quantisable, quantised_layers
+from export.int8.accuracy_gate import MIN_RANK_AGREEMENT
+from synthetic.tiles import draw_tile
 from tests.torchvision_operators import declare_torchvision_operators
 from train.data.anomaly import ANOMALY
 from train.data.splits import Split
@@ -35,13 +41,23 @@ TILES = ["input.height=96", "input.tiles.height=64", "input.tiles.width=64", "in
 COLOUR = ["input.channels=3", "network.mean=[0.5,0.5,0.5]", "network.deviation=[0.2,0.2,0.2]"]
 
 
-def write_checkpoint(path: Path, *overrides: str, example: str | None = None) -> Path:
-    """A memory of noisy grey pictures, of which one is the example."""
+def drawn_parts(count: int) -> list[NDArray[np.uint8]]:
+    """Good drawn parts, uint8 [64, 64] each."""
+    pictures = (draw_tile(5, index, None).image for index in range(count))
+    return [np.asarray(cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA), np.uint8) for picture in pictures]
+
+
+def write_checkpoint(
+    path: Path, *overrides: str, example: str | None = None, pictures: list[NDArray[np.uint8]] | None = None
+) -> Path:
+    """A memory of grey pictures, noisy ones by default, of which the first is the example."""
     declare_torchvision_operators()
     torch.manual_seed(1)
     recipe = load_recipe("good-only", [*SIDES, *overrides])
     network = make_network(recipe.network, recipe.input.channels, 1).eval()
     good = torch.randint(110, 130, (6, recipe.input.channels, 64, 64), dtype=torch.uint8)
+    if pictures is not None:
+        good = torch.from_numpy(np.stack(pictures))[:, None]
     with torch.inference_mode():
         rows = network.body.features(network.prepared(good)).permute(0, 2, 3, 1).flatten(0, 2)
         network.body.remember(rows, torch.Generator().manual_seed(0))
@@ -70,7 +86,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.fixture(scope="module")
 def bundle(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("bundles") / "good-only"
+    return bundle_of(source, tmp_path_factory.mktemp("bundles") / "good-only")
+
+
+def bundle_of(source: Source, folder: Path) -> Bundle:
+    """Export a checkpoint."""
     draft = assemble(source, "good-only", drawn_frames(source.input, source.example))
     write_bundle(folder, draft.manifest, draft.files)
     return load_bundle(folder)
@@ -113,6 +133,36 @@ def test_the_distance_stays_in_float_under_int8(bundle: Bundle) -> None:
     assert len(memory) == 1
     assert memory[0] not in quantisable(model)
     assert len(quantisable(model)) > 20
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle that knows good drawn parts."""
+    folder = tmp_path_factory.mktemp("drawn")
+    checkpoint = write_checkpoint(folder / "best.pt", pictures=drawn_parts(6))
+    return bundle_of(read_source(checkpoint), folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def good_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of 32 good parts, of which the gate keeps eight."""
+    folder = tmp_path_factory.mktemp("good")
+    for number, picture in enumerate(drawn_parts(32)):
+        (folder / f"{number:02}.png").write_bytes(encode_png(picture))
+    return folder
+
+
+def test_pictures_of_good_parts_make_an_int8_bundle(drawn: Bundle, good_parts: Path, tmp_path: Path) -> None:
+    words = ("calibrate", drawn.folder, "--images", good_parts, "--out", tmp_path / "int8", "--method", "min-max")
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in (*words, "--threads", 1)])
+    assert stop.value.code == 0
+    made = load_bundle(tmp_path / "int8")
+    report = json.loads((tmp_path / "int8.report" / "calibration.json").read_text())
+    assert made.manifest.precision == "int8"
+    assert len(quantised_layers(onnx.load(made.model))) > 20
+    assert report["rank_agreement"] >= MIN_RANK_AGREEMENT
+    assert report["after"]["escapes"]["count"] == 0 < report["after"]["escapes"]["total"]
 
 
 def test_float16_holds_the_distances(bundle: Bundle) -> None:
