@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,7 +60,7 @@ class NetworkRecipe(FrozenModel):
     """By `mean` and `deviation`, or by the mean and deviation of each image."""
     mean: tuple[float, ...] = (0.5,)
     """For values 0 to 1, one number per input channel."""
-    deviation: tuple[float, ...] = (0.25,)
+    deviation: tuple[Annotated[float, Field(gt=0)], ...] = (0.25,)
     prior: float = Field(default=0.5, gt=0, lt=1)
     """Defect probability of each pixel of an untrained CAN."""
     patches: int = Field(default=1000, ge=1, le=20_000)

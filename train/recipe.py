@@ -162,7 +162,7 @@ class ThresholdRecipe(FrozenModel):
     least_f1: float = Field(default=0.0, ge=0, le=1)
     """A class whose best F1 is below this gets the threshold `score`, since its best threshold would reject nearly all
     images."""
-    levels: tuple[int, ...] = (128,)
+    levels: tuple[Annotated[int, Field(ge=1, le=255)], ...] = Field(default=(128,), min_length=1)
     """Candidate mask levels; chosen by the pooled IoU of the class's validation images."""
     min_area_px: float = Field(default=0.0, ge=0)
     areas_px: tuple[Annotated[float, Field(ge=0)], ...] = ()

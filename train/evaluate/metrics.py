@@ -15,7 +15,7 @@ from pydantic import AliasChoices, Field
 from sklearn.metrics import average_precision_score
 
 from bundle import FrozenModel
-from train.errors import DataError
+from train.errors import DataError, RecipeError
 from train.evaluate.part_metrics import PartMetrics, measure_parts
 from train.evaluate.prediction import Prediction
 from train.evaluate.rates import Rate, area_under_roc, escapes_at, false_rejects_at, rate
@@ -120,6 +120,20 @@ class Metrics(FrozenModel):
         """The same, minus infinity for None."""
         value = self.known(name)
         return -np.inf if value is None else value
+
+
+_BEST = frozenset({"found_and_outlined", *(f"union.{name}" for name in UnionMetrics.model_fields)}) | {
+    prefix + name
+    for prefix, model in (("", Metrics), ("parts.", PartMetrics))
+    for name, field in model.model_fields.items()
+    if field.annotation == float | None and not name.startswith(("false_rejects", "escapes"))
+} - {"mean_iou_pairs_predicting_nothing"}
+
+
+def check_best(name: str, where: str) -> None:
+    """Raise RecipeError unless `Metrics.named` knows a metric of this dotted name of which more is better."""
+    if name not in _BEST:
+        raise RecipeError(f"{where}: run.best: found {name!r}, expected one of {', '.join(sorted(_BEST))}")
 
 
 class _Columns:

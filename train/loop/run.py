@@ -16,6 +16,7 @@ from train.data.image_set import ImageSet
 from train.data.splits import Split, save_split
 from train.device import Compute
 from train.errors import CheckpointError, DataError, RecipeError, SplitError
+from train.evaluate.metrics import check_best
 from train.evaluate.outputs import evaluate
 from train.evaluate.tables import percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
@@ -56,6 +57,7 @@ class Run(RunFolder):
                 "them: train ensemble A/best.pt B/best.pt"
             )
         recipe.check_classes(dataset.classes)
+        check_best(recipe.run.best, f"recipe {recipe.name}")
         check_drawable(recipe, dataset.classes)
         super().__init__(recipe, dataset, split, out, compute, console)
         self.group = group or DistributedGroup()

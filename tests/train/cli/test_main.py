@@ -53,6 +53,11 @@ def test_command_trains_tests_and_goes_on(tiles: Path, recipe_file: Path, tmp_pa
     [
         (["--data", "nowhere"], "nowhere: found no such folder"),
         (["--set", "run.epoch=1"], "run.epoch: unknown key"),
+        (["--set", "run.best=foo"], "run.best: found 'foo', expected one of accuracy_pairs, found_and_outlined, mean"),
+        (
+            ["--set", "run.best=escapes_at_few_false_rejects"],
+            "run.best: found 'escapes_at_few_false_rejects', expected",
+        ),
         (["--split", "nofile.json"], "nofile.json: cannot be read"),
         (["--device", "cuda"], "found no CUDA device"),
         (["--split", "bypart"], "bypart: cannot be read (No such file or directory); name a split file, random or"),
