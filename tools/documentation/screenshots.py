@@ -25,6 +25,8 @@ def take(program: str, profile: Path, station: str, overview: str, folder: Path)
         _picture(tab, folder / "overview.png")
         tab.open(station, "document.documentElement.dataset.condition !== 'silent'")
         tab.wait_for("document.querySelectorAll('#rejects img').length > 3")
+        tab.evaluate("document.querySelector('#rejects button').click()")  # it stays, the next part comes at once
+        tab.wait_for("document.querySelector('#picture.pinned img')?.naturalWidth > 0")
         _picture(tab, folder / "page.png")
         dialog = ReviewDialog(tab)
         dialog.open_found("NG")
@@ -35,6 +37,6 @@ def take(program: str, profile: Path, station: str, overview: str, folder: Path)
 def _picture(tab: Tab, path: Path) -> None:
     tab.picture(path)
     with Image.open(path) as taken:
-        taken.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        taken.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE).save(
             path, optimize=True
         )
