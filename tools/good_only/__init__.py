@@ -1,0 +1,1 @@
+"""Comparison of methods that learn good parts alone."""
