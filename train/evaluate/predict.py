@@ -20,22 +20,20 @@ from train.evaluate.prediction_files import Predictions, named_predictions
 from train.models.checkpoint import Checkpoint, build_network
 from train.models.network import NormalisedNetwork, scores_and_masks
 
-BATCH = 16
-"""Images per forward pass."""
-
 
 @torch.inference_mode()
 def predict(
     network: NormalisedNetwork,
     images: ImageSet | DeviceSet,
     compute: Compute,
-    batch: int = BATCH,
+    batch: int | None = None,
     on_batch: Callable[[Batch, Tensor], None] | None = None,
     grid: TileGrid | None = None,
 ) -> Outputs:
     """Scores and masks of all images, in their order; puts the network in evaluation mode.
 
     network: on the device of `compute`, see `Compute.place`.
+    batch: images of a forward pass; without one, as many as suit the device.
     on_batch: called with each batch and its float32 logits [B, C, h, w]; batches are of tiles where there are any.
     grid: tiles in which `images` are predicted; a TiledSet has its own.
     Raises DataError without an image.
@@ -44,7 +42,7 @@ def predict(
     data = images if isinstance(images, DeviceSet) else evaluation_set(images, compute.device, grid)
     if not len(data):
         raise DataError("evaluation: found no image, expected at least one; check the split and its part")
-    found = _of_batches(network, data, compute, batch, on_batch)
+    found = _of_batches(network, data, compute, batch or compute.batch, on_batch)
     if isinstance(data, TiledSet):
         return Outputs(*data.grid.stitch(len(data.pictures), found))
     scores, masks = zip(*found, strict=True)
@@ -72,7 +70,7 @@ def predict_with(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> 
     """Scores and masks of all images from the network of a checkpoint."""
     network = compute.place(build_network(checkpoint))
     recipe = checkpoint.meta.recipe
-    return predict(network, images, compute, recipe.run.batch, grid=recipe.tile_grid)
+    return predict(network, images, compute, grid=recipe.tile_grid)
 
 
 def evaluate_checkpoint(

@@ -135,7 +135,7 @@ class ClassifierRun(OnePassRun):
         """Features of the pictures and their mirror images, and shares of the classes in the patches, on the host."""
         numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
         for some in track(
-            torch.split(rows, self.recipe.run.batch),
+            torch.split(rows, self.compute.batch),
             "features",
             console=self.console,
             transient=True,

@@ -63,7 +63,7 @@ class EnsembleRun(RunFolder):
         network = self.compute.place(network).eval()
         self.brightness = brightness_range(self.load("train"))
         val = self.load("val")
-        outputs = predict(network, val, self.compute, self.recipe.run.batch)
+        outputs = predict(network, val, self.compute)
         thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
         save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)

@@ -74,7 +74,7 @@ class MemoryRun(OnePassRun):
         data = evaluation_set(images, self.compute.device, self.recipe.tile_grid)
         kept: list[Tensor] = []
         share = 1.0
-        for features in _features(self.network, data, self.compute, self.recipe.run.batch):
+        for features in _features(self.network, data, self.compute):
             if not kept:
                 share = min(1.0, MOST_PATCHES / (len(data) * features.shape[2] * features.shape[3]))
             rows = features.float().permute(0, 2, 3, 1).flatten(0, 2).cpu()
@@ -83,7 +83,7 @@ class MemoryRun(OnePassRun):
 
     def _good_distances(self, images: ImageSet) -> Tensor:
         """Largest distance in any picture of each good part, float32 [N]."""
-        scores = predict(self.network, images, self.compute, self.recipe.run.batch, grid=self.recipe.tile_grid).scores
+        scores = predict(self.network, images, self.compute, grid=self.recipe.tile_grid).scores
         p = scores[:, 0].astype(np.float64)  # of an untouched logistic: the distance less 1 in log-odds
         distances = (np.log(p / (1 - p)) + 1).astype(np.float32)
         good = ~np.asarray(images.labels.any(axis=1))
@@ -92,9 +92,9 @@ class MemoryRun(OnePassRun):
 
 
 @torch.inference_mode()
-def _features(network: NormalisedNetwork, data: DeviceSet, compute: Compute, batch: int) -> Iterator[Tensor]:
+def _features(network: NormalisedNetwork, data: DeviceSet, compute: Compute) -> Iterator[Tensor]:
     memory = cast(PatchMemory, network.body)
-    for one in data.in_order(batch):
+    for one in data.in_order(compute.batch):
         with compute.autocast():
             yield memory.features(network.prepared(one.frames))
 

@@ -52,7 +52,7 @@ class OnePassRun(RunFolder, ABC):
         train, val = self.load("train"), self.load("val")
         self.brightness = brightness_range(train)
         self.fit(train, val)
-        outputs = predict(self.network, val, self.compute, self.recipe.run.batch, grid=self.recipe.tile_grid)
+        outputs = predict(self.network, val, self.compute, grid=self.recipe.tile_grid)
         thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
         meta = self._meta(thresholds, metrics, epoch=1, example=b64encode(encode_png(self._example(train))).decode())

@@ -124,7 +124,7 @@ class Trainer:
         def add_losses(batch: Batch, logits: Tensor) -> None:
             losses.append(self.loss.per_class(self._terms(logits, batch), epoch, self.recipe.run.epochs) * len(logits))
 
-        outputs = predict(self.kept, data, self.compute, self.recipe.run.batch, add_losses)
+        outputs = predict(self.kept, data, self.compute, on_batch=add_losses)
         return Validation(outputs, tuple((torch.stack(losses).sum(dim=0) / len(data)).tolist()))
 
     def state(self) -> dict[str, Any]:
