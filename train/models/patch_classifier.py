@@ -15,6 +15,10 @@ STRIDE_PX = 8
 """Input pixels along each side of a patch."""
 VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
 """Axes along which a picture is mirrored: itself and two mirror images are learnt, and judged together."""
+_SHARPNESS = 2.0
+"""Of the weights of the patches by which a picture is named: about those of the defect alone count."""
+_SURENESS = 2.0
+"""Of the names: the distance of a class to the strongest one is multiplied by it."""
 _DROPOUT = 0.3
 _DILATIONS = (1, 2)
 """Of the convolutions by which a patch is judged together with those around it."""
@@ -75,13 +79,16 @@ class PatchClassifier(nn.Module):
 
         The mean of the image and its two mirror images, and of 3x3 patches, interpolated: a single patch is often
         wrong. Patches beyond the edge count as undecided, so that the outermost ones, where the encoder sees its own
-        padding, weigh less. The strongest class has the logit of a defect.
+        padding, weigh less. The image has one name, that of its most defective patches; this class has the logit of a
+        defect.
         """
         views = [self._mirrored(x, axes) for axes in VIEWS]
-        found = torch.stack([one for one, _ in views]).mean(dim=0)
+        found = smooth(torch.stack([one for one, _ in views]).mean(dim=0))
         named = torch.stack([one for _, one in views]).mean(dim=0)
-        logits = found + named - named.amax(dim=1, keepdim=True)
-        return functional.interpolate(smooth(logits), scale_factor=2.0, mode="bilinear", align_corners=False)
+        weights = functional.softmax(_SHARPNESS * found.flatten(2), dim=2)  # [B, 1, h w]
+        names = (weights * named.flatten(2)).sum(dim=2)[:, :, None, None]
+        logits = found + _SURENESS * (names - names.amax(dim=1, keepdim=True))
+        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def _mirrored(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         described = self.normalised(self.describe(x.flip(axes)))

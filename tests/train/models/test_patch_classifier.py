@@ -29,12 +29,12 @@ def test_a_description_is_the_features_and_their_difference_from_the_picture() -
     assert torch.allclose(plain[:, FEATURES:], brighter[:, FEATURES:], atol=0.2)
 
 
-class Constant(nn.Module):
-    """Gives the same values for each patch."""
+class Given(nn.Module):
+    """Gives these values, [C, 1, 1] or [C, h, w], for every picture."""
 
-    def __init__(self, *values: float):
+    def __init__(self, values: Tensor):
         super().__init__()
-        self.values = torch.tensor(values).view(1, -1, 1, 1)
+        self.values = values
 
     def forward(self, x: Tensor) -> Tensor:
         return self.values.expand(len(x), -1, *x.shape[2:])
@@ -42,7 +42,21 @@ class Constant(nn.Module):
 
 def test_the_strongest_class_has_the_logit_of_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     network = PatchClassifier(small_encoder(SIXTEENTH + 1), classes=3, width=4)
-    network.find, network.name = Constant(5.0), Constant(1.0, 2.0, 0.0)  # type: ignore[assignment]
+    network.find = Given(torch.tensor([5.0]).view(1, 1, 1))  # type: ignore[assignment]
+    network.name = Given(torch.tensor([1.0, 2.0, 0.0]).view(3, 1, 1))  # type: ignore[assignment]
     monkeypatch.setattr(network, "describe", lambda x: torch.zeros(len(x), DESCRIPTION, 6, 6))
     inside = network(torch.zeros(1, 1, 48, 48))[0, :, 6, 6]
-    assert inside.tolist() == pytest.approx([4, 5, 3])
+    assert inside.tolist() == pytest.approx([3, 5, 1])
+
+
+def test_an_image_has_the_name_of_its_most_defective_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = PatchClassifier(small_encoder(SIXTEENTH + 1), classes=2, width=4).eval()
+    defective = torch.zeros(1, 6, 6)
+    defective[:, 2:5, 2:5] = 1
+    network.find = Given(6 * defective - 3)  # type: ignore[assignment]
+    network.name = Given(torch.cat((1 - defective, defective)))  # type: ignore[assignment]
+    monkeypatch.setattr(network, "describe", lambda x: torch.zeros(len(x), DESCRIPTION, 6, 6))
+    monkeypatch.setattr("train.models.patch_classifier.VIEWS", ((),))
+    logits = network(torch.zeros(1, 1, 48, 48))[0]
+    assert (logits[1] > logits[0]).all()
+    assert logits[1].max() > 2
