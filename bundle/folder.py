@@ -5,14 +5,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bundle.decide import Decision, Geometry, decide
-from bundle.errors import BundleDamaged, BundleError
+from bundle.errors import BundleDamaged, BundleError, BundleFormat
 from bundle.files import read_regular, sync_folder
 from bundle.golden import (
     EXPECTED,
@@ -31,6 +31,8 @@ from bundle.onnx_limits import MOST_BYTES, check_model
 from bundle.preprocess import preprocess
 
 MODEL = "model.onnx"
+FIRST = "first"
+"""Folder of the first stage within a bundle with tiles."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class Bundle:
     folder: Path
     manifest: Manifest
     golden: Golden
+    first_stage: "Bundle | None" = None
+    """Of a bundle with tiles: the network on the whole picture that chooses among them."""
+    within: Path | None = None
+    """Of a first stage: the folder of the bundle that it belongs to."""
+
+    @property
+    def stages(self) -> "tuple[Bundle, ...]":
+        """Networks in the order in which they run."""
+        return (self,) if self.first_stage is None else (self.first_stage, self)
 
     @property
     def id(self) -> str:
@@ -57,6 +68,14 @@ class Bundle:
         Raises BundleDamaged if the file has changed since.
         """
         return _verified(self.folder, MODEL, self.manifest.files[MODEL], MOST_BYTES)
+
+    def read_files(self) -> dict[str, bytes]:
+        """Read and verify all files but the manifest and those of a first stage, by path within the bundle.
+
+        Raises BundleDamaged if one has changed since.
+        """
+        most = max(MOST_BYTES, MOST_FRAME_BYTES, MOST_DECODED_BYTES)
+        return {name: _verified(self.folder, name, digest, most) for name, digest in self.manifest.files.items()}
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Preprocess a frame to the network's input, uint8 [C, H, W]; see `preprocess`."""
@@ -95,7 +114,28 @@ def load_bundle(folder: Path | str) -> Bundle:
     What the graph computes, and for how long, only an engine can tell: see `edge.engines.probe`.
     Raises BundleDamaged or BundleFormat: which file, found, expected, what to do.
     """
-    folder = Path(folder)
+    bundle = _load_network(Path(folder))
+    return replace(bundle, first_stage=_load_first_stage(bundle)) if bundle.manifest.first_stage else bundle
+
+
+def _load_first_stage(tiled: Bundle) -> Bundle:
+    """Load the network on the whole picture of a bundle with tiles, whose manifest holds its id."""
+    folder, expected = tiled.folder / FIRST, tiled.manifest.first_stage
+    if folder.is_symlink():
+        raise BundleDamaged(f"{folder}: found a link, expected a folder; copy the bundle itself")
+    first = _load_network(folder)
+    if expected is None or first.id != expected.id:
+        raise BundleDamaged(
+            f"{folder}: found bundle {first.id[:12]}, expected the first stage that the manifest names; "
+            "copy the bundle again"
+        )
+    if (problem := first.manifest.problem_as_first_stage(tiled.manifest)) is not None:
+        raise BundleFormat(f"{folder}: {problem}; export the bundle again")
+    return replace(first, within=tiled.folder)
+
+
+def _load_network(folder: Path) -> Bundle:
+    """Load a bundle without its first stage."""
     manifest = read_manifest(folder)
     frames = _check_listing(folder, manifest)
     model = _verified(folder, MODEL, manifest.files[MODEL], MOST_BYTES)
@@ -122,7 +162,7 @@ def _check_listing(folder: Path, manifest: Manifest) -> int:
             f"{folder}: files: found {extra[0][:80]!a}, expected {MODEL}, {EXPECTED} and golden frames within the "
             "bundle; export the bundle again"
         )
-    known = {MANIFEST, *expected}
+    known = {MANIFEST, *expected, *({FIRST} if manifest.first_stage else ())}
     for name in _names(folder):
         if name not in known and not any(each.startswith(f"{name}/") for each in known):
             raise BundleDamaged(
@@ -145,10 +185,13 @@ def _names(folder: Path) -> Iterator[str]:
         raise BundleDamaged(f"{folder}: cannot be read ({error.strerror}); check the permissions") from None
 
 
-def write_bundle(folder: Path | str, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
+def write_bundle(
+    folder: Path | str, manifest: Manifest, files: Mapping[str, bytes], first_stage: Bundle | None = None
+) -> Manifest:
     """Write a new bundle atomically.
 
     files: contents by path within the bundle, without the manifest; their hashes replace `manifest.files`.
+    first_stage: the bundle that `manifest.first_stage` names, which is copied.
     Returns the manifest as sealed. Raises BundleError if `folder` exists or cannot be written.
     """
     folder = Path(folder)
@@ -162,8 +205,9 @@ def write_bundle(folder: Path | str, manifest: Manifest, files: Mapping[str, byt
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror}); check the path and permissions") from None
     try:
-        for name, content in {**files, MANIFEST: sealed.to_json().encode()}.items():
-            _write_through(draft / name, content)
+        _write_network(draft, sealed, files)
+        if first_stage is not None:
+            _write_network(draft / FIRST, first_stage.manifest, first_stage.read_files())
         load_bundle(draft)  # nothing is written that would be refused when it is read
         draft.chmod(0o755)  # mkdtemp makes it private
         draft.rename(folder)
@@ -178,6 +222,11 @@ def write_bundle(folder: Path | str, manifest: Manifest, files: Mapping[str, byt
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return sealed
+
+
+def _write_network(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    for name, content in {**files, MANIFEST: manifest.to_json().encode()}.items():
+        _write_through(folder / name, content)
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -6,7 +6,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from bundle.decide import Threshold
 from bundle.errors import BundleDamaged, BundleFormat
@@ -19,6 +26,8 @@ FORMAT: Final = 1
 """Format version of the manifest of a bundle without tiles."""
 TILED_FORMAT: Final = 2
 """With `input.tiles`, so that a program that knows nothing of tiles refuses the bundle by its version."""
+STAGED_FORMAT: Final = 3
+"""With `first_stage`, likewise."""
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 32 * 2**20
@@ -93,6 +102,15 @@ class MadeFrom(FrozenModel):
     """Publication to cite for the data."""
 
 
+class FirstStage(FrozenModel):
+    """A network on the whole picture that chooses the tiles to judge: a bundle of its own, in the folder `first`."""
+
+    id: Sha256
+    """Id of that bundle."""
+    level: int = Field(ge=1, le=255)
+    """Level of its masks from which on a tile is judged."""
+
+
 class Manifest(FrozenModel):
     """Everything in a bundle but its weights.
 
@@ -101,7 +119,7 @@ class Manifest(FrozenModel):
     `id` is the sha256 of the canonical manifest without it.
     """
 
-    format: Literal[1, 2] = FORMAT
+    format: Literal[1, 2, 3] = FORMAT
     id: str = ""
     name: Name
     classes: tuple[Name, ...] = Field(min_length=1, max_length=MOST_CLASSES)
@@ -112,6 +130,8 @@ class Manifest(FrozenModel):
     tolerances: dict[Precision, Tolerance]
     made_from: MadeFrom
     files: dict[str, Sha256]
+    first_stage: FirstStage | None = None
+    """None where every tile is judged."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -121,7 +141,17 @@ class Manifest(FrozenModel):
             raise ValueError(f"tolerances has no entry for the precision {self.precision}")
         if self.input.tiles is not None:
             self._check_tiles(self.input.tiles)
+        elif self.first_stage is not None:
+            raise ValueError("first_stage: found one without input.tiles, expected tiles among which it chooses")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_stage(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `first_stage` out where there is none, so that bundles of formats 1 and 2 keep their ids."""
+        content: dict[str, Any] = dump(self)
+        if self.first_stage is None:
+            content.pop("first_stage", None)
+        return content
 
     def _check_tiles(self, tiles: Tiling) -> None:
         spec, cells = self.input, self.masks
@@ -133,6 +163,21 @@ class Manifest(FrozenModel):
         cell = spec.height // cells.height, spec.width // cells.width
         if (problem := tiles.problem(spec.height, spec.width, cell)) is not None:
             raise ValueError(f"input.{problem}")
+
+    @property
+    def version(self) -> Literal[1, 2, 3]:
+        """The format that this content needs."""
+        if self.first_stage is not None:
+            return STAGED_FORMAT
+        return FORMAT if self.input.tiles is None else TILED_FORMAT
+
+    def problem_as_first_stage(self, tiled: "Manifest") -> str | None:
+        """Say why this network cannot be the first stage of one with tiles, or None if it can."""
+        if self.input.tiles is not None or self.first_stage is not None:
+            return "found a network with tiles, expected one that sees the whole picture at once"
+        if self.input.crop != tiled.input.crop:
+            return f"found the crop {self.input.crop}, expected that of the tiles: {tiled.input.crop}"
+        return None
 
     @property
     def network_masks(self) -> MaskSize:
@@ -155,8 +200,7 @@ class Manifest(FrozenModel):
 
     def sealed(self) -> "Manifest":
         """Return the manifest with its id, in the form in which it will be read back."""
-        version = FORMAT if self.input.tiles is None else TILED_FORMAT
-        as_read = Manifest.model_validate_json(self.model_copy(update={"format": version}).model_dump_json())
+        as_read = Manifest.model_validate_json(self.model_copy(update={"format": self.version}).model_dump_json())
         return as_read.model_copy(update={"id": as_read.computed_id()})
 
     def computed_id(self) -> str:
@@ -179,20 +223,20 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     content = _parsed(path, read_regular(folder, MANIFEST, MOST_BYTES))
     found = content.get("format")
-    if found not in (FORMAT, TILED_FORMAT):
-        newer = isinstance(found, int) and found > TILED_FORMAT
+    if found not in (FORMAT, TILED_FORMAT, STAGED_FORMAT):
+        newer = isinstance(found, int) and found > STAGED_FORMAT
         advice = "update edge-inspect on this machine" if newer else "export the bundle again"
         raise BundleFormat(
-            f"{path}: format: found {_shortened(found)}, expected {FORMAT}, or {TILED_FORMAT} with tiles; {advice}"
+            f"{path}: format: found {_shortened(found)}, expected {FORMAT}, {TILED_FORMAT} with tiles or "
+            f"{STAGED_FORMAT} with a first stage; {advice}"
         )
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise BundleFormat(f"{path}: {first_problem(error)}; export the bundle again, do not edit it") from None
-    if (manifest.format == TILED_FORMAT) != (manifest.input.tiles is not None):
-        tiles = "no input.tiles" if manifest.input.tiles is None else "input.tiles"
+    if manifest.format != manifest.version:
         raise BundleFormat(
-            f"{path}: format: found {found} with {tiles}, expected {TILED_FORMAT} with tiles alone; "
+            f"{path}: format: found {found}, expected {manifest.version}, as input.tiles and first_stage say; "
             "export the bundle again, do not edit it"
         )
     expected = manifest.computed_id()

@@ -15,6 +15,8 @@ from bundle.frozen_model import FrozenModel
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.uint8]]
 """scores float32 [N, C] and masks uint8 [N, C, h, w]."""
+Judged = NDArray[np.bool_]
+"""Tiles of each picture that the network sees, bool [N, tiles]."""
 InferBatches = Callable[[Iterable[NDArray[np.uint8]]], Iterator[Outputs]]
 """Runs batches of tiles, uint8 [B, channels, H, W], through a network; yields the outputs of each in order."""
 
@@ -100,6 +102,11 @@ class TileAxis:
         first = self.starts[index] // self.cell
         return slice(self.bounds[index] - first, self.bounds[index + 1] - first)
 
+    def touched(self, cells: int) -> list[slice]:
+        """Of `cells` equal parts of the axis, those that each tile touches, its overlap included."""
+        length = self.bounds[-1] * self.cell
+        return [slice(start * cells // length, -(-(start + self.tile) * cells // length)) for start in self.starts]
+
 
 @dataclass(frozen=True)
 class TileGrid:
@@ -128,27 +135,40 @@ class TileGrid:
         """View of one tile of a picture, [..., H, W]."""
         return picture[..., self.rows.pixels(row), self.columns.pixels(column)]
 
-    def batches(self, pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-        """Tiles of pictures, uint8 [N, channels, H, W], in their order, at most `batch` at a time."""
-        places = self._of_pictures(len(pictures))
+    def highest(self, coarse: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Highest level within each tile, its overlap included, of masks of the whole picture of any size.
+
+        coarse: uint8 [C, h, w]. Returns uint8 [tiles].
+        """
+        levels = coarse.max(axis=0)
+        rows, columns = self.rows.touched(len(levels)), self.columns.touched(levels.shape[1])
+        return np.array([levels[rows[row], columns[column]].max() for row, column in self.places], np.uint8)
+
+    def batches(self, pictures: NDArray[np.uint8], judged: Judged | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Tiles of pictures, uint8 [N, channels, H, W], in their order, at most `batch` at a time.
+
+        judged: the tiles to judge, by default all.
+        """
+        places = self._of_pictures(len(pictures), judged)
         for start in range(0, len(places), self.batch):
             some = places[start : start + self.batch]
             yield np.stack([self.tile(pictures[number], row, column) for number, row, column in some])
 
-    def infer(self, pictures: NDArray[np.uint8], infer_batches: InferBatches) -> Outputs:
+    def infer(self, pictures: NDArray[np.uint8], infer_batches: InferBatches, judged: Judged | None = None) -> Outputs:
         """Outputs of whole pictures, uint8 [N, channels, H, W], from a network that sees tiles; see `stitch`."""
-        return self.stitch(len(pictures), infer_batches(self.batches(pictures)))
+        return self.stitch(len(pictures), infer_batches(self.batches(pictures, judged)), judged)
 
-    def stitch(self, count: int, of_batches: Iterable[Outputs]) -> Outputs:
+    def stitch(self, count: int, of_batches: Iterable[Outputs], judged: Judged | None = None) -> Outputs:
         """Outputs of `count` whole pictures from those of their tiles, in batches of any size.
 
+        judged: the tiles whose outputs follow, by default all; masks are 0 in the others.
         Each cell of a mask comes from the tile in which it lies farthest from the edge, so that a defect across a seam
         is one blob. The score of a class is the highest of the tiles; where a tile's highest cell belongs to a
         neighbour, the tile counts with the highest cell of its own part, to a level of 255.
         """
         of_tiles = (each for outputs in of_batches for each in zip(*outputs, strict=True))
         stitched: Outputs | None = None
-        for (number, row, column), (scores, cells) in zip(self._of_pictures(count), of_tiles, strict=True):
+        for (number, row, column), (scores, cells) in zip(self._of_pictures(count, judged), of_tiles, strict=True):
             if stitched is None:
                 size = count, len(scores)
                 area = self.rows.bounds[-1], self.columns.bounds[-1]
@@ -157,12 +177,13 @@ class TileGrid:
             stitched[1][number][:, self.rows.own(row), self.columns.own(column)] = own
             np.maximum(stitched[0][number], _own_scores(scores, cells, own), out=stitched[0][number])
         if stitched is None:
-            raise ValueError("found no picture, expected at least one")
+            raise ValueError("found no tile of a picture, expected at least one")
         return stitched
 
-    def _of_pictures(self, count: int) -> list[tuple[int, int, int]]:
-        """Picture, row and column of each tile."""
-        return [(number, *place) for number in range(count) for place in self.places]
+    def _of_pictures(self, count: int, judged: Judged | None) -> list[tuple[int, int, int]]:
+        """Picture, row and column of each tile that is judged."""
+        every = [(number, *place) for number in range(count) for place in self.places]
+        return every if judged is None else [every[index] for index in np.flatnonzero(judged)]
 
 
 def _own_scores(scores: NDArray[np.float32], masks: NDArray[np.uint8], own: NDArray[np.uint8]) -> NDArray[np.float32]:

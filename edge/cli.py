@@ -49,11 +49,11 @@ SHIPPED = next(
 def _print_version(asked: bool) -> None:
     from importlib.metadata import version
 
-    from bundle.manifest import FORMAT, TILED_FORMAT
+    from bundle.manifest import FORMAT, STAGED_FORMAT
     from edge.records.database import VERSION
 
     if asked:
-        formats = f"bundle formats {FORMAT} to {TILED_FORMAT}"
+        formats = f"bundle formats {FORMAT} to {STAGED_FORMAT}"
         typer.echo(f"edge-inspect {version('edge-inspect')}, records version {VERSION}, {formats}")
         raise typer.Exit
 

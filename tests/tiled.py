@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle import Golden, InputSpec, MaskSize, Tiling, write_bundle
+from bundle import Golden, InputSpec, MaskSize, Tiling, load_bundle, write_bundle
 from bundle.golden import encode
+from bundle.manifest import FirstStage
 from tests.conftest import HEIGHT, WIDTH, tiny_manifest, tiny_model, tiny_outputs
 
 TILED = InputSpec(height=70, width=54, channels=1, tiles=Tiling(height=HEIGHT, width=WIDTH, overlap=4, batch=5))
@@ -32,4 +33,22 @@ def write_tiled(folder: Path, spec: InputSpec = TILED, **changes: object) -> Pat
     seen = spec.network
     files = {"model.onnx": tiny_model(seen.height, seen.width), **encode(golden)}
     write_bundle(folder, tiny_manifest(**tiled_changes(spec), **changes), files)
+    return folder
+
+
+LEVEL = 160
+"""Between the mid-grey of a good picture, 128, and a bright cell of which half is in shade, 191."""
+
+
+def first_of(spec: InputSpec) -> InputSpec:
+    """Input of a first stage at half the size of `spec`, in whole cells."""
+    return InputSpec(height=spec.height // 4 * 2, width=spec.width // 4 * 2, channels=1)
+
+
+def write_staged(folder: Path, spec: InputSpec = TILED, level: int = LEVEL) -> Path:
+    """Write the tiny bundle in tiles, with the same network at half the size as its first stage."""
+    tiled = load_bundle(write_tiled(folder.with_name("alone"), spec))
+    first = load_bundle(write_tiled(folder.with_name("small"), first_of(spec)))
+    manifest = tiled.manifest.model_copy(update={"first_stage": FirstStage(id=first.id, level=level)})
+    write_bundle(folder, manifest, tiled.read_files(), first)
     return folder

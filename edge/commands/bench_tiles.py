@@ -1,7 +1,7 @@
 """Cost of judging in tiles: time per megapixel of the picture, beside the network on one tile alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
 
@@ -63,7 +63,7 @@ def measure_tiles(
         raise CheckFailed(f"{bundle.folder}: found a bundle without tiles, expected one; use `edge-inspect bench`")
     pictures = np.stack([bundle.prepare(bundle.golden.frames[0])])
     batches = list(grid.batches(pictures))
-    whole = open_engine(engine_name, bundle, threads)
+    whole = open_engine(engine_name, replace(bundle, first_stage=None), threads)  # every tile
     alone = _network_alone(bundle, engine_name, threads)
     try:
         times = [

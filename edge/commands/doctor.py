@@ -127,8 +127,10 @@ def find_bundle(name: str, folder: Path) -> tuple[Bundle | None, CheckResult]:
 
     def check() -> str:
         read.append(load_bundle(folder))
-        manifest = read[0].manifest
-        return f"{manifest.name} {manifest.id[:12]}, the hashes of its {len(manifest.files)} files agree"
+        manifest, first = read[0].manifest, read[0].first_stage
+        files = sum(len(stage.manifest.files) for stage in read[0].stages)
+        staged = "" if first is None else f" with the first stage {first.manifest.name} {first.id[:12]}"
+        return f"{manifest.name} {manifest.id[:12]}{staged}, the hashes of its {files} files agree"
 
     finding = find(name, check)
     return (read[0] if read else None), finding
@@ -174,7 +176,7 @@ def check_engine(line: Line) -> str:
             start = time.perf_counter()
             inspector.warm_up(len(line.camera), times=1)
             times_us.append((time.perf_counter() - start) * 1e6)
-        description = "; ".join([inspector.engine.description, *_processor_remarks(line, inspector.bundle)])
+        description = "; ".join([inspector.engine.description, *_engine_remarks(line, inspector.bundle)])
     finally:
         inspector.engine.close()
     median_ms = percentiles_ms(times_us)[0]
@@ -186,8 +188,8 @@ def check_engine(line: Line) -> str:
     return f"{description}, golden frames agree, {median_ms:.1f} ms for the views of one part"
 
 
-def _processor_remarks(line: Line, bundle: Bundle) -> Iterator[str]:
-    """Say which engines of the processor were measured, and where INT8 gains nothing."""
+def _engine_remarks(line: Line, bundle: Bundle) -> Iterator[str]:
+    """Say which engines of the processor were measured, where INT8 gains nothing, and what the time does not cover."""
     engine = line.engine
     if engine == "cpu":
         choice = choice_of(bundle, line.engine_threads)
@@ -195,6 +197,8 @@ def _processor_remarks(line: Line, bundle: Bundle) -> Iterator[str]:
         yield str(choice)
     if bundle.manifest.precision == "int8" and engine == DEFAULT_ENGINE:
         yield "remark: onnxruntime computes an INT8 bundle in float32, so its fp32 bundle is faster here; use that one"
+    if bundle.first_stage is not None:
+        yield "remark: with marks in every tile it takes longer; the deadline must cover `edge-inspect bench-tiles`"
 
 
 def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | None) -> str:

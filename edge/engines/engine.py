@@ -9,7 +9,8 @@ from itertools import tee
 
 import numpy as np
 
-from bundle import Image, Manifest, preprocess
+from bundle import Image, Manifest, TileGrid, preprocess
+from bundle.tiling import Judged
 from bundle.tiling import Outputs as Outputs
 from edge.errors import EngineError
 
@@ -50,9 +51,10 @@ class Engine(ABC):
             raise EngineError(f"{self.description}: found input {inputs.dtype} {inputs.shape}, expected {expected}")
         if self._grid is None:
             return self._checked(self._infer(inputs), len(inputs))
-        return self._grid.infer(inputs, self._infer_tiles)
+        return self._grid.infer(inputs, self.infer_tiles, self._judged(inputs, self._grid))
 
-    def _infer_tiles(self, batches: Iterable[Image]) -> Iterator[Outputs]:
+    def infer_tiles(self, batches: Iterable[Image]) -> Iterator[Outputs]:
+        """Run batches of tiles, uint8 [B, C, H, W], in order; yields the outputs of each. Raises as `infer`."""
         batches, counted = tee(batches)
         return map(self._checked, self._infer_batches(batches), map(len, counted))
 
@@ -69,6 +71,10 @@ class Engine(ABC):
     @abstractmethod
     def _infer(self, inputs: Image) -> Outputs:
         """Run the network on frames, or on tiles of one; the caller checks the shapes of inputs and outputs."""
+
+    def _judged(self, _inputs: Image, _grid: TileGrid) -> Judged | None:
+        """Choose the tiles of preprocessed frames that the network sees; None for all."""
+        return None
 
     def _infer_batches(self, batches: Iterable[Image]) -> Iterator[Outputs]:
         """Run batches of tiles in order."""

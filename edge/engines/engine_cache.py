@@ -23,9 +23,10 @@ class EngineCache:
     @classmethod
     def of(cls: type[_Cache], bundle: Bundle) -> _Cache:
         """Return the cache of a bundle on this machine."""
-        name = f"{bundle.folder.resolve().name}.engines"
-        elsewhere = os.environ.get(VARIABLE)
-        return cls(Path(elsewhere) / name if elsewhere else bundle.folder.resolve().parent / name)
+        whole = (bundle.within or bundle.folder).resolve()
+        elsewhere, name = os.environ.get(VARIABLE), f"{whole.name}.engines"
+        folder = Path(elsewhere) / name if elsewhere else whole.parent / name
+        return cls(folder if bundle.within is None else folder / bundle.folder.name)
 
     def read(self, name: str) -> bytes | None:
         """Read a file, such as a timing cache; None if there is none."""

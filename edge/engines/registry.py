@@ -12,6 +12,7 @@ from bundle import Bundle
 from edge.config.defaults import DEFAULT_ENGINE as DEFAULT_ENGINE
 from edge.engines.engine import Engine
 from edge.engines.reopening import ReopeningEngine
+from edge.engines.two_stage import TwoStageEngine
 from edge.errors import EngineError, EngineMissing
 
 Opener = Callable[[Bundle, int | None, int], Engine]
@@ -63,7 +64,7 @@ def open_engine(
     reopens: bool = False,
     kinds: Mapping[str, EngineKind] = ENGINES,
 ) -> Engine:
-    """Open an engine on a bundle, then check it on the bundle's golden frames.
+    """Open an engine on a bundle, then check it on the bundle's golden frames; a first stage likewise on its own.
 
     threads: CPU threads; None leaves the choice to the engine. batch: largest number of frames passed to `begin`.
     reopens: open the engine again after its device has failed, where the engine supports it.
@@ -75,7 +76,7 @@ def open_engine(
         known = ", ".join(repr(each) for each in kinds)
         raise EngineError(f"engine: found {name!r}, expected one of {known}; correct the configuration or the option")
     kind = kinds[name]
-    open_one = partial(open_checked, load_opener(name, kind), bundle, threads, batch)
+    open_one = partial(open_stages, load_opener(name, kind), bundle, threads, batch)
     make = partial(ReopeningEngine, open_one) if reopens and kind.reopens else open_one
     return _within(kind.trial_s, make, f"{bundle.folder}: opening it with {name}")
 
@@ -110,8 +111,20 @@ def _within(seconds: float, make: Callable[[], Engine], what: str) -> Engine:
         raise EngineError(f"{what}: found no end after {seconds:g} s, expected one; do not use this bundle") from None
 
 
+def open_stages(opener: Opener, bundle: Bundle, threads: int | None, batch: int) -> Engine:
+    """Open an engine on a bundle, and one on its first stage where it has one. Raises as `open_checked`."""
+    engine, stage = open_checked(opener, bundle, threads, batch), bundle.manifest.first_stage
+    if stage is None or bundle.first_stage is None:
+        return engine
+    try:
+        return TwoStageEngine(open_checked(opener, bundle.first_stage, threads, batch), engine, stage.level)
+    except BaseException:
+        engine.close()
+        raise
+
+
 def open_checked(opener: Opener, bundle: Bundle, threads: int | None, batch: int) -> Engine:
-    """Open an engine and check it on the golden frames. Raises EngineError, or GoldenMismatch."""
+    """Open an engine on one network and check it on the golden frames. Raises EngineError, or GoldenMismatch."""
     engine = opener(bundle, threads, batch)
     try:
         bundle.check(engine.infer)

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from bundle import Image
+from bundle import Image, TileGrid
+from bundle.tiling import Judged
 from edge.engines.engine import Engine, Outputs, Pending
 from edge.errors import DeviceError
 
@@ -45,6 +46,11 @@ class ReopeningEngine(Engine):
         engine = self._opened()
         with self._watching(engine):
             yield from engine._infer_batches(batches)
+
+    def _judged(self, inputs: Image, grid: TileGrid) -> Judged | None:
+        engine = self._opened()
+        with self._watching(engine):
+            return engine._judged(inputs, grid)
 
     def _wait(self, engine: Engine, pending: Pending) -> Outputs:
         with self._watching(engine):

@@ -33,7 +33,7 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
         from export.benchmark.benchmark import Speed, advice, measure, speed_table
 
         options = BuildOptions(workspace_mib=workspace_mib, optimization_level=optimization_level)
-        loaded = [load_bundle(folder) for folder in bundles]
+        loaded = [stage for folder in bundles for stage in load_bundle(folder).stages]
 
         def say(line: str) -> None:
             console.print(line, highlight=False, soft_wrap=True)

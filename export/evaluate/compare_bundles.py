@@ -77,7 +77,7 @@ def _side(bundle: Bundle, engine: Engine, rows: list[Prediction], time_ms: float
         bundle_id=bundle.id,
         precision=bundle.manifest.precision,
         engine=engine.description,
-        cost=RunningCost(model_bytes=bundle.model.stat().st_size, milliseconds=time_ms),
+        cost=RunningCost(model_bytes=sum(stage.model.stat().st_size for stage in bundle.stages), milliseconds=time_ms),
         metrics=measure(rows, bundle.manifest.classes),
     )
 

@@ -115,6 +115,37 @@ def test_a_score_that_is_no_number_is_kept() -> None:
     assert np.isnan(scores).all()
 
 
+@pytest.mark.parametrize("cells", [(35, 27), (10, 9), (70, 54), (3, 1)])
+def test_a_mark_anywhere_is_seen_by_every_tile_that_shows_it(cells: tuple[int, int]) -> None:
+    grid = grid_of(70, 54, Tiling(height=16, width=12, overlap=4))
+    for row, column in RNG.integers(0, cells, (20, 2)):
+        coarse = np.zeros((2, *cells), np.uint8)
+        coarse[1, row, column] = 9
+        marked = (
+            slice(70 * row // cells[0], -(-70 * (row + 1) // cells[0])),
+            slice(54 * column // cells[1], -(-54 * (column + 1) // cells[1])),
+        )
+        pixels = np.zeros((70, 54), np.uint8)
+        pixels[marked] = 9
+        shown = [(grid.tile(pixels, *place) == 9).any() for place in grid.places]
+
+        assert (grid.highest(coarse) == np.where(shown, 9, 0)).all()
+
+
+def test_tiles_that_are_left_out_are_empty_and_the_others_as_with_all() -> None:
+    grid = grid_of(70, 54, Tiling(height=16, width=12, overlap=4, batch=5))
+    pictures = RNG.integers(1, 256, (2, 1, 70, 54), dtype=np.uint8)
+    judged = RNG.random((2, len(grid.places))) < 0.4
+
+    _, masks = grid.infer(pictures, by_tile, judged)
+
+    _, whole = grid.infer(pictures, by_tile)
+    for number, seen in enumerate(judged):
+        for (row, column), kept in zip(grid.places, seen, strict=True):
+            own = (number, slice(None), grid.rows.own(row), grid.columns.own(column))
+            assert np.array_equal(masks[own], whole[own] if kept else np.zeros_like(whole[own]))
+
+
 def test_batches_are_bounded() -> None:
     sizes: list[int] = []
 
@@ -198,7 +229,7 @@ def test_a_version_that_does_not_fit_the_tiles_is_refused(tmp_path, make_bundle,
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1 if tiled else 2}))
 
-    with pytest.raises(BundleFormat, match="expected 2 with tiles alone"):
+    with pytest.raises(BundleFormat, match=f"expected {2 if tiled else 1}, as input.tiles and first_stage say"):
         load_bundle(folder)
 
 

@@ -1,5 +1,6 @@
 """Large pictures in tiles: from the frame to defects in frame pixels, and through a whole station."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from bundle import InputSpec, Tiling, Verdict, encode_png
 from edge import BundleInspector
 from edge.cli import main
 from tests.edge.running_line import Run
-from tests.tiled import TILED, picture_of, write_tiled
+from tests.tiled import TILED, picture_of, write_staged, write_tiled
 
 Box = tuple[int, int, int, int]
 
@@ -29,10 +30,13 @@ SCRATCHES: dict[str, tuple[InputSpec, list[Box]]] = {
 }
 
 
+@pytest.mark.parametrize("write", [write_tiled, write_staged])
 @pytest.mark.parametrize("name", SCRATCHES)
-def test_each_scratch_of_six_pixels_is_found_once_with_its_box_and_area(tmp_path: Path, name: str) -> None:
+def test_each_scratch_of_six_pixels_is_found_once_with_its_box_and_area(
+    tmp_path: Path, name: str, write: Callable[..., Path]
+) -> None:
     spec, scratches = SCRATCHES[name]
-    with BundleInspector.open(write_tiled(tmp_path / "tiled", spec), threads=1, mm_per_px=0.1) as inspector:
+    with BundleInspector.open(write(tmp_path / "tiled", spec), threads=1, mm_per_px=0.1) as inspector:
         good, bad = inspector.inspect_all([picture_of(spec), picture_of(spec, *scratches)])
 
     assert good.verdict is Verdict.OK
@@ -82,8 +86,11 @@ def test_files_of_another_size_are_a_fault_and_the_others_are_inspected(
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["0001-a.png"]
 
 
-def test_a_station_judges_records_and_draws_pictures_in_tiles(run: Run, tmp_path: Path) -> None:
-    write_tiled(tmp_path / "tiled")
+@pytest.mark.parametrize("write", [write_tiled, write_staged])
+def test_a_station_judges_records_and_draws_pictures_in_tiles(
+    run: Run, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    write(tmp_path / "tiled")
     scratch = (8, 20, 36, 6)
     frames = [picture_of(TILED, scratch), picture_of(TILED)]
     with run(frames, bundle="tiled", pictures={"folder": "pictures"}) as line:

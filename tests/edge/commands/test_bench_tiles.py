@@ -1,5 +1,6 @@
 """The cost of tiles: counted on a clock that is set by hand, and printed by the command."""
 
+import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from bundle import load_bundle
 from edge.cli import main
 from edge.commands.bench_tiles import TileCost, measure_tiles
 from edge.errors import CheckFailed
-from tests.tiled import TILED, write_tiled
+from tests.tiled import TILED, write_staged, write_tiled
 
 
 def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +42,13 @@ def test_medians_of_a_clock_that_ticks_once_a_call(tmp_path: Path) -> None:
     assert found.picture_ms == pytest.approx(1)
     assert found.tile_ms == pytest.approx(1 / found.tiles)
     assert found.picture_mpx == TILED.height * TILED.width / 1e6
+
+
+def test_every_tile_is_measured_without_the_first_stage(tmp_path: Path) -> None:
+    bundle = load_bundle(write_staged(tmp_path / "staged"))
+    shutil.rmtree(tmp_path / "staged" / "first")
+
+    assert measure_tiles(bundle, "onnxruntime", 1, 1).picture_ms > 0
 
 
 def test_a_bundle_without_tiles_is_refused(make_bundle: Callable[..., Path]) -> None:

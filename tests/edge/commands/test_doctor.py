@@ -45,6 +45,7 @@ from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
 from firmware_bridge.wiring import LinkKind
 from tests.conftest import grey_frame, tiny_files, tiny_manifest, tiny_outputs
 from tests.edge.part_doubles import judged
+from tests.tiled import write_staged
 
 Make = Callable[..., Path]
 
@@ -86,6 +87,16 @@ def test_a_line_that_is_well_is_fine_and_stays_as_it_is(make_bundle: Make, tmp_p
     assert "plc-simulator answers as PLC" in words["PLC"]
     assert "golden frames agree" in words["engine"]
     assert content(tmp_path) == before
+
+
+def test_the_first_stage_of_a_bundle_is_named(tmp_path: Path) -> None:
+    with PlcSimulator(1) as plc:
+        findings = list(examine(written(tmp_path, write_staged(tmp_path / "staged"), plc.address)))
+
+    words = {finding.name: finding.words for finding in findings}
+    assert re.match(r"tiny \w{12} with the first stage tiny \w{12}, the hashes of its 8 files agree", words["bundle"])
+    assert "first stage tiny, onnxruntime" in words["engine"]
+    assert "the deadline must cover `edge-inspect bench-tiles`" in words["engine"]
 
 
 EJECTOR = '[ejector]\noutput = "serial:///dev/none"\ndelay_ms = 5\nlength_ms = 5\n'
