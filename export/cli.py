@@ -8,14 +8,17 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from export.benchmark.command import add_engine_command
 from export.choices import ENGINES, MOST_THREADS, Around, Method, Part
-from export.errors import ExportError
+from export.errors import ExportError, StageError
+
+if TYPE_CHECKING:
+    from bundle import Bundle
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 console = Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False)
@@ -153,7 +156,6 @@ def calibrate(
     engine: EngineOption = ENGINES[0],
 ) -> None:
     """Calibrate an INT8 bundle (explicit Q/DQ); it is written only if it passes the accuracy gate."""
-    from bundle import load_bundle
     from export.int8.accuracy_gate import MAX_DROP, MAX_DROP_OF_AGREEMENT, check_metric, gate_on
     from export.int8.calibrate import Calibration, CalibrationSettings
     from export.int8.calibration_files import write_calibration
@@ -163,7 +165,7 @@ def calibrate(
     _check_new(out)
     if metric is not None:
         check_metric(metric)
-    loaded = load_bundle(bundle)
+    loaded = _load_one_network(bundle)
     pictures = collect(images, loaded, resize, limit, force)
     gate_images = (
         labelled_gate_images(loaded, pictures, data, split, part, threads, engine)
@@ -258,18 +260,49 @@ def thresholds(
 
     Of the thresholds that meet it, those with the fewest mistakes of the other kind are chosen.
     """
-    from bundle import load_bundle, write_bundle
+    from bundle import write_bundle
     from export.bundles.set_thresholds import goal_of, retuned
     from export.evaluate.labelled_images import select
 
     _check_new(out)
     goal = goal_of(max_escapes, max_false_rejects)
-    loaded = load_bundle(bundle)
+    loaded = _load_one_network(bundle)
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
     tuned = retuned(loaded, out.name, labelled, goal, by, threads, engine, force)
     sealed = write_bundle(out, tuned.draft.manifest, tuned.draft.files)
     console.print(tuned.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
+
+
+@app.command()
+def first_stage(
+    tiled: Annotated[Path, typer.Argument(help="Folder of the bundle with tiles.")],
+    first: Annotated[Path, typer.Argument(help="Folder of the bundle of a small network on the whole picture.")],
+    data: DataOption,
+    out: OutOption,
+    most_lost: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest share of the defects found that the first stage may lose.")
+    ] = 0.0,
+    split: SplitOption = None,
+    part: Annotated[Part, typer.Option(help="Part of --data to choose the level on.")] = "val",
+    threads: ThreadsOption = None,
+    engine: EngineOption = ENGINES[0],
+) -> None:
+    """Join a bundle with tiles and a small network on the whole picture, which chooses the tiles to judge.
+
+    The level is the highest that loses at most --most-lost of the defects that all tiles find.
+    """
+    from bundle import load_bundle, write_bundle
+    from export.bundles.first_stage import join
+    from export.evaluate.labelled_images import select
+
+    _check_new(out)
+    tiles, small = _load_one_network(tiled), load_bundle(first)
+    labelled = select(tiles, data, split, part)
+    _warn(labelled.warning)
+    joined = join(tiles, small, out.name, labelled, most_lost, threads, engine)
+    sealed = write_bundle(out, joined.manifest, tiles.read_files(), small)
+    console.print(joined.table, f"bundle {sealed.name} (id {sealed.id[:12]}) in {out}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -293,6 +326,19 @@ def _expected() -> tuple[type[Exception], ...]:
     from train.errors import TrainError
 
     return ExportError, BundleError, FrameError, StationError, TrainError
+
+
+def _load_one_network(folder: Path) -> "Bundle":
+    """Load a bundle that is to be changed, which only works on one network at a time."""
+    from bundle import load_bundle
+
+    loaded = load_bundle(folder)
+    if loaded.first_stage is not None:
+        raise StageError(
+            f"{folder}: found a bundle with a first stage, expected one without; change the bundle of the tiles, then "
+            "join both again by `edge-export first-stage`"
+        )
+    return loaded
 
 
 def _warn(warning: str | None) -> None:

@@ -7,6 +7,7 @@ ExportError(Exception)     one line: which thing, found, expected, what to do
  +- CalibrationError       images or a bundle unsuitable for INT8 calibration
  +- GateError              the accuracy gate refused a quantised network
  +- ThresholdsError        no thresholds meet the goal
+ +- StageError             networks that cannot be joined to two stages, or are joined already
 """
 
 
@@ -36,3 +37,7 @@ class GateError(ExportError):
 
 class ThresholdsError(ExportError):
     """No thresholds meet the goal on these images, or those that do are of no use."""
+
+
+class StageError(ExportError):
+    """Networks that cannot be joined to two stages, or that are joined where one is expected."""

@@ -12,6 +12,7 @@ WRITERS = [
     ["bundle", "no-such.pt"],
     ["thresholds", DEMO, "--data", "no-such", "--max-escapes", "0"],
     ["calibrate", DEMO, "--images", "no-such"],
+    ["first-stage", DEMO, DEMO, "--data", "no-such"],
 ]
 
 
