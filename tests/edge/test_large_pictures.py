@@ -1,16 +1,22 @@
 """Large pictures in tiles: from the frame to defects in frame pixels, and through a whole station."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bundle import InputSpec, Tiling, Verdict, encode_png
+from bundle import Image, InputSpec, Manifest, Tiling, Verdict, encode_png
 from edge import BundleInspector
 from edge.cli import main
-from tests.edge.running_line import Run
-from tests.tiled import TILED, picture_of, write_staged, write_tiled
+from edge.engines.engine import Outputs
+from edge.engines.two_stage import TwoStageEngine
+from edge.errors import EngineError
+from tests.conftest import tiny_manifest
+from tests.edge.line_doubles import NumpyEngine
+from tests.edge.running_line import Run, run_line
+from tests.tiled import LEVEL, TILED, first_of, picture_of, tiled_changes, write_staged, write_tiled
 
 Box = tuple[int, int, int, int]
 
@@ -86,11 +92,33 @@ def test_files_of_another_size_are_a_fault_and_the_others_are_inspected(
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["0001-a.png"]
 
 
-@pytest.mark.parametrize("write", [write_tiled, write_staged])
-def test_a_station_judges_records_and_draws_pictures_in_tiles(
-    run: Run, tmp_path: Path, write: Callable[..., Path]
-) -> None:
-    write(tmp_path / "tiled")
+class BlindStage(NumpyEngine):
+    """Fails on a picture with a bright place."""
+
+    def _infer(self, inputs: Image) -> Outputs:
+        if inputs.max() > 200:
+            raise EngineError("first stage: failed as asked")
+        return super()._infer(inputs)
+
+
+class NumpyStages(TwoStageEngine):
+    """The tiny network in tiles behind a first stage that fails."""
+
+    def __init__(self, manifest: Manifest, gate: threading.Event) -> None:
+        first = BlindStage(tiny_manifest(**tiled_changes(first_of(TILED))))
+        super().__init__(first, NumpyEngine(manifest, gate=gate), LEVEL)
+
+
+def test_a_part_on_which_the_first_stage_fails_is_a_fault_and_the_next_is_judged(tmp_path: Path) -> None:
+    write_staged(tmp_path / "staged")
+    frames = [picture_of(TILED), picture_of(TILED, (8, 20, 36, 6)), picture_of(TILED)]
+    with run_line(tmp_path, frames, {"bundle": "staged"}, engine_kind=NumpyStages) as line:
+        assert line.verdicts(1, 2, 3) == ["OK", "FAULT", "OK"]
+    assert line.rows("SELECT fault FROM parts WHERE verdict = 5") == [("first stage: failed as asked",)]
+
+
+def test_a_station_judges_records_and_draws_pictures_in_tiles(run: Run, tmp_path: Path) -> None:
+    write_tiled(tmp_path / "tiled")
     scratch = (8, 20, 36, 6)
     frames = [picture_of(TILED, scratch), picture_of(TILED)]
     with run(frames, bundle="tiled", pictures={"folder": "pictures"}) as line:

@@ -23,6 +23,7 @@ from edge.records.database import VERSION
 from edge.release.releases import KEPT, ReleaseFolder, check_on_record, history, release, roll_back
 from edge.release.signature import make_keys, sign, signature_path
 from tests.conftest import CLASSES
+from tests.tiled import TILED, first_of, write_staged, write_tiled
 
 Make = Callable[..., Path]
 
@@ -165,6 +166,19 @@ class TestSigned:
         with pytest.raises(BundleError):
             roll_back(signed_line, "Ada", "", opened)
         assert load_bundle(signed_line.bundle).id == load_bundle(bundles[1]).id
+
+    def test_a_first_stage_comes_with_its_bundle_and_under_its_signature(
+        self, signed_line: Line, private: Path, tmp_path: Path
+    ) -> None:
+        staged = write_staged(tmp_path / "staged")
+        sign(load_bundle(staged), private)
+        release(signed_line, staged, "Ada", "", opened)
+        assert len(load_bundle(signed_line.bundle).stages) == 2
+
+        shutil.rmtree(signed_line.bundle / "first")
+        shutil.copytree(write_tiled(tmp_path / "other", first_of(TILED), name="other"), signed_line.bundle / "first")
+        with pytest.raises(BundleError, match="expected the first stage that the manifest names"):
+            load_bundle(signed_line.bundle)
 
 
 def test_commands_release_list_and_roll_back(
