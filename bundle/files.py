@@ -43,7 +43,8 @@ def sync_folder(folder: Path) -> None:
 def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
     """Read a regular file below a folder, `name` with forward slashes, without following links or waiting on pipes.
 
-    Raises BundleDamaged for a missing or unreadable file, a link, a pipe or device, or more than `most_bytes`.
+    Raises BundleDamaged for a missing or unreadable file, a link, a pipe or device, or more than `most_bytes`, and
+    MemoryError where the system has no memory to read it.
     """
     where = folder / name
     try:
@@ -59,7 +60,7 @@ def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
             raise BundleDamaged(
                 f"{where}: found a link or no folder on its path, expected a regular file; copy the bundle itself"
             ) from None
-        raise BundleDamaged(f"{where}: cannot be read ({error.strerror}); copy the bundle again") from None
+        raise unreadable(where, error, "copy the bundle again") from None
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -69,10 +70,17 @@ def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
         try:
             content = file.read(found.st_size + 1)
         except OSError as error:
-            raise BundleDamaged(f"{where}: cannot be read ({error.strerror}); copy the bundle again") from None
+            raise unreadable(where, error, "copy the bundle again") from None
     if len(content) != found.st_size:
         raise BundleDamaged(f"{where}: found another size than before, expected a file at rest; try again")
     return content
+
+
+def unreadable(where: Path, error: OSError, advice: str) -> Exception:
+    """What to raise for a file or folder of a bundle that is not read; want of memory is not the bundle's fault."""
+    if error.errno == errno.ENOMEM:
+        return MemoryError(f"{where}: cannot be read ({error.strerror})")
+    return BundleDamaged(f"{where}: cannot be read ({error.strerror}); {advice}")
 
 
 def _opened(folder: Path, name: str) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bundle.decide import Decision, Geometry, decide
 from bundle.errors import BundleDamaged, BundleError, BundleFormat
-from bundle.files import read_regular, sync_folder
+from bundle.files import read_regular, sync_folder, unreadable
 from bundle.golden import (
     EXPECTED,
     FEWEST_FRAMES,
@@ -182,7 +182,7 @@ def _names(folder: Path) -> Iterator[str]:
                     with os.scandir(entry.path) as inner:
                         yield from (f"golden/{each.name}" for each in inner)
     except OSError as error:
-        raise BundleDamaged(f"{folder}: cannot be read ({error.strerror}); check the permissions") from None
+        raise unreadable(folder, error, "check the permissions") from None
 
 
 def write_bundle(

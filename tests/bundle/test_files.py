@@ -1,8 +1,11 @@
-"""Writing a file whole: the old content or the new, nothing in between."""
+"""Files: written whole, the old content or the new and nothing in between; read where there is memory."""
+
+import errno
+import os
 
 import pytest
 
-from bundle import write_whole
+from bundle import load_bundle, write_whole
 
 
 @pytest.mark.parametrize("content", ["Riß\n", b"\x00\xff"])
@@ -33,3 +36,15 @@ def test_text_that_is_no_unicode_leaves_the_old_file(tmp_path) -> None:
         write_whole(path, "\ud800")
 
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("call", ["open", "scandir"])
+def test_without_memory_a_bundle_is_not_called_damaged(call, make_bundle, monkeypatch) -> None:
+    bundle = make_bundle()
+
+    def refuse(*_arguments, **_options) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(MemoryError, match="Cannot allocate memory"):
+        load_bundle(bundle)
