@@ -149,12 +149,12 @@ def _run_child(announced: str, read_request: Callable[[], str]) -> None:
     processor_s = int(seconds * (os.cpu_count() or 1)) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     try:
         bundle = load_bundle(folder)
         if bundle_id not in ("", bundle.id):
             raise BundleDamaged(f"{folder}: found another bundle than a moment ago, expected it at rest; try again")
+        if memory_bytes is not None:  # of the engine; what a bundle may take is bounded where it is read
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         opened = open_engine(engine, bundle, threads, batch, kinds={engine: EngineKind(opener)})
         opened.begin([bundle.golden.frames[0]] * batch)()
         opened.close()
