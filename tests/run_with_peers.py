@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.torchvision_operators import declare_torchvision_operators
 
 COMMANDS = {"train": "train.cli.main", "edge-export": "export.cli"}
-TOOLS = ("tools/good-only-methods",)
+TOOLS = ("tools/bench", "tools/good-only-methods")
 
 if __name__ == "__main__":
     command = sys.argv[1] if len(sys.argv) > 1 else ""
