@@ -7,7 +7,7 @@ import stat
 from functools import partial
 from pathlib import Path
 
-from bundle.errors import BundleDamaged
+from bundle.errors import BundleDamaged, BundleError
 
 
 def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
@@ -44,7 +44,7 @@ def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
     """Read a regular file below a folder, `name` with forward slashes, without following links or waiting on pipes.
 
     Raises BundleDamaged for a missing or unreadable file, a link, a pipe or device, or more than `most_bytes`, and
-    MemoryError where the system has no memory to read it.
+    BundleError where the system has no memory to read it.
     """
     where = folder / name
     try:
@@ -76,10 +76,10 @@ def read_regular(folder: Path, name: str, most_bytes: int) -> bytes:
     return content
 
 
-def unreadable(where: Path, error: OSError, advice: str) -> Exception:
-    """What to raise for a file or folder of a bundle that is not read; want of memory is not the bundle's fault."""
+def unreadable(where: Path, error: OSError, advice: str) -> BundleError:
+    """The error for a file or folder of a bundle that cannot be read: BundleDamaged, but not when memory runs out."""
     if error.errno == errno.ENOMEM:
-        return MemoryError(f"{where}: cannot be read ({error.strerror})")
+        return BundleError(f"{where}: cannot be read ({error.strerror}); free some memory, then try again")
     return BundleDamaged(f"{where}: cannot be read ({error.strerror}); {advice}")
 
 

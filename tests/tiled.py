@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bundle import Golden, InputSpec, MaskSize, Tiling, load_bundle, write_bundle
 from bundle.golden import encode
 from bundle.manifest import FirstStage
+from edge.engines.engine import Engine
+from edge.engines.registry import open_engine
+from edge.errors import EngineMissing
 from tests.conftest import HEIGHT, WIDTH, tiny_manifest, tiny_model, tiny_outputs
 
 TILED = InputSpec(height=70, width=54, channels=1, tiles=Tiling(height=HEIGHT, width=WIDTH, overlap=4, batch=5))
@@ -52,3 +56,11 @@ def write_staged(folder: Path, spec: InputSpec = TILED, level: int = LEVEL) -> P
     manifest = tiled.manifest.model_copy(update={"first_stage": FirstStage(id=first.id, level=level)})
     write_bundle(folder, manifest, tiled.read_files(), first)
     return folder
+
+
+def open_or_skip(name: str, folder: Path) -> Engine:
+    """Open a bundle on an engine, again whenever it fails; skip the test where the engine is not installed."""
+    try:
+        return open_engine(name, load_bundle(folder), threads=1, reopens=True)
+    except EngineMissing as error:
+        pytest.skip(f"{name} does not run here: {error}")

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bundle import load_bundle, write_whole
+from bundle import BundleDamaged, BundleError, load_bundle, write_whole
 
 
 @pytest.mark.parametrize("content", ["Riß\n", b"\x00\xff"])
@@ -46,5 +46,6 @@ def test_without_memory_a_bundle_is_not_called_damaged(call, make_bundle, monkey
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     monkeypatch.setattr(os, call, refuse)
-    with pytest.raises(MemoryError, match="Cannot allocate memory"):
+    with pytest.raises(BundleError, match=r"Cannot allocate memory.*free some memory") as refused:
         load_bundle(bundle)
+    assert not isinstance(refused.value, BundleDamaged)

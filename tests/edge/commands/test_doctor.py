@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bundle import Crop, Golden, InputSpec, Verdict, load_bundle, preprocess, write_bundle
+from bundle import Crop, Golden, InputSpec, load_bundle, preprocess, write_bundle
 from bundle.golden import encode
 from edge.access.passwords import hashed
 from edge.access.users import UserFile, add_user
@@ -30,21 +29,19 @@ from edge.commands.doctor import (
     examine,
     find,
 )
-from edge.commands.doctor_checks import check_commits, check_records, check_space, check_wall_clock
+from edge.commands.doctor_checks import check_commits
 from edge.config.line import Line
 from edge.config.opcua import OpcUaSettings
 from edge.config.page import PageSettings
-from edge.config.schema import CameraSettings, PictureSettings
-from edge.errors import CheckFailed, RecordsError
+from edge.config.schema import CameraSettings
+from edge.errors import CheckFailed
 from edge.pipeline.inspector import remarks
-from edge.records.writer import Records
 from edge.servers.feed import listening
 from firmware_bridge.messages import Hello, Role
 from firmware_bridge.simulator.plc import PlcSimulator
 from firmware_bridge.simulator.pseudo_terminal import PseudoTerminal
 from firmware_bridge.wiring import LinkKind
-from tests.conftest import grey_frame, tiny_files, tiny_manifest, tiny_outputs
-from tests.edge.part_doubles import judged
+from tests.conftest import tiny_files, tiny_manifest, tiny_outputs
 from tests.tiled import write_staged
 
 Make = Callable[..., Path]
@@ -310,42 +307,6 @@ def test_an_int8_bundle_on_the_processor_is_remarked(tmp_path: Path) -> None:
     words = check_engine(line_of(tmp_path, bundle=bundle, engine_threads=1, deadline_ms=60_000))
 
     assert "remark: onnxruntime computes an INT8 bundle in float32" in words
-
-
-def test_a_wall_clock_before_the_bundle_or_the_last_part_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
-    written_at = (make_bundle() / "manifest.json").stat().st_mtime
-    line = line_of(tmp_path)
-
-    with pytest.raises(CheckFailed, match="when the bundle was written; set the clock"):
-        check_wall_clock(line, written_at - 1)
-    assert "UTC" in check_wall_clock(line, written_at + 1)
-
-    records = Records(line.records)
-    records.keep(judged(1, Verdict.OK, [grey_frame()], tiny_manifest()), 10.0)
-    records.close()
-    with pytest.raises(CheckFailed, match="when the last part was recorded"):
-        check_wall_clock(line, written_at)
-
-
-def test_too_little_space_is_wrong(tmp_path: Path) -> None:
-    line = line_of(tmp_path, pictures=PictureSettings(folder=tmp_path / "a" / "b", leave_free_gib=100_000))
-
-    with pytest.raises(CheckFailed, match=r"GiB free, expected at least 100000; free some space"):
-        check_space(line)
-
-
-def test_a_disk_that_is_slower_than_a_verdict_may_wait_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(CheckFailed, match=r"expected at most 0 \(record_wait_ms\)"):
-        check_commits(line_of(tmp_path, record_wait_ms=0))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_records_of_another_version_are_wrong(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
-        connection.execute("PRAGMA user_version = 99")
-
-    with pytest.raises(RecordsError, match="found version 99"):
-        check_records(tmp_path / "old.sqlite")
 
 
 def test_versions_name_what_is_installed() -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle import FrameError, load_bundle
+from bundle import FrameError
 from edge.engines.engine import Engine
-from edge.engines.registry import ENGINES, open_engine
+from edge.engines.registry import ENGINES
 from edge.engines.reopening import ReopeningEngine
-from edge.errors import DeviceError, EngineError, EngineMissing
+from edge.errors import DeviceError, EngineError
 from tests.conftest import tiny_outputs
 from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver, open_stream
-from tests.tiled import TILED, picture_of, tiled_changes, write_tiled
+from tests.tiled import TILED, open_or_skip, picture_of, tiled_changes, write_tiled
 
 RNG = np.random.default_rng(5)
 BATCH = TILED.tiles.batch if TILED.tiles else 0
@@ -31,13 +31,8 @@ RECORDED: dict[str, Callable[[], Engine]] = {
 
 @pytest.fixture(params=[*ENGINES, *RECORDED])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param in RECORDED:
-        opened = RECORDED[request.param]()
-    else:
-        try:
-            opened = open_engine(request.param, load_bundle(write_tiled(tmp_path / "tiled")), threads=1, reopens=True)
-        except EngineMissing as error:
-            pytest.skip(f"{request.param} does not run here: {error}")
+    recorded = RECORDED.get(request.param)
+    opened = recorded() if recorded else open_or_skip(request.param, write_tiled(tmp_path / "tiled"))
     yield opened
     opened.close()
 

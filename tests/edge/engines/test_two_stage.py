@@ -14,7 +14,7 @@ from edge.engines.two_stage import TwoStageEngine
 from edge.errors import DeviceError, EngineError, EngineMissing
 from tests.conftest import tiny_manifest, tiny_outputs
 from tests.edge.engines.tensorrt_.recording_driver import RecordingDriver, open_stream
-from tests.tiled import LEVEL, TILED, first_of, picture_of, tiled_changes, write_staged
+from tests.tiled import LEVEL, TILED, first_of, open_or_skip, picture_of, tiled_changes, write_staged
 
 BATCH = TILED.tiles.batch if TILED.tiles else 0
 SPOTS = [(20, 30, 6, 6), (0, 64, 6, 6), (3, 3, 6, 40)]
@@ -57,13 +57,8 @@ RECORDED: dict[str, Callable[[], Engine]] = {
 
 @pytest.fixture(params=[*ENGINES, *RECORDED])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param in RECORDED:
-        opened = RECORDED[request.param]()
-    else:
-        try:
-            opened = open_engine(request.param, load_bundle(write_staged(tmp_path / "staged")), threads=1, reopens=True)
-        except EngineMissing as error:
-            pytest.skip(f"{request.param} does not run here: {error}")
+    recorded = RECORDED.get(request.param)
+    opened = recorded() if recorded else open_or_skip(request.param, write_staged(tmp_path / "staged"))
     yield opened
     opened.close()
 

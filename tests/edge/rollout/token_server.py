@@ -27,7 +27,7 @@ class TokenServer:
         self.allowed = ALL
         """Actions that it grants."""
         self.answer: object = None
-        """What it answers in the place of a token, if not None."""
+        """Answer of the server instead of a token; None for tokens."""
         self.asked = 0
         """Number of requests."""
         self._expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
