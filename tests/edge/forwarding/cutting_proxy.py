@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections."""
+"""A TCP proxy that cuts connections or is slow."""
 
 import socket
 import threading
@@ -10,7 +10,11 @@ from tests.edge.forwarding.waiting import PATIENCE_S
 class CuttingProxy:
     """Forwards to a server; cuts the connection after some bytes of one side, for a number of times."""
 
-    def __init__(self, port: int, cuts: int = 0, after_bytes: int = 0, of_server: bool = False) -> None:
+    def __init__(
+        self, port: int, cuts: int = 0, after_bytes: int = 0, of_server: bool = False, kib_per_s: float = 0.0
+    ) -> None:
+        """`kib_per_s`: speed towards the server; 0 for no limit."""
+        self._kib_per_s = kib_per_s
         self.cuts = cuts
         self.passes = threading.Event()
         """While it is not set, new connections wait."""
@@ -45,15 +49,17 @@ class CuttingProxy:
                     (server, client, cut and self._of_server),
                 ):
                     most = self._after_bytes if is_cut else 2**62
-                    thread = threading.Thread(target=self._copy, args=(source, target, most), daemon=True)
+                    pause_s = 1 / self._kib_per_s if self._kib_per_s and source is client else 0.0
+                    thread = threading.Thread(target=self._copy, args=(source, target, most, pause_s), daemon=True)
                     self._threads.append(thread)
                     thread.start()
 
-    def _copy(self, source: socket.socket, target: socket.socket, most: int) -> None:
+    def _copy(self, source: socket.socket, target: socket.socket, most: int, pause_s: float) -> None:
         with suppress(OSError):
-            while most > 0 and (data := source.recv(min(most, 65536))):
+            while most > 0 and (data := source.recv(min(most, 1024 if pause_s else 65536))):
                 target.sendall(data)
                 most -= len(data)
+                threading.Event().wait(pause_s)
         for one in (source, target):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

@@ -111,6 +111,17 @@ def test_connections_that_are_cut_in_the_middle_of_rows_lose_none(plant: Plant) 
     assert (proxy.cuts, len(plant.subscriber.json("result")) >= 300) == (0, True)
 
 
+@pytest.mark.parametrize("group", ["", "plant"])
+def test_a_slow_broker_gets_each_row_once_however_long_a_batch_takes(plant: Plant, group: str) -> None:
+    insert(plant.records, *range(1, 251))
+    proxy = CuttingProxy(plant.broker.port, kib_per_s=40.0)  # the client waits 2 s for a batch of some 100 KiB
+    plant.forward(proxy.port, sparkplug_group=group)
+    plant.subscriber.wait_for(lambda: len(plant.subscriber.numbers()) == 250)
+    proxy.close()
+
+    assert len(plant.subscriber.json("result")) == 250
+
+
 def test_a_broker_that_says_nothing_delays_no_answer_and_no_end(tmp_path: Path) -> None:
     insert(tmp_path / "records.sqlite", 1)
     with silent_peer() as port:
