@@ -23,6 +23,8 @@ OURS: dict[str, dict[str, object]] = {
 OURS |= {
     "CAN fine 32": {"model": "can-fine", "width": 32},
     "CAN fine 32, skips added": {"model": "can-fine", "width": 32, "skip": "add"},
+    "CAN fine 32, separable": {"model": "can-fine", "width": 32, "separable": True},
+    "CAN fine 64, separable": {"model": "can-fine", "width": 64, "separable": True},
     "CAN fine 64": {"model": "can-fine", "width": 64},
     "CAN lite": {"model": "can-lite", "width": 32},
     "U-Net lite": {"model": "unet-lite", "width": 32},

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from train.device import choose_compute
+from train.device import choose_compute, compute_of
 from train.errors import TrainError
 from train.models.can import ContextAggregation
+from train.recipe import Recipe
 
 
 @pytest.mark.parametrize("width", [16, 20, 24, 32, 40, 48])
@@ -33,6 +34,19 @@ def test_depthwise_networks_train_in_float32_on_a_processor() -> None:
     compute = choose_compute("cpu", "auto", 32, depthwise=True)
     assert compute.dtype == torch.float32
     assert "depthwise" in compute.reason
+
+
+def test_separable_layers_train_in_float32_on_a_processor() -> None:
+    """With AVX512-BF16, torch 2.13 computes NaN gradients of them in bfloat16."""
+    content = {"name": "one", "input": {"height": 48, "width": 32, "channels": 1}}
+    recipe = Recipe.model_validate({**content, "network": {"width": 32, "separable": True}})
+    compute = compute_of("cpu", recipe)
+    network = ContextAggregation(1, 2, 32, pooling=1, separable=True).to(memory_format=torch.channels_last)
+    with compute.autocast():
+        logits = network(torch.rand(8, 1, 50, 38).to(memory_format=torch.channels_last))
+    logits.float().square().mean().backward()
+    assert all(torch.isfinite(values.grad).all() for values in network.parameters()), compute.reason
+    assert compute.dtype == torch.float32
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "meta", "cpu:4", ""])

@@ -28,11 +28,13 @@ def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> Norma
 
 def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "can":
-        return ContextAggregation(in_channels, classes, recipe.width, recipe.pooling, recipe.skip, recipe.prior)
+        layers = recipe.skip, recipe.prior, recipe.separable
+        return ContextAggregation(in_channels, classes, recipe.width, recipe.pooling, *layers)
     if recipe.model == "can-fine":
-        return FineContext(in_channels, classes, recipe.width, recipe.skip, recipe.prior)
+        return FineContext(in_channels, classes, recipe.width, recipe.skip, recipe.prior, recipe.separable)
     if recipe.model == "can-lite":
-        return LiteContext(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width, recipe.skip, recipe.prior)
+        encoder, layers = _encoder(recipe, SIXTEENTH, in_channels), (recipe.skip, recipe.prior, recipe.separable)
+        return LiteContext(encoder, classes, recipe.width, *layers)
     if recipe.model == "unet-lite":
         return LiteUNet(_encoder(recipe, LAST, in_channels), classes, recipe.width, recipe.prior)
     if recipe.model == "ensemble":

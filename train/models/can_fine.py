@@ -18,12 +18,20 @@ from train.models.can import ContextAggregation, Skip
 class FineContext(nn.Module):
     """Strided stem, dilated layers, refined head. The head's initial bias gives every pixel the probability `prior`."""
 
-    def __init__(self, in_channels: int, classes: int, width: int = 32, skip: Skip = "concat", prior: float = 0.5):
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 32,
+        skip: Skip = "concat",
+        prior: float = 0.5,
+        separable: bool = False,
+    ):
         super().__init__()
         half = max(1, width // 2)
         self.edges = _layer(in_channels, half, stride=2)
         self.down = _layer(half, width, stride=2)
-        self.context = ContextAggregation(width, half, width, pooling=1, skip=skip)
+        self.context = ContextAggregation(width, half, width, pooling=1, skip=skip, separable=separable)
         self.refine = _layer(2 * half, half)
         self.head = nn.Conv2d(half, classes, kernel_size=1)
         nn.init.constant_(cast(Tensor, self.head.bias), math.log(prior / (1 - prior)))

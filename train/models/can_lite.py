@@ -78,11 +78,19 @@ class LiteContext(nn.Module):
     What they read joins their output, so that gradients reach the encoder past the fresh layers.
     """
 
-    def __init__(self, encoder: LiteEncoder, classes: int, width: int = 32, skip: Skip = "concat", prior: float = 0.5):
+    def __init__(
+        self,
+        encoder: LiteEncoder,
+        classes: int,
+        width: int = 32,
+        skip: Skip = "concat",
+        prior: float = 0.5,
+        separable: bool = False,
+    ):
         super().__init__()
         self.encoder = encoder
         self.gather = _layer(encoder.channels[SIXTEENTH] + encoder.channels[EIGHTH], 2 * width, kernel=1)
-        self.context = ContextAggregation(2 * width, width, width, pooling=1, skip=skip)
+        self.context = ContextAggregation(2 * width, width, width, pooling=1, skip=skip, separable=separable)
         self.decoder = LiteDecoder(3 * width, encoder.channels, classes, width, prior)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: C
     if own.keys() != checkpoint.weights.keys():
         raise CheckpointError(
             f"--init: found the network {checkpoint.meta.recipe.network.model}, expected the recipe's; "
-            "use the same model, or leave --init out"
+            "use the same model and network.separable, or leave --init out"
         )
     there = checkpoint.meta.classes
     rows = [(to, there.index(name)) for to, name in enumerate(classes) if name in there]

@@ -166,6 +166,20 @@ def test_the_fine_network_with_each_image_s_own_normalisation(tmp_path):
     assert draft.manifest.made_from.comparison["onnxruntime with torch"]["largest_score_difference"] < 1e-5
 
 
+def test_separable_layers_are_two_convolutions_with_their_normalisation_folded(tmp_path):
+    source = read_source(write_checkpoint(tmp_path / "separable.pt", separable=True))
+    draft = assemble(source, "separable", drawn_frames(source.input))
+    graph = onnx.load_model_from_string(draft.files["model.onnx"]).graph
+    groups = [
+        next((one.i for one in node.attribute if one.name == "group"), 1)
+        for node in graph.node
+        if node.op_type == "Conv"
+    ]
+    assert groups == [1, *[8, 1] * 7, *[16, 1] * 5, 1]  # width 8; five layers read two joined ones
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+    assert draft.manifest.made_from.comparison["onnxruntime with torch"]["largest_score_difference"] < 1e-5
+
+
 def test_another_size_than_the_recipe_s(checkpoint):
     source = read_source(checkpoint, (36, 52))
     assert (source.input.height, source.input.width, source.input.channels) == (36, 52, 1)

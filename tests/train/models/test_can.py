@@ -20,6 +20,39 @@ def test_logits_come_at_the_pooled_size(pooling: int, skip: str) -> None:
     assert network(torch.zeros(1, 3, 24, 16)).shape == (1, 2, 24 // pooling, 16 // pooling)
 
 
+@pytest.mark.parametrize(("width", "separable", "plain"), [(32, 25_093, 158_373), (64, 84_997, 630_085)])
+def test_separable_layers_have_a_fraction_of_the_weights(width: int, separable: int, plain: int) -> None:
+    """The first layer: 9 w weights and 3 w; a dilated one: 9 r + 2 r and r w + 3 w, of which r = 2 w in five."""
+    network = ContextAggregation(in_channels=1, classes=5, width=width, separable=True)
+    dilated = [width] * 7 + [2 * width] * 5
+    counted = 12 * width + sum(11 * read + width * (read + 3) for read in dilated) + 5 * (width + 1)
+    assert weight_count(network) == counted == separable
+    assert weight_count(ContextAggregation(in_channels=1, classes=5, width=width)) == plain
+
+
+def test_separable_layers_see_as_far_and_mix_all_channels() -> None:
+    torch.manual_seed(0)
+    reached = []
+    for separable in (False, True):
+        network = ContextAggregation(1, 1, width=4, pooling=1, separable=separable).eval().double()
+        x = torch.randn(1, 1, 1, 601, dtype=torch.float64, requires_grad=True)
+        network(x)[..., 300].sum().backward()
+        seen = x.grad[0, 0, 0].nonzero().flatten()
+        reached.append((int(seen.min()), int(seen.max())))
+    assert reached[0] == reached[1] == (300 - sum(DILATIONS), 300 + sum(DILATIONS))
+
+
+@pytest.mark.parametrize("model", ["can", "can-fine"])
+def test_the_recipe_makes_the_dilated_layers_separable(model: str) -> None:
+    recipes = [NetworkRecipe(model=model, width=8, separable=chosen) for chosen in (False, True)]
+    plain, separable = (
+        [layer for layer in make_network(recipe, 1, 2).modules() if getattr(layer, "dilation", 1) == (64, 64)]
+        for recipe in recipes
+    )
+    assert [layer.groups for layer in plain] == [1]
+    assert [layer.groups for layer in separable] == [8]
+
+
 @pytest.mark.parametrize(("layer", "earlier"), [(9, 6), (10, 5), (11, 4), (12, 3), (13, 2)])
 def test_skip_joins_the_layer_of_the_same_dilation_as_the_one_before(layer: int, earlier: int) -> None:
     network = ContextAggregation(in_channels=1, classes=1, width=4)
