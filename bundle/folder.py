@@ -26,7 +26,7 @@ from bundle.golden import (
     decode,
     golden_files,
 )
-from bundle.manifest import MANIFEST, Manifest, read_manifest
+from bundle.manifest import MANIFEST, Manifest, Tolerance, read_manifest
 from bundle.onnx_limits import MOST_BYTES, check_model
 from bundle.preprocess import preprocess
 
@@ -100,10 +100,13 @@ class Bundle:
     def _geometry(self, frame_shape: tuple[int, ...]) -> Geometry:
         return Geometry.of(self.manifest.input, frame_shape[0], frame_shape[1])
 
-    def check(self, infer: Infer) -> None:
-        """Raise GoldenMismatch unless an engine reproduces the golden outputs within the tolerance."""
+    def check(self, infer: Infer, tolerance: Tolerance | None = None) -> None:
+        """Raise GoldenMismatch unless an engine reproduces the golden outputs.
+
+        tolerance: None for that of the bundle's precision.
+        """
         inputs = [self.prepare(frame) for frame in self.golden.frames]
-        compare(self.golden, infer, inputs, self.manifest.tolerances[self.manifest.precision])
+        compare(self.golden, infer, inputs, tolerance or self.manifest.tolerances[self.manifest.precision])
 
 
 def load_bundle(folder: Path | str) -> Bundle:

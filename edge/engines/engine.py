@@ -27,6 +27,8 @@ class Engine(ABC):
     def __init__(self, manifest: Manifest, description: str) -> None:
         self.manifest = manifest
         self._grid, self._cells = manifest.tile_grid, manifest.network_masks
+        self.tolerance = manifest.tolerances[manifest.precision]
+        """Largest difference from the golden outputs."""
         self.description = description
         """Name of engine, device and precision, for the log."""
 

@@ -127,7 +127,7 @@ def open_checked(opener: Opener, bundle: Bundle, threads: int | None, batch: int
     """Open an engine on one network and check it on the golden frames. Raises EngineError, or GoldenMismatch."""
     engine = opener(bundle, threads, batch)
     try:
-        bundle.check(engine.infer)
+        bundle.check(engine.infer, engine.tolerance)
     except BaseException:
         engine.close()
         raise

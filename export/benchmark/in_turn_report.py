@@ -117,7 +117,7 @@ def _times(timings: Sequence[FrameTiming], work: Mapping[str, Any]) -> list[str]
         )
     header = (
         f"network|runtime|processor ms|of {REFERENCE}|median ms|medians of the rounds|p99 ms|G multiplications|"
-        "share of the float32 peak"
+        "share of the peak"
     )
     return table(header, rows)
 

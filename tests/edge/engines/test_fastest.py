@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle import Bundle, GoldenMismatch, Image, load_bundle
+from bundle import Bundle, GoldenMismatch, Image, Tolerance, load_bundle
 from edge.engines.engine import Engine, Outputs
 from edge.engines.engine_cache import EngineCache
 from edge.engines.fastest import ProcessorChoice, choice_of, open_choice
@@ -107,6 +107,17 @@ def test_an_engine_that_agrees_on_the_golden_frames_alone_is_not_taken(bundle: B
 
     assert choice.chosen == "onnxruntime"
     assert "found differences" in choice.trials[1].objection
+
+
+def open_coarse(bundle: Bundle, _threads: int | None, _batch: int) -> Engine:
+    """Like "subtle", but held to the tolerance of another precision, which no difference exceeds."""
+    engine = TimedEngine(bundle, "subtle")
+    engine.tolerance = Tolerance.model_construct(score=1.0, mask=255)
+    return engine
+
+
+def test_an_engine_is_held_to_its_own_tolerance(bundle: Bundle) -> None:
+    assert chosen(bundle, "coarse").chosen == "coarse"
 
 
 def test_an_engine_that_is_not_installed_is_named(bundle: Bundle) -> None:

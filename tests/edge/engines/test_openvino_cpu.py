@@ -11,10 +11,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from bundle import Bundle, load_bundle
+from bundle import Bundle, Tolerance, load_bundle
 from edge.engines.engine_cache import EngineCache
 from edge.engines.fastest import choice_of, hard_inputs
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
+from edge.engines.registry import open_engine
 from edge.errors import EngineError, EngineMissing
 from tests.conftest import grey_frame, tiny_outputs
 
@@ -181,6 +182,50 @@ def test_another_type_needs_a_processor_that_computes_it(bundle: Bundle, floats:
     assert np.allclose(engine.infer(inputs)[0], tiny_outputs(inputs)[0], atol=0.01)  # 8 bits of precision
     assert engine.description.endswith(f"fp32, layers in {floats}")
     engine.close()
+
+
+TOLERANCES = {
+    "fp32": Tolerance(score=0.01, mask=4),
+    "fp16": Tolerance(score=0.02, mask=8),
+    "int8": Tolerance(score=0.07, mask=34),
+}
+
+
+@pytest.mark.parametrize(
+    ("floats", "precision", "held_to"),
+    [
+        ("f32", "fp32", "fp32"),
+        ("f16", "fp32", "fp16"),
+        ("bf16", "fp32", "int8"),
+        ("bf16", "fp16", "int8"),
+        ("f16", "int8", "int8"),
+    ],
+)
+def test_layers_in_another_type_are_held_to_the_tolerance_of_its_precision(
+    make_bundle: Callable[..., Path], floats: str, precision: str, held_to: str
+) -> None:
+    bundle = load_bundle(make_bundle("other", precision=precision, tolerances=TOLERANCES))
+
+    engine = openvino_cpu.OpenVinoEngine(bundle, 1, floats=floats, capabilities=["FP32", "BF16", "FP16"])
+
+    assert engine.tolerance == TOLERANCES[held_to]
+    engine.close()
+
+
+def test_without_a_tolerance_of_the_type_that_of_the_bundle_holds(bundle: Bundle) -> None:
+    engine = openvino_cpu.OpenVinoEngine(bundle, 1, floats="bf16", capabilities=["FP32", "BF16"])
+
+    assert engine.tolerance == bundle.manifest.tolerances["fp32"]
+    engine.close()
+
+
+@pytest.mark.parametrize("name", ["magnetic-tile", "demo-tiles"])
+def test_shipped_float_bundles_go_on_line_in_bfloat16(name: str) -> None:
+    bundle = load_bundle(MODELS / name)
+    try:
+        open_engine("openvino-bf16", bundle, threads=1).close()
+    except EngineMissing as error:
+        pytest.skip(f"does not run here: {error}")
 
 
 @pytest.mark.parametrize(("name", "capability"), [("openvino-bf16", "BF16"), ("openvino-fp16", "FP16")])

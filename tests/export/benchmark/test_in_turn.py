@@ -59,11 +59,12 @@ def test_a_turn_of_single_frames_stamps_each() -> None:
 
 
 def test_the_peak_is_the_best_run() -> None:
-    stamps = iter([0.0, 4.0, 4.0, 5.0, 5.0, 7.0, 7.0, 8.0])  # products of 4 and 1 s, copies of 2 and 1 s
+    times = [4.0, 1.0, 0.25, 0.5, 2.0, 1.0]  # two runs each: product in float32, in INT8, copy
+    stamps = iter([stamp for number, time in enumerate(times) for stamp in (10.0 * number, 10.0 * number + time)])
 
     peak = processor_peak(runs=2, clock=lambda: next(stamps))
 
-    assert peak.macs_per_s["fp32"] == 768**3
+    assert peak.macs_per_s == {"fp32": 768**3, "fp16": 768**3, "int8": 4 * 768**3}
     assert peak.bytes_per_s == 2 * (64 << 20)
 
 
