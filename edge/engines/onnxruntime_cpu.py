@@ -9,6 +9,12 @@ from edge.engines.engine import Outputs
 from edge.engines.processor import ProcessorEngine, first_line
 from edge.errors import EngineError
 
+SPINNING = {"session.intra_op.spin_duration_us": "50", "session.force_spinning_stop": "1"}
+"""Threads wait busily for the next layer for 50 us, then sleep, and never between frames. By default they
+spin for 35 ms after a frame, on the cores that records, page and picture encoding need. On two idle cores this is as
+fast; beside a thread that encodes PNG, 20 pictures in tiles a second instead of 14, with 129 PNG instead of 104.
+onnxruntime 1.23 knows the second entry alone."""
+
 
 class OnnxruntimeEngine(ProcessorEngine):
     """Runs `model.onnx` unchanged on the CPU."""
@@ -16,6 +22,8 @@ class OnnxruntimeEngine(ProcessorEngine):
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         settings = ort.SessionOptions()
         settings.log_severity_level = 3  # errors only; warnings would be printed on the operator's terminal
+        for name, value in SPINNING.items():
+            settings.add_session_config_entry(name, value)
         if threads is not None:
             settings.intra_op_num_threads = threads
         model = bundle.read_model()
