@@ -70,11 +70,13 @@ class PictureStore:
         self._settings, self._records, self._manifest = settings, records, manifest
         self._alarms = alarms or Alarms()
         self._utc, self._clock = utc or SteadyClock(), clock
-        self._good = 0
+        self._good = self._given_up = 0
         self._said, self._say_at, self._retry_at = 0, clock(), clock()
         limits = settings.keep_days, settings.keep_gib * GIB, settings.leave_free_gib * GIB
         self._removed: list[str] = []
         self._retention = Retention(settings.folder, *limits, free, clock, self._note_removed)
+        self.closing = threading.Event()
+        """Set when the rest of the queue is given up."""
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         # A daemon, because a hanging disk must not block the end of the station.
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
@@ -93,12 +95,19 @@ class PictureStore:
             self._say_at = self._clock() + SAY_S
             self._say_skipped()
 
-    def close(self) -> None:
-        """Write the queued pictures, waiting at most `CLOSE_S` for the disk."""
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Write the queued pictures; past this time only the one at hand, waiting at most `CLOSE_S` for the disk."""
         self._orders.put(None)
+        self._thread.join(within_s)
+        self.closing.set()
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
             log.error("pictures %s: the disk hangs, %d parts wait for it", self._settings.folder, self._orders.qsize())
+        elif self._given_up:
+            log.warning(
+                "pictures %s: those of %d parts were not kept, because the station stopped before",
+                self._settings.folder, self._given_up,
+            )  # fmt: skip
         self._say_skipped()
 
     def _rank(self, part: Part) -> str | None:
@@ -124,6 +133,9 @@ class PictureStore:
 
     def _run(self) -> None:
         for part, rank, manifest in iter(self._orders.get, None):
+            if self.closing.is_set():
+                self._given_up += 1
+                continue
             try:
                 if self.refusal and self._clock() < self._retry_at:
                     self.lost += 1

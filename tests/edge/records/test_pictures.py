@@ -165,6 +165,29 @@ def test_a_disk_that_hangs_delays_no_part_and_skipped_pictures_are_logged(
     assert len(kept(tmp_path)) == 3
 
 
+def test_a_backlog_at_the_stop_ends_with_the_picture_at_hand(
+    open_pictures: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thread that still encodes when Python ends aborts the process."""
+    opened, reached = list[PictureStore](), threading.Event()
+
+    def slow(folder: Path) -> int:
+        reached.set()
+        assert opened[0].closing.wait(10.0)
+        return PLENTY
+
+    opened.append(open_pictures(free=slow))
+    for number in range(1, 5):
+        opened[0].offer(judged(number, Verdict.NG, [grey_frame()], MANIFEST))
+    before = threading.active_count()
+    assert reached.wait(10.0)
+    opened[0].close(within_s=0.0)
+
+    assert threading.active_count() == before - 1
+    assert len(kept(tmp_path)) == 1
+    assert "those of 3 parts were not kept, because the station stopped" in caplog.text
+
+
 def test_a_disk_that_refuses_is_said_once_and_tried_again(
     open_pictures: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
