@@ -15,6 +15,7 @@ StationError(Exception)         the message is one line: which thing, found, exp
  +- RecordsError                the database cannot be opened, read or written
  +- MarkError                   a person's mark does not fit the part, or cannot be stored or collected
  +- ReleaseError                a bundle cannot be released to the line, or rolled back
+ |   +- ReleaseBusy             another process is switching the line
  +- AccessError                 users, passwords, log-in or certificate of the page cannot be used
  +- DriftError                  a baseline cannot be read or written
  +- OperatorRequestError        a running station does not respond, or a challenge is not passed
@@ -99,6 +100,10 @@ class MarkError(StationError):
 
 class ReleaseError(StationError):
     """A bundle cannot be released to the line, or rolled back."""
+
+
+class ReleaseBusy(ReleaseError):
+    """Another process is switching the line."""
 
 
 class AccessError(StationError):

@@ -5,11 +5,12 @@ release copies the bundle there, checks it on this machine, and turns the link i
 what the link points to, between two parts. A process that is killed leaves the old bundle in force or the new one.
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Literal
 
 from bundle import Bundle, BundleDamaged, load_bundle, sync_folder
 from edge.config.line import Line
-from edge.errors import ReleaseError
+from edge.errors import ReleaseBusy, ReleaseError
 from edge.records.database import advice, connect, connect_existing, reading, version_of
 from edge.release.signature import SUFFIX, check_signature, signature_path
 
@@ -62,6 +63,25 @@ class ReleaseFolder:
     def current(self) -> str:
         """Name of the folder in force; empty if there is none."""
         return os.readlink(self.link) if self.link.is_symlink() else ""
+
+    @contextmanager
+    def alone(self, name: str = ".lock") -> Iterator[None]:
+        """Hold a lock of this folder for the time of the block; raises ReleaseBusy where another process has it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ReleaseError(f"{self.folder}: cannot be written ({error.strerror}); check the folder") from None
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ReleaseBusy(
+                    f"{self.folder}: found another release, rollback or pull at work; try again once it has ended"
+                ) from None
+            yield
+        finally:
+            os.close(lock)
 
     def add(self, source: Path, bundle_id: str) -> Path:
         """Copy a bundle and its signature into the folder, each complete or not at all; returns the copy.
@@ -109,13 +129,16 @@ def release(line: Line, source: Path, who: str, note: str, open_on_engine: Open,
     folder = ReleaseFolder(line.bundle)
     _check_keys(line, source)
     bundle_id = load_bundle(source).id
-    if bundle_id == folder.current:
-        raise ReleaseError(f"{source}: found the bundle that is in force already, {bundle_id[:12]}")
-    try:
-        copy = folder.add(source, bundle_id)
-    except OSError as error:
-        raise ReleaseError(f"{folder.folder}: the bundle was not copied ({error.strerror}); free some space") from None
-    return _switched(line, folder, copy, ReleaseRow(0, "", who, "release", "", copy.name, note, trial), open_on_engine)
+    with folder.alone():
+        if bundle_id == folder.current:
+            raise ReleaseError(f"{source}: found the bundle that is in force already, {bundle_id[:12]}")
+        try:
+            copy = folder.add(source, bundle_id)
+        except OSError as error:
+            problem = f"the bundle was not copied ({error.strerror}); free some space"
+            raise ReleaseError(f"{folder.folder}: {problem}") from None
+        row = ReleaseRow(0, "", who, "release", "", copy.name, note, trial)
+        return _switched(line, folder, copy, row, open_on_engine)
 
 
 def roll_back(line: Line, who: str, note: str, open_on_engine: Open) -> ReleaseRow:
@@ -124,15 +147,16 @@ def roll_back(line: Line, who: str, note: str, open_on_engine: Open) -> ReleaseR
     Raises ReleaseError if there is none, and as `release`.
     """
     folder = ReleaseFolder(line.bundle)
-    current = folder.current
-    before = next((row.before for row in reversed(history(line.records)) if row.after == current), "")
-    if not before or not (folder.folder / before).is_dir():
-        raise ReleaseError(
-            f"{folder.link}: found no bundle before {current[:12] or 'none'} in {folder.folder}, expected one; "
-            "release the bundle that is wanted"
-        )
-    row = ReleaseRow(0, "", who, "rollback", current, before, note)
-    return _switched(line, folder, folder.folder / before, row, open_on_engine)
+    with folder.alone():
+        current = folder.current
+        before = next((row.before for row in reversed(history(line.records)) if row.after == current), "")
+        if not before or not (folder.folder / before).is_dir():
+            raise ReleaseError(
+                f"{folder.link}: found no bundle before {current[:12] or 'none'} in {folder.folder}, expected one; "
+                "release the bundle that is wanted"
+            )
+        row = ReleaseRow(0, "", who, "rollback", current, before, note)
+        return _switched(line, folder, folder.folder / before, row, open_on_engine)
 
 
 def history(records: Path) -> list[ReleaseRow]:

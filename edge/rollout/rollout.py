@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from bundle import BundleError, FrozenModel, first_problem, load_bundle
 from edge.config.line import Line
-from edge.errors import ReleaseError, StationError
+from edge.errors import ReleaseBusy, ReleaseError, StationError
 from edge.monitoring.verdict_rates import exceeds
 from edge.part import PAUSED_BY
 from edge.records.database import reading
@@ -81,6 +81,13 @@ def pull(
     """
     if line.release is None:
         raise ReleaseError("line.toml: found no [release] keys, expected them; a rollout takes signed bundles only")
+    with ReleaseFolder(line.bundle).alone(".rollout.lock"):  # a second rollback would bring the bundle back
+        return _pull(line, station, store, release, roll_back)
+
+
+def _pull(
+    line: Line, station: str, store: RolloutStore, release: Callable[[Path], None], roll_back: Callable[[], None]
+) -> str:
     plan = read_plan(store)
     reports = read_reports(store, plan)
     wave = next((place for place, names in enumerate(plan.waves) if station in names), None)
@@ -132,6 +139,8 @@ def _released(line: Line, station: str, store: RolloutStore, plan: RolloutPlan, 
         with store.bundle(plan.bundle_id) as bundle:  # a store that is out of reach halts nothing
             try:
                 release(bundle)
+            except ReleaseBusy:
+                raise  # tried again by the next pull
             except (BundleError, StationError) as error:
                 _write(station, store, plan, "halted", f"refused: {error}")
                 raise

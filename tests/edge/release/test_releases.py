@@ -94,6 +94,20 @@ def test_an_engine_that_refuses_it_leaves_the_old_one(line: Line, bundles: list[
     assert len(history(line.records)) == 1
 
 
+def test_a_second_switch_at_the_same_time_is_refused(line: Line, bundles: list[Path]) -> None:
+    release(line, bundles[0], "Ada", "", opened)
+
+    def meanwhile(bundle: object) -> None:
+        with pytest.raises(ReleaseError, match="found another release, rollback or pull at work"):
+            roll_back(line, "Ben", "", opened)
+        with pytest.raises(ReleaseError, match="found another release, rollback or pull at work"):
+            release(line, bundles[1], "Ben", "", opened)
+
+    release(line, bundles[1], "Ada", "", meanwhile)
+
+    assert [row.who for row in history(line.records)] == ["Ada", "Ada"]
+
+
 def test_a_damaged_bundle_is_not_released(line: Line, bundles: list[Path]) -> None:
     (bundles[0] / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(BundleError):

@@ -12,7 +12,7 @@ from edge.cli import main
 from edge.config.line import Line, load_line
 from edge.errors import EngineError, ReleaseError
 from edge.records.database import connect
-from edge.release.releases import history, release, roll_back
+from edge.release.releases import ReleaseFolder, history, release, roll_back
 from edge.rollout.folder import FolderStore
 from edge.rollout.rollout import PLAN, publish, pull, read_plan, read_reports
 from edge.rollout.store import RolloutStore
@@ -202,6 +202,25 @@ def test_a_station_that_could_not_report_its_rollback_rolls_back_once(
     station.store = store
     assert station.pull().startswith("rolled back: 20 of 100")
     assert [row.action for row in history(station.line.records)] == ["release", "release", "rollback"]
+
+
+def test_two_pulls_at_once_release_once_and_halt_nothing(stations: dict[str, RolledStation]) -> None:
+    station, said = stations["a"], []
+
+    def release_and_pull(bundle: Path) -> None:
+        with pytest.raises(ReleaseError, match="found another release, rollback or pull at work"):
+            station.pull()
+        station.release(bundle)
+
+    said.append(pull(station.line, "a", station.store, release_and_pull, station.roll_back))
+    assert (said, len(history(station.line.records))) == (["released, 100 parts to judge"], 2)
+
+
+def test_a_release_by_hand_that_is_under_way_halts_nothing(stations: dict[str, RolledStation]) -> None:
+    station = stations["a"]
+    with ReleaseFolder(station.line.bundle).alone(), pytest.raises(ReleaseError, match="at work; try again"):
+        station.pull()
+    assert station.pull() == "released, 100 parts to judge"
 
 
 def test_a_rollout_that_is_published_again_begins_again(
