@@ -17,6 +17,7 @@ from rich.text import Text
 from bundle import BundleError, FrameError, Verdict, load_bundle, os_problem
 from edge.commands import improvement, users
 from edge.commands.options import EngineOption, ThreadsOption, console
+from edge.commands.rollout.command import rollout
 from edge.engines.registry import DEFAULT_ENGINE, ENGINES
 from edge.errors import LineConfigError, StationError
 from edge.log_lines import JsonLines, log_handler
@@ -369,7 +370,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(improvement.trial, name="trial")
-app.add_typer(improvement.rollout, name="rollout")
+app.add_typer(rollout, name="rollout")
 app.add_typer(users.user, name="user")
 
 

@@ -90,21 +90,26 @@ FIRST_FREE_PORT = 1024
 
 def unit_text(path: Path, user: str) -> str:
     """Give the unit of the line in this file; raises LineConfigError."""
-    if user in ("root", "0"):
-        raise LineConfigError("user: found root, expected a user of the station's own; see docs/operation.md")
+    refuse_root(user)
     line, place = load_line(path), path.resolve()
-    writable = "".join(f'ReadWritePaths="-{_literal(folder)}"\n' for folder in _written(line))
+    writable = "".join(f'ReadWritePaths="-{literal(folder)}"\n' for folder in _written(line))
     title = line.page.title if line.page else place.stem
     return UNIT.format(
-        line=f'"{_literal(place)}"'.replace("$", "$$"),  # of ExecStart alone, systemd.service(5)
-        title=_one_line(title).replace("%", "%%"),
-        program=f'"{_literal(_program())}"',
-        folder=_one_line(str(place.parent)).replace("%", "%%"),
-        user=_one_line(user).replace("%", "%%"),
+        line=f'"{literal(place)}"'.replace("$", "$$"),  # of ExecStart alone, systemd.service(5)
+        title=one_line(title).replace("%", "%%"),
+        program=f'"{literal(program())}"',
+        folder=one_line(str(place.parent)).replace("%", "%%"),
+        user=one_line(user).replace("%", "%%"),
         writable=writable,
         capabilities=_capabilities(line),
         devices=_devices(line),
     )
+
+
+def refuse_root(user: str) -> None:
+    """Refuse root as the user of a service; raises LineConfigError."""
+    if user in ("root", "0"):
+        raise LineConfigError("user: found root, expected a user of the station's own; see docs/operation.md")
 
 
 def _devices(line: Line) -> str:
@@ -130,13 +135,14 @@ def _capabilities(line: Line) -> str:
     return "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
 
 
-def _literal(path: Path) -> str:
-    """A path within double quotes, without specifiers (systemd.syntax(7))."""
-    words = _one_line(str(path)).replace("\\", "\\\\").replace('"', '\\"')
+def literal(word: object) -> str:
+    """Return a path or word for use within double quotes, without specifiers (systemd.syntax(7))."""
+    words = one_line(str(word)).replace("\\", "\\\\").replace('"', '\\"')
     return words.replace("%", "%%")
 
 
-def _one_line(words: str) -> str:
+def one_line(words: str) -> str:
+    """Return the words; raises LineConfigError for a character that cannot be printed."""
     if any(not character.isprintable() for character in words):
         raise LineConfigError(f"{words!r}: found a character that cannot be printed, expected one line; rename it")
     return words
@@ -148,7 +154,7 @@ def _written(line: Line) -> list[Path]:
     return sorted(folder for folder in folders if not folder.is_relative_to("/var/lib/edge-inspect"))
 
 
-def _program() -> Path:
-    """The console script of the environment that this runs in."""
+def program() -> Path:
+    """Return the console script of the environment that this runs in."""
     script = Path(os.path.abspath(sys.argv[0]))
     return script if script.name == "edge-inspect" else Path(sys.executable).with_name("edge-inspect")

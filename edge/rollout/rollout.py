@@ -79,10 +79,17 @@ def pull(
     release: releases a bundle to the line by signature and golden frames. A refusal is reported, and halts the rollout.
     Raises BundleError, ReleaseError, StationError.
     """
-    if line.release is None:
-        raise ReleaseError("line.toml: found no [release] keys, expected them; a rollout takes signed bundles only")
+    check_line(line)
     with ReleaseFolder(line.bundle).alone(".rollout.lock"):  # a second rollback would bring the bundle back
         return _pull(line, station, store, release, roll_back)
+
+
+def check_line(line: Line) -> None:
+    """Refuse a line that no rollout can reach; raises ReleaseError."""
+    if line.release is None:
+        raise ReleaseError("line.toml: found no [release] keys, expected them; a rollout takes signed bundles only")
+    if line.release.log_in:
+        raise ReleaseError("line.toml: found log_in = true in [release], expected false; no person is there to log in")
 
 
 def _pull(

@@ -248,6 +248,9 @@ def test_what_cannot_be_used_is_named(
         pull(line, "x", store, lambda bundle: None, lambda: None)
     with pytest.raises(ReleaseError, match=r"found no \[release\] keys"):
         pull(line.model_copy(update={"release": None}), "a", store, lambda bundle: None, lambda: None)
+    logs_in = line.release.model_copy(update={"log_in": True}) if line.release else None
+    with pytest.raises(ReleaseError, match=r"found log_in = true in \[release\]"):
+        pull(line.model_copy(update={"release": logs_in}), "a", store, lambda bundle: None, lambda: None)
     store.write("station-b", b"{")
     with pytest.raises(ReleaseError, match="station-b cannot be read"):
         stations["a"].pull()

@@ -1,0 +1,1 @@
+"""`edge-inspect rollout`: its commands, and the systemd timer that takes a station's steps."""
