@@ -8,12 +8,15 @@ import hashlib
 import io
 import json
 import logging
+import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bundle import Bundle, Image, Precision
 from bundle.folder import MODEL
@@ -56,8 +59,10 @@ up to 22 levels, and one verdict was another."""
 
 
 class OpenVinoEngine(ProcessorEngine):
-    """Runs `model.onnx` frame by frame in one stream, its layers in `floats` or INT8 as the graph says.
+    """Runs `model.onnx`, its layers in `floats` or INT8 as the graph says.
 
+    A single frame uses all threads in one stream. Several frames, or tiles, share the threads among streams, which wait
+    less for each other.
     Raises EngineError for an INT8 bundle whose products would saturate on this processor, EngineMissing for a type
     that the processor does not compute.
     """
@@ -69,8 +74,12 @@ class OpenVinoEngine(ProcessorEngine):
         processor: str | None = None,
         floats: FloatType = "f32",
         capabilities: Collection[str] | None = None,
+        batch: int = 1,
     ) -> None:
-        """processor: as `processor_name` gives it; capabilities: as OpenVINO does; None for those of this machine."""
+        """batch: largest number of frames at a time, without tiles; processor: as `processor_name` gives it.
+
+        capabilities: as OpenVINO does; None for those of this machine.
+        """
         saturates = not any(sign in (processor or processor_name()) for sign in WIDE_SUMS)
         core = ov.Core()
         found = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") if capabilities is None else capabilities
@@ -82,6 +91,11 @@ class OpenVinoEngine(ProcessorEngine):
         try:
             compiled = _compiled(core, bundle, _settings(threads, floats), saturates)
             self._request = compiled.create_infer_request()
+            self._at_a_time: list[ov.InferRequest] = []
+            streams = min(bundle.manifest.run_size(batch), threads or os.cpu_count() or 1)
+            if streams > 1:
+                shared = _compiled(core, bundle, _settings(threads, floats, streams), saturates)
+                self._at_a_time = [shared.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(f"{bundle.model}: OpenVINO cannot load it ({first_line(error)})") from None
         release = ov.__version__.split("-")[0]
@@ -92,32 +106,64 @@ class OpenVinoEngine(ProcessorEngine):
 
     def _infer(self, inputs: Image) -> Outputs:
         try:
-            found = [self._request.infer({"frames": frame[np.newaxis]}, share_inputs=True) for frame in inputs]
+            streams = len(self._at_a_time)
+            whole = len(inputs) // streams * streams if streams else 0  # rounds in which no stream is idle
+            found = _in_streams(self._at_a_time, inputs[:whole])
+            found += [self._request.infer(_named(frame), share_inputs=True) for frame in inputs[whole:]]
         except RuntimeError as error:
             raise EngineError(f"{self.description}: inference failed ({first_line(error)})") from None
         scores, masks = (np.concatenate([outputs[name] for outputs in found]) for name in ("scores", "masks"))
         return scores, masks
 
 
-def open_openvino(bundle: Bundle, threads: int | None, _batch: int) -> OpenVinoEngine:
-    """Open the engine; the batch size is not limited, because frames are run one by one."""
-    return OpenVinoEngine(bundle, threads)
+def _named(frame: Image) -> dict[str, Image]:
+    """Input of one run."""
+    return {"frames": frame[np.newaxis]}
 
 
-def open_bf16(bundle: Bundle, threads: int | None, _batch: int) -> OpenVinoEngine:
+def _in_streams(requests: Sequence[ov.InferRequest], inputs: Image) -> list[dict[str, NDArray[Any]]]:
+    """Run frames at the same time, as many as there are requests; returns the outputs in the order of the frames."""
+    found, running = [], deque[ov.InferRequest]()
+    try:
+        for number, frame in enumerate(inputs):
+            if len(running) == len(requests):
+                found.append(_outputs(running.popleft()))
+            request = requests[number % len(requests)]
+            request.start_async(_named(frame), share_inputs=True)
+            running.append(request)
+        while running:
+            found.append(_outputs(running.popleft()))
+        return found
+    finally:
+        for request in running:  # after an error: they read the inputs
+            with suppress(RuntimeError):
+                request.wait()
+
+
+def _outputs(request: ov.InferRequest) -> dict[str, NDArray[Any]]:
+    request.wait()
+    return {name: request.get_tensor(name).data.copy() for name in ("scores", "masks")}
+
+
+def open_openvino(bundle: Bundle, threads: int | None, batch: int) -> OpenVinoEngine:
+    """Open the engine; more frames than `batch` are run as well."""
+    return OpenVinoEngine(bundle, threads, batch=batch)
+
+
+def open_bf16(bundle: Bundle, threads: int | None, batch: int) -> OpenVinoEngine:
     """Open the engine with its float layers in bfloat16, which needs AVX512-BF16, AMX or Arm's BF16."""
-    return OpenVinoEngine(bundle, threads, floats="bf16")
+    return OpenVinoEngine(bundle, threads, floats="bf16", batch=batch)
 
 
-def open_fp16(bundle: Bundle, threads: int | None, _batch: int) -> OpenVinoEngine:
+def open_fp16(bundle: Bundle, threads: int | None, batch: int) -> OpenVinoEngine:
     """Open the engine with its float layers in float16, which needs AMX-FP16, AVX512-FP16 or Arm's FP16."""
-    return OpenVinoEngine(bundle, threads, floats="f16")
+    return OpenVinoEngine(bundle, threads, floats="f16", batch=batch)
 
 
-def _settings(threads: int | None, floats: FloatType) -> dict[str, Any]:
+def _settings(threads: int | None, floats: FloatType, streams: int = 1) -> dict[str, Any]:
     chosen: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+        "NUM_STREAMS": str(streams),
         "INFERENCE_PRECISION_HINT": floats,  # by default bf16 on processors with AMX or AVX512-BF16
         "ENABLE_CPU_PINNING": False,  # two stations would share the first cores of a machine
     }

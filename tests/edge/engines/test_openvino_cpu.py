@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from bundle import Bundle, Tolerance, load_bundle
+from bundle import Bundle, InputSpec, Tiling, Tolerance, load_bundle
 from edge.engines.engine_cache import EngineCache
 from edge.engines.fastest import choice_of, hard_inputs
 from edge.engines.onnxruntime_cpu import OnnxruntimeEngine
 from edge.engines.registry import open_engine
 from edge.errors import EngineError, EngineMissing
-from tests.conftest import grey_frame, tiny_outputs
+from tests.conftest import HEIGHT, WIDTH, grey_frame, tiny_outputs
 
 MODELS = Path(__file__).parents[3] / "models"
 
@@ -62,6 +62,61 @@ def test_another_number_of_threads_is_compiled_apart(bundle: Bundle) -> None:
         openvino_cpu.open_openvino(bundle, threads, 1).close()
 
     assert len(kept(bundle)) == 3
+
+
+def test_several_frames_at_a_time_come_in_their_order(bundle: Bundle) -> None:
+    inputs = np.random.default_rng(5).integers(0, 256, (7, 1, HEIGHT, WIDTH), dtype=np.uint8)
+    one_by_one, together = openvino_cpu.open_openvino(bundle, 2, 1), openvino_cpu.open_openvino(bundle, 2, 3)
+    try:
+        for count in (1, 2, 7):  # with two streams
+            expected, found = one_by_one.infer(inputs[:count]), together.infer(inputs[:count])
+            assert np.array_equal(found[1], expected[1])
+            assert np.allclose(found[0], expected[0], atol=1e-6)
+        kept = found[0].copy()
+        together.infer(inputs[::-1])
+        assert np.array_equal(found[0], kept), "outputs belong to the caller"
+    finally:
+        one_by_one.close()
+        together.close()
+
+
+@pytest.mark.parametrize(
+    ("threads", "batch", "tiles", "streams"),
+    [(2, 1, None, 0), (1, 4, None, 0), (2, 4, None, 2), (8, 3, None, 3), (8, 1, 4, 4)],
+)
+def test_frames_of_several_cameras_and_tiles_share_the_threads(
+    make_bundle: Callable[..., Path], threads: int, batch: int, tiles: int | None, streams: int
+) -> None:
+    changes = {}
+    if tiles:
+        tiling = Tiling(height=HEIGHT, width=WIDTH, overlap=0, batch=tiles)
+        changes = {"input": InputSpec(height=HEIGHT, width=WIDTH, channels=1, tiles=tiling)}
+    bundle = load_bundle(make_bundle("other", **changes))
+
+    engine = openvino_cpu.open_openvino(bundle, threads, batch)
+
+    assert len(engine._at_a_time) == streams
+    engine.close()
+
+
+def test_a_failure_among_several_frames_is_an_engine_error(bundle: Bundle) -> None:
+    engine = openvino_cpu.open_openvino(bundle, 2, 2)
+    engine._at_a_time[1] = FailingRequest()
+
+    with pytest.raises(EngineError, match="inference failed"):
+        engine.infer(np.zeros((4, 1, HEIGHT, WIDTH), np.uint8))
+
+    engine.close()
+
+
+class FailingRequest:
+    """A request whose run fails."""
+
+    def start_async(self, *_: object, **__: object) -> None:
+        """Start nothing."""
+
+    def wait(self) -> None:
+        raise RuntimeError("no memory")
 
 
 def test_a_damaged_entry_is_compiled_again(bundle: Bundle) -> None:
