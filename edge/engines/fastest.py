@@ -31,6 +31,9 @@ NOISE_SEED = 7
 ENGINES_REVISION = 4
 """Raised when an engine here computes otherwise than before, so that kept choices are made again."""
 
+IN_FLOAT32 = "edge.engines.onnxruntime_cpu:open_in_float32"
+"""Opens an INT8 bundle in float32, whose time is compared; the results of such a bundle are never computed so."""
+
 Clock = Callable[[], float]
 
 
@@ -64,9 +67,18 @@ class ProcessorChoice(FrozenModel):
     key: ChoiceKey
     chosen: str
     trials: tuple[EngineTrial, ...]
+    float32_ms: float | None = None
+    """Median of a frame of an INT8 bundle's network in float32; None for another bundle."""
 
     def __str__(self) -> str:
-        return f"{self.chosen} chosen; {'; '.join(map(str, self.trials))}"
+        told = f"{self.chosen} chosen; {'; '.join(map(str, self.trials))}"
+        chosen_ms = next((trial.frame_ms for trial in self.trials if trial.engine == self.chosen), None)
+        if self.float32_ms is None or chosen_ms is None or self.float32_ms > WORTH_IT * chosen_ms:
+            return told
+        return (
+            f"{told}; INT8 is slower here than float32, in which onnxruntime would take {self.float32_ms:.2f} ms: use "
+            "the bundle that this one was calibrated from"
+        )
 
 
 def open_fastest(bundle: Bundle, threads: int | None, batch: int) -> Engine:
@@ -94,6 +106,7 @@ def choice_of(
     threads: int | None,
     kinds: Mapping[str, EngineKind] = ENGINES,
     clock: Clock = perf_counter,
+    in_float32: str = IN_FLOAT32,
 ) -> ProcessorChoice:
     """Return the choice that is kept in the bundle's cache folder, or measure the engines and keep it.
 
@@ -104,7 +117,7 @@ def choice_of(
     kept = _read(cache, name)
     if kept is not None and kept.key == key and kept.chosen in kinds:
         return kept
-    choice = _measured(bundle, key, kinds, clock)
+    choice = _measured(bundle, key, kinds, clock, in_float32)
     try:
         cache.write(name, choice.model_dump_json(indent=1).encode() + b"\n")
     except EngineError as error:
@@ -137,7 +150,9 @@ def _read(cache: EngineCache, name: str) -> ProcessorChoice | None:
         return None
 
 
-def _measured(bundle: Bundle, key: ChoiceKey, kinds: Mapping[str, EngineKind], clock: Clock) -> ProcessorChoice:
+def _measured(
+    bundle: Bundle, key: ChoiceKey, kinds: Mapping[str, EngineKind], clock: Clock, in_float32: str
+) -> ProcessorChoice:
     """Open every engine, hold it against the reference, measure those that agree in turn."""
     with ExitStack() as held:
         reference = _opened(REFERENCE, kinds, bundle, key.threads, 1)
@@ -154,13 +169,19 @@ def _measured(bundle: Bundle, key: ChoiceKey, kinds: Mapping[str, EngineKind], c
                 agreeing[name] = engine
             except (EngineError, GoldenMismatch) as error:
                 objections[name] = str(error)
-        times = _frame_ms(bundle, agreeing, clock)
+        measured = dict(agreeing)
+        if bundle.manifest.precision == "int8":
+            measured[in_float32] = load_opener(in_float32, EngineKind(in_float32))(bundle, key.threads, 1)
+            held.callback(measured[in_float32].close)
+        times = _frame_ms(bundle, measured, clock)
+    float32_ms = times.pop(in_float32, None)
     fastest = min(times, key=lambda name: times[name])
     worth_it = times[fastest] <= WORTH_IT * times[REFERENCE]
     trials = [
         EngineTrial(engine=name, frame_ms=times.get(name), objection=objections.get(name, "")) for name in key.versions
     ]
-    return ProcessorChoice(key=key, chosen=fastest if worth_it else REFERENCE, trials=tuple(trials))
+    chosen = fastest if worth_it else REFERENCE
+    return ProcessorChoice(key=key, chosen=chosen, trials=tuple(trials), float32_ms=float32_ms)
 
 
 def _opened(name: str, kinds: Mapping[str, EngineKind], bundle: Bundle, threads: int | None, batch: int) -> Engine:

@@ -11,12 +11,13 @@ from bundle import Bundle, GoldenMismatch, Image, Tolerance, load_bundle
 from edge.engines.engine import Engine, Outputs
 from edge.engines.engine_cache import EngineCache
 from edge.engines.fastest import ProcessorChoice, choice_of, open_choice
+from edge.engines.onnxruntime_cpu import open_in_float32
 from edge.engines.processor import processor_name
 from edge.engines.registry import ENGINES, EngineKind
 from edge.errors import EngineError
 from tests.conftest import tiny_outputs
 
-FRAME_S = {"reference": 0.020, "quick": 0.010, "alike": 0.0199, "wrong": 0.001, "subtle": 0.001}
+FRAME_S = {"float": 0.015, "reference": 0.020, "quick": 0.010, "alike": 0.0199, "wrong": 0.001, "subtle": 0.001}
 
 
 class TimedEngine(Engine):
@@ -41,6 +42,11 @@ class TimedEngine(Engine):
 
 def open_reference(bundle: Bundle, _threads: int | None, _batch: int) -> Engine:
     return TimedEngine(bundle, "reference")
+
+
+def open_float(bundle: Bundle, _threads: int | None, _batch: int) -> Engine:
+    """The network of an INT8 bundle in float32, with outputs of its own."""
+    return TimedEngine(bundle, "float")
 
 
 def open_quick(bundle: Bundle, _threads: int | None, _batch: int) -> Engine:
@@ -127,6 +133,33 @@ def test_an_engine_that_is_not_installed_is_named(bundle: Bundle) -> None:
 
     assert choice.chosen == "onnxruntime"
     assert "absent: engine absent: cannot be imported" in str(choice)
+
+
+@pytest.mark.parametrize(("others", "said"), [((), True), (("quick",), False)])
+def test_where_float32_is_faster_than_int8_the_choice_says_so(
+    make_bundle: Callable[..., Path], others: tuple[str, ...], said: bool
+) -> None:
+    tolerance = load_bundle(make_bundle()).manifest.tolerances["fp32"]
+    int8 = load_bundle(make_bundle("int8", precision="int8", tolerances={"int8": tolerance}))
+
+    choice = choice_of(int8, 1, kinds(*others), lambda: TimedEngine.clock, f"{__name__}:open_float")
+
+    assert choice.chosen == (others[0] if others else "onnxruntime")
+    assert choice.float32_ms == pytest.approx(15)
+    assert ("INT8 is slower here than float32, in which onnxruntime would take 15.00 ms" in str(choice)) == said
+
+
+def test_a_float_bundle_has_no_time_in_float32_beside(bundle: Bundle) -> None:
+    assert chosen(bundle, "quick").float32_ms is None
+
+
+def test_an_int8_bundle_without_its_quantisers_does_not_pass_its_check() -> None:
+    """So it is only measured, and never used in silence."""
+    int8 = load_bundle(Path(__file__).parents[3] / "models" / "magnetic-tile-int8")
+    engine = open_in_float32(int8, 1, 1)
+
+    with pytest.raises(GoldenMismatch):
+        int8.check(engine.infer)
 
 
 def test_the_choice_is_kept_and_not_measured_again(bundle: Bundle) -> None:
