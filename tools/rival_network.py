@@ -48,6 +48,14 @@ def efficient_ad() -> Run:
     return model
 
 
+def super_simple_net() -> Run:
+    """SuperSimpleNet with anomalib's default backbone; built of a module, because of a name it loads the weights."""
+    from anomalib.models.image.supersimplenet.torch_model import SupersimplenetModel
+    from timm import create_model
+
+    return SupersimplenetModel(backbone=create_model("wide_resnet50_2", pretrained=False)).eval()
+
+
 def yolo() -> Run:
     """The smallest segmentation network of ultralytics."""
     from ultralytics.nn.tasks import SegmentationModel
@@ -55,7 +63,12 @@ def yolo() -> Run:
     return SegmentationModel("yolo11n-seg.yaml", ch=3, nc=CLASSES, verbose=False).eval()
 
 
-NETWORKS = {"patchcore": patchcore, "efficient-ad": efficient_ad, "yolo11n-seg": yolo}
+NETWORKS = {
+    "patchcore": patchcore,
+    "efficient-ad": efficient_ad,
+    "supersimplenet": super_simple_net,
+    "yolo11n-seg": yolo,
+}
 
 
 def answer_stream() -> IO[str]:

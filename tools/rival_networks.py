@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RIVALS: Mapping[str, tuple[str, str]] = {
     "PatchCore": ("anomalib==2.7.0", "patchcore"),
     "EfficientAD": ("anomalib==2.7.0", "efficient-ad"),
+    "SuperSimpleNet": ("anomalib==2.7.0", "supersimplenet"),
     "YOLO11n-seg": ("ultralytics==8.4.190", "yolo11n-seg"),
 }
 """Name -> requirement, and name in tools/rival_network.py."""
