@@ -50,7 +50,7 @@ def layer_times(model: bytes, frames: Sequence[Image], peak: Peak) -> tuple[list
     least, graph = _node_ms(model, frames), onnx.load_model_from_string(model)
     fused = {node.input[0]: node.name for node in graph.graph.node if node.op_type in FUSED}
     layers = []
-    for kernel in count_work(graph).kernels:
+    for kernel in count_work(graph, padding=False).kernels:
         took = [least[name] for name in (kernel.name, fused.get(kernel.name)) if name in least]
         if kernel.macs and took:
             layers.append(LayerTime(kernel, took[0], 1e3 * shortest_s(kernel, peak)))

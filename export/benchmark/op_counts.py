@@ -64,14 +64,15 @@ class Work:
         return sum(kernel.nbytes for kernel in self.kernels)
 
 
-def count_work(model: onnx.ModelProto, batch: int = 1) -> Work:
+def count_work(model: onnx.ModelProto, batch: int = 1, padding: bool = True) -> Work:
     """Count a bundle's graph for a batch of frames.
 
     A convolution does batch * out channels * out height * out width * (in channels / groups) * kernel height * kernel
     width multiplications; everything else is left out of the operations, and counts by what it moves.
+    padding: whether those with the zeros around the picture count, which engines on processors leave out.
     Raises GraphError for an operator that multiplies in another way.
     """
-    return _Counter(_sized(model, batch).graph).work()
+    return _Counter(_sized(model, batch).graph, padding).work()
 
 
 def _sized(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
@@ -86,8 +87,8 @@ def _sized(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
 class _Counter:
     """Counts the work of one graph."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
+    def __init__(self, graph: onnx.GraphProto, padding: bool) -> None:
+        self._graph, self._padding = graph, padding
         self._makers: dict[str, onnx.NodeProto] = {output: node for node in graph.node for output in node.output}
         self._weights = {tensor.name: tensor for tensor in graph.initializer}
         self._sides: dict[str, list[int]] = {}
@@ -122,8 +123,10 @@ class _Counter:
             raise GraphError(f"graph: found a {node.op_type}, expected convolutions; its operations are not counted")
         if node.op_type != "Conv":
             return 0
-        weight = self._sides[node.input[1]]  # [out, in / groups, height, width]
-        return math.prod(self._sides[node.output[0]]) * math.prod(weight[1:])
+        weight, made = self._sides[node.input[1]], self._sides[node.output[0]]  # [out, in / groups, height, width]
+        if self._padding:
+            return math.prod(made) * math.prod(weight[1:])
+        return math.prod(made[:2]) * weight[1] * _taps_inside(node, self._sides[node.input[0]], weight, made)
 
     def _precision(self, node: onnx.NodeProto) -> Precision:
         maker = self._makers.get(node.input[0])
@@ -184,3 +187,21 @@ class _Counter:
     def _nbytes(self, tensor: Stored) -> int:
         name, elem_type = tensor
         return math.prod(self._sides[name]) * int(helper.tensor_dtype_to_np_dtype(elem_type).itemsize)
+
+
+def _taps_inside(node: onnx.NodeProto, read: list[int], weight: list[int], made: list[int]) -> int:
+    """Pairs of an output pixel and a place of the kernel that lies in the picture. Raises GraphError for `auto_pad`."""
+    given = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    if given.get("auto_pad", b"NOTSET") != b"NOTSET":
+        raise GraphError(f"{node.name}: found auto_pad, expected pads; its operations are not counted")
+    pads, strides, dilations = (given.get(name, none) for name, none in _UNGIVEN.items())
+    counted = 1
+    for axis in range(2):
+        first = [place * strides[axis] - pads[axis] for place in range(made[2 + axis])]
+        reached = [start + tap * dilations[axis] for start in first for tap in range(weight[2 + axis])]
+        counted *= sum(0 <= place < read[2 + axis] for place in reached)
+    return counted
+
+
+_UNGIVEN: dict[str, list[int]] = {"pads": [0, 0, 0, 0], "strides": [1, 1], "dilations": [1, 1]}
+"""Attributes of a convolution where the graph has none."""

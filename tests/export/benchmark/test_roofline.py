@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from export.benchmark.op_counts import KernelWork, Work, count_work
@@ -87,6 +88,44 @@ def test_operations_and_bytes_of_a_small_network() -> None:
     }
     assert {kernel.precision for kernel in work.kernels} == {"fp32"}
     assert work.fused_nbytes == PIXELS + 4 * (40 + 148 + 18) + 2 * 8 + 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("stride", "dilation", "pads", "groups"),
+    [
+        (1, 1, [1, 1, 1, 1], 1),
+        (1, 2, [2, 2, 2, 2], 1),
+        (2, 1, [0, 1, 1, 0], 1),
+        (1, 4, [4, 4, 4, 4], 4),
+        (1, 64, [64] * 4, 1),
+    ],
+)
+def test_multiplications_with_the_padding_are_left_out_on_a_processor(
+    stride: int, dilation: int, pads: list[int], groups: int
+) -> None:
+    """Of ones with ones, the sum of a convolution's output is their number."""
+    attributes = {"strides": [stride] * 2, "dilations": [dilation] * 2, "pads": pads, "group": groups}
+    network = small(
+        [
+            convolution("stem", "x"),
+            helper.make_node("Conv", ["stem", "w"], ["second"], name="second", **attributes),
+            convolution("head", "second", pads=0),
+        ],
+        [
+            *(weights("stem.w", 4, 1, 3, 3), weights("stem.b", 4), weights("w", 8, 4 // groups, 3, 3)),
+            *(weights("head.w", 2, 8, 1, 1), weights("head.b", 2)),
+        ],
+    )
+    ones = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(torch.ones(1, 4, 8, 6), (pads[1], pads[3], pads[0], pads[2])),
+        torch.ones(8, 4 // groups, 3, 3), stride=stride, dilation=dilation, groups=groups,
+    )  # fmt: skip
+
+    counted = {kernel.name: kernel.macs for kernel in count_work(network, padding=False).kernels}
+
+    assert counted["second"] == int(ones.sum())
+    assert counted["stem"] == 4 * (8 * 3 - 2) * (6 * 3 - 2)
+    assert counted["head"] == count_work(network).kernels[-2].macs
 
 
 def test_a_batch_multiplies_everything_but_the_weights() -> None:
