@@ -20,7 +20,7 @@ class ContextAggregation(nn.Module):
     """Average pooling, thirteen dilated 3x3 layers, then a 1x1 convolution to one mask channel per class.
 
     With skip "concat" layer 9 reads cat(L6, L8) of twice the width, and so on (`SKIPS`); with "add" it reads L6 + L8.
-    With `separable` each 3x3 layer but the first is depthwise, then 1x1 (F. Chollet: Xception, CVPR 2017),
+    With `separable` each 3x3 layer, but a first one on pictures, is depthwise, then 1x1 (Chollet: Xception, CVPR 2017),
     a seventh of the multiplications at width 32.
     The initial bias of the head gives every pixel the probability `prior`.
     """
@@ -41,7 +41,7 @@ class ContextAggregation(nn.Module):
         layers = []
         for number, dilation in enumerate(DILATIONS, start=1):
             read = in_channels if number == 1 else width * (2 if skip == "concat" and number in SKIPS else 1)
-            layers.append(_layer(read, width, dilation, separable and number > 1))
+            layers.append(_layer(read, width, dilation, separable and read >= width))
         self.layers = nn.ModuleList(layers)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
         nn.init.constant_(cast(Tensor, self.head.bias), math.log(prior / (1 - prior)))

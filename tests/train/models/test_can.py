@@ -42,6 +42,12 @@ def test_separable_layers_see_as_far_and_mix_all_channels() -> None:
     assert reached[0] == reached[1] == (300 - sum(DILATIONS), 300 + sum(DILATIONS))
 
 
+def test_the_first_layer_on_pictures_is_not_separable() -> None:
+    """It reads one or three channels; the fine network's reads those of its stem."""
+    assert ContextAggregation(1, 1, width=4, separable=True).layers[0][0].groups == 1
+    assert FineContext(1, 1, width=4, separable=True).context.layers[0][0].groups == 4
+
+
 @pytest.mark.parametrize("model", ["can", "can-fine"])
 def test_the_recipe_makes_the_dilated_layers_separable(model: str) -> None:
     recipes = [NetworkRecipe(model=model, width=8, separable=chosen) for chosen in (False, True)]

@@ -50,7 +50,7 @@ def test_context_reaches_across_the_image() -> None:
 
 def test_separable_context_layers() -> None:
     network = LiteContext(small_encoder(SIXTEENTH + 1), classes=1, width=8, separable=True)
-    assert [layer[0].groups for layer in network.context.layers] == [1, *[8] * 7, *[16] * 5]
+    assert [layer[0].groups for layer in network.context.layers] == [16, *[8] * 7, *[16] * 5]
     assert network(torch.zeros(1, 1, 48, 32)).shape == (1, 1, 24, 16)
 
 
