@@ -4,6 +4,7 @@ The updates are answered at once, whatever the broker or the database does. The 
 """
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from edge.errors import StationError
 from edge.forwarding.messages import ForwarderAnswer, ForwardingTask
 from edge.forwarding.progress import Progress
 from edge.forwarding.row_source import RowBatch, read_batch
+from edge.log_lines import log_handler
+from edge.rate_limited_log import RateLimitedHandler
 from edge.servers.channel import read_messages
 from edge.servers.state import StateUpdate, StationState
 
@@ -114,9 +117,7 @@ class Forwarder:
                 return
 
     def _failed(self, problem: str) -> None:
-        if problem != self.problem:
-            log.warning("%s", problem)
-        self.problem = problem
+        self.problem = problem  # the station logs it
 
     def _close(self) -> None:
         try:
@@ -127,6 +128,8 @@ class Forwarder:
 
 def serve(make_target: Callable[[ForwardingTask], Target]) -> None:
     """Forward until standard input, the pipe from the station, ends; each update is answered on standard output."""
+    handler = log_handler(journal="JOURNAL_STREAM" in os.environ)
+    logging.basicConfig(level=logging.INFO, handlers=[RateLimitedHandler(handler)])
     messages = read_messages(sys.stdin.buffer, ForwardingTask, StateUpdate)
     task, _ = next(messages, (None, b""))
     if not isinstance(task, ForwardingTask):

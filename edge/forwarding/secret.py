@@ -11,6 +11,8 @@ OTHERS = 0o007
 def read_password(path: Path) -> str:
     """Return the first line of a file; raises ServerError, which never quotes its content."""
     try:
+        if path.is_dir():
+            raise ServerError(f"{path}: found a folder, expected a file with a password in its first line")
         if path.stat().st_mode & OTHERS:
             raise ServerError(f"{path}: found that every user may read or write it; chmod 640 {path}, or 600")
         lines = path.read_text(encoding="utf-8-sig").splitlines()

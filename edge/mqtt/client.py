@@ -233,12 +233,28 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
     """Make the TLS context, with host name and certificate checked; raises ServerError."""
     try:
         context = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
-        if settings.certificate is not None:
-            context.load_cert_chain(str(settings.certificate), settings.private_key)
     except (OSError, ssl.SSLError) as error:
-        raise ServerError(
-            f"[mqtt] certificates: cannot be used ({error}); check ca_file, certificate, private_key"
-        ) from None
+        raise ServerError(f"[mqtt] ca_file {settings.ca_file}: {_why(error)}, expected certificates, PEM") from None
+    if settings.certificate is not None:
+        try:
+            context.load_cert_chain(
+                str(settings.certificate), settings.private_key, password=lambda: ""
+            )  # else OpenSSL asks for it at the terminal
+        except (OSError, ssl.SSLError) as error:
+            raise ServerError(
+                f"[mqtt] certificate {settings.certificate}, private_key {settings.private_key}: {_why(error)}, "
+                "expected a pair, PEM, with a key without a password"
+            ) from None
     context.sslsocket_class = _TlsSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _why(error: OSError) -> str:
+    """Return why files of certificates cannot be used; OpenSSL gives no reason where it reads no certificate or key."""
+    if isinstance(error, ssl.SSLError):
+        no_words = error.reason is None or "DECRYPT" in error.reason
+        return (
+            f"found {'no PEM, or a key with a password' if no_words else str(error.reason).replace('_', ' ').lower()}"
+        )
+    return f"cannot be read ({error.strerror or error})"

@@ -21,6 +21,10 @@ from edge.mqtt.json_messages import JsonTopics
 
 REMEMBERED = 1000
 PAYLOAD_BYTES = 4096
+EXAMPLES = {
+    "changeover": 'JSON such as {"id": "a1", "recipe": 2}',
+    "challenge": 'JSON such as {"id": "a2", "who": "Ada", "reason": "shift"}',
+}
 
 
 class RemoteCommand(BaseModel):
@@ -78,6 +82,9 @@ class RemoteCommands:
         try:
             given = kinds[command].model_validate_json(message.payload)
         except ValidationError as error:
+            if error.errors()[0]["type"] in ("json_invalid", "model_type"):
+                shown = message.payload[:60].decode("utf-8", "backslashreplace")
+                raise ServerError(f"{command}: found {shown!r}, expected {EXAMPLES[command]}") from None
             raise ServerError(f"{command}: {first_problem(error)}") from None
         if given.id in self._seen:
             raise ServerError(f"{command}: found the id {given.id!r} again, expected a new one")

@@ -18,7 +18,7 @@ from tests.edge.mqtt.doubles import Mosquitto, task_of
 from tests.edge.page.doubles import station
 
 
-def test_a_broker_that_is_away_is_an_alarm_until_it_is_there(tmp_path: Path) -> None:
+def test_a_broker_that_is_away_is_an_alarm_until_it_is_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     alarms, port = Alarms(), free_port()
     insert(tmp_path / "records.sqlite", 1)
     task = task_of(tmp_path / "records.sqlite", port)
@@ -32,6 +32,10 @@ def test_a_broker_that_is_away_is_an_alarm_until_it_is_there(tmp_path: Path) -> 
 
     assert alarm.name == "MQTT"
     assert "rows wait in the records, the line continues" in alarm.text
+    assert alarm.text.count(f"127.0.0.1:{port}") == 1
+    assert [
+        each.message for each in caplog.records if "cannot be reached" in each.message and "alarm" not in each.message
+    ]
 
 
 def test_the_death_of_the_process_is_an_alarm_and_it_is_started_again(tmp_path: Path) -> None:

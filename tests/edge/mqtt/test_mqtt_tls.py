@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from edge.config.mqtt import MqttSettings
+from edge.errors import ServerError
 from edge.forwarding.forwarder import Forwarder
+from edge.mqtt.client import check_broker
 from edge.mqtt.target import MqttTarget
 from tests.edge.access.certificates import Authority
 from tests.edge.forwarding.records_doubles import insert
@@ -117,3 +120,31 @@ def test_what_the_broker_or_the_station_refuses_is_said(
 
     assert problem in forwarder.problem
     assert "guessed" not in forwarder.problem
+
+
+def encrypted(folder: Path, key: Path) -> Path:
+    """The key under a password."""
+    locked = folder / "locked.key"
+    command = ["openssl", "pkey", "-in", key, "-out", locked, "-aes256", "-passout", "pass:of the key"]
+    subprocess.run(command, check=True, capture_output=True)
+    return locked
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("ca_file", r"\[mqtt\] ca_file .*/none.pem: cannot be read \(No such file"),
+        ("certificate", r"\[mqtt\] certificate .*/none.pem, private_key .*: cannot be read \(No such file"),
+        ("private_key", r"\[mqtt\] certificate .*, private_key .*/locked.key: found no PEM, or a key with a password"),
+    ],
+)
+def test_the_file_that_cannot_be_used_is_named_and_no_password_asked_for(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    authority = Authority(tmp_path / "plant")
+    certificate, key = authority.certify("station")
+    files = {"ca_file": authority.file, "certificate": certificate, "private_key": key}
+    files[name] = encrypted(tmp_path, key) if name == "private_key" else tmp_path / "none.pem"
+    settings = MqttSettings.model_validate({"broker": "mqtts://127.0.0.1:1", "station": "line3", **files})
+    with pytest.raises(ServerError, match=problem):
+        check_broker(settings)
