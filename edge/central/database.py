@@ -104,6 +104,39 @@ class CentralDatabase:
                     for table in PARTITIONED:
                         cursor.execute(_partition(table, year, month))
 
+    def version(self) -> int:
+        """Return the version of the schema, 0 where no station has written; raises ServerError for a newer one."""
+        with self.transaction() as cursor:
+            cursor.execute("SELECT to_regclass('edge_inspect.schema_versions')")
+            return 0 if _value(cursor) is None else self._version(cursor)
+
+    def check_rights(self) -> None:
+        """Check that the user may make the schema, or its partitions; raises ServerError."""
+        if self.version():
+            query = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'edge_inspect.parts'::regclass"
+            needed = "that is the owner of edge_inspect.parts, or a member of it"
+        else:
+            query = "SELECT has_database_privilege(current_database(), 'CREATE')"
+            needed = "that may make a schema in this database"
+        with self.transaction() as cursor:
+            cursor.execute(f"SELECT current_user::text, ({query})")
+            user, may = cursor.fetchone() or ("", False)
+        if not may:
+            raise ServerError(
+                f"central records {shown(self._settings.database)}: found the user {user!r}, expected one {needed}; "
+                "docs/plant.md has the commands"
+            )
+
+    def _version(self, cursor: "psycopg.Cursor[Any]") -> int:
+        cursor.execute("SELECT coalesce(max(version), 0) FROM edge_inspect.schema_versions")
+        found = int(_value(cursor))
+        if found > VERSION:
+            raise ServerError(
+                f"central records {shown(self._settings.database)}: found version {found}, expected at most "
+                f"{VERSION}; use the edge-inspect that made them, or a newer one"
+            )
+        return found
+
     def _migrate(self) -> None:
         with self.transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
@@ -113,14 +146,7 @@ class CentralDatabase:
                 cursor.execute(
                     "CREATE TABLE edge_inspect.schema_versions (version integer PRIMARY KEY, made timestamptz)"
                 )
-            cursor.execute("SELECT coalesce(max(version), 0) FROM edge_inspect.schema_versions")
-            found = int(_value(cursor))
-            if found > VERSION:
-                raise ServerError(
-                    f"central records {shown(self._settings.database)}: found version {found}, expected at most "
-                    f"{VERSION}; use the edge-inspect that made them, or a newer one"
-                )
-            for version in range(found + 1, VERSION + 1):
+            for version in range(self._version(cursor) + 1, VERSION + 1):
                 step = (Path(__file__).parent / "schema" / f"{version}.sql").read_text(encoding="utf-8")
                 cursor.execute(cast(Any, step))
                 cursor.execute("INSERT INTO edge_inspect.schema_versions VALUES (%s, now())", (version,))

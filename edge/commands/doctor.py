@@ -272,14 +272,17 @@ def check_mqtt(settings: MqttSettings) -> str:
 
 
 def check_central(settings: CentralSettings) -> str:
-    """Check the package of the central records, and connect to the database for a moment."""
+    """Check the package of the central records, the database, its version and the user's rights."""
     check_psycopg()
     from edge.central.database import CentralDatabase
 
     database = CentralDatabase(settings)
-    database.open(migrate=False)
-    database.close()
-    return f"{shown(settings.database)} accepts the connection"
+    try:
+        database.open(migrate=False)
+        database.check_rights()
+    finally:
+        database.close()
+    return f"{shown(settings.database)} accepts the connection, the user may write"
 
 
 def check_s3(settings: S3Settings) -> str:

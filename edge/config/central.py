@@ -15,7 +15,10 @@ ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
 def _is_a_database(address: str) -> str:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # an open bracket
+        parts = urlsplit("")
     options = parse_qs(parts.query)
     if parts.scheme != "postgresql" or not parts.path.strip("/"):
         raise ValueError(

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from bundle import first_problem
 from edge.config.central import CentralSettings
-from edge.config.schema import host_and_port, is_loopback
-from edge.errors import LineConfigError
+from edge.config.schema import ListenAddress, host_and_port, is_loopback
+from edge.errors import LineConfigError, StationError
 
 
 def overview(
@@ -32,11 +32,17 @@ def overview(
     from edge.overview.stations import StationSummary, read_summaries
 
     try:
+        TypeAdapter(ListenAddress).validate_python(listen)
+    except ValidationError as error:
+        raise LineConfigError(f"overview: --listen: {first_problem(error)}") from None
+    try:
         settings = CentralSettings(database=database, station="overview", password_file=database_password)
     except ValidationError as error:
         raise LineConfigError(f"overview: {first_problem(error)}") from None
     if password is None and not is_loopback(listen):
-        raise LineConfigError(f"overview: found --listen {listen} without --password-file, expected one; others see it")
+        raise LineConfigError(
+            f"overview: found --listen {listen} without --password-file, expected one; others see the page"
+        )
     central = CentralDatabase(settings)
 
     def read() -> list[StationSummary]:
@@ -45,6 +51,12 @@ def overview(
         return read_summaries(central)
 
     word = "" if password is None else read_password(password)
+    if database_password is not None:
+        read_password(database_password)
     with OverviewServer(*host_and_port(listen), read, word) as server:
         typer.echo(f"overview: http://{listen}")
+        try:
+            server.stations()
+        except StationError as error:
+            typer.echo(f"overview: {error}; the page asks again", err=True)
         server.serve_forever()

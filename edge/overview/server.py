@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
-from edge.errors import StationError
+from edge.errors import ServerError, StationError
 from edge.overview.stations import StationSummary
 
 OWN, OF_THE_PAGE = Path(__file__).with_name("static"), Path(__file__).parents[1] / "page" / "static"
@@ -40,11 +40,16 @@ class OverviewServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, host: str, port: int, read: Callable[[], list[StationSummary]], password: str = "") -> None:
-        """`read`: all stations; called by one thread at a time."""
+        """`read`: all stations; called by one thread at a time. Raises ServerError where it cannot listen."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.password = password
         self._read, self._reading = read, threading.Lock()
-        super().__init__((host, port), OverviewHandler)
+        try:
+            super().__init__((host, port), OverviewHandler)
+        except OSError as error:
+            raise ServerError(
+                f"overview: cannot listen at {host}, port {port} ({error.strerror}); free it, or set --listen"
+            ) from None
 
     def stations(self) -> str:
         """All stations as JSON; raises StationError."""

@@ -58,7 +58,9 @@ class StationSummary(BaseModel):
 
 
 def read_summaries(database: CentralDatabase, now: datetime | None = None) -> list[StationSummary]:
-    """Read all stations; raises ServerError."""
+    """Read all stations, none where no station has written yet; raises ServerError."""
+    if not database.version():
+        return []
     since = (now or datetime.now(timezone.utc)) - HOUR
     with database.transaction() as cursor:
         cursor.execute(QUERY, {"since": since, "ok": Verdict.OK.value})

@@ -1,6 +1,7 @@
 """Rows of stations reach PostgreSQL exactly once and as the stations have them, whatever is killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,14 +16,15 @@ pytest.importorskip("psycopg", reason="the central records need edge-inspect[cen
 
 from edge.central.database import CentralDatabase
 from edge.central.target import CentralTarget
-from edge.commands.doctor import check_central, find
+from edge.commands.doctor import CheckResult, check_central, find
 from edge.config.central import CentralSettings
 from edge.errors import ServerError
 from edge.forwarding.forwarder import Forwarder
+from edge.overview.stations import read_summaries
 from edge.records.database import connect
 from edge.servers.channel import write_message
 from edge.servers.state import StateUpdate
-from tests.edge.central.postgres import Postgres, rows, task_of
+from tests.edge.central.postgres import Postgres, execute, rows, task_of
 from tests.edge.forwarding.records_doubles import insert
 from tests.edge.forwarding.waiting import PATIENCE_S, wait_for
 from tests.edge.page.doubles import station
@@ -180,7 +182,55 @@ def test_a_newer_schema_is_refused(server: Postgres, address: str) -> None:
     with pytest.raises(ServerError, match="found version 99, expected at most"):
         database.open()
     database.close()
-    assert find("central records", lambda: check_central(settings)).fine
+    finding = doctor_of(address)
+    assert (finding.fine, "found version 99" in finding.words) == (False, True)
+
+
+def documented_sql(*changes: tuple[str, str]) -> list[str]:
+    """The statements of docs/plant.md that make users and database."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "plant.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sql\n(CREATE ROLE.*?)```", text, re.DOTALL)
+    for old, new in changes:
+        assert old in block
+        block = block.replace(old, new)
+    return [statement for statement in re.sub(r" *--.*", "", block).split(";") if statement.strip()]
+
+
+def doctor_of(address: str, name: str = "line3") -> CheckResult:
+    """What the doctor finds at an address."""
+    return find("central records", lambda: check_central(CentralSettings(database=address, station=name)))
+
+
+def wait_for_row(address: str, row: tuple[str, int]) -> None:
+    wait_for(lambda: row in central(address))
+
+
+def test_the_documented_users_write_and_read(opened: ExitStack, server: Postgres, tmp_path: Path) -> None:
+    statements = documented_sql(("'...'", "'x'"))
+    before = [each for each in statements if "GRANT" not in each]
+    both = [each.replace("line3", name) for name in ("line3", "line4") for each in before if "line3" in each]
+    execute(server.address("postgres"), *(each for each in before if "line3" not in each), *both)
+    plain = server.address("quality")
+    for name in ("line3", "line4"):
+        insert(tmp_path / f"{name}.sqlite", 1, later_s=0.0 if name == "line3" else 40 * 86_400)
+        own = plain.replace("edge@", f"{name}@")
+        assert doctor_of(own).fine, doctor_of(own).words
+        forward(opened, tmp_path / f"{name}.sqlite", own, name)
+        wait_for_row(plain, (name, 1))
+    execute(plain, *(each for each in statements if "GRANT" in each))
+    as_reader = plain.replace("edge@", "reader@")
+    reader = CentralDatabase(CentralSettings(database=as_reader, station="overview"))
+    opened.callback(reader.close)
+    reader.open(migrate=False)
+
+    assert [each.name for each in read_summaries(reader)] == ["line3", "line4"]
+    assert "found the user 'reader', expected one that is the owner of edge_inspect.parts" in doctor_of(as_reader).words
+
+
+def test_a_user_who_may_not_make_the_schema_is_told_so(server: Postgres, address: str) -> None:
+    execute(address, "CREATE USER guest")
+    words = doctor_of(address.replace("edge@", "guest@")).words
+    assert "found the user 'guest', expected one that may make a schema in this database" in words
 
 
 def test_a_server_that_stops_answering_is_said(

@@ -19,6 +19,7 @@ def table(keys: dict[str, object]) -> CentralSettings | None:
     [
         ("mysql://db/quality", "'mysql://db/quality' is not the address of a database"),
         ("postgresql://db", "is not the address of a database"),
+        ("postgresql://[::1/quality", "is not the address of a database"),
         ("postgresql://me:sesame@localhost/quality", "expected it in password_file"),
         ("postgresql://localhost/quality?password=sesame", "expected it in password_file"),
         ("postgresql://me:sesame@db.plant.example", "is not the address of a database"),

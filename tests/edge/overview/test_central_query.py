@@ -12,9 +12,10 @@ pytest.importorskip("psycopg", reason="the overview needs edge-inspect[central]"
 from edge.central.database import CentralDatabase
 from edge.central.target import CentralTarget
 from edge.config.central import CentralSettings
+from edge.errors import ServerError
 from edge.forwarding.forwarder import Forwarder
 from edge.overview.stations import read_summaries
-from tests.edge.central.postgres import Postgres, task_of
+from tests.edge.central.postgres import Postgres, execute, task_of
 from tests.edge.forwarding.records_doubles import at, insert
 from tests.edge.page.doubles import station
 
@@ -43,3 +44,14 @@ def test_parts_of_the_last_hour_are_counted_by_station(address: str, tmp_path: P
     assert (first.name, first.parts, first.passed, first.bundle_id) == ("line1", 2, 0, station().bundle_id)
     assert [(reject.verdict, reject.parts) for reject in first.rejects] == [("NG", 2)]
     assert (second.name, second.parts, second.rejects) == ("line2", 0, ())
+
+
+def test_a_database_without_the_schema_has_no_station_and_a_newer_one_is_refused(address: str) -> None:
+    database = CentralDatabase(CentralSettings(database=address, station="overview"))
+    database.open(migrate=False)
+    assert read_summaries(database) == []
+    database.open()
+    execute(address, "INSERT INTO edge_inspect.schema_versions VALUES (99, now())")
+    with pytest.raises(ServerError, match="found version 99, expected at most"):
+        read_summaries(database)
+    database.close()
