@@ -7,8 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import AfterValidator
 
 from edge.address import shown
-from edge.config.mqtt import StationName
-from edge.config.schema import LineTable, is_loopback
+from edge.config.schema import LineTable, StationName, is_loopback
 
 ENCRYPTED = ("require", "verify-ca", "verify-full")
 """Values of libpq's sslmode that never send in clear text."""

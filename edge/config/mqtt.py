@@ -1,28 +1,13 @@
 """The table `[mqtt]` of `line.toml`."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edge.config.schema import LineTable, is_loopback
+from edge.config.schema import LineTable, StationName, is_loopback
 
-STATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
-"""One level of a topic, without wildcards, slashes and blanks."""
-
-
-def _is_a_station(name: str) -> str:
-    if not STATION_NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is no name of a station, such as 'line3': at most 60 letters, digits, dots, dashes and "
-            "underscores, a letter or digit first"
-        )
-    return name
-
-
-StationName = Annotated[str, AfterValidator(_is_a_station)]
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 

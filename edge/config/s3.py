@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edge.config.mqtt import StationName
-from edge.config.schema import LineTable, is_loopback
+from edge.config.schema import LineTable, StationName, is_loopback
 
 
 def _is_an_endpoint(address: str) -> str:

@@ -1,5 +1,6 @@
 """Base of the tables of `line.toml`, and the tables of camera, pictures, drift and rates."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,6 +23,23 @@ def _has_a_port(listen: str) -> str:
 
 ListenAddress = Annotated[str, AfterValidator(_has_a_port)]
 """Address and port of a server; an address of IPv6 is in brackets."""
+
+
+STATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+"""One level of a topic and of an object's name, and part of a tag: without wildcards, slashes and blanks."""
+
+
+def _is_a_station(name: str) -> str:
+    if not STATION_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a station, such as 'line3': at most 60 letters, digits, dots, dashes and "
+            "underscores, a letter or digit first"
+        )
+    return name
+
+
+StationName = Annotated[str, AfterValidator(_is_a_station)]
+"""Name of a station in the plant."""
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

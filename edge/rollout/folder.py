@@ -35,7 +35,9 @@ class FolderStore:
             raise ReleaseError(f"{self._path(name)}: cannot be written ({error.strerror}); check the folder") from None
 
     def add_bundle(self, bundle: Path, bundle_id: str) -> None:
-        """Copy a bundle and its signature to the folder; raises ReleaseError."""
+        """Copy a bundle and its signature to the folder, which exists; raises ReleaseError."""
+        if not self._folder.is_dir():  # as where nothing is mounted
+            raise ReleaseError(f"{self._folder}: found no such folder, expected one that all stations reach")
         try:
             ReleaseFolder(self._folder / "latest").add(bundle, bundle_id)
         except OSError as error:

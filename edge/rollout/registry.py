@@ -169,5 +169,16 @@ class RegistryStore:
                 problem = "refused anonymous access; give --user and --password-file"
             raise ReleaseError(f"{self}: {problem}") from None
         except (DXFError, OSError, KeyError, ValueError) as error:
-            words = " ".join(str(error).split())[:300] or type(error).__name__
-            raise ReleaseError(f"{self}: {words}; check registry, address, certificate, user and password") from None
+            raise ReleaseError(
+                f"{self}: {_words(error)}; check registry, address, certificate, user and password"
+            ) from None
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong, without the layers of the client around it."""
+    text = " ".join(str(error).split())
+    if refused := re.search(r"certificate verify failed: (.+?)\.? \(_ssl", text):
+        return f"the certificate is refused ({refused[1]})"
+    if away := re.search(r"\[Errno -?[0-9]+\] (\w[\w ]*)", text):
+        return f"cannot be reached ({away[1]})"
+    return text[:300] or type(error).__name__

@@ -8,13 +8,14 @@ released any more once one of them has halted. A station that does not reach the
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import uuid4
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bundle import BundleError, FrozenModel, first_problem, load_bundle
 from edge.config.line import Line
+from edge.config.schema import StationName
 from edge.errors import ReleaseBusy, ReleaseError, StationError
 from edge.monitoring.verdict_rates import exceeds
 from edge.part import PAUSED_BY
@@ -30,7 +31,6 @@ WINDOW_PARTS = 20_000
 FALSE_HALT = 1e-3
 """Probability that a station halts though its rejects have not risen."""
 State = Literal["released", "confirmed", "halted"]
-StationName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 
 
 class RolloutPlan(FrozenModel):
@@ -43,6 +43,14 @@ class RolloutPlan(FrozenModel):
     parts: int = Field(ge=1)
     """Parts that a station judges with the new bundle before it confirms."""
 
+    @field_validator("waves")
+    @classmethod
+    def _has_each_station_once(cls, waves: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        names = [name for wave in waves for name in wave]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"found {', '.join(twice)} more than once, expected each station in one wave")
+        return waves
+
 
 class StationReport(FrozenModel):
     """Where one station stands."""
@@ -51,6 +59,7 @@ class StationReport(FrozenModel):
     state: State
     text: str
     time: datetime
+    """UTC."""
 
 
 def publish(bundle: Path, store: RolloutStore, plan_waves: list[list[str]], parts: int) -> RolloutPlan:
@@ -162,7 +171,13 @@ def _judged(line: Line, station: str, store: RolloutStore, plan: RolloutPlan, ro
     told = f"{rejects} of {parts} parts rejected, {rejects_before} of {parts_before} before"
     if exceeds(rejects, parts, rate, FALSE_HALT):
         if ReleaseFolder(line.bundle).current == plan.bundle_id:  # else this process was killed before its report
-            roll_back()
+            try:
+                roll_back()
+            except ReleaseBusy:
+                raise  # tried again by the next pull
+            except (BundleError, StationError) as error:
+                _write(station, store, plan, "halted", f"NOT rolled back, {error}: {told}")
+                raise
         return _write(station, store, plan, "halted", f"rolled back: {told}")
     return _write(station, store, plan, "confirmed", f"confirmed: {told}")
 

@@ -37,7 +37,7 @@ def rollout_publish(
     from edge.rollout.rollout import publish
 
     store = _open_store(place, user, password_file, ca_file)
-    plan = publish(bundle, store, [names.split(",") for names in wave], parts)
+    plan = publish(bundle, store, [[name.strip() for name in names.split(",")] for names in wave], parts)
     console.print(f"{store}: {plan.bundle_id[:12]} for {len(plan.waves)} waves", soft_wrap=True, highlight=False)
 
 
@@ -82,9 +82,12 @@ def rollout_status(place: Place, user: User = "", password_file: PasswordFile = 
     store = _open_store(place, user, password_file, ca_file)
     plan = read_plan(store)
     reports = read_reports(store, plan)
+    console.print(f"bundle {plan.bundle_id[:12]}, {plan.parts} parts a station", soft_wrap=True, highlight=False)
     for number, names in enumerate(plan.waves, start=1):
         for name in names:
-            told = f"{reports[name].state}, {reports[name].text}" if name in reports else "no report"
+            report = reports.get(name)
+            told = f"{report.text}, {report.time:%Y-%m-%d %H:%M} UTC" if report else "no report"
+            told = f"halted, {told}" if report and report.state == "halted" else told
             console.print(f"wave {number}  {name}: {told}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -86,6 +86,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture(params=["folder", "registry"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> RolloutStore:
     if request.param == "folder":
+        (tmp_path / "shared").mkdir()
         return FolderStore(tmp_path / "shared")
     registry: Registry = request.getfixturevalue("registry")
     return registry.store(f"rollouts/{tmp_path.name.lower()}")
@@ -148,6 +149,26 @@ def test_a_rise_of_rejects_rolls_the_station_back_and_halts_the_rest(
     assert stations["b"].pull().startswith("halted by a: rolled back")
     assert in_force(stations, bundles[1]) == set()
     assert history(stations["a"].line.records)[-1].action == "rollback"
+
+
+def test_a_station_that_cannot_roll_back_halts_the_rollout(
+    stations: dict[str, RolledStation], bundles: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    station = stations["a"]
+    station.pull()
+    station.judge(PARTS, rejects=20)
+    station.refuses = True
+    with pytest.raises(EngineError, match="golden frames differ"):
+        station.pull()
+    halted = "NOT rolled back, golden frames differ: 20 of 100 parts rejected, 4 of 200 before"
+    assert stations["b"].pull() == f"halted by a: {halted}"
+    place = str(station.store)
+    if not place.startswith("oci:"):
+        with pytest.raises(SystemExit, match="0"):
+            main(["rollout", "status", place])
+        said = capsys.readouterr().out
+        assert said.startswith(f"bundle {load_bundle(bundles[1]).id[:12]}, 100 parts a station\n")
+        assert f"wave 1  a: halted, {halted}, 20" in said
 
 
 def test_golden_frames_that_differ_halt_the_rollout(stations: dict[str, RolledStation], bundles: list[Path]) -> None:
@@ -269,11 +290,29 @@ def test_a_store_without_a_rollout_says_so(store: RolloutStore) -> None:
 
 def test_the_commands_publish_and_show(bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(tmp_path / "shared")
+    with pytest.raises(SystemExit, match="shared: found no such folder, expected one that all stations reach"):
+        main(["rollout", "publish", str(bundles[1]), folder, "--wave", "a"])
+    Path(folder).mkdir()
     with pytest.raises(SystemExit, match="0"):
-        main(["rollout", "publish", str(bundles[1]), folder, "--wave", "a", "--wave", "b,c"])
+        main(["rollout", "publish", str(bundles[1]), folder, "--wave", "line.a", "--wave", "b, c"])
     with pytest.raises(SystemExit, match="0"):
         main(["rollout", "status", folder])
     assert "wave 2  c: no report" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("waves", "problem"),
+    [
+        (["a", "a,b"], "found a more than once, expected each station in one wave"),
+        (["a,,b"], "'' is no name of a station, such as 'line3'"),
+        (["a/b"], "'a/b' is no name of a station"),
+    ],
+)
+def test_waves_that_cannot_be_are_refused(bundles: list[Path], tmp_path: Path, waves: list[str], problem: str) -> None:
+    options = [word for wave in waves for word in ("--wave", wave)]
+    with pytest.raises(SystemExit) as ended:
+        main(["rollout", "publish", str(bundles[1]), str(tmp_path), *options])
+    assert problem in str(ended.value)
 
 
 @pytest.mark.parametrize(
