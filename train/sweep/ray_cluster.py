@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
 from train.errors import TrainError
@@ -36,6 +36,7 @@ def train_all(
         advice = "check --address; on a very busy machine install 'ray<2.54'"
         raise TrainError(f"sweep: found no Ray at {address!r} ({error}); {advice}") from None
     try:
+        _check_size([node["Resources"] for node in ray.nodes() if node["Alive"]], cpus, gpus)
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_train)
         waiting = {task.remote(train, run): run for run in runs}
         while waiting:
@@ -47,6 +48,16 @@ def train_all(
             ended(waiting.pop(done), problem)
     finally:
         ray.shutdown()
+
+
+def _check_size(machines: Sequence[Mapping[str, float]], cpus: int, gpus: float) -> None:
+    """Refuse runs that no machine has room for, which Ray would let wait for ever; raises TrainError."""
+    if not any(machine.get("CPU", 0) >= cpus and machine.get("GPU", 0) >= gpus for machine in machines):
+        found = "; ".join(f"{machine.get('CPU', 0):g} and {machine.get('GPU', 0):g}" for machine in machines)
+        raise TrainError(
+            f"sweep: found machines with {found or 'no'} processors and GPUs, expected one with {cpus} and {gpus:g}; "
+            "set cpus and gpus in the plan"
+        )
 
 
 def _train(train: Callable[[PlannedRun], None], run: PlannedRun) -> str:

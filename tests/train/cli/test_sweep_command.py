@@ -92,6 +92,36 @@ def test_a_ray_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         train_all([], print, "local", 1, 0, print)
 
 
+class SmallRay(ModuleType):
+    """Ray of two machines, one of which has left."""
+
+    is_shut_down = False
+
+    def init(self, **options: object) -> None:
+        """Start."""
+
+    def nodes(self) -> list[dict[str, object]]:
+        """Its machines."""
+        return [
+            {"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e9}},
+            {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+        ]
+
+    def shutdown(self) -> None:
+        """End."""
+        self.is_shut_down = True
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(4, 0.0), (1, 0.5)])
+def test_a_run_that_fits_no_machine_is_refused(monkeypatch: pytest.MonkeyPatch, cpus: int, gpus: float) -> None:
+    ray = SmallRay("ray")
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    expected = rf"found machines with 2 and 0 processors and GPUs, expected one with {cpus} and {gpus:g}; set cpus"
+    with pytest.raises(TrainError, match=expected):
+        train_all([], print, "local", cpus, gpus, print)
+    assert ray.is_shut_down
+
+
 def test_a_sweep_that_was_killed_goes_on_where_it_was(
     plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
