@@ -53,6 +53,9 @@ class MqttSettings(LineTable):
     sparkplug_group: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=60)
     """Group of Sparkplug B; with it the station is also an edge node of this group, whose NDEATH is then the last will
     of the connection. Without it there are JSON messages only."""
+    sparkplug_host: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=60)
+    """Primary host application of Sparkplug, such as a SCADA system: while its STATE is not online, nothing is sent and
+    rows wait in the records. Without it rows are sent whoever listens. Requires `sparkplug_group`."""
     commands: bool = False
     """Whether the broker's clients may request changeovers and challenges. Everyone whom the broker lets publish there
     may do so."""
@@ -63,6 +66,8 @@ class MqttSettings(LineTable):
             raise ValueError("found one of certificate and private_key, expected both or neither")
         if self.password_file is not None and not self.user:
             raise ValueError("found a password_file without a user, expected both")
+        if self.sparkplug_host and not self.sparkplug_group:
+            raise ValueError("found a sparkplug_host without a sparkplug_group, expected both")
         files = [name for name in ("ca_file", "certificate") if getattr(self, name) is not None]
         if files and not self.uses_tls:
             raise ValueError(f"found {' and '.join(files)} with {self.broker!r}, expected mqtts://, which uses TLS")

@@ -27,6 +27,7 @@ def table(keys: dict[str, object]) -> MqttSettings | None:
         ({**NEAR, "station": "line/3"}, "mqtt.station"),
         ({**NEAR, "station": "line+"}, "mqtt.station"),
         ({**NEAR, "station": "#"}, "mqtt.station"),
+        ({**NEAR, "sparkplug_host": "scada"}, "found a sparkplug_host without a sparkplug_group"),
         ({**NEAR, "station": "line 3\n"}, "mqtt.station"),
         ({**NEAR, "topic": "$SYS"}, "mqtt.topic"),
         ({**NEAR, "topic": "plant//glaze"}, "mqtt.topic"),

@@ -142,6 +142,13 @@ def group_of_sparkplug(run: Run) -> None:
     assert packet.texts[0] == "spBv1.0/plant/NDEATH/line3"
 
 
+@observes("mqtt.sparkplug_host")
+def primary_host_of_sparkplug(run: Run) -> None:
+    _, broker = connect(run, sparkplug_group="plant", sparkplug_host="scada")
+
+    assert any(b"spBv1.0/STATE/scada" in topic for topic in broker.topics)
+
+
 def refused_by(run: Run, **keys: object) -> str:
     """Words of the writer of a line whose database is not there."""
     pytest.importorskip("psycopg", reason="the central records need edge-inspect[central]")
