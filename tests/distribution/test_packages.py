@@ -22,6 +22,7 @@ from tools.distribution.target_wheels import TARGETS, Target, requirements
 inventory = pytest.importorskip("tools.distribution.inventory", reason="cyclonedx-python-lib is not installed")
 HERE = Target(platform.machine(), ".".join(map(str, sys.version_info[:2])))
 EPOCH = 1_700_000_000
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def wheels_with_pip(folder: Path) -> list[Path]:
@@ -125,3 +126,11 @@ def test_targets_are_both_machines_with_both_versions_of_python() -> None:
         "aarch64-python3.12",
     ]
     assert TARGETS[2].platforms[0] == "manylinux_2_28_aarch64"
+
+
+def test_a_key_that_cannot_sign_is_refused_before_any_build(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "tools" / "make-dist", "--out", tmp_path / "dist", "--key", tmp_path / "none.key"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"make-dist: {tmp_path}/none.key: No such file or directory")
+    assert not (tmp_path / "dist").exists()
