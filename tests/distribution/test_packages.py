@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import tarfile
+import zipfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,12 +17,22 @@ import pytest
 from tests.distribution.wheels import write_wheel
 from tools.distribution.install import Root, install, make_environment, verify
 from tools.distribution.offline_package import Release, write_package
-from tools.distribution.python_packages import rewrite_sdist, write_tar
+from tools.distribution.python_packages import build_twice, rewrite_sdist, write_tar
 from tools.distribution.target_wheels import TARGETS, Target, requirements
 
 inventory = pytest.importorskip("tools.distribution.inventory", reason="cyclonedx-python-lib is not installed")
 HERE = Target(platform.machine(), ".".join(map(str, sys.version_info[:2])))
 EPOCH = 1_700_000_000
+PROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "part"
+version = "1"
+[tool.setuptools]
+packages = ["part"]
+"""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -134,3 +145,37 @@ def test_a_key_that_cannot_sign_is_refused_before_any_build(tmp_path: Path) -> N
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"make-dist: {tmp_path}/none.key: No such file or directory")
     assert not (tmp_path / "dist").exists()
+
+
+def test_both_builds_are_of_one_commit_though_another_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(variable, "tests")
+    repository = tmp_path / "repository"
+    (repository / "part").mkdir(parents=True)
+    (repository / "pyproject.toml").write_text(PROJECT)
+    (repository / "part" / "__init__.py").write_text("first = True\n")
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=repository, check=True, capture_output=True)
+
+    def commit() -> None:
+        git("add", ".")
+        git("commit", "-m", "next")
+
+    git("init")
+    commit()
+    (tmp_path / "scratch").mkdir()
+    (repository / "setup.py").write_text(
+        "import pathlib, subprocess, setuptools\n"
+        f"place = pathlib.Path({str(repository)!r})\n"
+        "(place / 'part' / '__init__.py').write_text('first = False\\n')\n"
+        "subprocess.run(['git', 'commit', '-q', '-a', '-m', 'meanwhile'], cwd=place)\n"
+        "setuptools.setup()\n"
+    )
+    commit()
+    wheel, _, _ = build_twice(repository, tmp_path / "out", tmp_path / "scratch")
+
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("part/__init__.py") == b"first = True\n"

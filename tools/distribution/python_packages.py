@@ -25,16 +25,16 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
     return ended.stdout
 
 
-def check_out(repository: Path, folder: Path) -> int:
-    """Write the latest commit to a new folder, with fixed permissions; returns its time, seconds since 1970."""
+def check_out(repository: Path, commit: str, folder: Path) -> int:
+    """Write a commit to a new folder, with fixed permissions; returns its time, seconds since 1970."""
     archive = folder.with_name(f"{folder.name}.tar")
-    run(["git", "archive", "--format=tar", f"--output={archive}", "HEAD"], repository)
+    run(["git", "archive", "--format=tar", f"--output={archive}", commit], repository)
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     archive.unlink()
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    return int(run(["git", "log", "-1", "--format=%ct"], repository))
+    return int(run(["git", "log", "-1", "--format=%ct", commit], repository))
 
 
 def build(source: Path, out: Path, epoch: int, kind: str = "wheel") -> Path:
@@ -48,13 +48,14 @@ def build(source: Path, out: Path, epoch: int, kind: str = "wheel") -> Path:
 
 
 def build_twice(repository: Path, out: Path, scratch: Path) -> tuple[Path, Path, int]:
-    """Build wheel and sdist from two fresh copies; returns both files and the commit's time.
+    """Build wheel and sdist from two fresh copies of the latest commit; returns both files and the commit's time.
 
     Raises BuildError where the two builds differ.
     """
     files: list[list[Path]] = []
+    commit = run(["git", "rev-parse", "HEAD"], repository).strip()  # another may come while this runs
     for name in ("first", "second"):
-        epoch = check_out(repository, scratch / name)
+        epoch = check_out(repository, commit, scratch / name)
         target = out if name == "first" else scratch / "again"
         files.append([build(scratch / name, target, epoch, kind) for kind in ("wheel", "sdist")])
     for first, second in zip(*files, strict=True):
