@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ ACKNOWLEDGED_S = 30.0
 """Longest wait for the broker to take one more message; then the connection is given up."""
 RECONNECT_S = (1, 30)
 """Pause before the next attempt to connect, growing from the first to the second."""
+UNSTEADY, UNSTEADY_S = 5, 60.0
+"""Connections within this time after which no row is sent: two clients of one name end each other's."""
 
 
 INFLIGHT = 1000
@@ -57,6 +60,7 @@ class BrokerConnection:
         """Messages of the subscriptions."""
         self.sessions = 0
         """Number of connections that the broker has accepted."""
+        self._accepted: deque[float] = deque(maxlen=UNSTEADY)  # when
         self._settings, self._will, self._subscriptions = settings, will, subscriptions
         self._acknowledged_s = acknowledged_s
         self._connected, self._problem = threading.Event(), "no answer yet"
@@ -70,7 +74,7 @@ class BrokerConnection:
         return self._connected.is_set()
 
     def open(self, wait_s: float = CONNECT_S) -> None:
-        """Connect for the first time, or wait for an attempt under way; raises ServerError without one."""
+        """Connect for the first time, or wait for an attempt under way; raises ServerError without a steady one."""
         if self._client is None:
             self._tried.clear()
             client = self._make_client()
@@ -78,10 +82,19 @@ class BrokerConnection:
             client.loop_start()
             self._client = client
         self._tried.wait(wait_s)
+        self.check_steady()
         if not self._connected.is_set():
             raise ServerError(
                 f"MQTT broker {self._settings.broker}: found no connection ({self._problem}); check the broker, "
                 "address, certificate and password"
+            )
+
+    def check_steady(self) -> None:
+        """Refuse a broker that ends one connection after the other; raises ServerError."""
+        if len(self._accepted) == UNSTEADY and time.monotonic() - self._accepted[0] < UNSTEADY_S:
+            raise ServerError(
+                f"MQTT broker {self._settings.broker}: found {UNSTEADY} connections within {UNSTEADY_S:g} s; look for "
+                f"another client with the name {self._settings.station!r}, or check the network"
             )
 
     def publish(self, messages: Sequence[MqttMessage]) -> None:
@@ -171,6 +184,7 @@ class BrokerConnection:
         for topic in self._subscriptions:
             client.subscribe(topic, 1)
         self.sessions += 1
+        self._accepted.append(time.monotonic())
         self._connected.set()
         self._tried.set()
 

@@ -102,6 +102,7 @@ class MqttTarget:
         if self._session != self._connection.sessions:
             self._session, self._born = self._connection.sessions, False
             self._told.clear()
+            self._connection.check_steady()
             if self._host is not None:
                 self._host.begin()
         self._check_host()

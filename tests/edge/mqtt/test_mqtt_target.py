@@ -171,6 +171,24 @@ def test_a_killed_client_is_offline_by_its_last_will(plant: Plant, tmp_path: Pat
     assert plant.subscriber.numbers() == {1}
 
 
+def test_two_stations_of_one_name_are_said_and_send_nothing_more(plant: Plant) -> None:
+    insert(plant.records, 1)
+    first = plant.forward()
+    other = plant.records.with_name("other.sqlite")
+    insert(other, 1)
+    task = task_of(other, plant.broker.port)
+    second = Forwarder(MqttTarget(task, acknowledged_s=2.0), other, retry_s=0.05)
+    second.start()
+    both = (first, second)
+    said = "found 5 connections within 60 s; look for another client with the name 'line3'"
+    wait_for(lambda: all(said in each.problem for each in both))
+    insert(plant.records, 2)
+    wait_for(lambda: all(said in each.problem for each in both))
+    second.stop(PATIENCE_S)
+
+    assert plant.subscriber.numbers() == {1}
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_commands_are_taken_where_they_are_allowed(plant: Plant, allowed: bool) -> None:
     insert(plant.records, 1)
