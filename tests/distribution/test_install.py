@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.distribution.packages import copy_programs, rows_of, write_checksums, write_package, write_records
-from tools.distribution.install import CHECKSUMS, TARGET, InstallError, Root, install, roll_back, verify
+from tools.distribution.install import CHECKSUMS, RECORDS_PATH, TARGET, InstallError, Root, install, roll_back, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 5
@@ -147,6 +147,34 @@ def test_a_line_that_the_new_version_refuses_keeps_the_old_one(machine: Machine)
     assert machine.says() == "1.0"
 
 
+def test_a_line_that_is_not_there_is_refused_before_anything_is_installed(machine: Machine) -> None:
+    machine.line.unlink()
+    with pytest.raises(InstallError, match=r"line\.toml: found no such file, expected line\.toml of the station"):
+        machine.install(machine.old)
+    assert not machine.root.folder.exists()
+
+
+def test_modules_of_others_are_no_part_of_a_version(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine.old / "program").write_text(
+        f'case "$2" in *load*) echo {machine.records};; *) echo 1 $PYTHONPATH;; esac\n'
+    )
+    write_checksums(machine.old)
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    said = machine.install(machine.old)
+    assert said[1].endswith(": 1")
+
+
+def test_what_the_line_s_records_are_is_asked_of_the_version_itself(tmp_path: Path) -> None:
+    (tmp_path / "line.toml").write_text("colour = 1\n")
+    command = [sys.executable, "-c", RECORDS_PATH, str(tmp_path / "line.toml")]
+    wrong = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    (tmp_path / "line.toml").write_text('bundle = "b"\nplc = "serial:///x"\ncamera = [{ address = "synthetic://" }]\n')
+    right = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert wrong.stderr.startswith(f"{tmp_path}/line.toml: colour: unknown key")
+    assert (wrong.returncode, right.stdout) == (1, f"{tmp_path}/records.sqlite\n")
+
+
 def test_a_changed_missing_or_added_file_is_refused(machine: Machine) -> None:
     assert list(verify(machine.old, [])) == ["7 files verified, WITHOUT a signature"]
     (machine.old / "added").touch()
@@ -175,3 +203,8 @@ def test_a_signature_by_a_known_key_is_enough(machine: Machine, tmp_path: Path) 
     assert list(verify(machine.old, [other, public])) == ["7 files verified, with a signature"]
     with pytest.raises(InstallError, match=r"SHA256SUMS\.sig: found no signature by .*others"):
         list(verify(machine.old, [other]))
+    for path, text in ((tmp_path / "none.pub", None), (private, None), (tmp_path / "junk.pub", "junk")):
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(InstallError, match=rf"{path.name}: found no public key, expected a PEM file"):
+            list(verify(machine.old, [path]))

@@ -34,9 +34,16 @@ RULES_FOLDER = Path("/etc/udev/rules.d")
 UNIT = Path("/etc/systemd/system/edge-inspect.service")
 SYSTEMD = Path("/run/systemd/system")
 """Exists where systemd is the init system, sd_booted(3)."""
-RECORDS_PATH = "import sys; from pathlib import Path; from edge.config.line import load_line as load\n" + (
-    "print(load(Path(sys.argv[1])).records.resolve())"
-)
+RECORDS_PATH = """\
+import sys
+from pathlib import Path
+from edge.config.line import load_line
+from edge.errors import StationError
+try:
+    print(load_line(Path(sys.argv[1])).records.resolve())
+except StationError as error:
+    sys.exit(str(error))
+"""
 RECORDS_VERSION = "from edge.records.database import VERSION; print(VERSION)"
 
 MakeEnvironment = Callable[[Path, Path], None]
@@ -110,6 +117,9 @@ class Root:
 def install(package: Path, root: Root, line: Path | None, make_environment: MakeEnvironment) -> Iterator[str]:
     """Install a verified package and put it in force; yields what was done. Raises InstallError, OSError."""
     version = json.loads((package / TARGET).read_text(encoding="utf-8"))["version"]
+    line = line or root.line()
+    if line is not None and not line.is_file():
+        raise InstallError(f"{line}: found no such file, expected line.toml of the station; check --line")
     name = f"{version}-{hashlib.sha256((package / CHECKSUMS).read_bytes()).hexdigest()[:12]}"
     folder = root.versions / name
     if not root.is_complete(name):
@@ -124,7 +134,6 @@ def install(package: Path, root: Root, line: Path | None, make_environment: Make
         os.sync()
         _write_whole(folder / COMPLETE, "")
         yield f"{folder}: complete"
-    line = line or root.line()
     records = Path(_said_by(folder, ["bin/python", "-c", RECORDS_PATH, str(line)])) if line else None
     if name == root.current:
         root.prune()
@@ -166,9 +175,12 @@ def verify(package: Path, keys: list[Path]) -> Iterator[str]:
     wanted = {key: target[key] for key in here}
     if here != wanted:
         raise InstallError(f"{package}: found a package for {wanted}, this is {here}; take the one for this machine")
-    if keys and not any(_is_signed(package, key) for key in keys):
+    signed = [_is_signed(package, key) for key in keys]
+    if keys and not any(signed):
         names = ", ".join(map(str, keys))
-        raise InstallError(f"{package / SIGNATURE}: found no signature by {names}; get the package again")
+        raise InstallError(
+            f"{package / SIGNATURE}: found no signature by {names}; check the key, or get the package again"
+        )
     sums = [line.split("  ", 1) for line in (package / CHECKSUMS).read_text(encoding="utf-8").splitlines()[1:]]
     expected = {name: digest for digest, name in sums}
     found = {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()} - {CHECKSUMS, SIGNATURE}
@@ -184,6 +196,10 @@ def _is_signed(package: Path, key: Path) -> bool:
     program = shutil.which("openssl")
     if program is None:
         raise InstallError("found no openssl, which verifies the signature; install it, or add --without-signature")
+    if subprocess.run(
+        [program, "pkey", "-pubin", "-in", str(key), "-noout"], capture_output=True, check=False
+    ).returncode:
+        raise InstallError(f"{key}: found no public key, expected a PEM file, such as release.pub; check --key")
     command = [program, "pkeyutl", "-verify", "-pubin", "-inkey", str(key), "-rawin", "-in", str(package / CHECKSUMS)]
     command += ["-sigfile", str(package / SIGNATURE)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -200,7 +216,9 @@ def make_environment(package: Path, folder: Path) -> None:
 
 def _said_by(folder: Path, command: list[str]) -> str:
     """Run a program of a version; returns what it printed. Raises InstallError."""
-    ended = subprocess.run([str(folder / command[0]), *command[1:]], capture_output=True, text=True, check=False)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}  # no modules of others
+    words = [str(folder / command[0]), *command[1:]]
+    ended = subprocess.run(words, env=own, capture_output=True, text=True, check=False)
     if ended.returncode:
         said = " ".join((ended.stderr or ended.stdout).split()[-60:])
         raise InstallError(f"{folder.name}: {command[0]} ended with {ended.returncode} ({said}); nothing was switched")
