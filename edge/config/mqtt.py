@@ -57,8 +57,8 @@ class MqttSettings(LineTable):
     """Primary host application of Sparkplug, such as a SCADA system: while its STATE is not online, nothing is sent and
     rows wait in the records. Without it rows are sent whoever listens. Requires `sparkplug_group`."""
     commands: bool = False
-    """Whether the broker's clients may request changeovers and challenges. Everyone whom the broker lets publish there
-    may do so."""
+    """Whether the broker's clients may request changeovers, challenges and steps of a rollout. Everyone whom the broker
+    lets publish there may do so."""
 
     @model_validator(mode="after")
     def _has_its_files(self) -> "MqttSettings":

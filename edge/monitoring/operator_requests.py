@@ -236,3 +236,16 @@ def _wait(
                     "writes them; is it running with this line.toml?"
                 )
             time.sleep(POLL_S)
+
+
+def rollout_request(records: Path) -> Path:
+    """Return the file beside the records whose change asks for a station's step of a rollout; systemd watches it."""
+    return records.with_name(f"{records.stem}.rollout")
+
+
+def ask_for_rollout_step(records: Path, identity: str) -> None:
+    """Ask for a step of a rollout; raises OperatorRequestError."""
+    try:
+        rollout_request(records).write_text(f"{identity}\n", encoding="utf-8")
+    except OSError as error:
+        raise OperatorRequestError(f"{rollout_request(records)}: cannot be written ({error.strerror})") from None

@@ -1,7 +1,7 @@
-"""Commands of the broker's clients: changeover and challenge, each an order as the page or the PLC gives it.
+"""Commands of the broker's clients: changeover and challenge as the page or the PLC orders them, a step of a rollout.
 
-A payload is `{"id": "...", "recipe": 2}` or `{"id": "...", "who": "...", "reason": "..."}`. A repeated `id` and a
-retained message are refused: a broker delivers both again.
+A payload is `{"id": "...", "recipe": 2}`, `{"id": "...", "who": "...", "reason": "..."}` or `{"id": "..."}`. A repeated
+`id` and a retained message are refused: a broker delivers both again.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from edge.config.challenge import ChallengeSettings
 from edge.config.schema import ONE_LINE
 from edge.errors import OperatorRequestError, RecordsError, ServerError
 from edge.forwarding.messages import ForwardingTask
-from edge.monitoring.operator_requests import begin_challenge
+from edge.monitoring.operator_requests import ask_for_rollout_step, begin_challenge
 from edge.mqtt.client import MqttMessage
 from edge.mqtt.json_messages import JsonTopics
 
@@ -23,6 +23,7 @@ REMEMBERED = 1000
 PAYLOAD_BYTES = 4096
 EXAMPLES = {
     "changeover": 'JSON such as {"id": "a1", "recipe": 2}',
+    "rollout": 'JSON such as {"id": "a3"}',
     "challenge": 'JSON such as {"id": "a2", "who": "Ada", "reason": "shift"}',
 }
 
@@ -46,6 +47,17 @@ class ChallengeCommand(RemoteCommand):
 
     who: str = Field(min_length=1, max_length=100, pattern=ONE_LINE)
     reason: str = Field(default="", max_length=500, pattern=ONE_LINE)
+
+
+class RolloutCommand(RemoteCommand):
+    """Request of the station's next step of a rollout."""
+
+
+KINDS: dict[str, type[RemoteCommand]] = {
+    "changeover": ChangeoverCommand,
+    "challenge": ChallengeCommand,
+    "rollout": RolloutCommand,
+}
 
 
 class RemoteCommands:
@@ -72,15 +84,14 @@ class RemoteCommands:
         return self._topics.answer(command, identity, done, problem)
 
     def _parse(self, command: str, message: MqttMessage) -> RemoteCommand:
-        kinds: dict[str, type[RemoteCommand]] = {"changeover": ChangeoverCommand, "challenge": ChallengeCommand}
-        if command not in kinds:
-            raise ServerError(f"command: found {command[:60]!r}, expected one of {', '.join(kinds)}")
+        if command not in KINDS:
+            raise ServerError(f"command: found {command[:60]!r}, expected one of {', '.join(KINDS)}")
         if message.retain:
             raise ServerError(f"{command}: found a retained message, expected one that is sent once")
         if len(message.payload) > PAYLOAD_BYTES:
             raise ServerError(f"{command}: found {len(message.payload)} bytes, expected at most {PAYLOAD_BYTES}")
         try:
-            given = kinds[command].model_validate_json(message.payload)
+            given = KINDS[command].model_validate_json(message.payload)
         except ValidationError as error:
             if error.errors()[0]["type"] in ("json_invalid", "model_type"):
                 shown = message.payload[:60].decode("utf-8", "backslashreplace")
@@ -98,6 +109,9 @@ class RemoteCommands:
                 raise ServerError(f"changeover: found recipe {given.recipe}, expected one of [recipes]: {known}")
             self.changeovers.put(given.recipe)
             return f"recipe {given.recipe} is requested; the topic bundle shows the one in force"
+        if isinstance(given, RolloutCommand):
+            ask_for_rollout_step(self._records, given.id)
+            return "a step is asked for; the units of `edge-inspect rollout timer` take it"
         assert isinstance(given, ChallengeCommand)
         begin_challenge(self._records, self._challenge, given.who, given.reason)
         return f"put {self._challenge.parts} known bad part(s) on the line now, before any other part"

@@ -103,7 +103,7 @@ def rollout_timer(
     password_file: PasswordFile = None,
     ca_file: CaFile = None,
 ) -> None:
-    """Write a systemd timer and its service, which take this station's steps of rollouts."""
+    """Write systemd units that take this station's steps of rollouts: by time, and at once on an MQTT command."""
     from edge.commands.rollout.timer import timer_units, write_units
 
     _open_store(place, user, password_file, ca_file)  # refuses what no pull could use

@@ -1,4 +1,4 @@
-"""Systemd timer of a station's steps of rollouts: `edge-inspect rollout timer`."""
+"""Systemd units of a station's steps of rollouts, by time and on request: `edge-inspect rollout timer`."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from bundle import write_whole
 from edge.commands.systemd_unit import literal, one_line, program, refuse_root
 from edge.config.line import Line, load_line
 from edge.errors import ReleaseError
+from edge.monitoring.operator_requests import rollout_request
 from edge.rollout.rollout import check_line
 
 NAME = "edge-inspect-rollout"
@@ -53,13 +54,27 @@ RandomizedDelaySec=30s
 [Install]
 WantedBy=timers.target
 """
-"""systemd.timer(5), systemd.exec(5)."""
+PATH = """\
+# Written by: edge-inspect rollout timer
+[Unit]
+Description=edge-inspect: step of a rollout asked for over MQTT at {station}
+
+[Path]
+PathChanged={request}
+
+[Install]
+WantedBy=paths.target
+"""
+"""systemd.timer(5), systemd.exec(5), systemd.path(5)."""
 
 
 def timer_units(
     path: Path, place: str, station: str, options: Mapping[str, object], minutes: int, user: str
 ) -> dict[str, str]:
-    """Give service and timer by file name. `options`: of `edge-inspect rollout pull`. Raises StationError."""
+    """Give service, timer and path unit by file name. Raises StationError.
+
+    `options`: those of `edge-inspect rollout pull`.
+    """
     refuse_root(user)
     line, toml = load_line(path), path.resolve()
     check_line(line)
@@ -75,7 +90,9 @@ def timer_units(
         writable="".join(f'ReadWritePaths="-{literal(folder)}"\n' for folder in _written(line, where)),
     )
     timer = TIMER.format(station=one_line(station).replace("%", "%%"), minutes=minutes)
-    return {f"{NAME}.service": service, f"{NAME}.timer": timer}
+    request = one_line(str(rollout_request(line.records.resolve()))).replace("%", "%%")
+    watched = PATH.format(station=one_line(station).replace("%", "%%"), request=request)
+    return {f"{NAME}.service": service, f"{NAME}.timer": timer, f"{NAME}.path": watched}
 
 
 def write_units(units: Mapping[str, str], folder: Path) -> Iterator[str]:
@@ -86,7 +103,8 @@ def write_units(units: Mapping[str, str], folder: Path) -> Iterator[str]:
         except OSError as error:
             raise ReleaseError(f"{folder / name}: cannot be written ({error.strerror}); check --out") from None
         yield f"{folder / name}: written"
-    yield f"next: systemctl daemon-reload && systemctl enable --now {NAME}.timer; then journalctl -u {NAME}"
+    started = f"{NAME}.timer {NAME}.path"
+    yield f"next: systemctl daemon-reload && systemctl enable --now {started}; then journalctl -u {NAME}"
 
 
 def _written(line: Line, place: str) -> list[Path]:

@@ -44,7 +44,9 @@ def test_the_command_writes_a_timer_and_its_service(tmp_path: Path, capsys: pyte
         f'ReadWritePaths="-{shared}"',
     ]
     assert "OnUnitInactiveSec=7min" in timer
-    assert "systemctl enable --now edge-inspect-rollout.timer" in capsys.readouterr().out
+    watched = (out / "edge-inspect-rollout.path").read_text().splitlines()
+    assert f"PathChanged={tmp_path}/100%% line/kept/records.rollout" in watched
+    assert "systemctl enable --now edge-inspect-rollout.timer edge-inspect-rollout.path" in capsys.readouterr().out
 
 
 def test_a_registry_gets_its_options_with_whole_paths(
