@@ -29,8 +29,8 @@ RECONNECT_S = (1, 30)
 """Pause before the next attempt to connect, growing from the first to the second."""
 UNSTEADY, UNSTEADY_S = 5, 60.0
 """Connections within this time after which no row is sent: two clients of one name end each other's."""
-
-
+RECEIVED, RECEIVED_BYTES = 1000, 64 * 1024
+"""Messages that may wait for the station, and bytes of one; others are dropped."""
 INFLIGHT = 1000
 """Messages that may wait for the broker's acknowledgement; a batch is smaller."""
 
@@ -203,7 +203,8 @@ class BrokerConnection:
         self._tried.set()
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        self.received.put(MqttMessage(message.topic, bytes(message.payload), message.qos, message.retain))
+        if self.received.qsize() < RECEIVED and len(message.payload) <= RECEIVED_BYTES:
+            self.received.put(MqttMessage(message.topic, bytes(message.payload), message.qos, message.retain))
 
 
 class _Client(paho.Client):

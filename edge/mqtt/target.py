@@ -125,10 +125,11 @@ class MqttTarget:
         raise ServerError(f"MQTT: found the primary host not online ({self._host.topic}); check it, or sparkplug_host")
 
     def _receive(self) -> None:
+        """Take the host's state, and commands while it is online: one that waited would be carried out hours later."""
         for message in self._connection.take_received():
             if self._host is not None and message.topic == self._host.topic:
                 self._host.take(message)
-            else:
+            elif self._host is None or self._host.is_online:
                 self._received.append(message)
 
     def _farewell(self) -> list[MqttMessage]:

@@ -171,6 +171,25 @@ def test_a_killed_client_is_offline_by_its_last_will(plant: Plant, tmp_path: Pat
     assert plant.subscriber.numbers() == {1}
 
 
+def test_a_huge_command_is_dropped_before_it_is_kept(plant: Plant) -> None:
+    insert(plant.records, 1)
+    forwarder = plant.forward(commands=True)
+    plant.subscriber.wait_for(lambda: plant.subscriber.numbers())
+    for content in ({"id": "x" * 70_000, "recipe": 2}, {"id": "y" * 5_000, "recipe": 2}):
+        plant.subscriber.publish("edge-inspect/line3/command/changeover", content)
+
+    def answered() -> bool:
+        forwarder.take(station().model_copy(update={"triggers": len(plant.subscriber.messages)}))
+        return bool(plant.subscriber.json("answer"))
+
+    wait_for(answered)
+    forwarder.stop(PATIENCE_S)
+
+    assert [answer["error"].partition(",")[0] for answer in plant.subscriber.json("answer")] == [
+        "changeover: found 5023 bytes"
+    ]
+
+
 def test_two_stations_of_one_name_are_said_and_send_nothing_more(plant: Plant) -> None:
     insert(plant.records, 1)
     first = plant.forward()

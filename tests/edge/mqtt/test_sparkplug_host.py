@@ -77,6 +77,35 @@ def test_rows_wait_for_the_host_and_reach_it_once_after_its_outages(host: Subscr
     assert births[0] != births[1]
 
 
+def test_a_command_of_the_time_without_the_host_is_not_carried_out_later(host: Subscriber, tmp_path: Path) -> None:
+    records = tmp_path / "records.sqlite"
+    insert(records, 1)
+    port = host.client._port
+    task = task_of(records, port, (2, 3), sparkplug_group="plant", sparkplug_host="scada", commands=True)
+    forwarder = Forwarder(MqttTarget(task), records, retry_s=0.05)
+    forwarder.start()
+    wait_for(lambda: "found the primary host not online" in forwarder.problem)
+    command = "edge-inspect/line3/command/changeover"
+    answers = Subscriber(port, "edge-inspect/line3/answer")
+    host.publish(command, {"id": "early", "recipe": 2})
+    host.publish(STATE, {"online": True, "timestamp": 1000}, retain=True)
+    host.wait_for(lambda: numbers(host) == [1])
+    host.publish(command, {"id": "late", "recipe": 3})
+    asked: list[int] = []
+
+    def answered() -> bool:
+        asked.extend(forwarder.take(station().model_copy(update={"triggers": len(asked) + 1})).changeovers)
+        return bool(answers.messages)
+
+    wait_for(answered)
+    forwarder.stop(60.0)
+    asked.extend(forwarder.take(station()).changeovers)
+    answers.close()
+
+    assert asked == [3]
+    assert [answer["id"] for answer in answers.json("answer")] == ["late"]
+
+
 @pytest.mark.parametrize("noise", [b"ONLINE", b"{}", b'{"online": "true", "timestamp": 1}', b'{"online": true}', b""])
 def test_what_is_no_state_changes_nothing(noise: bytes) -> None:
     host = PrimaryHost("scada")
