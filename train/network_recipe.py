@@ -36,6 +36,9 @@ MASK_PX: Mapping[Model, int] = MappingProxyType(
 
 MOST_MEMBERS = 8
 """Networks of an ensemble."""
+MOST_SCALES = 4
+
+Scale = Annotated[float, Field(ge=0.25, le=2)]
 
 
 class MemberRecipe(FrozenModel):
@@ -69,6 +72,8 @@ class NetworkRecipe(FrozenModel):
     """Entries of "patch-memory"."""
     encoder: Encoder = "lite0"
     """EfficientNet-Lite of "can-lite", "unet-lite", "patch-memory" and "patch-classifier"; lite2 is the largest."""
+    scales: tuple[tuple[Scale, Scale], ...] = Field(default=((1, 1),), min_length=1, max_length=MOST_SCALES)
+    """Sizes at which the encoder of "patch-classifier" sees a picture, as shares of the input's height and width."""
     pretrained: bool = True
     """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory", "patch-classifier") with
     ImageNet weights."""
@@ -84,6 +89,8 @@ class NetworkRecipe(FrozenModel):
                 f"found {self.model} with {len(self.members)} members; an ensemble has 2 to {MOST_MEMBERS} and joins "
                 "finished runs: train ensemble A/best.pt B/best.pt"
             )
+        if self.model != "patch-classifier" and self.scales != ((1, 1),):
+            raise ValueError(f"found scales of {self.model}, which sees a picture at one size; remove them")
         if any(member.network.members for member in self.members):
             raise ValueError("found an ensemble as a member of another; join their members instead")
         if self.members and self.members[0].network.is_memory:

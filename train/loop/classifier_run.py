@@ -22,6 +22,7 @@ from train.loop.feature_maps import FeatureMap, FeatureMaps
 from train.loop.one_pass_run import OnePassRun
 from train.loop.training_data import TrainingData
 from train.losses import targets
+from train.models.network import resized
 from train.models.patch_classifier import STRIDE_PX, VIEWS, PatchClassifier, described, smooth
 from train.recipe import CropsRecipe, Recipe
 
@@ -66,8 +67,9 @@ class ClassifierRun(OnePassRun):
     def fit(self, train: ImageSet, val: ImageSet) -> None:
         """Train both heads with AdamW and a one-cycle learning rate. Raises SplitError without an outline."""
         maps = self._maps(train)
-        sound, _ = maps.draw(_FOR_NORMALISATION, self.generator, good=True)
-        self.classifier.normalise_by(described(sound.to(self.compute.device)))
+        sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, good=True)[0] for one in maps]
+        patches = [described(one.to(self.compute.device)).transpose(0, 1).flatten(1).T for one in sound]
+        self.classifier.normalise_by(torch.cat(patches))
         weights = [*self.classifier.find.parameters(), *self.classifier.name.parameters()]
         settings = self.recipe.optimiser
         optimiser = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=settings.weight_decay)
@@ -75,15 +77,16 @@ class ClassifierRun(OnePassRun):
         curve = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps)
         self.network.train()
         self.classifier.encoder.eval()
-        for _ in track(
+        for step in track(
             range(steps), "fitting", console=self.console, transient=True, disable=not self.console.is_terminal
         ):
             optimiser.zero_grad()
-            self._loss(*maps.draw(self.recipe.run.batch, self.generator)).backward()  # type: ignore[no-untyped-call]
+            self._loss(*maps[step % len(maps)].draw(self.recipe.run.batch, self.generator)).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             curve.step()
         self.network.eval()
-        self._fitted = f"{len(maps)} pictures and mirror images of {len(train)} images"
+        at = f", at {len(maps)} sizes" if len(maps) > 1 else ""
+        self._fitted = f"{len(maps[0])} pictures and mirror images of {len(train)} images{at}"
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
         """Number of patches, escapes and false rejects of the validation part."""
@@ -114,16 +117,20 @@ class ClassifierRun(OnePassRun):
         named = self.classifier.name(x[picture, :, row, column, None, None])[:, :, 0, 0]
         return functional.cross_entropy(named, torch.tensor(classes).repeat_interleave(NAMED).to(named.device))
 
-    def _maps(self, images: ImageSet) -> FeatureMaps:
+    def _maps(self, images: ImageSet) -> list[FeatureMaps]:
+        """Of each size at which the encoder sees the pictures."""
         recipe = self.recipe.model_copy(update={"crops": CropsRecipe()})  # none: they are worth nothing here
         data = TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
         seen = self.recipe.input.network
-        map_bytes = self.classifier.feature_count * (seen.height // STRIDE_PX) * (seen.width // STRIDE_PX) * 2
+        sizes = self.classifier.sizes(seen.height, seen.width)
+        patches = sum((height // STRIDE_PX) * (width // STRIDE_PX) for height, width in sizes)
+        map_bytes = self.classifier.feature_count * patches * 2
         rows = chosen(
             data.labels.any(dim=1), data.outlined.all(dim=1), MOST_BYTES // map_bytes // len(VIEWS), self.generator
         )
-        maps = FeatureMaps(self._mapped(data, rows, images.parts), len(rows) * len(VIEWS), self.out)
-        if not maps.outlined:
+        most = len(rows) * len(VIEWS)
+        maps = [FeatureMaps(self._mapped(data, rows, images.parts, size), most, self.out) for size in sizes]
+        if not maps[0].outlined:
             raise SplitError(
                 f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
                 "from outlined defects; outline some, or take --recipe own-parts"
@@ -131,8 +138,13 @@ class ClassifierRun(OnePassRun):
         return maps
 
     @torch.inference_mode()
-    def _mapped(self, data: DeviceSet, rows: Tensor, parts: Sequence[str]) -> Iterator[FeatureMap]:
-        """Features of the pictures and their mirror images, and shares of the classes in the patches, on the host."""
+    def _mapped(
+        self, data: DeviceSet, rows: Tensor, parts: Sequence[str], size: tuple[int, int]
+    ) -> Iterator[FeatureMap]:
+        """Features of the pictures at this size and of their mirror images, and shares of the classes in the patches.
+
+        On the host.
+        """
         numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
         for some in track(
             torch.split(rows, self.compute.batch),
@@ -142,11 +154,12 @@ class ClassifierRun(OnePassRun):
             disable=not self.console.is_terminal,
         ):
             batch = data.batch(some)
-            prepared = self.network.prepared(batch.frames)
+            prepared = resized(self.network.prepared(batch.frames), size)
+            outlines = targets(batch, (data.images.shape[2], data.images.shape[3])).fractions  # of whole pixels
             for axes in VIEWS:
                 with self.compute.autocast():
                     found = self.classifier.features(prepared.flip(axes))
-                shares = targets(batch, (found.shape[2], found.shape[3])).fractions.flip(axes)
+                shares = functional.adaptive_avg_pool2d(outlines, found.shape[2:]).flip(axes)
                 for row, one, share in zip(
                     some.tolist(), found.half().cpu().numpy(), shares.cpu().numpy(), strict=True
                 ):

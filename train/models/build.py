@@ -45,7 +45,7 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "patch-memory":
         return PatchMemory(_encoder(recipe, SIXTEENTH, in_channels), recipe.patches)
     if recipe.model == "patch-classifier":
-        return PatchClassifier(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width)
+        return PatchClassifier(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width, recipe.scales)
     return make_peer(recipe.model, in_channels, classes, recipe.pretrained)
 
 

@@ -5,14 +5,19 @@ same features relative to those of its own picture (instance normalisation, Ulya
 part of another surface or brightness a defect still differs from its surroundings.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from train.models.can_lite import EIGHTH, QUARTER, SIXTEENTH, LiteEncoder
+from train.models.network import resized
 
 STRIDE_PX = 8
-"""Input pixels along each side of a patch."""
+"""Pixels along each side of a patch, of the picture as the encoder sees it."""
+_CELL_PX = 16
+"""Multiple of which the encoder's pictures have their sides."""
 VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
 """Axes along which a picture is mirrored: itself and two mirror images are learnt, and judged together."""
 _SHARPNESS = 2.0
@@ -58,15 +63,19 @@ class PatchClassifier(nn.Module):
 
     One tells whether a patch is defective, the other which class it has: where a defect is can be learnt from all of
     them. Only the heads, `find` and `name`, are trained. A patch has F features, `feature_count`, and is described by
-    2F numbers. shift, scale: normalisation of the descriptions.
+    2F numbers. shift, scale: normalisation of the descriptions. scales: sizes at which the encoder sees an image, as
+    shares of its height and width; what is found at each is averaged.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, encoder: LiteEncoder, classes: int, width: int):
+    def __init__(
+        self, encoder: LiteEncoder, classes: int, width: int, scales: Sequence[tuple[float, float]] = ((1, 1),)
+    ):
         super().__init__()
         self.encoder = encoder
+        self.scales = tuple(scales)
         channels = encoder.channels
         self.feature_count = 2 * channels[QUARTER] + channels[EIGHTH] + channels[SIXTEENTH]
         self.register_buffer("shift", torch.zeros(1, 2 * self.feature_count, 1, 1))
@@ -77,18 +86,30 @@ class PatchClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, C, H / 4, W / 4] of normalised images whose sides are multiples of 16.
 
-        The mean of the image and its two mirror images, and of 3x3 patches, interpolated: a single patch is often
-        wrong. Patches beyond the edge count as undecided, so that the outermost ones, where the encoder sees its own
-        padding, weigh less. The image has one name, that of its most defective patches; this class has the logit of a
-        defect.
+        The mean of the image and its two mirror images at each size, and of 3x3 patches, interpolated: a single patch
+        is often wrong. Patches beyond the edge count as undecided, so that the outermost ones, where the encoder sees
+        its own padding, weigh less. The image has one name, that of its most defective patches; this class has the
+        logit of a defect.
         """
+        height, width = x.shape[2:]
+        grid = height // STRIDE_PX, width // STRIDE_PX
+        judged = [self._judged(resized(x, size)) for size in self.sizes(height, width)]
+        found = torch.stack([resized(one, grid) for one, _ in judged]).mean(dim=0)
+        names = torch.stack([one for _, one in judged]).mean(dim=0)
+        logits = found + _SURENESS * (names - names.amax(dim=1, keepdim=True))
+        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Height and width of the pictures that the encoder sees of an image of this size, multiples of 16."""
+        return [(_cells(height * tall), _cells(width * wide)) for tall, wide in self.scales]
+
+    def _judged(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of a defect, [B, 1, h, w], and of the classes of the image, [B, C, 1, 1]."""
         views = [self._mirrored(x, axes) for axes in VIEWS]
         found = smooth(torch.stack([one for one, _ in views]).mean(dim=0))
         named = torch.stack([one for _, one in views]).mean(dim=0)
         weights = functional.softmax(_SHARPNESS * found.flatten(2), dim=2)  # [B, 1, h w]
-        names = (weights * named.flatten(2)).sum(dim=2)[:, :, None, None]
-        logits = found + _SURENESS * (names - names.amax(dim=1, keepdim=True))
-        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return found, (weights * named.flatten(2)).sum(dim=2)[:, :, None, None]
 
     def _mirrored(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         described = self.normalised(self.describe(x.flip(axes)))
@@ -117,9 +138,14 @@ class PatchClassifier(nn.Module):
         return (descriptions - self.shift) * self.scale
 
     def normalise_by(self, sound: Tensor) -> None:
-        """Take mean and deviation of descriptions [N, 2F, h, w] for the normalisation."""
-        self.shift = sound.mean(dim=(0, 2, 3), keepdim=True)
-        self.scale = 1 / (sound.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
+        """Take mean and deviation of the descriptions of N patches, [N, 2F], for the normalisation."""
+        self.shift = sound.mean(dim=0)[None, :, None, None]
+        self.scale = 1 / (sound.std(dim=0)[None, :, None, None] + 1e-3)
+
+
+def _cells(length: float) -> int:
+    """The nearest multiple of `_CELL_PX`, at least one."""
+    return max(1, round(length / _CELL_PX)) * _CELL_PX
 
 
 def described(features: Tensor) -> Tensor:

@@ -60,3 +60,29 @@ def test_an_image_has_the_name_of_its_most_defective_patches(monkeypatch: pytest
     logits = network(torch.zeros(1, 1, 48, 48))[0]
     assert (logits[1] > logits[0]).all()
     assert logits[1].max() > 2
+
+
+def test_an_image_is_seen_at_each_size_as_shares_of_its_own() -> None:
+    network = PatchClassifier(small_encoder(SIXTEENTH + 1), 2, 4, scales=((1, 0.667), (0.667, 1), (0.01, 1))).eval()
+    seen = []
+    network.encoder.register_forward_hook(lambda _, given, __: seen.append(tuple(given[0].shape[2:])))
+    assert network.sizes(384, 432) == [(384, 288), (256, 432), (16, 432)]
+    logits = network(torch.zeros(1, 1, 384, 432))
+    assert list(logits.shape) == [1, 2, 96, 108]
+    assert seen == [(384, 288)] * 3 + [(256, 432)] * 3 + [(16, 432)] * 3
+
+
+def test_what_is_found_at_each_size_is_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = PatchClassifier(small_encoder(SIXTEENTH + 1), 2, 4, scales=((1, 1), (1, 0.5))).eval()
+    found = {(48, 96): (4.0, [0.0, 1.0]), (48, 48): (2.0, [3.0, 0.0])}
+
+    def judged(x: Tensor) -> tuple[Tensor, Tensor]:
+        defect, names = found[x.shape[2], x.shape[3]]
+        grid = (len(x), 1, x.shape[2] // 8, x.shape[3] // 8)
+        return torch.full(grid, defect), torch.tensor(names).view(1, 2, 1, 1)
+
+    monkeypatch.setattr(network, "_judged", judged)
+    logits = network(torch.zeros(1, 1, 48, 96))
+    assert list(logits.shape) == [1, 2, 12, 24]
+    assert torch.allclose(logits[0, 0], torch.tensor(3.0))
+    assert torch.allclose(logits[0, 1], torch.tensor(3.0 - 2 * 1.0))
