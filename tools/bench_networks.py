@@ -28,7 +28,13 @@ OURS |= {
     "CAN fine 64": {"model": "can-fine", "width": 64},
     "CAN lite": {"model": "can-lite", "width": 32},
     "U-Net lite": {"model": "unet-lite", "width": 32},
-    "few-defects": {"model": "patch-classifier", "encoder": "lite2", "width": 48, "normalise": "image"},
+    "few-defects": {
+        "model": "patch-classifier",
+        "encoder": "lite2",
+        "width": 48,
+        "normalise": "image",
+        "scales": ((1, 0.667), (0.667, 1)),
+    },
 }
 """Values of the recipe's table `network`."""
 PEERS: dict[str, dict[str, object]] = {
