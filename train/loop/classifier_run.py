@@ -159,7 +159,7 @@ class ClassifierRun(OnePassRun):
             for axes in VIEWS:
                 with self.compute.autocast():
                     found = self.classifier.features(prepared.flip(axes))
-                shares = functional.adaptive_avg_pool2d(outlines, found.shape[2:]).flip(axes)
+                shares = functional.adaptive_avg_pool2d(outlines, (found.shape[2], found.shape[3])).flip(axes)
                 for row, one, share in zip(
                     some.tolist(), found.half().cpu().numpy(), shares.cpu().numpy(), strict=True
                 ):
