@@ -11,10 +11,12 @@ from edge.engines.processor import ProcessorEngine, first_line
 from edge.errors import EngineError
 
 SPINNING: dict[str, str] = {"session.intra_op.spin_duration_us": "50", "session.force_spinning_stop": "1"}
-"""Threads wait busily for the next layer for 50 us, then sleep, and never between frames. By default they
-spin for 35 ms after a frame, on the cores that records, page and picture encoding need. On two idle cores this is as
-fast; beside a thread that encodes PNG, 20 pictures in tiles a second instead of 14, with 129 PNG instead of 104.
-onnxruntime 1.23 knows the second entry alone."""
+"""Threads wait busily for the next layer for 50 us, then sleep, and never between frames.
+
+By default they spin for 35 ms after a frame, on the cores that records, page and picture encoding need. On two idle
+cores this is as fast; with every picture kept, `models/magnetic-tile` reaches 0.70 of the bare engine instead of 0.53.
+onnxruntime 1.23 knows the second entry alone.
+"""
 
 
 IN_FLOAT32 = {"session.disable_quant_qdq": "1", "session.enable_quant_qdq_cleanup": "1"}
