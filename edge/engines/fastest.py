@@ -27,8 +27,11 @@ MOST_S = 20.0
 """Time of the measurement, past its first runs."""
 WORTH_IT = 0.97
 """Another engine is taken if it needs at most this share of the reference's time; smaller gains are noise."""
+COARSER = "fewer bits than the bundle's: taken only where it is named"
+"""Objection to an engine that needs a wider tolerance than the bundle's. In bfloat16 another defective picture of 37 of
+the Magnetic Tile test part passed."""
 NOISE_SEED = 7
-ENGINES_REVISION = 4
+ENGINES_REVISION = 5
 """Raised when an engine here computes otherwise than before, so that kept choices are made again."""
 
 IN_FLOAT32 = "edge.engines.onnxruntime_cpu:open_in_float32"
@@ -55,10 +58,13 @@ class EngineTrial(FrozenModel):
     frame_ms: float | None
     """Median of a frame; None where it was not measured."""
     objection: str = ""
-    """Reason why it must not be used."""
+    """Reason why it is not taken; empty where it could be."""
 
     def __str__(self) -> str:
-        return f"{self.engine} {self.frame_ms:.2f} ms a frame" if self.frame_ms else f"{self.engine}: {self.objection}"
+        if self.frame_ms is None:
+            return f"{self.engine}: {self.objection}"
+        told = f"{self.engine} {self.frame_ms:.2f} ms a frame"
+        return f"{told} ({self.objection})" if self.objection else told
 
 
 class ProcessorChoice(FrozenModel):
@@ -167,6 +173,8 @@ def _measured(
                 held.callback(engine.close)
                 _check_beside(engine, expected)
                 agreeing[name] = engine
+                if engine.tolerance != reference.tolerance:
+                    objections[name] = COARSER
             except (EngineError, GoldenMismatch) as error:
                 objections[name] = str(error)
         measured = dict(agreeing)
@@ -175,7 +183,7 @@ def _measured(
             held.callback(measured[in_float32].close)
         times = _frame_ms(bundle, measured, clock)
     float32_ms = times.pop(in_float32, None)
-    fastest = min(times, key=lambda name: times[name])
+    fastest = min((name for name in times if name not in objections), key=lambda name: times[name])
     worth_it = times[fastest] <= WORTH_IT * times[REFERENCE]
     trials = [
         EngineTrial(engine=name, frame_ms=times.get(name), objection=objections.get(name, "")) for name in key.versions
