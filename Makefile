@@ -5,8 +5,9 @@ DEVICE_PYTHON ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10.*/bin/p
 	"$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Processes that share the tests, by whole files, so that a file's fixtures are made once.
+# One that dies ends the run with the name of its test; restarted, it may wait for ever.
 WORKERS ?= 2
-PYTEST = -m pytest -p tests.run_once --numprocesses $(WORKERS) --dist loadfile
+PYTEST = -m pytest -p tests.run_once --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 0
 PASSED = .venv-device/passed.txt
 DEVICE_TESTS = tests/test_rooms.py tests/bundle tests/edge tests/firmware_bridge tests/synthetic
 

@@ -65,9 +65,12 @@ def test_a_running_service_reads_its_line_again_on_sighup(run: Run) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the service has its own
         hang_up = threading.Thread(target=send_until, args=(signal.SIGHUP, line.runtime.finished))
         hang_up.start()
-        serve(line.path, line.line, line.runtime, line.equipment)
-        hang_up.join()
-        waiting.join()
+        try:
+            serve(line.path, line.line, line.runtime, line.equipment)
+        finally:  # a SIGHUP after the handler is put back would end the process
+            line.runtime.finished.set()
+            hang_up.join()
+            waiting.join()
 
     assert line.plc.others[0] == Changeover(0, load_bundle(line.folder / "other").id)
 
