@@ -10,6 +10,17 @@ from edge.config.defaults import DEFAULT_ENGINE
 from edge.config.line import Line, load_line
 from edge.errors import LineConfigError
 
+HARDENED = """\
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+PrivateTmp=yes
+RestrictSUIDSGID=yes
+"""
+"""Of every service of ours, systemd.exec(5)."""
 UNIT = """\
 # Written by: edge-inspect unit {line}
 [Unit]
@@ -40,18 +51,10 @@ LimitMEMLOCK=infinity
 StateDirectory=edge-inspect
 CacheDirectory=edge-inspect
 Environment=EDGE_INSPECT_CACHE=/var/cache/edge-inspect
-{writable}NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=read-only
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
+{writable}{hardened}ProtectKernelLogs=yes
 ProtectHostname=yes
 ProtectProc=invisible
-PrivateTmp=yes
 PrivateMounts=yes
-RestrictSUIDSGID=yes
 RestrictRealtime=yes
 RestrictNamespaces=yes
 LockPersonality=yes
@@ -101,6 +104,7 @@ def unit_text(path: Path, user: str) -> str:
         folder=one_line(str(place.parent)).replace("%", "%%"),
         user=one_line(user).replace("%", "%%"),
         writable=writable,
+        hardened=HARDENED,
         capabilities=_capabilities(line),
         devices=_devices(line),
     )

@@ -55,7 +55,7 @@ class MqttSettings(LineTable):
     of the connection. Without it there are JSON messages only."""
     sparkplug_host: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=60)
     """Primary host application of Sparkplug, such as a SCADA system: while its STATE is not online, nothing is sent and
-    rows wait in the records. Without it rows are sent whoever listens. Requires `sparkplug_group`."""
+    rows wait in the records. Without this key they are sent in any case. Requires `sparkplug_group`."""
     commands: bool = False
     """Whether the broker's clients may request changeovers, challenges and steps of a rollout. Everyone whom the broker
     lets publish there may do so."""

@@ -19,7 +19,7 @@ class HostState(BaseModel):
 
 
 class PrimaryHost:
-    """What the host has said of itself on one connection to the broker."""
+    """State of the host by its last STATE message on one connection to the broker."""
 
     def __init__(self, name: str) -> None:
         self.topic = f"spBv1.0/STATE/{name}"

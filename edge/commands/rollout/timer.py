@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bundle import write_whole
-from edge.commands.systemd_unit import literal, one_line, program, refuse_root
+from edge.commands.systemd_unit import HARDENED, literal, one_line, program, refuse_root
 from edge.config.line import Line, load_line
 from edge.errors import ReleaseError
 from edge.monitoring.operator_requests import rollout_request
@@ -30,15 +30,7 @@ IOSchedulingClass=idle
 OOMScoreAdjust=500
 CacheDirectory=edge-inspect
 Environment=EDGE_INSPECT_CACHE=/var/cache/edge-inspect
-{writable}NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=read-only
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-PrivateTmp=yes
-RestrictSUIDSGID=yes
-CapabilityBoundingSet=
+{writable}{hardened}CapabilityBoundingSet=
 UMask=0027
 """
 TIMER = """\
@@ -83,6 +75,7 @@ def timer_units(
     words += [word for pair in options.items() for word in pair]
     command = " ".join(f'"{literal(word)}"' for word in words)
     service = SERVICE.format(
+        hardened=HARDENED,
         station=one_line(station).replace("%", "%%"),
         command=command.replace("$", "$$"),
         folder=one_line(str(toml.parent)).replace("%", "%%"),

@@ -197,7 +197,7 @@ def documented_sql(*changes: tuple[str, str]) -> list[str]:
 
 
 def doctor_of(address: str, name: str = "line3") -> CheckResult:
-    """What the doctor finds at an address."""
+    """Result of the doctor's check of an address."""
     return find("central records", lambda: check_central(CentralSettings(database=address, station=name)))
 
 

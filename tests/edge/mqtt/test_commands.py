@@ -19,7 +19,7 @@ def commands(records: Path) -> RemoteCommands:
 
 
 def answer(taken_by: RemoteCommands, command: str, content: bytes) -> tuple[str, str]:
-    """What was done, and the error."""
+    """Action and error text of the reply to a command."""
     told = json.loads(taken_by.take(MqttMessage(f"edge-inspect/line3/command/{command}", content)).payload)
     return told["done"], told["error"]
 
