@@ -82,7 +82,7 @@ def signed_bundles_only(run: Run) -> None:
 @observes("release.trial_parts")
 @observes("release.log_in")
 def conditions_of_a_release(run: Run) -> None:
-    """`tests/edge/release/test_releases.py` releases under them."""
+    """`tests/edge/release/test_who_may_release.py` releases under them."""
     keys = {"keys": ["release.pub"], "trial_parts": 20, "log_in": True}
     with pytest.raises(LineConfigError, match=r"found log_in = true in \[release\]"), run(release=keys):
         pass

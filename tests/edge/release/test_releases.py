@@ -8,13 +8,11 @@ import sys
 import textwrap
 from collections.abc import Callable
 from contextlib import closing
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from bundle import BundleError, Threshold, load_bundle
-from edge.access.audit import accesses
 from edge.cli import main
 from edge.config.line import Line, load_line
 from edge.config.release import ReleaseSettings
@@ -23,35 +21,10 @@ from edge.records.database import VERSION
 from edge.release.releases import KEPT, ReleaseFolder, check_on_record, history, release, roll_back
 from edge.release.signature import make_keys, sign, signature_path
 from tests.conftest import CLASSES
+from tests.edge.release.release_line import opened, write_line
 from tests.tiled import TILED, first_of, write_staged, write_tiled
 
 Make = Callable[..., Path]
-
-
-def write_line(folder: Path, more: str = "") -> Path:
-    path = folder / "line.toml"
-    path.write_text(
-        f'bundle = "releases/current"\nplc = "serial:///x"\ncamera = [{{ address = "synthetic://" }}]\n{more}'
-    )
-    return path
-
-
-@pytest.fixture
-def line(tmp_path: Path) -> Line:
-    return load_line(write_line(tmp_path))
-
-
-@pytest.fixture
-def bundles(make_bundle: Make) -> list[Path]:
-    """Two bundles with different thresholds."""
-    return [
-        make_bundle(name, thresholds={one: Threshold(score=score) for one in CLASSES})
-        for name, score in (("first", 0.8), ("second", 0.7))
-    ]
-
-
-def opened(bundle: object) -> None:
-    """Stands for an engine that can be opened."""
 
 
 def test_a_release_is_in_force_and_on_record(line: Line, bundles: list[Path]) -> None:
@@ -300,107 +273,3 @@ class TestOnRecord:
 
     def test_without_a_release_on_record_the_first_bundle_is_taken(self, line: Line) -> None:
         check_on_record(line.model_copy(update={"release": ReleaseSettings(keys=(Path("x"),))}), "ab" * 32)
-
-
-def add_trial(line: Line, candidate: str, in_force: str, outcomes: list[tuple[int, int, str]]) -> None:
-    """Rows of parts on trial: verdict of the bundle in force, of the candidate, and the mark."""
-    with closing(sqlite3.connect(line.records)) as connection, connection:
-        for number, (old, new, truth) in enumerate(outcomes, 1):
-            columns = "number, time, part_id, encoder, verdict, told, fault, bundle_id"
-            connection.execute(
-                f"INSERT INTO parts ({columns}) VALUES (?, '2026', 1, 1, ?, ?, '', ?)", (number, old, old, in_force)
-            )
-            connection.execute(
-                "INSERT INTO trials (part, bundle_id, verdict) VALUES (?, ?, ?)", (number, candidate, new)
-            )
-            if truth:
-                connection.execute(
-                    "INSERT INTO marks (time, who, part, truth) VALUES ('2026', 'Ada', ?, ?)", (number, truth)
-                )
-
-
-BETTER = [(1, 2, "defective")] * 3 + [(2, 1, "good")] * 2 + [(2, 1, "defective")] + [(1, 1, "")] * 14
-ESCAPES = [(2, 1, "defective")] * 2 + [(2, 1, "good")] * 9 + [(1, 2, "defective")] + [(1, 1, "")] * 8
-WRONG = [(1, 2, "good")] * 3 + [(2, 1, "good")] * 2
-
-
-class TestTrial:
-    """Releases of a candidate that was on trial."""
-
-    @pytest.fixture
-    def asking(self, tmp_path: Path, bundles: list[Path]) -> Path:
-        """A line that asks for a trial of 20 parts, with its first bundle in force."""
-        pytest.importorskip("cryptography", reason="cryptography is not installed: edge-inspect[release]")
-        private, _ = make_keys(tmp_path)
-        for folder in bundles:
-            sign(load_bundle(folder), private)
-        path = write_line(tmp_path, '[release]\nkeys = ["release.pub"]\ntrial_parts = 20\n')
-        assert run("release", bundles[0], path) == ""
-        return path
-
-    def test_its_result_is_attached(self, asking: Path, bundles: list[Path]) -> None:
-        line = load_line(asking)
-        add_trial(line, load_bundle(bundles[1]).id, load_bundle(bundles[0]).id, BETTER)
-
-        assert run("release", bundles[1], asking) == ""
-        attached = json.loads(history(line.records)[-1].trial)
-        assert attached == {
-            "parts": 20, "disagreements": 6, "marked": 6, "right": 5, "escapes": 1, "found": 3, "worse": False,
-            "anyway": False, "disagreements_95": [0.1455, 0.519], "right_95": [0.4365, 0.9699],
-        }  # fmt: skip
-
-    @pytest.mark.parametrize(("outcomes", "problem"), [
-        (ESCAPES, "found a candidate that is worse"), (WRONG, "found a candidate that is worse"),
-        (BETTER[:19], "found 19 parts judged by both"), ([], "found 0 parts judged by both"),
-    ])  # fmt: skip
-    def test_a_worse_one_or_none_is_refused_unless_said_twice(
-        self, asking: Path, bundles: list[Path], outcomes: list[tuple[int, int, str]], problem: str
-    ) -> None:
-        line = load_line(asking)
-        old, new = (load_bundle(folder).id for folder in bundles)
-        add_trial(line, new, old, outcomes)
-
-        for said in ([], ["--anyway"]):
-            refused = run("release", bundles[1], asking, *said)
-            assert problem in refused
-            assert "say --anyway twice" in refused
-        assert load_bundle(line.bundle).id == old
-        assert run("release", bundles[1], asking, "--anyway", "--anyway") == ""
-        assert json.loads(history(line.records)[-1].trial)["anyway"] is True
-
-    def test_a_trial_beside_another_bundle_does_not_count(self, asking: Path, bundles: list[Path]) -> None:
-        add_trial(load_line(asking), load_bundle(bundles[1]).id, "ab" * 32, BETTER)
-
-        assert "found 0 parts judged by both" in run("release", bundles[1], asking)
-
-
-def test_release_and_rollback_ask_for_an_engineer(
-    bundles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("cryptography", reason="cryptography is not installed: edge-inspect[release]")
-    pytest.importorskip("argon2", reason="argon2-cffi is not installed: edge-inspect[page]")
-    private, _ = make_keys(tmp_path)
-    sign(load_bundle(bundles[0]), private)
-    path = write_line(tmp_path, '[release]\nkeys = ["release.pub"]\nlog_in = true\n[page]\nusers = "users.json"\n')
-    for name, role in (("emil", "engineer"), ("ines", "inspector")):
-        monkeypatch.setattr(sys, "stdin", StringIO(f"password of {name}\n"))
-        assert run("user", "add", path, name, "--role", role, "--stdin") == ""
-    found = {}
-    for name, typed in (("emil", "guess"), ("ines", "password of ines"), ("emil", "password of emil")):
-        monkeypatch.setattr(sys, "stdin", StringIO(f"{typed}\n"))
-        found[typed] = run("release", bundles[0], path, "--who", name)
-
-    line = load_line(path)
-    assert [bool(found[typed]) for typed in ("guess", "password of ines", "password of emil")] == [True, True, False]
-    assert "found no engineer 'ines' with this password" in found["password of ines"]
-    assert [row.who for row in history(line.records)] == ["emil"]
-    assert [event for _, event, _, _, _ in accesses(line.records, 9)] == [
-        "user added", "user added", "failure", "log-in", "log-in"
-    ]  # fmt: skip
-
-
-def run(*arguments: object) -> str:
-    """Run edge-inspect; returns its error, empty for none."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(one) for one in arguments])
-    return str(ended.value.code or "")
