@@ -23,6 +23,10 @@ DEPTHS_BITS = (10, 12, 14, 16)
 """Depths of cameras whose values lie in 16-bit files."""
 MOST_PIXELS = 2**28
 """Larger pictures are refused before memory is taken for them."""
+_QUICK = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
+"""Noise repeats nothing that is worth a search by deflate."""
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # OpenCV 4.8 has none and subtracts the pixel to the left, which takes longer
+    _QUICK += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 _SURE_ABOVE = 2**14 - 1
 """Only a picture of 16 bits has values above those of the next smaller depth."""
 
@@ -72,10 +76,11 @@ def read_stored(path: Path) -> StoredImage:
 
 def decode_stored(content: bytes, where: str) -> StoredImage:
     """Decode the content of a picture file, named `where` in messages. Raises FrameError as `read_image` does."""
+    drawn = jpeg.is_drawing(content) if content.startswith(jpeg.MARK) else png.is_drawing(content)
     try:
-        if content.startswith(jpeg.MARK):
+        if content.startswith(jpeg.MARK) and not drawn:
             return _jpeg(content)
-        if content.startswith(png.MARK) and not png.is_drawing(content):
+        if content.startswith(png.MARK) and not drawn:
             return _png(content)
         if content.startswith(tiff.MARKS):
             return _tiff(content)
@@ -83,7 +88,7 @@ def decode_stored(content: bytes, where: str) -> StoredImage:
             return _bmp(content)
     except (ValueError, IndexError, cv2.error) as error:
         raise FrameError(f"{where}: found {_one_line(error)}; copy it again, or save it as PNG") from None
-    if png.is_drawing(content):
+    if drawn:
         raise FrameError(
             f"{where}: found outlines drawn by edge-inspect, expected the picture of a camera; use the picture without "
             "outlines"
@@ -102,10 +107,13 @@ def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def encode_png(image: Image) -> bytes:
-    """Encode uint8 [H, W] grey or [H, W, 3] RGB as PNG."""
+def encode_png(image: Image, quick: bool = False) -> bytes:
+    """Encode uint8 [H, W] grey or [H, W, 3] RGB as PNG.
+
+    quick: encode a camera's frame in less time; a mask gets larger.
+    """
     stored = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", stored)
+    done, data = cv2.imencode(".png", stored, _QUICK if quick else ())
     if not done:
         raise FrameError(f"a picture of shape {image.shape} cannot be encoded as PNG")
     return data.tobytes()

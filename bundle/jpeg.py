@@ -11,7 +11,10 @@ MARK = b"\xff\xd8"
 
 _PROGRESSIVE = 0xC2
 _START_OF_SCAN = 0xDA
-_APP1 = 0xE1
+_APP0, _APP1 = 0xE0, 0xE1
+_COMMENT = 0xFE
+_DRAWING = b"edge-inspect drawing"
+"""Comment of a picture with drawn outlines; readers of pictures refuse it."""
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 _COEFFICIENTS = 64
 
@@ -44,6 +47,26 @@ def exif_block(content: bytes) -> bytes:
         if marker == _APP1 and segment.startswith(b"Exif\0\0"):
             return segment[6:]
     return b""
+
+
+def mark_drawing(content: bytes) -> bytes:
+    """Mark a JPEG file as a drawing of this program, by a comment (ITU-T T.81, B.2.4.5) behind JFIF's APP0."""
+    if not content.startswith(MARK):
+        raise ValueError("found no JPEG, expected one to mark as a drawing")
+    at = len(MARK)
+    if content[at + 1] == _APP0:  # comes first (ITU-T T.871, 10.1)
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return content[:at] + bytes((0xFF, _COMMENT)) + (len(_DRAWING) + 2).to_bytes(2, "big") + _DRAWING + content[at:]
+
+
+def is_drawing(content: bytes) -> bool:
+    """Whether a JPEG file is marked as a drawing."""
+    for marker, segment in _segments(content):
+        if marker == _START_OF_SCAN:
+            return False
+        if marker == _COMMENT and segment == _DRAWING:
+            return True
+    return False
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -51,7 +51,7 @@ def cells_of(
 
 def enlarged(cells: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
     """Resize a mask, bool [h, w], to bool [height, width] by nearest neighbour."""
-    return cv2.resize(cells.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
+    return cv2.resize(cells.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).view(np.bool_)
 
 
 def outlines_of(mask: NDArray[np.bool_]) -> list[Contour]:

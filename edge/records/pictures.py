@@ -11,13 +11,13 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
 
-from bundle import Image, Manifest, Verdict, encode_drawing, encode_png
+from bundle import Manifest, Verdict, encode_png
 from edge.alarms import Alarms, Area
 from edge.cameras.camera import Clock
 from edge.config.schema import PictureSettings
-from edge.part import Part, View
-from edge.records.overlay import blobs_of, inspected
-from edge.records.retention import BLOBS, DRAFT, OVERLAYS, Retention, free_bytes
+from edge.part import Part
+from edge.records.overlay import blobs_of, overlay_jpeg
+from edge.records.retention import BLOBS, DRAFT, DRAWN, OVERLAYS, Retention, free_bytes
 from edge.records.writer import Records
 from edge.wall_clock import SteadyClock
 
@@ -42,9 +42,9 @@ Order = tuple[Part, str, Manifest]
 class PictureStore:
     """Stores each part's pictures by the settings; `offer` is called by the reporter.
 
-    A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as received. The inspected crop
-    with outlined defects, if there are any, has the same name in `<folder>/overlays/`, the outlines alone that name and
-    `.json`.
+    A view's picture is `<folder>/<UTC day>/<rank>/<time>-<row>-<camera>.png`, the frame as received. Of a view
+    with defects, `<folder>/overlays/` has the inspected crop with outlines as JPEG, under that name and `.jpg`, and the
+    outlines alone, under that name and `.json`.
     """
 
     def __init__(
@@ -161,13 +161,13 @@ class PictureStore:
         for view in part.views:
             if view.frame is None:
                 continue
-            name = f"{now:%Y-%m-%d}/{rank}/{now:%H%M%S}-{part.number}-{quote(view.camera, safe=' ')}"
-            self._store(f"{name}.png", encode_png(view.frame.pixels))
-            self._records.note_picture(part.number, view.camera, f"{name}.png")
-            drawn = overlay(view, manifest) if part.bundle_id == manifest.id else None
+            name = f"{now:%Y-%m-%d}/{rank}/{now:%H%M%S}-{part.number}-{quote(view.camera, safe=' ')}.png"
+            self._store(name, encode_png(view.frame.pixels, quick=True))
+            self._records.note_picture(part.number, view.camera, name)
+            drawn = overlay_jpeg(view, manifest) if part.bundle_id == manifest.id else None
             if drawn is not None:
-                self._store(f"{OVERLAYS}/{name}.png", encode_drawing(drawn))
-                self._store(f"{OVERLAYS}/{name}.png{BLOBS}", json.dumps(blobs_of(view, manifest)).encode())
+                self._store(f"{OVERLAYS}/{name}{DRAWN}", drawn)
+                self._store(f"{OVERLAYS}/{name}{BLOBS}", json.dumps(blobs_of(view, manifest)).encode())
 
     def _note_removed(self, name: str) -> None:
         self._removed.append(name)
@@ -210,8 +210,3 @@ class PictureStore:
             f"{self._settings.folder}: {self.refusal}; none are kept, parts go on: free some space, check permissions"
         )
         self._alarms.raise_(ALARM, found, Area.DISK)
-
-
-def overlay(view: View, manifest: Manifest) -> Image | None:
-    """Draw the inspected crop with its defects, RGB; None without defects."""
-    return inspected(view, manifest) if view.masks is not None and view.defects else None

@@ -12,8 +12,10 @@ from time import monotonic
 
 OVERLAYS = "overlays"
 """Folder of the pictures with outlined defects, apart from the frames: they are no training images."""
+DRAWN = ".jpg"
+"""Suffix, after the frame's name, of its overlay; none where an earlier version has written it, as PNG."""
 BLOBS = ".json"
-"""Suffix, after an overlay's name, of the outlines that are drawn in it."""
+"""Suffix, after the frame's name, of the outlines that are drawn in its overlay."""
 RANKS = ("good", "unsure", "reject")
 """Folders of a day, in order of deletion."""
 AGE_EVERY_S = 3600.0
@@ -31,7 +33,7 @@ def free_bytes(folder: Path) -> int:
 class Retention:
     """Limits the pictures of a folder, `2026-05-04/reject/name.png`, by age, total size and free disk space.
 
-    Overlays, `overlays/2026-05-04/reject/name.png`, count as pictures of their day and rank. The folder is scanned
+    Overlays, `overlays/2026-05-04/reject/name.png.jpg`, count as pictures of their day and rank. The folder is scanned
     once, on construction; each new picture is registered with `add`. Other files are ignored. Used by one thread.
     """
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records.overlay import JPEG_QUALITY
-from edge.records.retention import OVERLAYS
+from edge.records.overlay import JPEG_QUALITY, resized
+from edge.records.retention import DRAWN, OVERLAYS
 
 
 def inside(folder: Path, name: str) -> Path | None:
@@ -25,15 +25,14 @@ def frame_jpeg(folder: Path, name: str, longest_px: int) -> bytes | None:
 
 def drawn_jpeg(folder: Path, name: str, longest_px: int) -> bytes | None:
     """Encode the overlay of a stored frame, or the frame where it has none; see `frame_jpeg`."""
-    return frame_jpeg(folder, f"{OVERLAYS}/{name}", longest_px) or frame_jpeg(folder, name, longest_px)
+    names = f"{OVERLAYS}/{name}{DRAWN}", f"{OVERLAYS}/{name}", name  # the second: of an earlier version
+    return next((found for one in names if (found := frame_jpeg(folder, one, longest_px)) is not None), None)
 
 
 def _jpeg(image: NDArray[np.uint8], longest_px: int) -> bytes:
     scale = min(1.0, longest_px / max(image.shape[:2]))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    done, content = cv2.imencode(
-        ".jpg", cv2.resize(image, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
+    done, content = cv2.imencode(".jpg", resized(image, size), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise ValueError(f"the picture of {image.shape} could not be made a JPEG")
     return content.tobytes()

@@ -16,7 +16,7 @@ from edge.forwarding.secret import read_password
 CONNECT_S = 5.0
 ANSWER_S = 20.0
 """Longest wait for an answer of the store, and for each block that it takes."""
-CONTENT_TYPES = {".png": "image/png", ".json": "application/json"}
+CONTENT_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".json": "application/json"}
 """Content type by suffix."""
 
 

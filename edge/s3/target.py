@@ -17,7 +17,7 @@ from edge.forwarding.messages import ForwardingTask
 from edge.forwarding.progress import Progress
 from edge.forwarding.progress_file import ProgressFile
 from edge.forwarding.row_source import VIEW_COLUMNS, RowBatch, StoredPart, read_parts
-from edge.records.retention import BLOBS, OVERLAYS
+from edge.records.retention import BLOBS, DRAWN, OVERLAYS
 from edge.records.stored_pictures import inside
 from edge.s3.client import PictureBucket
 from edge.servers.state import StationState
@@ -112,7 +112,7 @@ class PictureTarget:
 
 
 def _names(part: StoredPart) -> Iterator[str]:
-    """Names of the frames of a part, their overlays, and the outlines in those."""
+    """Names of the frames of a part, their overlays, also those of an earlier version, and the outlines in those."""
     for view in part.views:
         if picture := view[PICTURE]:
-            yield from (picture, f"{OVERLAYS}/{picture}", f"{OVERLAYS}/{picture}{BLOBS}")
+            yield from (picture, *(f"{OVERLAYS}/{picture}{suffix}" for suffix in (DRAWN, "", BLOBS)))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundle import FrameError, read_image, read_stored
+from bundle import FrameError, encode_png, read_image, read_stored
+from bundle.jpeg import mark_drawing
 
 FORMATS = {
     "jpg": (".jpg", []),
@@ -240,3 +241,41 @@ def test_what_never_ends_is_refused_at_once(tmp_path: Path, kind: str) -> None:
 def test_a_folder_in_the_place_of_a_picture_is_named_as_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FrameError, match="found a folder, expected a picture; name a file"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "jpg with restarts", "progressive jpg"])
+@pytest.mark.parametrize("colour", [False, True], ids=["grey", "colour"])
+def test_a_jpeg_with_drawn_outlines_is_no_picture(tmp_path: Path, kind: str, colour: bool) -> None:
+    plain = encoded(kind, picture(colour))
+    marked = mark_drawing(plain)
+
+    refused(written(tmp_path, marked), "outlines drawn by edge-inspect")
+    shown = [cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) for content in (plain, marked)]
+    assert np.array_equal(*shown), "other programs show it as before"
+    assert marked[:20] == plain[:20], "JFIF's APP0 comes first"
+
+
+def test_a_jpeg_with_another_comment_is_read(tmp_path: Path) -> None:
+    plain, comment = encoded("jpg", picture()), b"no drawing of edge-inspect"
+    commented = plain[:20] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + plain[20:]
+
+    assert read_image(written(tmp_path, commented)).shape == picture().shape
+
+
+def test_what_is_no_jpeg_is_not_marked_as_a_drawing() -> None:
+    with pytest.raises(ValueError, match="no JPEG"):
+        mark_drawing(b"\x89PNG")
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("colour", [False, True], ids=["grey", "colour"])
+@pytest.mark.parametrize("kind", ["surface", "noise", "black", "edge"])
+def test_a_png_holds_every_pixel(tmp_path: Path, kind: str, colour: bool, quick: bool) -> None:
+    drawn = {
+        "surface": picture(colour),
+        "noise": np.random.default_rng(1).integers(0, 256, picture(colour).shape, dtype=np.uint8),
+        "black": np.zeros_like(picture(colour)),
+        "edge": np.where(picture(colour) > 127, 255, 0).astype(np.uint8),
+    }[kind]
+
+    assert np.array_equal(read_image(written(tmp_path, encode_png(drawn, quick=quick))), drawn)

@@ -3,8 +3,21 @@
 import numpy as np
 import pytest
 
-from bundle import Defect, Threshold
-from edge.records.overlay import CAPTION_PX, CELL_PX, COLUMNS, GAP_PX, JudgedPicture, draw_sheet, outline
+from bundle import Crop, Defect, InputSpec, Threshold, Verdict
+from edge.records.overlay import (
+    CAPTION_PX,
+    CELL_PX,
+    COLUMNS,
+    GAP_PX,
+    OVERLAY_PX,
+    JudgedPicture,
+    draw_sheet,
+    inspected,
+    outline,
+    resized,
+)
+from tests.conftest import tiny_manifest
+from tests.edge.part_doubles import judged
 
 
 def drawn(name: str, longest_px: int, box: tuple[int, int, int, int] = (40, 40, 20, 20)) -> np.ndarray:
@@ -57,3 +70,81 @@ def test_a_picture_of_a_sheet_keeps_its_shape_above_its_caption() -> None:
 
 def test_a_sheet_without_pictures_is_one_empty_cell() -> None:
     assert (draw_sheet([], []) == 24).all()
+
+
+def test_a_crop_is_drawn_with_the_box_around_the_defect() -> None:
+    spec = InputSpec(height=16, width=12, channels=1, crop=Crop(x=30, y=10, width=12, height=16))
+    manifest = tiny_manifest(input=spec).sealed()
+    frame = np.full((40, 60), 128, np.uint8)
+    part = judged(1, Verdict.NG, [frame], manifest, (Defect(1, "Dark", 0.97, 16.0, (34, 16, 4, 4)),))
+
+    drawn = inspected(part.views[0], manifest)
+
+    assert drawn is not None
+    assert drawn.shape == (16, 12, 3)
+    rows, columns = np.nonzero((drawn != 128).any(axis=2))
+    assert (columns.min(), rows.min(), columns.max(), rows.max()) == (2, 4, 9, 11)
+    assert (drawn[5:11, 3:9] == 128).all(), "the defect and a gap of a line around it"
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1024, 1280), (2048, 2448)])
+@pytest.mark.parametrize("side_px", [3, 6])
+@pytest.mark.parametrize("place", range(8))
+def test_a_defect_of_a_few_pixels_is_seen_in_an_overlay(size: tuple[int, int], side_px: int, place: int) -> None:
+    """Neither the drawn lines nor the reduction hide it, wherever it lies in the grid of the reduced picture."""
+    x, y = 301 + place, 200 + 3 * place
+    pixels, mask = np.full(size, 150, np.uint8), np.zeros((1, size[0] // 4, size[1] // 4), np.uint8)
+    pixels[y : y + side_px, x : x + side_px] = 50
+    mask[0, y // 4 : (y + side_px - 1) // 4 + 1, x // 4 : (x + side_px - 1) // 4 + 1] = 255
+    box = (x // 4 * 4, y // 4 * 4, 4 * (mask[0].any(axis=0).sum()), 4 * (mask[0].any(axis=1).sum()))
+    scale = min(1.0, OVERLAY_PX / size[1])
+    wide, high = round(size[1] * scale), round(size[0] * scale)
+
+    drawn = outline(
+        JudgedPicture(pixels, mask, (Defect(0, "Pit", 0.9, 16.0, box),), ""), [Threshold(score=0.5)], (wide, high)
+    )
+
+    rows, columns = (slice(int(at * scale) - 1, int((at + side_px) * scale) + 2) for at in (y, x))
+    near = drawn[rows, columns]
+    grey = (near == near[..., :1]).all(axis=2)
+    assert near[grey].min() <= 60, "nine tenths of the contrast"
+    assert (drawn != drawn[..., :1]).any(), "the box"
+
+
+def test_the_name_of_another_defect_does_not_cover_a_defect() -> None:
+    pixels, mask = np.full((600, 600), 150, np.uint8), np.zeros((1, 150, 150), np.uint8)
+    pixels[132:136, 112:116] = 50
+    mask[0, 33, 28] = 255
+    boxes = ((112, 132, 4, 4), (100, 100, 8, 8))
+    defects = tuple(Defect(0, "Pit", score, 16.0, box) for score, box in zip((0.9, 0.8), boxes, strict=True))
+
+    drawn = outline(JudgedPicture(pixels, mask, defects, ""), [Threshold(score=0.5)], (600, 600))
+
+    assert (drawn[132:136, 112:116] == 50).all()
+
+
+def test_an_outline_lies_around_the_blob() -> None:
+    mask = np.zeros((1, 100, 100), np.uint8)
+    mask[0, 40:60, 30:50] = 255
+    defect = Defect(0, "Pit", 0.9, 400.0, (30, 40, 20, 20))
+
+    drawn = outline(
+        JudgedPicture(np.full((100, 100), 90, np.uint8), mask, (defect,), ""), [Threshold(score=0.5)], (100, 100)
+    )
+
+    coloured = (drawn != 90).any(axis=2)
+    assert not coloured[40:60, 30:50].any()
+    assert coloured[39, 30:50].all()
+    assert coloured[40:60, 29].all()
+
+
+@pytest.mark.parametrize("size", [(200, 100), (327, 163), (640, 400)])
+@pytest.mark.parametrize("place", range(11))
+def test_each_pixel_counts_in_a_reduced_picture(size: tuple[int, int], place: int) -> None:
+    pixels = np.zeros((500, 1000), np.uint8)
+    pixels[250 + place, 500 + place] = 255
+
+    seen = resized(pixels, size)
+
+    assert seen.shape == size[::-1]
+    assert seen.max() >= 255 * size[0] * size[1] / pixels.size / 8, "an eighth of its share of a reduced pixel"

@@ -8,12 +8,14 @@ from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from bundle import Crop, FrameError, InputSpec, Verdict, read_image
+from bundle import FrameError, Verdict, read_image
 from edge.config.schema import PictureSettings
-from edge.records.pictures import RETRY_S, SAY_S, PictureStore, overlay
+from edge.records.overlay import OVERLAY_PX
+from edge.records.pictures import RETRY_S, SAY_S, PictureStore
 from edge.records.writer import Records
 from tests.conftest import grey_frame, tiny_manifest
 from tests.edge.part_doubles import DARK, judged
@@ -97,10 +99,32 @@ def test_every_view_is_kept_as_it_came_and_its_row_says_where(
     assert [camera for camera, _ in found] == ["camera0", "camera2"]
     for (_, name), frame in zip(found, (frames[0], frames[2]), strict=True):
         assert np.array_equal(read_image(tmp_path / "pictures" / name), frame)
-        assert f"overlays/{name}" in kept(tmp_path)
+        assert f"overlays/{name}.jpg" in kept(tmp_path)
         assert f"overlays/{name}.json" in kept(tmp_path), "the outlines for the review"
         with pytest.raises(FrameError, match="outlines drawn by edge-inspect"):
-            read_image(tmp_path / "pictures" / "overlays" / name)
+            read_image(tmp_path / "pictures" / "overlays" / f"{name}.jpg")
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((480, 640), (480, 640)),
+        ((2048, 2448), (round(2048 * OVERLAY_PX / 2448), OVERLAY_PX)),
+        ((OVERLAY_PX + 1, 60, 3), (OVERLAY_PX, 60)),
+    ],
+    ids=["small", "large", "high"],
+)
+def test_an_overlay_is_a_jpeg_of_limited_size(
+    open_pictures: Open, tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, int]
+) -> None:
+    pictures = open_pictures()
+    pictures.offer(judged(1, Verdict.NG, [np.full(shape, 128, np.uint8)], MANIFEST, (DARK,)))
+    pictures.close()
+
+    (content,) = (path.read_bytes() for path in (tmp_path / "pictures" / "overlays").rglob("*.jpg"))
+    assert content.startswith(b"\xff\xd8\xff\xe0"), "JFIF begins with SOI and APP0"
+    drawn = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert drawn.shape == (*expected, 3)
 
 
 def test_a_picture_that_was_removed_is_off_the_records(open_pictures: Open, records: Records) -> None:
@@ -123,20 +147,6 @@ def test_a_part_without_a_frame_has_no_picture(open_pictures: Open, tmp_path: Pa
     pictures.close()
 
     assert (kept(tmp_path), pictures.kept) == ([], 0)
-
-
-def test_the_overlay_shows_the_crop_with_the_defect_where_it_is() -> None:
-    spec = InputSpec(height=16, width=12, channels=1, crop=Crop(x=30, y=10, width=12, height=16))
-    manifest = tiny_manifest(input=spec).sealed()
-    frame = np.full((40, 60), 128, np.uint8)
-    part = judged(1, Verdict.NG, [frame], manifest, (DARK.__class__(1, "Dark", 0.97, 16.0, (32, 14, 4, 4)),))
-
-    drawn = overlay(part.views[0], manifest)
-
-    assert drawn is not None
-    assert drawn.shape == (16, 12, 3)
-    rows, columns = np.nonzero((drawn != 128).any(axis=2))
-    assert (columns.min(), rows.min(), columns.max(), rows.max()) == (2, 4, 6, 8)
 
 
 def test_a_disk_that_hangs_delays_no_part_and_skipped_pictures_are_logged(

@@ -190,9 +190,10 @@ def test_overlays_count_and_go_with_their_day(tmp_path: Path) -> None:
     assert kept.bytes == 100
 
 
-def test_outlines_beside_an_overlay_go_with_their_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".jpg", ""], ids=["jpeg", "png of earlier versions"])
+def test_overlays_and_outlines_go_with_their_pictures(tmp_path: Path, ending: str) -> None:
     names = [f"2026-05-0{day}/reject/a.png" for day in (1, 2)]
-    put(tmp_path, *(path for name in names for path in (name, f"overlays/{name}", f"overlays/{name}.json")))
+    put(tmp_path, *(path for name in names for path in (name, f"overlays/{name}{ending}", f"overlays/{name}.json")))
     Retention(tmp_path, 30, 300).make_room(TODAY)
 
-    assert left(tmp_path) == [names[1], f"overlays/{names[1]}", f"overlays/{names[1]}.json"]
+    assert left(tmp_path) == [names[1], f"overlays/{names[1]}{ending}", f"overlays/{names[1]}.json"]

@@ -51,12 +51,12 @@ class Plant:
             settings=self.settings.model_dump_json(), records=self.records, pictures=self.pictures
         )
 
-    def store_picture(self, number: int, drawn: bool = False) -> str:
-        """Keep a frame of a row, as the picture store does; with its overlay and outlines."""
+    def store_picture(self, number: int, overlay: str | None = None) -> str:
+        """Keep a frame of a row, as the picture store does; with an overlay of this suffix, and its outlines."""
         name = f"2026-03-01/reject/{number}.png"
         contents = {name: b"frame"}
-        if drawn:
-            contents |= {f"overlays/{name}": b"overlay", f"overlays/{name}.json": b"[]"}
+        if overlay is not None:
+            contents |= {f"overlays/{name}{overlay}": b"overlay", f"overlays/{name}.json": b"[]"}
         for place, content in contents.items():
             (self.pictures / place).parent.mkdir(parents=True, exist_ok=True)
             (self.pictures / place).write_bytes(content + b" %d" % number)
@@ -100,20 +100,25 @@ def forward(plant: Plant) -> Iterator[Callable[[], Forwarder]]:
 def test_frames_overlays_and_outlines_are_stored_under_the_name_of_the_station(
     plant: Plant, store: Store, forward: Callable[[], Forwarder]
 ) -> None:
-    insert(plant.records, 1, 2, 3)
+    insert(plant.records, 1, 2, 3, 4)
     plant.store_picture(1)
-    plant.store_picture(3, drawn=True)
+    plant.store_picture(3, overlay=".jpg")
+    plant.store_picture(4, overlay="")  # of an earlier version
     forward()
-    wait_for(lambda: len(store.objects()) == 4)
+    wait_for(lambda: len(store.objects()) == 7)
 
     day = "2026-03-01/reject"
     assert store.objects() == {
         f"plant/glaze/line3/{day}/1.png": b"frame 1",
         f"plant/glaze/line3/{day}/3.png": b"frame 3",
-        f"plant/glaze/line3/overlays/{day}/3.png": b"overlay 3",
+        f"plant/glaze/line3/overlays/{day}/3.png.jpg": b"overlay 3",
         f"plant/glaze/line3/overlays/{day}/3.png.json": b"[] 3",
+        f"plant/glaze/line3/{day}/4.png": b"frame 4",
+        f"plant/glaze/line3/overlays/{day}/4.png": b"overlay 4",
+        f"plant/glaze/line3/overlays/{day}/4.png.json": b"[] 4",
     }
     assert store.content_type(f"plant/glaze/line3/{day}/1.png") == "image/png"
+    assert store.content_type(f"plant/glaze/line3/overlays/{day}/3.png.jpg") == "image/jpeg"
 
 
 def test_a_picture_that_is_stored_after_its_row_was_read_is_uploaded(plant: Plant, store: Store) -> None:
