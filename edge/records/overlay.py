@@ -141,7 +141,7 @@ def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple
     image: Image = plain.copy()
     paint = np.empty_like(plain)
     scale_x, scale_y = size[0] / picture.pixels.shape[1], size[1] / picture.pixels.shape[0]
-    boxes = [_around(defect, (scale_x, scale_y), 2 * thick) for defect in picture.defects]
+    boxes = [_around(defect, (scale_x, scale_y), size, 2 * thick) for defect in picture.defects]
     if max(size) >= NAMED_PX:
         for defect, box in reversed([*zip(picture.defects, boxes, strict=True)]):  # the strongest last, over the others
             _name(image, defect, (box[0], box[3]))
@@ -167,11 +167,20 @@ def resized(pixels: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _around(defect: Defect, scale: tuple[float, float], gap_px: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a box that lies around a defect's in a picture of another scale."""
+def _around(
+    defect: Defect, scale: tuple[float, float], size: tuple[int, int], gap_px: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a box that lies around a defect's in a picture of another scale.
+
+    At the picture's edge the box of a small defect is open, as a line there would cover it.
+    """
     x, y, width, height = defect.box
-    right, bottom = int((x + width) * scale[0]) - 1 + gap_px, int((y + height) * scale[1]) - 1 + gap_px
-    return int(x * scale[0]) - gap_px, int(y * scale[1]) - gap_px, right, bottom
+    left, top = int(x * scale[0]), int(y * scale[1])
+    right, bottom = int((x + width) * scale[0]) - 1, int((y + height) * scale[1]) - 1
+    around = left - gap_px, top - gap_px, right + gap_px, bottom + gap_px
+    if min(right - left, bottom - top) < 4 * gap_px:
+        return around
+    return max(0, around[0]), max(0, around[1]), min(size[0] - 1, around[2]), min(size[1] - 1, around[3])
 
 
 def _name(image: Image, defect: Defect, below: tuple[float, float]) -> None:

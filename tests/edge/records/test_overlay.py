@@ -148,3 +148,25 @@ def test_each_pixel_counts_in_a_reduced_picture(size: tuple[int, int], place: in
 
     assert seen.shape == size[::-1]
     assert seen.max() >= 255 * size[0] * size[1] / pixels.size / 8, "an eighth of its share of a reduced pixel"
+
+
+def test_the_box_of_a_defect_that_fills_a_side_is_inside_the_picture() -> None:
+    drawn = boxed(Defect(0, "Uneven", 0.9, 4000.0, (0, 0, 100, 40)))
+
+    for side in (drawn[0], drawn[:40, 0], drawn[:40, -1], drawn[41]):
+        assert (side != 90).any(axis=1).all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 3, 3), (97, 0, 3, 3), (0, 97, 3, 3), (97, 97, 3, 3)])
+def test_a_small_defect_in_a_corner_is_not_covered_by_its_box(box: tuple[int, int, int, int]) -> None:
+    drawn = boxed(Defect(0, "Pit", 0.9, 9.0, box))
+
+    x, y, width, height = box
+    assert (drawn[y : y + height, x : x + width] == 90).all()
+    assert (drawn != 90).any()
+
+
+def boxed(defect: Defect) -> np.ndarray:
+    """A grey picture of 100 x 100 pixels with the box of a defect alone."""
+    judged_picture = JudgedPicture(np.full((100, 100), 90, np.uint8), np.zeros((1, 10, 10), np.uint8), (defect,), "")
+    return outline(judged_picture, [Threshold(score=0.5)], (100, 100))
