@@ -40,6 +40,11 @@ class DeviceSet:
         return len(self.images)
 
     @property
+    def own(self) -> int:
+        """Number of images that are not generated; these come first."""
+        return len(self)
+
+    @property
     def busy(self) -> bool:
         """Whether a batch costs the host work, which is better done while the network computes."""
         return self.home.type == "cpu"

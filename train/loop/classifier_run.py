@@ -1,6 +1,7 @@
 """Run that fits a classifier of patches to the features of the training pictures."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -21,10 +22,11 @@ from train.evaluate.tables import rate_text
 from train.loop.feature_maps import FeatureMap, FeatureMaps
 from train.loop.one_pass_run import OnePassRun
 from train.loop.training_data import TrainingData
-from train.losses import targets
+from train.losses import Loss, Targets, targets
 from train.models.network import resized
-from train.models.patch_classifier import STRIDE_PX, VIEWS, PatchClassifier, described, smooth
-from train.recipe import CropsRecipe, Recipe
+from train.models.patch_classifier import OUTLINE_PX, STRIDE_PX, VIEWS, PatchClassifier, smooth
+from train.models.patch_features import PatchFeatures
+from train.recipe import LossRecipe, Recipe
 
 STEPS = 100
 """Of an epoch; each draws a batch."""
@@ -58,6 +60,7 @@ class ClassifierRun(OnePassRun):
                 "defective parts are compared; add good parts"
             )
         self._fitted = ""
+        self._outline_loss = Loss(LossRecipe(area_weights=True, dice=1), 1, compute.device)
 
     @property
     def classifier(self) -> PatchClassifier:
@@ -65,14 +68,17 @@ class ClassifierRun(OnePassRun):
         return cast(PatchClassifier, self.network.body)
 
     def fit(self, train: ImageSet, val: ImageSet) -> None:
-        """Train both heads with AdamW and a one-cycle learning rate. Raises SplitError without an outline."""
+        """Train the heads with AdamW and a one-cycle learning rate. Raises SplitError without an outline."""
         maps = self._maps(train)
-        sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, good=True)[0] for one in maps]
-        patches = [described(one.to(self.compute.device)).transpose(0, 1).flatten(1).T for one in sound]
-        self.classifier.normalise_by(torch.cat(patches))
-        weights = [*self.classifier.find.parameters(), *self.classifier.name.parameters()]
+        sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, "good")[0] for one in maps]
+        self.classifier.fit_descriptions([PatchFeatures(*self._placed(*features)) for features in sound])
+        heads = (self.classifier.find, self.classifier.name, self.classifier.outline)
         settings = self.recipe.optimiser
-        optimiser = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=settings.weight_decay)
+        optimiser = torch.optim.AdamW(
+            [weight for head in heads for weight in head.parameters()],
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
         steps = STEPS * self.recipe.run.epochs
         curve = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps)
         self.network.train()
@@ -81,12 +87,14 @@ class ClassifierRun(OnePassRun):
             range(steps), "fitting", console=self.console, transient=True, disable=not self.console.is_terminal
         ):
             optimiser.zero_grad()
-            self._loss(*maps[step % len(maps)].draw(self.recipe.run.batch, self.generator)).backward()  # type: ignore[no-untyped-call]
+            self._loss(maps[step % len(maps)]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             curve.step()
         self.network.eval()
+        crops = len(maps[0]) - maps[0].pictures
+        made = f" and {crops} crops" if crops else ""
         at = f", at {len(maps)} sizes" if len(maps) > 1 else ""
-        self._fitted = f"{len(maps[0])} pictures and mirror images of {len(train)} images{at}"
+        self._fitted = f"{maps[0].pictures} pictures and mirror images of {len(train)} images{made}{at}"
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
         """Number of patches, escapes and false rejects of the validation part."""
@@ -95,13 +103,33 @@ class ClassifierRun(OnePassRun):
             f"validation part: escapes {rate_text(metrics.escapes)}, false rejects {rate_text(metrics.false_rejects)}",
         )
 
-    def _loss(self, features: Tensor, shares: Tensor) -> Tensor:
-        """Cross entropy of patches and of pictures, defective or not, and of the classes of defective patches."""
-        x = self.classifier.normalised(described(features.to(self.compute.device)))
-        x = x + NOISE * torch.randn(x.shape, generator=self.generator).to(x)
-        shares = shares.to(self.compute.device)
+    def _loss(self, maps: FeatureMaps) -> Tensor:
+        """Cross entropy of patches and of pictures, of the classes of defective patches, and of outlines."""
+        count = self.recipe.run.batch
+        features, shares = maps.draw(count, self.generator, "pictures")
+        x = self._noisy(self.classifier.descriptions(PatchFeatures(*self._placed(*features)).patches()))
+        shares = functional.avg_pool2d(shares.to(self.compute.device), STRIDE_PX // OUTLINE_PX)
         found, share = self.classifier.find(x)[:, 0], shares.amax(dim=1)
-        return _finding(found, share) + self._naming(x, shares)
+        found_and_named = _finding(found, share) + self._naming(x, shares)
+        return found_and_named + self._outlining(*maps.draw(count, self.generator, "outlines"))
+
+    def _outlining(self, features: PatchFeatures, shares: Tensor) -> Tensor:
+        """Of the union of the classes: a defect of few pixels weighs about as much as a large one."""
+        head = self.classifier.outline
+        described = [self._noisy(x) for x in head.described(PatchFeatures(*self._placed(*features)))]
+        with self.compute.autocast():
+            logits = head(described)
+        union = shares.amax(dim=1, keepdim=True).to(self.compute.device)
+        defective = union.amax(dim=(2, 3)).gt(0).float()  # [B, 1]
+        truth = Targets(defective, torch.ones_like(defective), union, union[:, 0])
+        terms = self._outline_loss.terms(logits.float(), truth)
+        return terms.segmentation.mean() + terms.dice
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        return x + NOISE * torch.randn(x.shape, generator=self.generator).to(x)
+
+    def _placed(self, *values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(value.to(self.compute.device) for value in values)
 
     def _naming(self, x: Tensor, shares: Tensor) -> Tensor:
         """Mean over `NAMED` random patches of each class in the batch; 0 without any."""
@@ -119,31 +147,36 @@ class ClassifierRun(OnePassRun):
 
     def _maps(self, images: ImageSet) -> list[FeatureMaps]:
         """Of each size at which the encoder sees the pictures."""
-        recipe = self.recipe.model_copy(update={"crops": CropsRecipe()})  # none: they are worth nothing here
-        data = TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
-        seen = self.recipe.input.network
-        sizes = self.classifier.sizes(seen.height, seen.width)
-        patches = sum((height // STRIDE_PX) * (width // STRIDE_PX) for height, width in sizes)
-        map_bytes = self.classifier.feature_count * patches * 2
-        rows = chosen(
-            data.labels.any(dim=1), data.outlined.all(dim=1), MOST_BYTES // map_bytes // len(VIEWS), self.generator
-        )
-        most = len(rows) * len(VIEWS)
-        maps = [FeatureMaps(self._mapped(data, rows, images.parts, size), most, self.out) for size in sizes]
-        if not maps[0].outlined:
+        if not (images.labels.any(axis=1) & images.outlined.all(axis=1)).any():
             raise SplitError(
                 f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
                 "from outlined defects; outline some, or take --recipe own-parts"
             )
-        return maps
+        drawn = TrainingData(images, self.recipe, self.compute.device, self.dataset.classes).of(0, ())
+        seen = self.recipe.input.network
+        sizes = self.classifier.sizes(seen.height, seen.width)
+        crops = torch.arange(drawn.own, len(drawn))
+        cells = sum(height * width for height, width in sizes) // OUTLINE_PX**2
+        room = MOST_BYTES // int(self.classifier.cell_features * cells * 2) - len(crops)
+        labels, outlined = drawn.labels[: drawn.own], drawn.outlined[: drawn.own]
+        rows = chosen(labels.any(dim=1), outlined.all(dim=1), room // len(VIEWS), self.generator)
+        most = len(rows) * len(VIEWS) + len(crops)
+        return [
+            FeatureMaps(
+                chain(self._mapped(drawn, rows, images.parts, size), self._mapped(drawn, crops, (), size)),
+                most,
+                self.out,
+            )
+            for size in sizes
+        ]
 
     @torch.inference_mode()
     def _mapped(
         self, data: DeviceSet, rows: Tensor, parts: Sequence[str], size: tuple[int, int]
     ) -> Iterator[FeatureMap]:
-        """Features of the pictures at this size and of their mirror images, and shares of the classes in the patches.
+        """Features of the pictures at this size and of their mirror images, and shares of the classes in their cells.
 
-        On the host.
+        On the host. Without the names of their parts they are crops, of which no mirror image is taken.
         """
         numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
         for some in track(
@@ -156,15 +189,15 @@ class ClassifierRun(OnePassRun):
             batch = data.batch(some)
             prepared = resized(self.network.prepared(batch.frames), size)
             outlines = targets(batch, (data.images.shape[2], data.images.shape[3])).fractions  # of whole pixels
-            for axes in VIEWS:
+            for axes in VIEWS if parts else VIEWS[:1]:
                 with self.compute.autocast():
                     found = self.classifier.features(prepared.flip(axes))
-                shares = functional.adaptive_avg_pool2d(outlines, (found.shape[2], found.shape[3])).flip(axes)
-                for row, one, share in zip(
-                    some.tolist(), found.half().cpu().numpy(), shares.cpu().numpy(), strict=True
-                ):
-                    part = numbers[parts[row * len(parts) // len(data)]]
-                    yield FeatureMap(part, one, share)
+                cells = found.quarter.shape[2], found.quarter.shape[3]
+                shares = functional.adaptive_avg_pool2d(outlines, cells).flip(axes).cpu().numpy()
+                scales = [scale.half().cpu().numpy() for scale in found]
+                for row, share, *features in zip(some.tolist(), shares, *scales, strict=True):
+                    part = numbers[parts[row * len(parts) // data.own]] if parts else row
+                    yield FeatureMap(part, tuple(features), share, crop=not parts)
 
 
 def chosen(defective: Tensor, outlined: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,18 +13,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from train.errors import DataError
+from train.models.patch_features import PatchFeatures
+
+Drawn = Literal["pictures", "good", "outlines"]
+"""Pictures without crops, half of them good; good ones alone; for outlines, where a quarter is good and half of the
+others are crops."""
+
+_GOOD, _CROPS = 0.25, 0.5
+"""Share of good maps for outlines, and of crops among the others."""
+_MOST_SHARE = 255
 
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """Features of one picture, or of its mirror image."""
+    """Features of one picture, of its mirror image, or of a crop."""
 
     part: int
-    """Number of the part it shows."""
-    features: NDArray[np.float16]
-    """[F, h, w]"""
+    """Number of the part it shows; of a crop any."""
+    features: tuple[NDArray[np.float16], ...]
+    """As `PatchFeatures`, [channels, h, w] each."""
     fractions: NDArray[np.float32]
-    """[C, h, w], share of each class in the pixels of each patch."""
+    """[C, H / 4, W / 4], share of each class in the pixels of each cell."""
+    crop: bool = False
 
 
 class FeatureMaps:
@@ -35,45 +46,56 @@ class FeatureMaps:
     def __init__(self, maps: Iterable[FeatureMap], most: int, folder: Path):
         """most: number of maps at most, for which the file has room."""
         self._features: NDArray[np.float16] | None = None
-        fractions, parts = [], []
+        self._shapes: list[tuple[int, ...]] = []
+        fractions, parts, crops = [], [], []
         for number, one in enumerate(maps):
             if self._features is None:
-                self._features = _room(most, one.features.shape, folder)
-            self._features[number] = one.features
-            fractions.append(one.fractions.astype(np.float16))
+                self._shapes = [scale.shape for scale in one.features]
+                self._features = _room(most, sum(scale.size for scale in one.features), folder)
+            self._features[number] = np.concatenate([scale.ravel() for scale in one.features])
+            fractions.append(np.ceil(one.fractions * _MOST_SHARE).astype(np.uint8))  # some of a class is never none
             parts.append(one.part)
-        self._fractions = np.stack(fractions) if fractions else np.zeros((0, 0, 0, 0), np.float16)
-        defective = np.array([bool(fraction.any()) for fraction in fractions])
-        self._good, self._defective = (_alike_by_part(np.array(parts), kind) for kind in (~defective, defective))
+            crops.append(one.crop)
+        self._fractions = np.stack(fractions) if fractions else np.zeros((0, 0, 0, 0), np.uint8)
+        self._crop = np.array(crops, dtype=bool)
+        self._chances = self._chances_of(np.array(parts), self._fractions.any(axis=(1, 2, 3)))
 
     def __len__(self) -> int:
         return len(self._fractions)
 
     @property
-    def outlined(self) -> bool:
-        """Whether a map shows an outlined defect."""
-        return bool(self._defective.any())
+    def pictures(self) -> int:
+        """Number of maps that are not of crops."""
+        return int((~self._crop).sum())
 
-    def draw(self, count: int, generator: torch.Generator, good: bool = False) -> tuple[Tensor, Tensor]:
-        """Features float [count, F, h, w] and shares of the classes float [count, C, h, w], drawn with replacement.
-
-        About half of them are good, or with `good` all.
-        """
-        chances = torch.from_numpy(self._good if good else self._good + self._defective)
+    def draw(self, count: int, generator: torch.Generator, drawn: Drawn) -> tuple[PatchFeatures, Tensor]:
+        """Features of `count` maps, and the shares of the classes, float [count, C, H / 4, W / 4]; with replacement."""
+        chances = torch.from_numpy(self._chances[drawn])
         rows = torch.multinomial(chances, count, replacement=True, generator=generator).numpy()
         assert self._features is not None
-        return torch.from_numpy(self._features[rows]).float(), torch.from_numpy(self._fractions[rows]).float()
+        values = torch.from_numpy(self._features[rows]).float()
+        scales = values.split([int(np.prod(shape)) for shape in self._shapes], dim=1)
+        pairs = zip(scales, self._shapes, strict=True)
+        features = PatchFeatures(*(scale.unflatten(1, shape).contiguous() for scale, shape in pairs))
+        return features, torch.from_numpy(self._fractions[rows]).float() / _MOST_SHARE
+
+    def _chances_of(self, parts: NDArray[np.int64], shows: NDArray[np.bool_]) -> Mapping[Drawn, NDArray[np.float64]]:
+        pictures = ~self._crop
+        good, defective = (_alike_by_part(parts, pictures & kind) for kind in (~shows, shows))
+        crops = (self._crop & shows) / max(1, int((self._crop & shows).sum()))
+        others = (1 - _CROPS) * defective + _CROPS * crops if crops.any() else defective
+        return {"pictures": good + defective, "good": good, "outlines": _GOOD * good + (1 - _GOOD) * others}
 
 
-def _room(most: int, shape: tuple[int, ...], folder: Path) -> NDArray[np.float16]:
-    size = most * int(np.prod(shape)) * np.dtype(np.float16).itemsize
+def _room(most: int, size: int, folder: Path) -> NDArray[np.float16]:
+    total = most * size * np.dtype(np.float16).itemsize
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk would otherwise end the process
-            return np.memmap(file, np.float16, "r+", shape=(most, *shape))
+            os.posix_fallocate(file.fileno(), 0, total)  # a full disk would otherwise end the process
+            return np.memmap(file, np.float16, "r+", shape=(most, size))
     except OSError as error:
         raise DataError(
-            f"{folder}: found no room for {size / 2**20:.0f} MiB ({error.strerror}), expected it to hold the features "
+            f"{folder}: found no room for {total / 2**20:.0f} MiB ({error.strerror}), expected it to hold the features "
             f"of {most} pictures while the classifier is fitted: free some, or take a smaller input"
         ) from None
 

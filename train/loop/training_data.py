@@ -32,6 +32,11 @@ class WithCrops(DeviceSet):
         )
 
     @property
+    def own(self) -> int:
+        """See DeviceSet."""
+        return self._own
+
+    @property
     def busy(self) -> bool:
         """See DeviceSet."""
         return super().busy or bool(self._missing)

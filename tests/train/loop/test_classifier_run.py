@@ -14,7 +14,7 @@ from train.data.splits import Split, make_split
 from train.device import choose_compute
 from train.errors import CheckpointError, DataError, SplitError
 from train.loop.classifier_run import ClassifierRun, chosen
-from train.loop.feature_maps import FeatureMap, FeatureMaps
+from train.loop.feature_maps import Drawn, FeatureMap, FeatureMaps
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
@@ -27,7 +27,7 @@ def encoder() -> None:
 
 
 def recipe_of(*overrides: str) -> Recipe:
-    small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1"]
+    small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1", "crops.images=8"]
     return load_recipe("few-defects", [*small, *overrides])
 
 
@@ -67,15 +67,25 @@ def test_the_encoder_stays_as_it_was(run: ClassifierRun, tiles: Path, tmp_path: 
         assert torch.equal(weights[name], untrained.network.state_dict()[name])
 
 
-@pytest.mark.parametrize("crops", [0, 16])
-def test_pictures_and_two_mirror_images_are_learnt(crops: int, run: ClassifierRun, tiles: Path, tmp_path: Path) -> None:
-    if crops:  # a setting of other recipes
-        run = run_of(read_dataset(tiles), tmp_path, recipe_of(f"crops.images={crops}", "crops.at_once=true"))
+@pytest.mark.parametrize("crops", [0, 8])
+def test_pictures_two_mirror_images_and_crops_are_learnt(
+    crops: int, run: ClassifierRun, tiles: Path, tmp_path: Path
+) -> None:
+    if not crops:
+        run = run_of(read_dataset(tiles), tmp_path, recipe_of("crops.images=0"))
         run.train()
     assert isinstance(run.console.file, io.StringIO)
-    learnt = re.search(r"trained on (\d+) pictures", run.console.file.getvalue())
+    learnt = re.search(
+        r"trained on (\d+) pictures and mirror images of \d+ images( and 8 crops)?,", run.console.file.getvalue()
+    )
     assert learnt
     assert int(learnt[1]) == 3 * len(run.samples["train"])
+    assert bool(learnt[2]) is bool(crops)
+
+
+def test_defects_of_other_parts_are_outlined(run: ClassifierRun) -> None:
+    metrics = load_checkpoint(run.best).meta.metrics["test"]
+    assert metrics["union"]["iou_pooled"] > 0.15  # of random features
 
 
 def test_another_recipe_in_the_folder_is_refused(run: ClassifierRun, tiles: Path) -> None:
@@ -100,16 +110,18 @@ def maps_of(*maps: FeatureMap, folder: Path) -> FeatureMaps:
     return FeatureMaps(maps, len(maps), folder)
 
 
-def map_of(part: int) -> FeatureMap:
+def map_of(part: int, crop: bool = False) -> FeatureMap:
     """A map of one patch whose only feature is the number of its part; part 0 is good."""
-    return FeatureMap(part, np.full((1, 1, 1), part, np.float16), np.full((1, 1, 1), float(part > 0), np.float32))
+    scales = (np.full((1, px, px), part, np.float16) for px in (4, 2, 1))
+    return FeatureMap(part, tuple(scales), np.full((1, 4, 4), float(part > 0), np.float32), crop)
 
 
-def drawn_parts(maps: FeatureMaps, count: int, good: bool = False) -> list[int]:
-    features, shares = maps.draw(count, torch.Generator().manual_seed(0), good)
-    assert features.shape == shares.shape == (count, 1, 1, 1)
-    assert torch.equal(shares > 0, features > 0)
-    return features.flatten().int().tolist()
+def drawn_parts(maps: FeatureMaps, count: int, drawn: Drawn = "pictures") -> list[int]:
+    features, shares = maps.draw(count, torch.Generator().manual_seed(0), drawn)
+    assert [tuple(scale.shape) for scale in features] == [(count, 1, 4, 4), (count, 1, 2, 2), (count, 1, 1, 1)]
+    assert torch.equal(shares > 0, features.quarter > 0)
+    assert torch.equal(features.quarter.amax(dim=(2, 3)), features.sixteenth.amax(dim=(2, 3)))
+    return features.sixteenth.flatten().int().tolist()
 
 
 def test_each_part_comes_as_often_as_another(tmp_path: Path) -> None:
@@ -120,7 +132,23 @@ def test_each_part_comes_as_often_as_another(tmp_path: Path) -> None:
 def test_half_of_a_batch_is_good(tmp_path: Path) -> None:
     maps = maps_of(map_of(0), *[map_of(1)] * 9, folder=tmp_path)
     assert drawn_parts(maps, 4000).count(0) == pytest.approx(2000, abs=150)
-    assert set(drawn_parts(maps, 50, good=True)) == {0}
+    assert set(drawn_parts(maps, 50, "good")) == {0}
+
+
+def test_crops_come_for_outlines_alone(tmp_path: Path) -> None:
+    maps = maps_of(map_of(0), map_of(1), *[map_of(2, crop=True)] * 9, folder=tmp_path)
+    assert maps.pictures == 2
+    assert set(drawn_parts(maps, 200)) == {0, 1}
+    outlines = drawn_parts(maps, 4000, "outlines")
+    assert outlines.count(0) == pytest.approx(1000, abs=150)
+    assert outlines.count(2) == pytest.approx(1500, abs=150)
+
+
+def test_the_least_share_of_a_class_is_kept(tmp_path: Path) -> None:
+    one = map_of(1)
+    faint = FeatureMap(1, one.features, np.full((1, 4, 4), 1e-4, np.float32))
+    shares = maps_of(map_of(0), faint, folder=tmp_path).draw(50, torch.Generator().manual_seed(0), "outlines")[1]
+    assert sorted(set(shares.flatten().tolist())) == pytest.approx([0, 1 / 255])
 
 
 def test_the_features_leave_no_file_behind(tmp_path: Path) -> None:
@@ -131,7 +159,7 @@ def test_the_features_leave_no_file_behind(tmp_path: Path) -> None:
 
 def test_a_folder_without_room_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{tmp_path}: found no room for .* MiB"):
-        FeatureMaps([map_of(0)], 2**60, tmp_path)
+        FeatureMaps([map_of(0)], 2**55, tmp_path)
 
 
 def test_of_many_pictures_those_with_defects_are_kept() -> None:
