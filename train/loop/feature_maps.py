@@ -58,7 +58,7 @@ class FeatureMaps:
             crops.append(one.crop)
         self._fractions = np.stack(fractions) if fractions else np.zeros((0, 0, 0, 0), np.uint8)
         self._crop = np.array(crops, dtype=bool)
-        self._chances = self._chances_of(np.array(parts), self._fractions.any(axis=(1, 2, 3)))
+        self._chances = self._chances_of(np.array(parts), np.array([bool(one.any()) for one in fractions]))
 
     def __len__(self) -> int:
         return len(self._fractions)
@@ -74,9 +74,9 @@ class FeatureMaps:
         rows = torch.multinomial(chances, count, replacement=True, generator=generator).numpy()
         assert self._features is not None
         values = torch.from_numpy(self._features[rows]).float()
-        scales = values.split([int(np.prod(shape)) for shape in self._shapes], dim=1)
+        scales = torch.split(values, [int(np.prod(shape)) for shape in self._shapes], dim=1)
         pairs = zip(scales, self._shapes, strict=True)
-        features = PatchFeatures(*(scale.unflatten(1, shape).contiguous() for scale, shape in pairs))
+        features = PatchFeatures(*(scale.reshape(count, *shape) for scale, shape in pairs))
         return features, torch.from_numpy(self._fractions[rows]).float() / _MOST_SHARE
 
     def _chances_of(self, parts: NDArray[np.int64], shows: NDArray[np.bool_]) -> Mapping[Drawn, NDArray[np.float64]]:
