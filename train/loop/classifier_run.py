@@ -39,7 +39,7 @@ NOISE = 0.2
 DEFECTIVE_FROM = 0.25
 """Share of defect pixels from which on a patch shows the class; those between 0 and this are left out."""
 MOST_BYTES = 6 * 2**30
-"""Size of the file of features; where the pictures would take more, as many as fit are drawn."""
+"""Size of the file of features; of pictures and crops that would take more, as many as fit are drawn."""
 _FOR_NORMALISATION = 80
 """Good pictures that the normalisation is computed from."""
 
@@ -71,7 +71,7 @@ class ClassifierRun(OnePassRun):
         """Train the heads with AdamW and a one-cycle learning rate. Raises SplitError without an outline."""
         maps = self._maps(train)
         sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, "good")[0] for one in maps]
-        self.classifier.fit_descriptions([PatchFeatures(*self._placed(*features)) for features in sound])
+        self.classifier.fit_descriptions([features.to(self.compute.device) for features in sound])
         heads = (self.classifier.find, self.classifier.name, self.classifier.outline)
         settings = self.recipe.optimiser
         optimiser = torch.optim.AdamW(
@@ -107,7 +107,7 @@ class ClassifierRun(OnePassRun):
         """Cross entropy of patches and of pictures, of the classes of defective patches, and of outlines."""
         count = self.recipe.run.batch
         features, shares = maps.draw(count, self.generator, "pictures")
-        x = self._noisy(self.classifier.descriptions(PatchFeatures(*self._placed(*features)).patches()))
+        x = self._noisy(self.classifier.descriptions(features.to(self.compute.device).patches()))
         shares = functional.avg_pool2d(shares.to(self.compute.device), STRIDE_PX // OUTLINE_PX)
         found, share = self.classifier.find(x)[:, 0], shares.amax(dim=1)
         found_and_named = _finding(found, share) + self._naming(x, shares)
@@ -116,7 +116,7 @@ class ClassifierRun(OnePassRun):
     def _outlining(self, features: PatchFeatures, shares: Tensor) -> Tensor:
         """Of the union of the classes: a defect of few pixels weighs about as much as a large one."""
         head = self.classifier.outline
-        described = [self._noisy(x) for x in head.described(PatchFeatures(*self._placed(*features)))]
+        described = [self._noisy(x) for x in head.described(features.to(self.compute.device))]
         with self.compute.autocast():
             logits = head(described)
         union = shares.amax(dim=1, keepdim=True).to(self.compute.device)
@@ -127,9 +127,6 @@ class ClassifierRun(OnePassRun):
 
     def _noisy(self, x: Tensor) -> Tensor:
         return x + NOISE * torch.randn(x.shape, generator=self.generator).to(x)
-
-    def _placed(self, *values: Tensor) -> tuple[Tensor, ...]:
-        return tuple(value.to(self.compute.device) for value in values)
 
     def _naming(self, x: Tensor, shares: Tensor) -> Tensor:
         """Mean over `NAMED` random patches of each class in the batch; 0 without any."""
@@ -155,11 +152,11 @@ class ClassifierRun(OnePassRun):
         drawn = TrainingData(images, self.recipe, self.compute.device, self.dataset.classes).of(0, ())
         seen = self.recipe.input.network
         sizes = self.classifier.sizes(seen.height, seen.width)
-        crops = torch.arange(drawn.own, len(drawn))
         cells = sum(height * width for height, width in sizes) // OUTLINE_PX**2
-        room = MOST_BYTES // int(self.classifier.cell_features * cells * 2) - len(crops)
+        room = MOST_BYTES // int(self.classifier.cell_features * cells * 2)
+        crops = torch.arange(drawn.own, len(drawn))[: room // 2]
         labels, outlined = drawn.labels[: drawn.own], drawn.outlined[: drawn.own]
-        rows = chosen(labels.any(dim=1), outlined.all(dim=1), room // len(VIEWS), self.generator)
+        rows = chosen(labels.any(dim=1), outlined.all(dim=1), max(2, (room - len(crops)) // len(VIEWS)), self.generator)
         most = len(rows) * len(VIEWS) + len(crops)
         return [
             FeatureMaps(

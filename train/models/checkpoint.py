@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import torch
@@ -150,7 +151,7 @@ def build_network(checkpoint: Checkpoint) -> NormalisedNetwork:
     except RuntimeError as error:
         problem = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(
-            f"checkpoint: weights do not fit the network {settings.model} of its own recipe ({problem}); "
+            f"checkpoint: weights do not fit the network {settings.model} of its own recipe ({shorten(problem, 160)}); "
             "it was written by another version: train again"
         ) from None
     return network.eval()

@@ -33,6 +33,10 @@ class PatchFeatures(NamedTuple):
         found = encoder(x)
         return cls(found[QUARTER], found[EIGHTH], found[SIXTEENTH])
 
+    def to(self, device: torch.device) -> "PatchFeatures":
+        """The same on the device."""
+        return PatchFeatures(*(scale.to(device) for scale in self))
+
     def patches(self) -> Tensor:
         """All of them on the grid of an eighth, [B, F, H / 8, W / 8] (hypercolumns, Hariharan et al., CVPR 2015)."""
         return torch.cat(

@@ -83,6 +83,22 @@ def test_pictures_two_mirror_images_and_crops_are_learnt(
     assert bool(learnt[2]) is bool(crops)
 
 
+@pytest.mark.parametrize(("room", "learnt", "crops"), [(20, 12, 8), (8, 6, 4), (1, 6, 0)])
+def test_what_has_room_is_learnt(
+    room: int, learnt: int, crops: int, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of()
+    run = run_of(read_dataset(tiles), tmp_path, recipe)
+    sizes = run.classifier.sizes(48, 32)
+    cells = sum(height * width for height, width in sizes) // 16
+    monkeypatch.setattr("train.loop.classifier_run.MOST_BYTES", room * int(2 * run.classifier.cell_features * cells))
+    run.train()
+    assert isinstance(run.console.file, io.StringIO)
+    said = run.console.file.getvalue()
+    assert f"trained on {learnt} pictures" in said
+    assert (f" and {crops} crops" in said) is bool(crops)
+
+
 def test_defects_of_other_parts_are_outlined(run: ClassifierRun) -> None:
     metrics = load_checkpoint(run.best).meta.metrics["test"]
     assert metrics["union"]["iou_pooled"] > 0.15  # of random features

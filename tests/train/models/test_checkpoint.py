@@ -98,6 +98,9 @@ def test_weights_of_another_network_are_refused(checkpoint: Checkpoint) -> None:
     weights = {key: value for key, value in checkpoint.weights.items() if "head" not in key}
     with pytest.raises(CheckpointError, match="weights do not fit the network can"):
         build_network(Checkpoint(checkpoint.meta, weights))
+    with pytest.raises(CheckpointError, match="weights do not fit the network can") as caught:
+        build_network(Checkpoint(checkpoint.meta, {}))  # all are missing
+    assert len(str(caught.value)) < 300
 
 
 def test_folder_that_takes_no_file_is_one_clear_line(checkpoint: Checkpoint, tmp_path: Path) -> None:
