@@ -159,7 +159,7 @@ def outline(picture: JudgedPicture, thresholds: Sequence[Threshold], size: tuple
 def resized(pixels: Image, size: tuple[int, int]) -> Image:
     """Resize a picture to (width, height) to look at.
 
-    Linear, in steps of at most a half, so that each pixel counts: by area takes seven times as long.
+    Linear, in steps of at most a half, so that each pixel counts: the mean over areas takes several times as long.
     """
     while pixels.shape[1] > 2 * size[0] or pixels.shape[0] > 2 * size[1]:
         half = max(size[0], (pixels.shape[1] + 1) // 2), max(size[1], (pixels.shape[0] + 1) // 2)

@@ -1,4 +1,4 @@
-"""What a release has to show first: a trial of the candidate, the password of an engineer."""
+"""Conditions of a release: a finished trial of the new bundle, the password of an engineer."""
 
 import json
 import sqlite3
