@@ -30,8 +30,6 @@ test: .venv-dev/ready test-device
 test-here: .venv-dev/ready
 	.venv-dev/bin/python $(PYTEST)
 
-# In one process: beside another one, a process of these tests has ended without a word.
-test-device: WORKERS = 0
 test-device: .venv-device/ready
 	.venv-device/bin/python -c 'import importlib.util as u; assert u.find_spec("torch") is None, "torch is installed here"'
 	.venv-device/bin/python $(PYTEST) --passed-into $(PASSED) $(DEVICE_TESTS)

@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -58,6 +59,16 @@ rounds to 8 bits, float16 to 11: on 139 pictures of Magnetic Tile its scores wer
 up to 22 levels, and one verdict was another."""
 
 
+@cache
+def shared_core() -> ov.Core:
+    """OpenVINO's devices, which this process keeps.
+
+    The first use of the CPU device gives the calling thread another alternate signal stack, on which Python handles
+    its signals; whichever thread released the Core would unmap it, and the next signal would end the process.
+    """
+    return ov.Core()
+
+
 class OpenVinoEngine(ProcessorEngine):
     """Runs `model.onnx`, its layers in `floats` or INT8 as the graph says.
 
@@ -81,7 +92,7 @@ class OpenVinoEngine(ProcessorEngine):
         capabilities: as OpenVINO does; None for those of this machine.
         """
         saturates = not any(sign in (processor or processor_name()) for sign in WIDE_SUMS)
-        core = ov.Core()
+        core = shared_core()
         found = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") if capabilities is None else capabilities
         if CAPABILITIES[floats] not in found:
             raise EngineMissing(

@@ -285,10 +285,43 @@ def test_shipped_float_bundles_go_on_line_in_bfloat16(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "capability"), [("openvino-bf16", "BF16"), ("openvino-fp16", "FP16")])
 def test_the_choice_says_why_a_type_is_not_used(bundle: Bundle, name: str, capability: str) -> None:
-    if capability in openvino_cpu.ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if capability in openvino_cpu.shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip(f"this processor computes {capability}")
 
     trials = {trial.engine: trial for trial in choice_of(bundle, 1).trials}
 
     assert trials[name].frame_ms is None
     assert f"expected {capability}" in trials[name].objection
+
+
+RELEASED_ELSEWHERE = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from bundle import Bundle, load_bundle
+from edge.engines.openvino_cpu import OpenVinoEngine
+from edge.errors import EngineError
+
+class Unreadable(Bundle):
+    def read_model(self):
+        return b"no graph"
+
+signal.signal(signal.SIGHUP, lambda *_: print("handled", flush=True))
+refused = []
+try:
+    bundle = load_bundle(Path(sys.argv[1]))
+    OpenVinoEngine(Unreadable(bundle.folder, bundle.manifest, bundle.golden))
+except EngineError as error:
+    refused.append(error)  # its traceback holds what the engine had opened
+other = threading.Thread(target=lambda: (refused.clear(), gc.collect()))
+other.start()
+other.join()
+os.kill(os.getpid(), signal.SIGHUP)
+"""
+
+
+def test_a_signal_is_handled_after_another_thread_has_released_the_engine(bundle: Bundle) -> None:
+    command = [sys.executable, "-c", RELEASED_ELSEWHERE, str(bundle.folder)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
