@@ -10,6 +10,7 @@ from bundle.errors import (
     SignatureInvalid,
     os_problem,
 )
+from bundle.exposures import ExposureRule, mean_odds
 from bundle.files import sync_folder, write_whole
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.frozen_model import FrozenModel
@@ -41,6 +42,7 @@ __all__ = [
     "Crop",
     "Decision",
     "Defect",
+    "ExposureRule",
     "FrameError",
     "FrozenModel",
     "Geometry",
@@ -67,6 +69,7 @@ __all__ = [
     "encode_png",
     "first_problem",
     "load_bundle",
+    "mean_odds",
     "os_problem",
     "preprocess",
     "read_image",

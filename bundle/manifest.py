@@ -17,6 +17,7 @@ from pydantic import (
 
 from bundle.decide import Threshold
 from bundle.errors import BundleDamaged, BundleFormat
+from bundle.exposures import ExposureRule
 from bundle.files import read_regular
 from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec
@@ -28,6 +29,8 @@ TILED_FORMAT: Final = 2
 """With `input.tiles`, so that a program that knows nothing of tiles refuses the bundle by its version."""
 STAGED_FORMAT: Final = 3
 """With `first_stage`, likewise."""
+NEWEST_FORMAT: Final = 4
+"""With another rule for `exposures` than the worst of them, likewise."""
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 32 * 2**20
@@ -119,7 +122,7 @@ class Manifest(FrozenModel):
     `id` is the sha256 of the canonical manifest without it.
     """
 
-    format: Literal[1, 2, 3] = FORMAT
+    format: Literal[1, 2, 3, 4] = FORMAT
     id: str = ""
     name: Name
     classes: tuple[Name, ...] = Field(min_length=1, max_length=MOST_CLASSES)
@@ -132,6 +135,8 @@ class Manifest(FrozenModel):
     files: dict[str, Sha256]
     first_stage: FirstStage | None = None
     """None where every tile is judged."""
+    exposures: ExposureRule = "worst"
+    """How the exposures that a camera takes of a part are judged; the thresholds were chosen for it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -146,11 +151,13 @@ class Manifest(FrozenModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_absent_stage(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `first_stage` out where there is none, so that bundles of formats 1 and 2 keep their ids."""
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing and earlier formats do not have, so that their bundles keep their ids."""
         content: dict[str, Any] = dump(self)
         if self.first_stage is None:
             content.pop("first_stage", None)
+        if self.exposures == "worst":
+            content.pop("exposures", None)
         return content
 
     def _check_tiles(self, tiles: Tiling) -> None:
@@ -165,8 +172,10 @@ class Manifest(FrozenModel):
             raise ValueError(f"input.{problem}")
 
     @property
-    def version(self) -> Literal[1, 2, 3]:
+    def version(self) -> Literal[1, 2, 3, 4]:
         """The format that this content needs."""
+        if self.exposures != "worst":
+            return NEWEST_FORMAT
         if self.first_stage is not None:
             return STAGED_FORMAT
         return FORMAT if self.input.tiles is None else TILED_FORMAT
@@ -223,12 +232,12 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     content = _parsed(path, read_regular(folder, MANIFEST, MOST_BYTES))
     found = content.get("format")
-    if found not in (FORMAT, TILED_FORMAT, STAGED_FORMAT):
-        newer = isinstance(found, int) and found > STAGED_FORMAT
+    if found not in (FORMAT, TILED_FORMAT, STAGED_FORMAT, NEWEST_FORMAT):
+        newer = isinstance(found, int) and found > NEWEST_FORMAT
         advice = "update edge-inspect on this machine" if newer else "export the bundle again"
         raise BundleFormat(
-            f"{path}: format: found {_shortened(found)}, expected {FORMAT}, {TILED_FORMAT} with tiles or "
-            f"{STAGED_FORMAT} with a first stage; {advice}"
+            f"{path}: format: found {_shortened(found)}, expected {FORMAT}, {TILED_FORMAT} with tiles, "
+            f"{STAGED_FORMAT} with a first stage or {NEWEST_FORMAT} with exposures judged together; {advice}"
         )
     try:
         manifest = Manifest.model_validate(content)
@@ -236,8 +245,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleFormat(f"{path}: {first_problem(error)}; export the bundle again, do not edit it") from None
     if manifest.format != manifest.version:
         raise BundleFormat(
-            f"{path}: format: found {found}, expected {manifest.version}, as input.tiles and first_stage say; "
-            "export the bundle again, do not edit it"
+            f"{path}: format: found {found}, expected {manifest.version}, as input.tiles, first_stage and exposures "
+            "say; export the bundle again, do not edit it"
         )
     expected = manifest.computed_id()
     if manifest.id != expected:

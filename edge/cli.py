@@ -50,11 +50,11 @@ SHIPPED = next(
 def _print_version(asked: bool) -> None:
     from importlib.metadata import version
 
-    from bundle.manifest import FORMAT, STAGED_FORMAT
+    from bundle.manifest import FORMAT, NEWEST_FORMAT
     from edge.records.database import VERSION
 
     if asked:
-        formats = f"bundle formats {FORMAT} to {STAGED_FORMAT}"
+        formats = f"bundle formats {FORMAT} to {NEWEST_FORMAT}"
         typer.echo(f"edge-inspect {version('edge-inspect')}, records version {VERSION}, {formats}")
         raise typer.Exit
 
@@ -348,7 +348,7 @@ def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, 
 @app.command()
 def config(
     explain: Annotated[bool, typer.Option("--explain", help="Describe every key of line.toml.")] = False,
-    example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras, web or shadow.")] = "",
+    example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras, several-exposures, web or shadow.")] = "",
 ) -> None:
     """Describe every key of line.toml, or print an example file."""
     from edge.config import explain as texts

@@ -62,10 +62,10 @@ class Outcome:
 
 @dataclass
 class View:
-    """One camera's frame of a part, with its masks and defects."""
+    """One frame of a part, with its masks and defects."""
 
     camera: str
-    """Name of the camera."""
+    """Name of the camera; with several exposures of a part, of the view: see `CameraSettings.views`."""
     exposure: int
     frame: Frame | None = None
     masks: Image | None = None
@@ -88,7 +88,7 @@ class Part:
     triggered: float
     deadline: float
     views: tuple[View, ...] = ()
-    """One per camera."""
+    """One per camera and exposure."""
     time: str = ""
     """UTC time of the trigger, ISO 8601; empty until the records set it."""
     stamps: dict[str, float] = field(default_factory=dict)
@@ -159,10 +159,10 @@ class Part:
         """True once the part has a verdict."""
         return self.outcome is not None
 
-    def add_frame(self, camera: int, frame: Frame) -> bool:
-        """Store the frame of camera number `camera`; true if every view now has a frame."""
+    def add_frame(self, number: int, frame: Frame) -> bool:
+        """Store the frame of view number `number`; true if every view now has a frame."""
         with self._lock:
-            self.views[camera].frame = frame
+            self.views[number].frame = frame
             self.stamps["frame"] = max(frame.arrived, self.stamps.get("frame", frame.arrived))
             return all(view.frame is not None for view in self.views)
 

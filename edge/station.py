@@ -13,7 +13,7 @@ from bundle import Bundle, BundleError, Manifest, SignatureInvalid, load_bundle
 from edge.address import kind_of, shown
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
-from edge.cameras.registry import FILES, latency_ms, open_camera
+from edge.cameras.registry import FILES, live_options, open_camera
 from edge.central.feed import CentralFeed, central_task
 from edge.config.line import Line
 from edge.config.opcua import OpcUaSettings
@@ -169,14 +169,31 @@ def open_station(
 def check_latencies(line: Line) -> None:
     """Check that the frames of live cameras can arrive within the line's time limits; raises LineConfigError."""
     for camera in line.camera if line.trigger == "plc" else ():
-        needed_ms = latency_ms(camera.address) if kind_of(camera.address) in FILES else None
-        if needed_ms is None or needed_ms < min(line.grab_timeout_ms, line.deadline_ms):
+        options = live_options(camera.address) if kind_of(camera.address) in FILES else None
+        if options is None:
+            continue
+        if options.trigger == "hardware" and camera.exposures > 1:
+            _check_pulses(camera, options.window_ms)
+        needed_ms = 0.0 if options.trigger == "software" else options.latency_ms
+        last_ms = camera.due_s[-1] * 1e3 + needed_ms
+        if needed_ms < line.grab_timeout_ms and last_ms < line.deadline_ms:
             continue
         raise LineConfigError(
-            f"camera {camera.name}: latency_ms: found {needed_ms:g} ms from trigger to frame, expected less than "
-            f"grab_timeout_ms ({line.grab_timeout_ms:g}) and deadline_ms ({line.deadline_ms:g}): every part would be "
-            f"FAULT; set grab_timeout_ms = {needed_ms + GRAB_MARGIN_MS:g} and deadline_ms = "
-            f"{needed_ms + 2 * GRAB_MARGIN_MS:g} in line.toml, or latency_ms in the address of a camera that is faster"
+            f"camera {camera.name}: latency_ms: found {needed_ms:g} ms from trigger to frame and {last_ms:g} ms to the "
+            f"last frame of a part, expected less than grab_timeout_ms ({line.grab_timeout_ms:g}) and deadline_ms "
+            f"({line.deadline_ms:g}): every part would be FAULT; set grab_timeout_ms = {needed_ms + GRAB_MARGIN_MS:g} "
+            f"and deadline_ms = {last_ms + 2 * GRAB_MARGIN_MS:g} in line.toml, or latency_ms in the address of a "
+            "faster camera"
+        )
+
+
+def _check_pulses(camera: CameraSettings, window_ms: float) -> None:
+    """Check that the frame of each pulse can be told from the next one's; raises LineConfigError."""
+    if camera.exposure_interval_ms <= 2 * window_ms:
+        raise LineConfigError(
+            f"camera {camera.name}: exposure_interval_ms: found {camera.exposure_interval_ms:g}, expected more than "
+            f"twice window_ms ({window_ms:g}), so that the frame of each pulse can be told from the next one's; set "
+            "the time between two pulses, or a smaller window_ms in the camera's address"
         )
 
 
@@ -291,20 +308,21 @@ def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Ins
     bundle = load_bundle(line.bundle)
     if signed not in (None, bundle.id):
         raise SignatureInvalid(f"{line.bundle}: found another bundle than the one whose signature was verified")
-    engine = equipment.open_engine(line.engine, bundle, line.engine_threads, len(line.camera), line.engine_reopens)
+    engine = equipment.open_engine(line.engine, bundle, line.engine_threads, len(line.views), line.engine_reopens)
     try:
-        geometries = [_geometry(camera, bundle.manifest) for camera in line.camera]
+        numbered = enumerate(line.camera)
+        geometries = [_geometry(number, camera, bundle.manifest) for number, camera in numbered for _ in camera.views]
         inspector = Inspector(bundle, engine, clock, line.unsure_margin, geometries)
-        inspector.warm_up(len(line.camera))
+        inspector.warm_up(len(line.views))
     except BaseException:
         engine.close()
         raise
     return inspector
 
 
-def _geometry(camera: CameraSettings, manifest: Manifest) -> ViewGeometry:
+def _geometry(number: int, camera: CameraSettings, manifest: Manifest) -> ViewGeometry:
     region = load_ignore(camera.ignore, manifest.input, manifest.masks) if camera.ignore else None
-    return ViewGeometry(region, camera.mm_per_px)
+    return ViewGeometry(number, region, camera.mm_per_px)
 
 
 def introduction(bundle: Bundle) -> Hello:

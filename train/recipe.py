@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from bundle import FrozenModel, InputSpec, TileGrid, first_problem
+from bundle import ExposureRule, FrozenModel, InputSpec, TileGrid, first_problem
 from bundle.toml_text import TomlError, parse_toml
 from train.data.image_set import Draw
 from train.data.splits import Kind
@@ -155,6 +155,10 @@ class ThresholdRecipe(FrozenModel):
     unit: Literal["picture", "part"] = "picture"
     """Unit of the goal: each picture, or a part by the worst of its views. By part is for lines that take
     several pictures of each."""
+    exposures: ExposureRule = "worst"
+    """Score of a picture: "worst" its own, "mean-odds" that of all pictures of its part together, whose odds are the
+    mean of theirs. For data sets whose pictures of a part are exposures of one view, as those of one camera with
+    `exposures` in line.toml; the bundle says so to the station. Masks stay each picture's own."""
     limit: float = Field(default=0.0, ge=0, le=1)
     """Largest share of escapes or false rejects, for "max-escapes" and "max-false-rejects"."""
     score: float = Field(default=0.5, ge=0, le=1)

@@ -58,14 +58,15 @@ class Camera(ABC):
         self.health = CameraHealth()
         self._exposures = 0
 
-    def expose(self, age_s: float | None = 0.0) -> int:
-        """Start an exposure; returns the number of its frame.
+    def expose(self, age_s: float | None = 0.0, after_s: float = 0.0) -> int:
+        """Request an exposure; returns the number of its frame.
 
-        age_s: time since its part arrived; None if unknown.
+        age_s: time since its part arrived; None if unknown. after_s: time from the part's arrival at which the exposure
+        is due, for the second and further ones of a part; a camera that plays files does not wait.
         Never blocks or raises: errors are raised by `grab` for that frame.
         """
         self._exposures += 1
-        self._expose(self._exposures, age_s)
+        self._expose(self._exposures, age_s, after_s)
         return self._exposures
 
     def start_free_run(self) -> None:
@@ -98,8 +99,8 @@ class Camera(ABC):
         return False
 
     @abstractmethod
-    def _expose(self, exposure: int, age_s: float | None) -> None:
-        """Start exposure number `exposure` of a part that arrived `age_s` seconds ago."""
+    def _expose(self, exposure: int, age_s: float | None, after_s: float) -> None:
+        """Request exposure number `exposure`, `after_s` from the arrival of a part that arrived `age_s` seconds ago."""
 
     @abstractmethod
     def _start_free_run(self) -> None:

@@ -64,10 +64,10 @@ class LiveCamera(Camera):
         if self.running:
             log.error("camera %s: found its driver busy after %.0f s; it is left behind", self.address, CLOSE_S)
 
-    def _expose(self, exposure: int, age_s: float | None) -> None:
+    def _expose(self, exposure: int, age_s: float | None, after_s: float) -> None:
         with self._changed:
             if self.health.connected:
-                self._matching.expose(exposure, self.clock(), age_s)
+                self._matching.expose(exposure, self.clock(), age_s, after_s)
             else:
                 self._outcomes.append(self._lost(exposure))
             self._changed.notify_all()
@@ -178,12 +178,16 @@ class LiveCamera(Camera):
         with self._changed:
             if self._matching.idle and not self._closing.is_set():
                 self._changed.wait(POLL_S)
-            idle, due = self._matching.idle, self._matching.due()
-        if due:
-            device.trigger()
-            with self._changed:
-                self._matching.sent(self.clock())
-        return 0.0 if idle else POLL_S
+            idle, due_at = self._matching.idle, self._matching.due_at()
+        if due_at is None:
+            return 0.0 if idle else POLL_S
+        wait_s = due_at - self.clock()
+        if wait_s > 0:
+            return min(wait_s, POLL_S)
+        device.trigger()
+        with self._changed:
+            self._matching.sent(self.clock())
+        return POLL_S
 
     def _arrived(self, received: Received, began: float, at: float, sanity: FrameSanity) -> ArrivedFrame:
         pixels, problem = received.pixels, received.problem

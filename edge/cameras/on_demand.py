@@ -20,7 +20,7 @@ class OnDemandCamera(Camera):
         self._pause = threading.Event()  # never set: an interruptible sleep
         self._next_at: float | None = None  # None: triggered, not in free run
 
-    def _expose(self, exposure: int, age_s: float | None) -> None:
+    def _expose(self, exposure: int, age_s: float | None, after_s: float) -> None:
         self._waiting.put(exposure)
 
     def _start_free_run(self) -> None:

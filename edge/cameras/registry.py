@@ -41,15 +41,13 @@ def open_camera(address: str, clock: Clock = monotonic) -> Camera:
     return find_kind(address).open(address, clock)
 
 
-def latency_ms(address: str) -> float | None:
-    """Return the time from a trigger to the arrival of its frame, as the address has it; None if it has none.
+def live_options(address: str) -> DeviceOptions | None:
+    """Return the options of a live camera, as the address has them; None for a camera that plays files or draws.
 
     Raises CameraError, as `open_camera` does, but opens nothing.
     """
     options = read_options(address, find_kind(address).options)
-    if not isinstance(options, DeviceOptions) or options.trigger == "software":
-        return None
-    return options.latency_ms
+    return options if isinstance(options, DeviceOptions) else None
 
 
 def find_kind(address: str) -> CameraKind:

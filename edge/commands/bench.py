@@ -137,7 +137,7 @@ class Bench:
         self._frames = [_fitted(frame, bundle) for frame in bundle.golden.frames] if fitted else bundle.golden.frames
         self._inputs = [bundle.prepare(frame)[np.newaxis] for frame in self._frames]
         self._inspector = Inspector(bundle, engine, perf_counter)
-        self._inspector.warm_up(cameras=1)
+        self._inspector.warm_up(views=1)
 
     def bare(self) -> float:
         """Frames per second of the engine alone, at its best: inputs made beforehand, or frames in all its slots."""
@@ -153,7 +153,7 @@ class Bench:
             records=course.records, deadline_ms=60_000, grab_timeout_ms=60_000, open_parts=most,
         )  # fmt: skip
         with self._kept(course) as (records, watchers):
-            runtime = Runtime(self._inspector, {camera.address: camera}, records, plc, line, perf_counter)
+            runtime = Runtime(self._inspector, {line.camera[0].name: camera}, records, plc, line, perf_counter)
             for watcher in (course.note, *watchers):
                 runtime.watch(watcher)
             start = perf_counter()

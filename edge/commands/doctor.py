@@ -174,7 +174,7 @@ def check_engine(line: Line) -> str:
         times_us = []
         for _ in range(RUNS):
             start = time.perf_counter()
-            inspector.warm_up(len(line.camera), times=1)
+            inspector.warm_up(len(line.views), times=1)
             times_us.append((time.perf_counter() - start) * 1e6)
         description = "; ".join([inspector.engine.description, *_engine_remarks(line, inspector.bundle)])
     finally:

@@ -39,10 +39,9 @@ def mark_part(
     with reading(line.records) as connection:
         sampled = row is not None and in_sample(connection, row)
         row = row_of(connection, part_id or 0, near) if row is None else row
-    if classes and camera is None and len(line.camera) > 1:
-        names = ", ".join(one.name for one in line.camera)
-        raise MarkError(f"found no --camera, expected the one that shows the defect: {names}")
-    shown_by = camera or line.camera[0].name
+    if classes and camera is None and len(line.views) > 1:
+        raise MarkError(f"found no --camera, expected the one that shows the defect: {', '.join(line.views)}")
+    shown_by = camera or line.views[0]
     defects = tuple(MarkedDefect(shown_by, name, (), confirm) for name in classes)
     number = add_mark(line.records, Mark(row, truth, who, defects, note, sampled))
     return f"mark {number}: row {row} is {truth}{': ' if classes else ''}{', '.join(classes)}, by {who}"

@@ -118,6 +118,11 @@ class Line(LineTable):
         return next((number for number, folder in self.recipes.items() if folder == self.bundle), 0)
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views of a part: of each camera, those of its exposures."""
+        return tuple(name for camera in self.camera for name in camera.views)
+
+    @property
     def of_candidate(self) -> "Line | None":
         """The line as if its candidate were in force; None without `[trial]`."""
         if self.trial is None:
@@ -155,6 +160,11 @@ class Line(LineTable):
         if self.trigger != "plc" and len(self.camera) > 1:
             found = f"found {len(self.camera)} cameras with trigger = {self.trigger!r}"
             raise ValueError(f"{found}, expected one; run one station per camera")
+        if self.trigger != "plc" and len(self.views) > 1:
+            raise ValueError(
+                f"found exposures = {len(self.views)} with trigger = {self.trigger!r}, expected 1: only the PLC tells "
+                "which frames are of one part"
+            )
         return self
 
     @model_validator(mode="after")
@@ -176,9 +186,10 @@ class Line(LineTable):
     @field_validator("camera")
     @classmethod
     def _different_names(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
-        names = [camera.name for camera in cameras]
-        if len(set(names)) < len(names):
-            raise ValueError(f"the names {names} are not all different; give each [[camera]] a unique name")
+        """Of the cameras, and of their views."""
+        for names in ([camera.name for camera in cameras], [name for camera in cameras for name in camera.views]):
+            if len(set(names)) < len(names):
+                raise ValueError(f"the names {names} are not all different; give each [[camera]] a unique name")
         return cameras
 
 

@@ -87,6 +87,22 @@ class CameraSettings(LineTable):
     """Ignore mask: an image of the size of the camera's frames, white where defects are ignored."""
     mm_per_px: float | None = Field(default=None, gt=0, le=100)
     """Scale in millimetres on the part per pixel of the frame; adds areas in square millimetres to the records."""
+    exposures: int = Field(default=1, ge=1, le=16)
+    """Frames of each part, such as one for each light or exposure time, which the PLC or the camera's own sequencer
+    switches. Each is a view of its own, named `name-1`, `name-2` and so on; all are inspected in one batch. Only with
+    trigger = "plc"."""
+    exposure_interval_ms: float = Field(default=0, ge=0, le=10_000)
+    """Time from one exposure of a part to the next one. With a hardware trigger the time between two pulses."""
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of its views of a part, in the order of the exposures."""
+        return (self.name,) if self.exposures == 1 else tuple(f"{self.name}-{1 + at}" for at in range(self.exposures))
+
+    @property
+    def due_s(self) -> tuple[float, ...]:
+        """Time from the trigger to each of its exposures of a part, in seconds."""
+        return tuple(at * self.exposure_interval_ms / 1e3 for at in range(self.exposures))
 
 
 class PictureSettings(LineTable):

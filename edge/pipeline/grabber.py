@@ -12,34 +12,36 @@ from edge.part import Part
 class FrameReceiver(Protocol):
     """Consumer of a grabber's frames."""
 
-    def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
-        """Accept the frame of a part from camera number `camera`."""
+    def frame_arrived(self, part: Part, view: int, frame: Frame) -> None:
+        """Accept the frame of view number `view` of a part."""
 
-    def frame_missing(self, part: Part, camera: int, error: Exception) -> None:
-        """Accept the reason why a part has no frame of camera number `camera`."""
+    def frame_missing(self, part: Part, view: int, error: Exception) -> None:
+        """Accept the reason why view number `view` of a part has no frame."""
 
 
 class Grabber:
-    """Grabs one frame per part, in the order of the parts; frames of earlier exposures are discarded.
+    """Grabs the frames of a camera's views, in the order of the parts; frames of earlier exposures are discarded.
 
     `run` is the body of a thread; `parts` is its inbox, which None closes.
     """
 
-    def __init__(self, number: int, camera: Camera, timeout_s: float, receiver: FrameReceiver) -> None:
+    def __init__(self, views: range, camera: Camera, timeout_s: float, receiver: FrameReceiver) -> None:
+        """views: their numbers in a part. timeout_s: longest wait for each frame after the one before."""
         self.parts: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
-        self._number, self._camera, self._timeout_s, self._receiver = number, camera, timeout_s, receiver
+        self._views, self._camera, self._timeout_s, self._receiver = views, camera, timeout_s, receiver
         self._ahead: Frame | None = None
         """Frame that arrived before its part's turn, because the exposure before it was lost."""
 
     def run(self, exhausted: Callable[[], None]) -> None:
         """Grab until the inbox is closed; call `exhausted` after the last picture of a camera that plays files."""
         for part in iter(self.parts.get, None):
-            try:
-                frame = self._frame_of(part.views[self._number].exposure)
-            except Exception as error:  # the outermost loop: any error is a FAULT of this part
-                self._receiver.frame_missing(part, self._number, error)
-            else:
-                self._receiver.frame_arrived(part, self._number, frame)
+            for view in self._views:
+                try:
+                    frame = self._frame_of(part.views[view].exposure)
+                except Exception as error:  # the outermost loop: any error is a FAULT of this part
+                    self._receiver.frame_missing(part, view, error)
+                    break  # the next part discards what still comes
+                self._receiver.frame_arrived(part, view, frame)
             if self._camera.exhausted:
                 exhausted()
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, FrameError, Image, InputSpec, Manifest, Verdict
+from bundle import Bundle, Decision, FrameError, Image, InputSpec, Manifest, Verdict, mean_odds
 from edge.cameras.camera import Clock
 from edge.engines.engine import Engine, Pending
 from edge.part import Outcome, Part, View
@@ -22,8 +22,10 @@ ASPECT_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class ViewGeometry:
-    """Ignore region and scale of one camera's view."""
+    """What is known of one view beforehand."""
 
+    camera: int = 0
+    """Number of its camera, whose exposures of a part the bundle may judge together."""
     ignore: IgnoreRegion | None = None
     mm_per_px: float | None = None
     """Millimetres on the part per pixel of the frame."""
@@ -40,7 +42,7 @@ class Inspector:
         unsure_margin: float = 0.0,
         geometries: Sequence[ViewGeometry] = (),
     ) -> None:
-        """geometries: one per camera; empty if no camera has an ignore region or a scale."""
+        """geometries: one per view; empty for views of which nothing is known, each judged by itself."""
         self.bundle = bundle
         self.engine = engine
         self._unsure_margin = unsure_margin
@@ -48,52 +50,72 @@ class Inspector:
         self._geometries = geometries
         self._remarked: set[int] = set()
 
-    def warm_up(self, cameras: int, times: int = 3) -> None:
-        """Run a golden frame in batches of `cameras`, so that the first part is as fast as the others."""
-        frames = [self.bundle.golden.frames[0]] * cameras
+    def warm_up(self, views: int, times: int = 3) -> None:
+        """Run a golden frame in batches of `views`, so that the first part is as fast as the others."""
+        frames = [self.bundle.golden.frames[0]] * views
         for _ in range(times):
             self.engine.begin(frames)()
 
     def begin(self, part: Part) -> Callable[[], Outcome]:
         """Start the inspection of a part whose frames are complete; the returned function waits for the outcome.
 
-        The frames of all cameras form one batch; the verdict is the worst of the views. Masks, defects and the times of
+        The frames of all views form one batch; the verdict is the worst of the views. Exposures of one camera have the
+        scores that they have together, if the bundle says so (`Manifest.exposures`). Masks, defects and the times of
         the stages are stored in the part. Both calls raise FrameError or EngineError.
         """
         part.bundle_id = self.bundle.id
         frames = [view.frame.pixels for view in part.views if view.frame is not None]
         if len(frames) != len(part.views) or not frames:
-            raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each camera")
-        for camera, view in enumerate(part.views):
-            self._remark(camera, view.camera, frames[camera].shape)
+            raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each view")
+        for number, view in enumerate(part.views):
+            self._remark(number, view.camera, frames[number].shape)
         pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()
         return partial(self._finish, part, [frame.shape for frame in frames], pending)
 
-    def _remark(self, camera: int, name: str, shape: tuple[int, ...]) -> None:
-        """Log once for each camera how its frames are changed for the network."""
-        if camera in self._remarked:
+    def _remark(self, number: int, name: str, shape: tuple[int, ...]) -> None:
+        """Log once for each view how its frames are changed for the network."""
+        if number in self._remarked:
             return
         for remark in remarks(shape, self.bundle.manifest.input):
-            self._remarked.add(camera)
+            self._remarked.add(number)
             log.warning("camera %s: %s", name, remark)
 
     def _finish(self, part: Part, shapes: Sequence[tuple[int, ...]], pending: Pending) -> Outcome:
         scores, masks = pending()
         part.stamps["inferred"] = self._clock()
+        seen = [
+            self._without_ignored(number, *one) for number, one in enumerate(zip(scores, masks, shapes, strict=True))
+        ]
+        judged = self._judged_together([scores for scores, _ in seen])
         decisions = [
-            self._decide(view, number, shapes[number], scores[number], masks[number])
+            self._decide(view, number, shapes[number], judged[number], seen[number][1])
             for number, view in enumerate(part.views)
         ]
         part.stamps["decided"] = self._clock()
         return worst(decisions)
 
+    def _without_ignored(
+        self, number: int, scores: NDArray[np.float32], masks: Image, shape: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], Image]:
+        ignore = self._geometries[number].ignore if self._geometries else None
+        return (scores, masks) if ignore is None else ignore.apply(scores, masks, shape)
+
+    def _judged_together(self, scores: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Scores of the views, [C] each, by the bundle's rule for the exposures of a camera."""
+        if self.bundle.manifest.exposures == "worst" or not self._geometries:
+            return scores
+        cameras = [geometry.camera for geometry in self._geometries]
+        together = {
+            camera: mean_odds(np.stack([one for one, of in zip(scores, cameras, strict=True) if of == camera]))
+            for camera in set(cameras)
+        }
+        return [together[camera] for camera in cameras]
+
     def _decide(
-        self, view: View, camera: int, shape: tuple[int, ...], scores: NDArray[np.float32], masks: Image
+        self, view: View, number: int, shape: tuple[int, ...], scores: NDArray[np.float32], masks: Image
     ) -> Decision:
-        geometry = self._geometries[camera] if self._geometries else ViewGeometry()
-        if geometry.ignore is not None:
-            scores, masks = geometry.ignore.apply(scores, masks, shape)
+        geometry = self._geometries[number] if self._geometries else ViewGeometry()
         if geometry.mm_per_px is not None:
             view.mm2_per_px = self.bundle.input_pixel_area(shape) * geometry.mm_per_px**2
         decision = self.bundle.decide(scores, masks, shape, self._unsure_margin)

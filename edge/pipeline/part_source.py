@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from bundle import Verdict
@@ -47,8 +47,10 @@ class PartSource:
         """Once set, triggers are FAULT, and frames in free run are no longer parts."""
         self._cameras, self._records, self._line, self._clock = cameras, records, line, clock
         self._rejects, self._inference, self._reporter = rejects, inference, reporter
-        numbered = enumerate(cameras.values() if line.trigger == "plc" else ())
-        self._grabbers = [Grabber(number, camera, line.grab_timeout_s, self) for number, camera in numbered]
+        self._settings = {settings.name: settings for settings in line.camera}
+        self._grabbers = list(self._made_grabbers()) if line.trigger == "plc" else []
+        self._exposing_s = max(settings.due_s[-1] for settings in line.camera)
+        self._exposing: Part | None = None  # the latest one: its exposures may still be due
         self._numbering = threading.Lock()  # triggers and frames in free run come from different threads
 
     def loops(self, exhausted: Callable[[], None]) -> dict[str, Callable[[], None]]:
@@ -71,8 +73,9 @@ class PartSource:
         age_s: age of the trigger; None if it is unknown.
         recipe: number required by the trigger; 0 accepts the one in use.
         """
-        views = tuple(View(name, camera.expose(age_s)) for name, camera in self._cameras.items())
+        views = tuple(view for name in self._cameras for view in self._exposed(name, age_s))
         part = self._begin(part_id, encoder, self._clock() - (age_s or 0.0), views, recipe)
+        self._check_overlap(part)
         if not self._grabbers:
             found = f"found a trigger from the PLC, expected none with trigger = {self._line.trigger!r}"
             part.settle_as(Verdict.FAULT, f"{found}; change line.toml")
@@ -93,14 +96,14 @@ class PartSource:
         if frame is not None and not part.settled:
             self.frame_arrived(part, 0, frame)
 
-    def frame_arrived(self, part: Part, camera: int, frame: Frame) -> None:
+    def frame_arrived(self, part: Part, view: int, frame: Frame) -> None:
         """Store a frame; pass the part on to the inference loop when its frames are complete."""
-        if part.add_frame(camera, frame):
+        if part.add_frame(view, frame):
             self._inference.inbox.put(part)
 
-    def frame_missing(self, part: Part, camera: int, error: Exception) -> None:
+    def frame_missing(self, part: Part, view: int, error: Exception) -> None:
         """Settle a part without a frame as FAULT."""
-        part.settle_error(error, part.views[camera].camera)
+        part.settle_error(error, part.views[view].camera)
 
     def fail(self, reason: str) -> None:
         """Make the open parts and every further one FAULT, after the failure of a thread."""
@@ -138,6 +141,34 @@ class PartSource:
             self.overruns += 1
             part.settle_as(Verdict.TIMEOUT, f"{self._line.open_parts} parts already wait for their verdicts")
         return part
+
+    def _made_grabbers(self) -> Iterator[Grabber]:
+        first = 0
+        for name, camera in self._cameras.items():
+            settings = self._settings[name]
+            numbers = range(first, first := first + settings.exposures)
+            yield Grabber(numbers, camera, self._line.grab_timeout_s + settings.exposure_interval_ms / 1e3, self)
+
+    def _exposed(self, camera: str, age_s: float | None) -> Iterator[View]:
+        """Request a camera's exposures of a part."""
+        settings = self._settings[camera]
+        for name, due_s in zip(settings.views, settings.due_s, strict=True):
+            yield View(name, self._cameras[camera].expose(age_s, due_s))
+
+    def _check_overlap(self, part: Part) -> None:
+        """Settle two parts as FAULT if the later one came while exposures of the earlier one were still due.
+
+        Lights are switched for one part at a time, so no frame of theirs is sure to be what it should show.
+        """
+        before, self._exposing = self._exposing, part
+        if before is None or not self._exposing_s or part.triggered >= before.triggered + self._exposing_s:
+            return
+        for one in (before, part):
+            one.settle_as(
+                Verdict.FAULT,
+                f"found triggers {(part.triggered - before.triggered) * 1e3:.0f} ms apart, expected more than the "
+                f"{self._exposing_s * 1e3:.0f} ms that the exposures of a part take; lower exposure_interval_ms",
+            )
 
     def _free_run(self) -> FreeRunLoop:
         (camera,) = self._cameras.values()

@@ -86,6 +86,7 @@ def assemble(source: "Source", name: str, frames: Frames, precision: Around = "f
         input=source.input,
         masks=check_graph(model, source.input, source.meta.classes),
         thresholds=source.meta.thresholds,
+        exposures=source.meta.recipe.thresholds.exposures,
         precision=precision,
         tolerances=dict(TOLERANCES),
         made_from=_origin(source),

@@ -15,7 +15,7 @@ from export.evaluate.batched_inference import Bar, run
 from export.evaluate.labelled_images import Labelled
 from train.data.image_set import load_images
 from train.evaluate.metrics import Metrics
-from train.evaluate.outputs import evaluate
+from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.part_metrics import group
 from train.evaluate.rates import Rate
 from train.evaluate.thresholds import Goal, objection_to, shift_thresholds
@@ -59,7 +59,7 @@ def retuned(
     opened = open_engine(engine, bundle, threads)
     images = load_images(labelled.samples, manifest.input, len(manifest.classes))
     with Bar("scoring", len(images)) as bar:
-        outputs = run(opened.infer, images.images, bar.step)
+        outputs = judged_together(run(opened.infer, images.images, bar.step), images, manifest.exposures)
     defective = np.asarray(images.labels.any(axis=1))
     numbers = group(images.parts, images.labels) if unit == "part" else None
     chosen = shift_thresholds(outputs, defective, manifest.thresholds, manifest.input, goal, numbers)

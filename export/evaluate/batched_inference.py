@@ -30,10 +30,10 @@ def run(infer: Infer, inputs: Image, advance: Callable[[int], None] = lambda cou
     return Outputs(np.concatenate(scores), np.concatenate(masks))
 
 
-def load_in_chunks(samples: Sequence[Sample], spec: InputSpec, classes: int) -> Iterator[ImageSet]:
+def load_in_chunks(samples: Sequence[Sample], spec: InputSpec, classes: int, chunk: int = CHUNK) -> Iterator[ImageSet]:
     """Load labelled images in chunks. Raises DataError for a damaged image, FrameError for one too small to crop."""
-    for start in range(0, len(samples), CHUNK):
-        yield load_images(samples[start : start + CHUNK], spec, classes)
+    for start in range(0, len(samples), chunk):
+        yield load_images(samples[start : start + chunk], spec, classes)
 
 
 class Bar(Progress):

@@ -3,10 +3,10 @@
 from bundle import Bundle, FrozenModel, Threshold
 from edge.engines.engine import Engine
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
-from export.evaluate.batched_inference import Bar, load_in_chunks, run
+from export.evaluate.batched_inference import CHUNK, Bar, load_in_chunks, run
 from export.evaluate.labelled_images import Labelled
 from train.evaluate.metrics import Metrics, measure
-from train.evaluate.outputs import predictions
+from train.evaluate.outputs import judged_together, predictions
 from train.evaluate.prediction import Prediction
 
 
@@ -54,10 +54,12 @@ def evaluate(
 def judge(bundle: Bundle, engine: Engine, labelled: Labelled) -> list[Prediction]:
     """Decision on each image with its label."""
     manifest = bundle.manifest
-    chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes))
+    together = manifest.exposures != "worst"  # all exposures of a part must be there
+    chunk = len(labelled.samples) if together else CHUNK
+    chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes), chunk)
+    rows: list[Prediction] = []
     with Bar(f"running {manifest.name}", len(labelled.samples)) as bar:
-        return [
-            row
-            for images in chunks
-            for row in predictions(run(engine.infer, images.images, bar.step), images, manifest.thresholds)
-        ]
+        for images in chunks:
+            outputs = run(engine.infer, images.images, bar.step)
+            rows += predictions(judged_together(outputs, images, manifest.exposures), images, manifest.thresholds)
+    return rows

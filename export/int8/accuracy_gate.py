@@ -14,7 +14,7 @@ from export.evaluate.batched_inference import run
 from export.graph.cleanup import to_bytes
 from train.data.image_set import ImageSet
 from train.evaluate.metrics import Metrics
-from train.evaluate.outputs import Outputs, evaluate
+from train.evaluate.outputs import Outputs, evaluate, judged_together
 
 MIN_RANK_AGREEMENT = 0.95
 """Smallest accepted `rank_agreement` of two networks that know good parts alone."""
@@ -126,5 +126,7 @@ class GateEvaluator:
     def judge(self, model: onnx.ModelProto, advance: Callable[[int], None] = lambda count: None) -> GateResult:
         """Run a graph on all images; `advance` is called with each batch's size."""
         outputs = run(open_draft(to_bytes(model), self.manifest, self.threads).infer, self.images.images, advance)
-        metrics = evaluate(outputs, self.images, self.manifest.thresholds, self.manifest.classes)
+        rule = self.manifest.exposures if self.images.parts else "worst"  # frames without labels are of no part
+        judged = judged_together(outputs, self.images, rule)
+        metrics = evaluate(judged, self.images, self.manifest.thresholds, self.manifest.classes)
         return GateResult(outputs, metrics)

@@ -67,9 +67,9 @@ def test_a_truncated_model_is_refused(make_bundle: Make) -> None:
 
 def test_a_newer_format_asks_for_an_update(make_bundle: Make) -> None:
     folder = make_bundle()
-    edit_manifest(folder, format=4)
+    edit_manifest(folder, format=5)
 
-    with pytest.raises(BundleFormat, match="found 4, expected 1, 2 with tiles or 3 with a first stage; update"):
+    with pytest.raises(BundleFormat, match="found 5, expected 1, 2 with tiles, 3 with a first stage or 4 with exp"):
         load_bundle(folder)
 
 

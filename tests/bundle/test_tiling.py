@@ -229,7 +229,7 @@ def test_a_version_that_does_not_fit_the_tiles_is_refused(tmp_path, make_bundle,
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1 if tiled else 2}))
 
-    with pytest.raises(BundleFormat, match=f"expected {2 if tiled else 1}, as input.tiles and first_stage say"):
+    with pytest.raises(BundleFormat, match=f"expected {2 if tiled else 1}, as input.tiles, first_stage and"):
         load_bundle(folder)
 
 

@@ -147,9 +147,9 @@ class AgeCamera(ListCamera):
         super().__init__(frames)
         self.ages_s: list[float | None] = []
 
-    def _expose(self, exposure: int, age_s: float | None) -> None:
+    def _expose(self, exposure: int, age_s: float | None, after_s: float) -> None:
         self.ages_s.append(age_s)
-        super()._expose(exposure, age_s)
+        super()._expose(exposure, age_s, after_s)
 
 
 class NumpyEngine(Engine):

@@ -54,7 +54,13 @@ class FilmCamera(OnDemandCamera):
     def __init__(self, address: str, clock: Clock, frames: Sequence[Image], rolling: threading.Event) -> None:
         super().__init__(address, clock, rate_hz=1000)
         self.timeouts_s: list[float] = []
+        self.due_s: list[float] = []
+        """Time of each exposure from its part's arrival."""
         self._frames, self._rolling = frames, rolling
+
+    def _expose(self, exposure: int, age_s: float | None, after_s: float) -> None:
+        self.due_s.append(after_s)
+        super()._expose(exposure, age_s, after_s)
 
     def _grab(self, timeout_s: float) -> Frame:
         self.timeouts_s.append(timeout_s)

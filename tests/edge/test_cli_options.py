@@ -28,7 +28,7 @@ def test_the_version_names_program_records_and_bundles(capsys: pytest.CaptureFix
         main(["--version"])
 
     assert ended.value.code in (0, None)
-    expected = f"edge-inspect {version('edge-inspect')}, records version {VERSION}, bundle formats 1 to 3\n"
+    expected = f"edge-inspect {version('edge-inspect')}, records version {VERSION}, bundle formats 1 to 4\n"
     assert capsys.readouterr().out == expected
 
 

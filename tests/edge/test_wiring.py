@@ -76,6 +76,32 @@ def test_a_time_limit_that_no_frame_of_a_camera_can_meet_is_refused(run: Run, li
         assert line.verdicts(1) == ["OK"]
 
 
+@pytest.mark.parametrize("limit", [1100, 1101])
+def test_the_last_exposure_of_a_part_counts_for_the_deadline(run: Run, limit: float) -> None:
+    camera = [{"address": "v4l2:///dev/video0?latency_ms=900", "exposures": 3, "exposure_interval_ms": 100}]
+    if limit > 1100:
+        with run(camera=camera, deadline_ms=limit) as line:
+            assert line.verdicts(1) == ["OK"]
+        return
+    refused = pytest.raises(
+        LineConfigError, match="900 ms from trigger to frame and 1100 ms to the last frame of a part"
+    )
+    with refused, run(camera=camera, deadline_ms=limit):
+        pytest.fail("started")
+
+
+def test_pulses_that_cannot_be_told_apart_are_refused(run: Run) -> None:
+    def camera(interval_ms: float) -> list[dict[str, object]]:
+        address = "v4l2:///dev/video0?trigger=hardware&window_ms=10"
+        return [{"address": address, "exposures": 2, "exposure_interval_ms": interval_ms}]
+
+    refused = pytest.raises(LineConfigError, match="exposure_interval_ms: found 20, expected more than twice window_ms")
+    with refused, run(camera=camera(20)):
+        pytest.fail("started")
+    with run(camera=camera(21)) as line:
+        assert line.verdicts(1) == ["OK"]
+
+
 def test_the_time_limits_of_a_camera_that_runs_by_itself_start_with_its_frames(run: Run) -> None:
     with run(camera=[{"address": "v4l2:///dev/video0?latency_ms=900"}], trigger="camera", grab_timeout_ms=900) as line:
         assert [result.verdict.name for result in line.plc.wait_for(1)] == ["OK"]

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Threshold
+from bundle import ExposureRule, Threshold, mean_odds
 from train.data.image_set import ImageSet
+from train.errors import DataError
 from train.evaluate.metrics import Metrics, measure
+from train.evaluate.part_metrics import group
 from train.evaluate.prediction import Prediction, compare
 
 
@@ -20,6 +22,21 @@ class Outputs:
     """[N, C] probabilities."""
     masks: NDArray[np.uint8]
     """[N, C, h, w] probability * 255 at the pooled size."""
+
+
+def judged_together(outputs: Outputs, images: ImageSet, rule: ExposureRule) -> Outputs:
+    """Outputs with the scores that the exposures of a part have together by this rule; see `bundle.mean_odds`.
+
+    Exposures of a part are its pictures with the same classes. Raises DataError without the parts' names.
+    """
+    if rule == "worst":
+        return outputs
+    if not images.parts:
+        raise DataError(f'thresholds.exposures = "{rule}": found images without the names of their parts; use "worst"')
+    scores, numbers = outputs.scores.copy(), group(images.parts, images.labels)
+    for number in range(numbers.max(initial=-1) + 1):
+        scores[numbers == number] = mean_odds(scores[numbers == number])
+    return replace(outputs, scores=scores)
 
 
 def predictions(outputs: Outputs, images: ImageSet, thresholds: Mapping[str, Threshold]) -> list[Prediction]:

@@ -15,7 +15,7 @@ from train.data.image_set import ImageSet, load_images
 from train.data.splits import Split, sides_of
 from train.device import Compute
 from train.errors import DataError
-from train.evaluate.outputs import Outputs, predictions
+from train.evaluate.outputs import Outputs, judged_together, predictions
 from train.evaluate.prediction_files import Predictions, named_predictions
 from train.models.checkpoint import Checkpoint, build_network
 from train.models.network import NormalisedNetwork, scores_and_masks
@@ -67,10 +67,11 @@ def _of_batches(
 
 
 def predict_with(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:
-    """Scores and masks of all images from the network of a checkpoint."""
+    """Scores and masks of all images from the network of a checkpoint, judged as its thresholds need."""
     network = compute.place(build_network(checkpoint))
     recipe = checkpoint.meta.recipe
-    return predict(network, images, compute, grid=recipe.tile_grid)
+    outputs = predict(network, images, compute, grid=recipe.tile_grid)
+    return judged_together(outputs, images, recipe.thresholds.exposures)
 
 
 def evaluate_checkpoint(

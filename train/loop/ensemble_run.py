@@ -10,7 +10,7 @@ from train.data.dataset import Dataset
 from train.data.splits import save_split
 from train.device import Compute
 from train.errors import CheckpointError
-from train.evaluate.outputs import evaluate
+from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
 from train.loop.run_folder import RunFolder, brightness_range
@@ -63,7 +63,7 @@ class EnsembleRun(RunFolder):
         network = self.compute.place(network).eval()
         self.brightness = brightness_range(self.load("train"))
         val = self.load("val")
-        outputs = predict(network, val, self.compute)
+        outputs = judged_together(predict(network, val, self.compute), val, self.recipe.thresholds.exposures)
         thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
         save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)

@@ -16,6 +16,7 @@ from train.data.splits import Split
 from train.device import Compute
 from train.errors import SplitError
 from train.evaluate.metrics import Metrics
+from train.evaluate.outputs import judged_together
 from train.evaluate.part_metrics import group, worst
 from train.evaluate.predict import predict
 from train.evaluate.rates import Rate
@@ -82,8 +83,9 @@ class MemoryRun(OnePassRun):
         return torch.cat(kept)
 
     def _good_distances(self, images: ImageSet) -> Tensor:
-        """Largest distance in any picture of each good part, float32 [N]."""
-        scores = predict(self.network, images, self.compute, grid=self.recipe.tile_grid).scores
+        """Largest distance of each good part, float32 [N], with the scores by which its pictures are judged."""
+        outputs = predict(self.network, images, self.compute, grid=self.recipe.tile_grid)
+        scores = judged_together(outputs, images, self.recipe.thresholds.exposures).scores
         p = scores[:, 0].astype(np.float64)  # of an untouched logistic: the distance less 1 in log-odds
         distances = (np.log(p / (1 - p)) + 1).astype(np.float32)
         good = ~np.asarray(images.labels.any(axis=1))

@@ -14,7 +14,7 @@ from train.data.image_set import ImageSet
 from train.data.splits import Split, save_split
 from train.device import Compute
 from train.evaluate.metrics import Metrics
-from train.evaluate.outputs import evaluate
+from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
 from train.loop.lr_schedule import epoch_generator
@@ -53,6 +53,7 @@ class OnePassRun(RunFolder, ABC):
         self.brightness = brightness_range(train)
         self.fit(train, val)
         outputs = predict(self.network, val, self.compute, grid=self.recipe.tile_grid)
+        outputs = judged_together(outputs, val, self.recipe.thresholds.exposures)
         thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
         metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
         meta = self._meta(thresholds, metrics, epoch=1, example=b64encode(encode_png(self._example(train))).decode())

@@ -17,7 +17,7 @@ from train.data.splits import Split, save_split
 from train.device import Compute
 from train.errors import CheckpointError, DataError, RecipeError, SplitError
 from train.evaluate.metrics import check_best
-from train.evaluate.outputs import evaluate
+from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.tables import percent
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.loop.distributed import DistributedGroup
@@ -195,8 +195,9 @@ class Run(RunFolder):
     def _validated(self, row: dict[str, Any], images: ImageSet, on_device: DeviceSet) -> str:
         epoch, name = self.history.done, self.recipe.run.best
         result = self.trainer.validate(on_device, epoch)
-        thresholds = choose_thresholds(result.outputs, images, self.dataset.classes, self.recipe.thresholds)
-        metrics = evaluate(result.outputs, images, thresholds, self.dataset.classes)
+        outputs = judged_together(result.outputs, images, self.recipe.thresholds.exposures)
+        thresholds = choose_thresholds(outputs, images, self.dataset.classes, self.recipe.thresholds)
+        metrics = evaluate(outputs, images, thresholds, self.dataset.classes)
         better = self.history.is_better(metrics.named(name), metrics.named(SECOND))
         measures = {key: metrics.named(key) for key in _FOLLOWED | {name, SECOND}}
         of_classes = [{key: getattr(one, key) for key in OF_CLASSES} for one in metrics.classes]

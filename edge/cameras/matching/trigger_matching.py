@@ -33,7 +33,7 @@ class PendingExposure:
 
     exposure: int
     at: float
-    """Arrival of its part: the time of the request minus `age_s`."""
+    """Time at which it is due: the arrival of its part, or later for a further exposure of it."""
     age_s: float | None = 0.0
     """Time from the part's arrival to the request; None if unknown."""
 
@@ -53,9 +53,12 @@ class TriggerMatching(ABC):
         self._claims: deque[PendingExposure] = deque()
         self._pictures: deque[ArrivedFrame] = deque()
 
-    def expose(self, exposure: int, at: float, age_s: float | None = 0.0) -> None:
-        """Add an exposure requested at time `at`, of a part that arrived `age_s` seconds before."""
-        self._claims.append(PendingExposure(exposure, at - (age_s or 0.0), age_s))
+    def expose(self, exposure: int, at: float, age_s: float | None = 0.0, after_s: float = 0.0) -> None:
+        """Add an exposure requested at time `at`, of a part that arrived `age_s` seconds before.
+
+        It is due `after_s` seconds after the part's arrival, not before the one that was added before it.
+        """
+        self._claims.append(PendingExposure(exposure, at - (age_s or 0.0) + after_s, age_s))
 
     def add(self, picture: ArrivedFrame) -> None:
         """Add a frame."""
@@ -66,9 +69,9 @@ class TriggerMatching(ABC):
         """Whether no frame is expected before the next exposure."""
         return False
 
-    def due(self) -> bool:
-        """Whether a software trigger must be sent now."""
-        return False
+    def due_at(self) -> float | None:
+        """Time at which a software trigger must be sent; None if none is wanted before something else happens."""
+        return None
 
     def sent(self, at: float) -> None:
         """Record the time at which the trigger was sent."""
@@ -237,9 +240,11 @@ class SoftwareTriggerMatching(TriggerMatching):
         """Whether no frame is expected before the next exposure."""
         return not self._claims
 
-    def due(self) -> bool:
-        """Whether a software trigger must be sent now."""
-        return bool(self._claims) and self._sent is None and (self._claims[0].age_s or 0.0) <= self._late_s
+    def due_at(self) -> float | None:
+        """Time at which a software trigger must be sent; None if none is wanted before something else happens."""
+        if not self._claims or self._sent is not None or (self._claims[0].age_s or 0.0) > self._late_s:
+            return None
+        return self._claims[0].at
 
     def sent(self, at: float) -> None:
         """Record the time at which the trigger was sent."""

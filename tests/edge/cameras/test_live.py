@@ -263,6 +263,26 @@ def test_a_device_that_disobeys_its_trigger_is_restarted() -> None:
     assert "without a trigger" in camera.health.last_error
 
 
+def test_the_exposures_of_a_part_are_triggered_one_after_the_other() -> None:
+    class Timed(HandDevice):
+        """Keeps when it was triggered."""
+
+        def trigger(self) -> None:
+            at.append(monotonic())
+            super().trigger()
+
+    at: list[float] = []
+    camera = triggered(Timed(answers=[grey(1), grey(2), grey(3)]))
+    start = monotonic()
+    for number in range(3):
+        camera.expose(0.0, number * 0.05)
+    levels = [int(camera.grab(GRAB_S).pixels[0, 0]) for _ in range(3)]
+    camera.close()
+
+    assert levels == [1, 2, 3]
+    assert [due >= start + number * 0.05 for number, due in enumerate(at)] == [True] * 3
+
+
 def test_an_idle_triggered_camera_is_not_lost_for_its_silence() -> None:
     device = HandDevice(answers=[grey(1)])
     camera = live(Plug(device), trigger="software", silence_ms=1)

@@ -12,7 +12,7 @@ from edge.config.line import Line, load_line
 from edge.config.page import PageSettings
 from edge.config.schema import CameraSettings, DriftSettings, PictureSettings
 
-KINDS = ("several-cameras", "shadow", "triggered", "web")
+KINDS = ("several-cameras", "several-exposures", "shadow", "triggered", "web")
 
 
 TABLES = [
@@ -61,6 +61,7 @@ def test_each_example_is_a_working_file(kind: str, tmp_path: Path) -> None:
 
     assert line.shadow is (kind == "shadow")
     assert (len(line.camera) > 1) is (kind == "several-cameras")
+    assert (len(line.views) > len(line.camera)) is (kind == "several-exposures")
     assert (line.trigger == "free") is (kind == "web")
 
 
@@ -81,7 +82,7 @@ def test_the_command_prints_an_example_as_it_is(capsys: pytest.CaptureFixture[st
     [
         (["config"], "expected one of them"),
         (["config", "--explain", "--example", "shadow"], "expected one of them"),
-        (["config", "--example", "roll"], "found 'roll', expected one of several-cameras, shadow, triggered, web"),
+        (["config", "--example", "roll"], "found 'roll', expected one of several-cameras, several-exposures, shadow, triggered, web"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(arguments: list[str], problem: str) -> None:

@@ -49,6 +49,15 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
         (SMALLEST + "[challenge]\nat = ['6:61']\n", "challenge.at: found '6:61', expected a time of day"),
         (SMALLEST + "every_counts = 5\n", 'with trigger = "plc"'),
         (SMALLEST.replace("}]", "}, { name = 'b', address = 'x' }]") + "trigger = 'free'\n", "found 2 cameras .* one"),
+        (
+            SMALLEST.replace("}]", ", exposures = 2 }]") + "trigger = 'free'\n",
+            "found exposures = 2 with .*, expected 1",
+        ),
+        (SMALLEST.replace("}]", ", exposures = 17 }]"), "camera.0.exposures: found 17"),
+        (
+            SMALLEST.replace("}]", ", name = 'a', exposures = 2 }, { address = 'x', name = 'a-2' }]"),
+            r"the names \['a-1', 'a-2', 'a-2'\] are not all different",
+        ),
         (SIGNALS + "trigger = 'free'\n", "found trigger = 'free' with plc = 'io-gpio', whose 24 V signals carry no"),
         (SIGNALS + "[recipes]\n2 = 'other'\n", "found recipes with plc = 'io-gpio'"),
         (

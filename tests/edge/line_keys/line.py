@@ -55,6 +55,24 @@ def areas_on_record(run: Run) -> None:
     assert line.rows("SELECT area_px, area_mm2 FROM defects") == [(16, 4)]
 
 
+@observes("camera.exposures")
+def views_of_a_part(run: Run) -> None:
+    with run([GOOD, BRIGHT], camera=[{"address": "film://", "name": "top", "exposures": 2}]) as line:
+        assert line.verdicts(1) == ["NG"]
+        assert line.engines[0][2] == 2
+
+    assert line.rows("SELECT camera FROM views") == [("top-1",), ("top-2",)]
+
+
+@observes("camera.exposure_interval_ms")
+def time_of_the_second_exposure(run: Run) -> None:
+    table = {"address": "film://", "exposures": 2, "exposure_interval_ms": 40}
+    with run(camera=[table]) as line:
+        line.verdicts(1)
+
+    assert line.cameras[0].due_s == [0, 0.04]
+
+
 @observes("plc")
 def address_of_the_link(run: Run) -> None:
     with run(plc="serial:///dev/ttyTHS1?baud=9600") as line:

@@ -30,12 +30,17 @@ def station(make_bundle: Callable[..., Path], tmp_path: Path) -> Iterator[Run]:
     bundle = load_bundle(make_bundle())
     with ExitStack() as stack:
 
-        def start(plc: HandPlc, *cameras: Camera, engine: Engine | None = None, **keys: object) -> Runtime:
+        def start(
+            plc: HandPlc, *cameras: Camera, top: Camera | None = None, engine: Engine | None = None, **keys: object
+        ) -> Runtime:
+            """top: the camera, where its table is among the keys."""
             records = Records(tmp_path / "records.sqlite")
             stack.callback(records.close)
             inspector = Inspector(bundle, engine or open_engine("onnxruntime", bundle, threads=1), monotonic)
-            named = {f"camera{number}": camera for number, camera in enumerate(cameras)}
-            patient = {"deadline_ms": 10_000, "grab_timeout_ms": 5000, "record_wait_ms": 1000}
+            numbered = {f"camera{number}": camera for number, camera in enumerate(cameras)}
+            named = numbered if top is None else {"top": top}
+            tables = [{"address": "list", "name": name} for name in named]
+            patient = {"deadline_ms": 10_000, "grab_timeout_ms": 5000, "record_wait_ms": 1000, "camera": tables}
             runtime = Runtime(inspector, named, records, plc, make_line(**patient | keys), monotonic)
             stack.callback(runtime.close_inspector)
             stack.callback(runtime.stop)

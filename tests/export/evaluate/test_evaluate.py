@@ -54,6 +54,18 @@ def test_mistakes_are_counted(levels_bundle, squares, tmp_path):
     assert metrics["accuracy_pairs"] == pytest.approx(1 - 4 / (59 * 5))
 
 
+@pytest.mark.parametrize(("rule", "escapes"), [("worst", 1), ("mean-odds", 0)])
+def test_exposures_are_judged_as_the_bundle_says(squares, tmp_path, rule, escapes):
+    """Forty pictures apart in the set, so that no chunk of it holds both."""
+    spec = spec_of()
+    bundle = write_tiny_bundle(tmp_path / "levels", levels_model(spec), spec, exposures=rule)
+    write_square(squares, 1, labelled="Crack", drawn="Crack")
+    write_square(squares, 2, labelled="Crack", drawn=None)  # the same tile in another light
+    metrics = evaluate(bundle, squares, tmp_path)[0]["metrics"]
+    assert (metrics["escapes"]["count"], metrics["escapes"]["total"]) == (escapes, 42)
+    assert metrics["parts"]["escapes"]["count"] == 0
+
+
 def test_half_a_square_is_half_an_iou(levels_bundle, tmp_path):
     write_square(tmp_path / "half", 1000, labelled="Fray", drawn="Fray")
     mask = next(tmp_path.rglob("*.png"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle import Threshold
+from bundle import Threshold, mean_odds
 from tests.train.cli.test_main import run_main
 from train.data.dataset import Dataset
 from train.data.folds import make_folds
@@ -73,6 +73,21 @@ def test_thresholds_are_those_of_the_other_images_by_who_did_not_see_them(shippe
     others = [one for one in dataset.samples if shipped.meta.split.images[one.sha256] != "test"]
     for index, name in enumerate(dataset.classes):
         lowest = min(float(scores[one.sha256][index]) for one in others if one.labels[index])
+        assert made.meta.thresholds[name].score == pytest.approx(lowest, abs=1e-6)
+
+
+def test_thresholds_of_exposures_together_are_of_their_common_scores(shipped, folds, dataset, recipe) -> None:
+    """Though the runs were measured by the worst picture of a part."""
+    together = with_overrides(recipe, ["thresholds.choose=max-escapes", "thresholds.exposures=mean-odds"])
+    made = with_held_out_thresholds(shipped, folds, dataset, together, CPU)
+    scores = said_of_all(folds, dataset)
+    others = [one for one in dataset.samples if shipped.meta.split.images[one.sha256] != "test"]
+    exposures: dict[tuple[str, tuple[bool, ...]], list[np.ndarray]] = {}
+    for one in others:
+        exposures.setdefault((one.part, one.labels), []).append(scores[one.sha256])
+    assert max(map(len, exposures.values())) > 1
+    for index, name in enumerate(dataset.classes):
+        lowest = min(float(mean_odds(np.stack(of))[index]) for (_, labels), of in exposures.items() if labels[index])
         assert made.meta.thresholds[name].score == pytest.approx(lowest, abs=1e-6)
 
 

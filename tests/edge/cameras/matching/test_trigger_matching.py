@@ -141,7 +141,7 @@ def software() -> SoftwareTriggerMatching:
 def test_a_message_that_comes_late_does_not_trigger_the_camera() -> None:
     matching = software()
     matching.expose(1, 10.0, 0.06)  # repeated by the line; by now the next part may be there
-    assert not matching.due()
+    assert matching.due_at() is None
     ((exposure, found),) = matching.settle(10.0)
 
     assert (exposure, found.pixels) == (1, None)
@@ -151,9 +151,9 @@ def test_a_software_trigger_gets_the_frame_that_follows_it() -> None:
     matching = software()
     assert matching.idle
     matching.expose(1, 10.0)
-    assert matching.due()
+    assert matching.due_at() == 10.0
     matching.sent(10.001)
-    assert not matching.due()
+    assert matching.due_at() is None
     matching.add(picture(10.002))
 
     assert exposures(matching.settle(10.03)) == [(1, 10.002)]
@@ -167,7 +167,23 @@ def test_the_next_trigger_waits_for_the_frame_before_but_not_for_long() -> None:
     matching.add(picture(10.01))
 
     assert exposures(matching.settle(10.04)) == [(1, 10.01), (2, None)]
-    assert matching.due()  # the third has waited for 10 ms only
+    assert matching.due_at() == 10.03  # the third has waited for 10 ms only
+
+
+def test_further_exposures_of_a_part_wait_for_their_time_and_for_the_frame_before() -> None:
+    matching = software()
+    for exposure in (1, 2, 3):
+        matching.expose(exposure, 10.0, 0.01, after_s=0.05 * (exposure - 1))
+    matching.sent(10.0)
+    matching.add(picture(10.02))
+
+    assert exposures(matching.settle(10.03)) == [(1, 10.02)]
+    assert matching.due_at() == pytest.approx(10.04)
+    matching.sent(10.04)
+    assert matching.due_at() is None
+    matching.add(picture(10.06))
+    assert exposures(matching.settle(10.07)) == [(2, 10.06)]
+    assert matching.due_at() == pytest.approx(10.09)
 
 
 @pytest.mark.parametrize("late_by", [0.0, 5.0])
