@@ -348,7 +348,9 @@ def doctor(line: Annotated[Path, typer.Argument(help="The line's configuration, 
 @app.command()
 def config(
     explain: Annotated[bool, typer.Option("--explain", help="Describe every key of line.toml.")] = False,
-    example: Annotated[str, typer.Option(help="Print one: triggered, several-cameras, several-exposures, web or shadow.")] = "",
+    example: Annotated[
+        str, typer.Option(help="Print one: triggered, several-cameras, several-exposures, web or shadow.")
+    ] = "",
 ) -> None:
     """Describe every key of line.toml, or print an example file."""
     from edge.config import explain as texts

