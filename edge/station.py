@@ -37,7 +37,7 @@ from edge.page.feed import Feed
 from edge.page.state import StationInfo
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
-from edge.pipeline.inspector import Inspector, ViewGeometry, expected_unsure, too_wide
+from edge.pipeline.inspector import Inspector, ViewGeometry, expected_unsure, too_wide, without_exposures
 from edge.pipeline.runtime import Runtime
 from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
@@ -336,6 +336,13 @@ def _close_records(records: Records) -> None:
         log.error("records %s: %d entries never reached the disk; free some space", records.path, left)
 
 
+def _exposures(camera: CameraSettings, manifest: Manifest) -> str:
+    if camera.exposures == 1:
+        return ""
+    judged = "the worst decides" if manifest.exposures == "worst" else f"judged together ({manifest.exposures})"
+    return f", {camera.exposures} exposures of a part, {judged}"
+
+
 def _log_choices(line: Line, inspector: Inspector) -> None:
     bundle, engine = inspector.bundle, inspector.engine
     log.info("bundle %s %s, %s: golden frames match", bundle.manifest.name, bundle.id[:12], bundle.folder)
@@ -346,8 +353,10 @@ def _log_choices(line: Line, inspector: Inspector) -> None:
         log.info("unsure_margin %g: %s", line.unsure_margin, expected_unsure(line.unsure_margin, bundle.manifest))
     if (problem := too_wide(line.unsure_margin, bundle.manifest)) is not None:
         log.warning("%s", problem)
+    if (problem := without_exposures(bundle.manifest, max(camera.exposures for camera in line.camera))) is not None:
+        log.warning("%s", problem)
     for camera in line.camera:
-        log.info("camera %s: %s", camera.name, shown(camera.address))
+        log.info("camera %s: %s%s", camera.name, shown(camera.address), _exposures(camera, bundle.manifest))
     log.info("PLC %s; records %s", line.plc, line.records)
     if line.shadow:
         log.warning("shadow mode: every result to the PLC is OK, nothing is rejected")

@@ -44,7 +44,7 @@ from edge.errors import CheckFailed, ServerError, StationError
 from edge.mqtt.feed import check_paho
 from edge.opcua.feed import check_asyncua
 from edge.page.feed import check_page_packages
-from edge.pipeline.inspector import expected_unsure, remarks, too_wide
+from edge.pipeline.inspector import expected_unsure, remarks, too_wide, without_exposures
 from edge.records.summary import percentiles_ms
 from edge.s3.feed import check_boto3
 from edge.servers.feed import listening
@@ -197,6 +197,8 @@ def _engine_remarks(line: Line, bundle: Bundle) -> Iterator[str]:
         yield str(choice)
     if bundle.manifest.precision == "int8" and engine == DEFAULT_ENGINE:
         yield "remark: onnxruntime computes an INT8 bundle in float32, so its fp32 bundle is faster here; use that one"
+    if (problem := without_exposures(bundle.manifest, max(camera.exposures for camera in line.camera))) is not None:
+        yield f"remark: {problem}"
     if bundle.first_stage is not None:
         yield "remark: with marks in every tile it takes longer; the deadline must cover `edge-inspect bench-tiles`"
 

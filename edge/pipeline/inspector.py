@@ -148,6 +148,16 @@ def too_wide(margin: float, manifest: Manifest) -> str | None:
     )
 
 
+def without_exposures(manifest: Manifest, exposures: int) -> str | None:
+    """Say that a bundle expects several exposures where each camera takes one of a part; None where all is well."""
+    if manifest.exposures == "worst" or exposures > 1:
+        return None
+    return (
+        f"found a bundle whose thresholds are for exposures judged together ({manifest.exposures}), expected a camera "
+        "with exposures = 2 or more; a single one is judged by the same thresholds, so more or fewer are rejected"
+    )
+
+
 def expected_unsure(margin: float, manifest: Manifest) -> str:
     """The share of UNSURE that the bundle's own validation predicts, in words, for the next wider margin it holds."""
     compared, metrics = manifest.made_from.comparison, manifest.made_from.metrics

@@ -9,7 +9,7 @@ import pytest
 from bundle import Image, Verdict, load_bundle
 from edge.cameras.camera import Frame
 from edge.part import Part, View
-from edge.pipeline.inspector import Inspector, ViewGeometry
+from edge.pipeline.inspector import Inspector, ViewGeometry, without_exposures
 from firmware_bridge.messages import Trigger
 from tests.conftest import grey_frame
 from tests.edge.line_doubles import DamagedCamera, HandPlc, ListCamera, NumpyEngine
@@ -108,3 +108,10 @@ def test_the_score_that_exposures_have_together_is_reported(make_bundle: Callabl
 
     odds = (50 + 16) / 2
     assert scores == pytest.approx([odds / (1 + odds)] * 2)  # the masks of both views have a blob
+
+
+def test_a_bundle_for_several_exposures_says_so_where_there_is_one(make_bundle: Callable[..., Path]) -> None:
+    apart, together = (load_bundle(make_bundle(rule, exposures=rule)).manifest for rule in ("worst", "mean-odds"))
+
+    assert without_exposures(apart, 1) is without_exposures(together, 2) is None
+    assert "expected a camera with exposures = 2 or more" in str(without_exposures(together, 1))
