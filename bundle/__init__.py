@@ -1,6 +1,6 @@
 """The contract between training, export and the line: the bundle that export writes and edge reads."""
 
-from bundle.decide import Box, Decision, Defect, Geometry, Threshold, Verdict, decide
+from bundle.decide import Box, Decision, Defect, ExposureRule, Geometry, Threshold, Verdict, decide, mean_odds
 from bundle.errors import (
     BundleDamaged,
     BundleError,
@@ -10,7 +10,6 @@ from bundle.errors import (
     SignatureInvalid,
     os_problem,
 )
-from bundle.exposures import ExposureRule, mean_odds
 from bundle.files import sync_folder, write_whole
 from bundle.folder import Bundle, load_bundle, write_bundle
 from bundle.frozen_model import FrozenModel

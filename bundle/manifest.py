@@ -15,9 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from bundle.decide import Threshold
+from bundle.decide import ExposureRule, Threshold
 from bundle.errors import BundleDamaged, BundleFormat
-from bundle.exposures import ExposureRule
 from bundle.files import read_regular
 from bundle.frozen_model import FrozenModel
 from bundle.preprocess import InputSpec

@@ -13,6 +13,7 @@ from bundle import Bundle, BundleError, Manifest, SignatureInvalid, load_bundle
 from edge.address import kind_of, shown
 from edge.alarms import Alarms
 from edge.cameras.camera import Camera, Clock
+from edge.cameras.device import DeviceOptions
 from edge.cameras.registry import FILES, live_options, open_camera
 from edge.central.feed import CentralFeed, central_task
 from edge.config.line import Line
@@ -37,7 +38,7 @@ from edge.page.feed import Feed
 from edge.page.state import StationInfo
 from edge.part import Part
 from edge.pipeline.ignore_region import load_ignore
-from edge.pipeline.inspector import Inspector, ViewGeometry, expected_unsure, too_wide, without_exposures
+from edge.pipeline.inspector import Inspector, ViewGeometry, expected_unsure, exposures_remark, too_wide
 from edge.pipeline.runtime import Runtime
 from edge.records.pictures import PictureStore
 from edge.records.retention import free_bytes
@@ -172,28 +173,41 @@ def check_latencies(line: Line) -> None:
         options = live_options(camera.address) if kind_of(camera.address) in FILES else None
         if options is None:
             continue
-        if options.trigger == "hardware" and camera.exposures > 1:
-            _check_pulses(camera, options.window_ms)
+        _check_interval(camera, options)
         needed_ms = 0.0 if options.trigger == "software" else options.latency_ms
+        if needed_ms >= line.grab_timeout_ms or needed_ms >= line.deadline_ms:
+            raise LineConfigError(
+                f"camera {camera.name}: latency_ms: found {needed_ms:g} ms from trigger to frame, expected less than "
+                f"grab_timeout_ms ({line.grab_timeout_ms:g}) and deadline_ms ({line.deadline_ms:g}): every part would "
+                f"be FAULT; set grab_timeout_ms = {needed_ms + GRAB_MARGIN_MS:g} and deadline_ms = "
+                f"{needed_ms + 2 * GRAB_MARGIN_MS:g} in line.toml, or latency_ms in the address of a camera that is "
+                "faster"
+            )
         last_ms = camera.due_s[-1] * 1e3 + needed_ms
-        if needed_ms < line.grab_timeout_ms and last_ms < line.deadline_ms:
-            continue
-        raise LineConfigError(
-            f"camera {camera.name}: latency_ms: found {needed_ms:g} ms from trigger to frame and {last_ms:g} ms to the "
-            f"last frame of a part, expected less than grab_timeout_ms ({line.grab_timeout_ms:g}) and deadline_ms "
-            f"({line.deadline_ms:g}): every part would be FAULT; set grab_timeout_ms = {needed_ms + GRAB_MARGIN_MS:g} "
-            f"and deadline_ms = {last_ms + 2 * GRAB_MARGIN_MS:g} in line.toml, or latency_ms in the address of a "
-            "faster camera"
-        )
+        if last_ms >= line.deadline_ms:
+            raise LineConfigError(
+                f"camera {camera.name}: exposure_interval_ms: found {last_ms:g} ms from the trigger to the last of "
+                f"{camera.exposures} frames, expected less than deadline_ms ({line.deadline_ms:g}): every part would "
+                f"be TIMEOUT; set deadline_ms = {last_ms + 2 * GRAB_MARGIN_MS:g}, or a shorter interval"
+            )
 
 
-def _check_pulses(camera: CameraSettings, window_ms: float) -> None:
-    """Check that the frame of each pulse can be told from the next one's; raises LineConfigError."""
-    if camera.exposure_interval_ms <= 2 * window_ms:
+def _check_interval(camera: CameraSettings, options: DeviceOptions) -> None:
+    """Check that each exposure can be told from the next one; raises LineConfigError."""
+    if camera.exposures == 1:
+        return
+    least_ms, reason = {
+        "hardware": (
+            2 * options.window_ms,
+            "twice window_ms, so that the frame of a pulse is told from the next one's",
+        ),
+        "software": (options.window_ms, "window_ms, by which an exposure may be triggered late"),
+        "free": (0.0, "an exposure takes the time of a frame and more"),
+    }[options.trigger]
+    if camera.exposure_interval_ms <= least_ms:
         raise LineConfigError(
-            f"camera {camera.name}: exposure_interval_ms: found {camera.exposure_interval_ms:g}, expected more than "
-            f"twice window_ms ({window_ms:g}), so that the frame of each pulse can be told from the next one's; set "
-            "the time between two pulses, or a smaller window_ms in the camera's address"
+            f"camera {camera.name}: exposure_interval_ms: found {camera.exposure_interval_ms:g} with {options.trigger} "
+            f"trigger, expected more than {least_ms:g} ms ({reason})"
         )
 
 
@@ -313,6 +327,8 @@ def open_inspector(line: Line, clock: Clock, equipment: Equipment = REAL) -> Ins
         numbered = enumerate(line.camera)
         geometries = [_geometry(number, camera, bundle.manifest) for number, camera in numbered for _ in camera.views]
         inspector = Inspector(bundle, engine, clock, line.unsure_margin, geometries)
+        if (remark := exposures_remark(bundle.manifest, [camera.exposures for camera in line.camera])) is not None:
+            log.warning("%s", remark)
         inspector.warm_up(len(line.views))
     except BaseException:
         engine.close()
@@ -352,8 +368,6 @@ def _log_choices(line: Line, inspector: Inspector) -> None:
     if line.unsure_margin:
         log.info("unsure_margin %g: %s", line.unsure_margin, expected_unsure(line.unsure_margin, bundle.manifest))
     if (problem := too_wide(line.unsure_margin, bundle.manifest)) is not None:
-        log.warning("%s", problem)
-    if (problem := without_exposures(bundle.manifest, max(camera.exposures for camera in line.camera))) is not None:
         log.warning("%s", problem)
     for camera in line.camera:
         log.info("camera %s: %s%s", camera.name, shown(camera.address), _exposures(camera, bundle.manifest))

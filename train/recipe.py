@@ -197,6 +197,11 @@ class Recipe(FrozenModel):
             numbers = value if isinstance(value, tuple) else (value,)
             if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
                 raise ValueError(f"{key}: found {value}, expected a finite number")
+        if self.thresholds.exposures != "worst" and self.split == "random":
+            raise ValueError(
+                f'thresholds.exposures: found "{self.thresholds.exposures}" with split = "random", expected "by-part": '
+                "the exposures of a part are judged together only where they are on one side of the split"
+            )
         channels, cell, seen = self.input.channels, self.network.cell_px, self.input.network
         if seen.height % cell or seen.width % cell:
             what = "an input" if self.input.tiles is None else "tiles"

@@ -94,6 +94,14 @@ class CameraSettings(LineTable):
     exposure_interval_ms: float = Field(default=0, ge=0, le=10_000)
     """Time from one exposure of a part to the next one. With a hardware trigger the time between two pulses."""
 
+    @model_validator(mode="after")
+    def _has_an_interval_for_exposures(self) -> "CameraSettings":
+        if self.exposures == 1 and self.exposure_interval_ms:
+            raise ValueError(
+                f"found exposure_interval_ms = {self.exposure_interval_ms:g} with exposures = 1, expected 2 or more"
+            )
+        return self
+
     @property
     def views(self) -> tuple[str, ...]:
         """Names of its views of a part, in the order of the exposures."""

@@ -35,20 +35,24 @@ class Grabber:
     def run(self, exhausted: Callable[[], None]) -> None:
         """Grab until the inbox is closed; call `exhausted` after the last picture of a camera that plays files."""
         for part in iter(self.parts.get, None):
+            timeout_s = self._timeout_s
             for view in self._views:
                 try:
-                    frame = self._frame_of(part.views[view].exposure)
+                    frame = self._frame_of(part.views[view].exposure, timeout_s)
                 except Exception as error:  # the outermost loop: any error is a FAULT of this part
                     self._receiver.frame_missing(part, view, error)
-                    break  # the next part discards what still comes
-                self._receiver.frame_arrived(part, view, frame)
+                    timeout_s = (
+                        0.0  # the part's other frames are of no use; those that come late, the next part discards
+                    )
+                else:
+                    self._receiver.frame_arrived(part, view, frame)
             if self._camera.exhausted:
                 exhausted()
 
-    def _frame_of(self, exposure: int) -> Frame:
+    def _frame_of(self, exposure: int, timeout_s: float) -> Frame:
         frame, self._ahead = self._ahead, None
         while frame is None or frame.exposure < exposure:
-            frame = self._grab(exposure)
+            frame = self._grab(exposure, timeout_s)
         if frame.exposure > exposure:
             self._ahead = frame
             raise FrameDamaged(
@@ -56,11 +60,11 @@ class Grabber:
             )
         return frame
 
-    def _grab(self, exposure: int) -> Frame:
+    def _grab(self, exposure: int, timeout_s: float) -> Frame:
         """Grab a frame; damaged frames of earlier exposures are discarded, their parts are settled."""
         while True:
             try:
-                return self._camera.grab(self._timeout_s)
+                return self._camera.grab(timeout_s)
             except FrameDamaged as error:
                 if error.exposure >= exposure:
                     raise

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, FrameError, Image, InputSpec, Manifest, Verdict, mean_odds
+from bundle import Bundle, Decision, FrameError, Image, InputSpec, MadeFrom, Manifest, Verdict, mean_odds
 from edge.cameras.camera import Clock
 from edge.engines.engine import Engine, Pending
 from edge.part import Outcome, Part, View
@@ -148,14 +148,31 @@ def too_wide(margin: float, manifest: Manifest) -> str | None:
     )
 
 
-def without_exposures(manifest: Manifest, exposures: int) -> str | None:
-    """Say that a bundle expects several exposures where each camera takes one of a part; None where all is well."""
-    if manifest.exposures == "worst" or exposures > 1:
+def exposures_remark(manifest: Manifest, exposures: Sequence[int]) -> str | None:
+    """Say that cameras take another number of exposures than a bundle that judges them together was chosen for.
+
+    exposures: of each camera. None where all is well.
+    """
+    if manifest.exposures == "worst":
         return None
+    most = _most_exposures(manifest.made_from)
+    odd = [count for count in exposures if count == 1 or (most is not None and count > most)]
+    if not odd:
+        return None
+    learnt = "" if most is None else f", and at most {most}, as its validation parts had"
     return (
-        f"found a bundle whose thresholds are for exposures judged together ({manifest.exposures}), expected a camera "
-        "with exposures = 2 or more; a single one is judged by the same thresholds, so more or fewer are rejected"
+        f"found a camera with exposures = {odd[0]} and a bundle whose thresholds are for exposures judged together "
+        f"({manifest.exposures}), expected 2 or more{learnt}: parts are rejected by thresholds chosen for others"
     )
+
+
+def _most_exposures(origin: MadeFrom) -> int | None:
+    """Most pictures of a part that the thresholds were chosen on; None if the bundle does not say."""
+    for source in (origin.comparison.get("thresholds"), origin.metrics.get("held_out"), origin.metrics.get("val")):
+        parts = source.get("parts") if isinstance(source, dict) else None
+        if isinstance(parts, dict) and isinstance(parts.get("most_views"), int):
+            return int(parts["most_views"])
+    return None
 
 
 def expected_unsure(margin: float, manifest: Manifest) -> str:

@@ -2,8 +2,10 @@
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from weakref import ref
 
 from bundle import Verdict
 from edge.cameras.camera import Camera, Clock, Frame
@@ -15,6 +17,9 @@ from edge.pipeline.grabber import Grabber
 from edge.pipeline.inference_loop import InferenceLoop
 from edge.pipeline.reporter import Reporter
 from edge.records.writer import Records
+
+OVERLAPPING = 64
+"""Latest parts whose triggers are compared with that of each part, as messages may be repeated late."""
 
 
 class PartSource:
@@ -50,7 +55,9 @@ class PartSource:
         self._settings = {settings.name: settings for settings in line.camera}
         self._grabbers = list(self._made_grabbers()) if line.trigger == "plc" else []
         self._exposing_s = max(settings.due_s[-1] for settings in line.camera)
-        self._exposing: Part | None = None  # the latest one: its exposures may still be due
+        self._exposing: deque[tuple[float, ref[Part]]] = deque(
+            maxlen=OVERLAPPING
+        )  # when triggered; without their frames
         self._numbering = threading.Lock()  # triggers and frames in free run come from different threads
 
     def loops(self, exhausted: Callable[[], None]) -> dict[str, Callable[[], None]]:
@@ -156,19 +163,21 @@ class PartSource:
             yield View(name, self._cameras[camera].expose(age_s, due_s))
 
     def _check_overlap(self, part: Part) -> None:
-        """Settle two parts as FAULT if the later one came while exposures of the earlier one were still due.
+        """Settle two parts as FAULT if one came while exposures of the other were still due, in whatever order.
 
         Lights are switched for one part at a time, so no frame of theirs is sure to be what it should show.
         """
-        before, self._exposing = self._exposing, part
-        if before is None or not self._exposing_s or part.triggered >= before.triggered + self._exposing_s:
-            return
-        for one in (before, part):
-            one.settle_as(
-                Verdict.FAULT,
-                f"found triggers {(part.triggered - before.triggered) * 1e3:.0f} ms apart, expected more than the "
-                f"{self._exposing_s * 1e3:.0f} ms that the exposures of a part take; lower exposure_interval_ms",
-            )
+        for triggered, other in self._exposing if self._exposing_s else ():
+            apart_s = abs(part.triggered - triggered)
+            for one in (other(), part) if apart_s <= self._exposing_s else ():
+                if one is not None:  # it has its verdict
+                    one.settle_as(
+                        Verdict.FAULT,
+                        f"found triggers {apart_s * 1e3:.0f} ms apart, expected more than the "
+                        f"{self._exposing_s * 1e3:.0f} ms that the exposures of a part take; lower "
+                        "exposure_interval_ms",
+                    )
+        self._exposing.append((part.triggered, ref(part)))
 
     def _free_run(self) -> FreeRunLoop:
         (camera,) = self._cameras.values()

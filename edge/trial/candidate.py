@@ -34,7 +34,7 @@ class TrialLine(ServerMessage):
 
 
 class TrialFrames(ServerMessage):
-    """The frames of a part, one per camera; their pixels follow, uint8 in C order."""
+    """The frames of a part, one per view; their pixels follow, uint8 in C order."""
 
     shapes: tuple[tuple[int, ...], ...]
     cameras: tuple[str, ...]

@@ -20,7 +20,7 @@ def add_engine_command(app: typer.Typer, console: Console) -> None:
         ahead_of_time: Annotated[
             str | None, typer.Option(help="Build for another GPU, such as sm_86; needs no GPU here.")
         ] = None,
-        batch: Annotated[int, typer.Option(min=1, help="Batch size: the number of cameras.")] = 1,
+        batch: Annotated[int, typer.Option(min=1, help="Batch size: the number of views of a part.")] = 1,
         workspace_mib: Annotated[int, typer.Option(min=16, help="Scratch memory that kernels may use.")] = 1024,
         optimization_level: Annotated[int, typer.Option(min=0, max=5, help="Build time against speed.")] = 3,
     ) -> None:

@@ -87,6 +87,11 @@ class Joining:
         grid = tiled.manifest.tile_grid
         if grid is None:
             raise StageError(f"{tiled.folder}: found a bundle without tiles, expected one with tiles")
+        if tiled.manifest.exposures != "worst":
+            raise StageError(
+                f"{tiled.folder}: found exposures judged together ({tiled.manifest.exposures}), expected each by "
+                "itself: the level of a first stage is chosen by what is found in single pictures"
+            )
         self._tiled, self._tiles, self._first, self._grid, self._labelled = tiled, tiles, first, grid, labelled
 
     def survey(self) -> tuple[list[Judgement], list[int]]:

@@ -1,6 +1,7 @@
 """Batched inference over many frames, with a progress bar."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 from rich.console import Console
@@ -30,10 +31,23 @@ def run(infer: Infer, inputs: Image, advance: Callable[[int], None] = lambda cou
     return Outputs(np.concatenate(scores), np.concatenate(masks))
 
 
-def load_in_chunks(samples: Sequence[Sample], spec: InputSpec, classes: int, chunk: int = CHUNK) -> Iterator[ImageSet]:
+def load_in_chunks(samples: Sequence[Sample], spec: InputSpec, classes: int) -> Iterator[ImageSet]:
     """Load labelled images in chunks. Raises DataError for a damaged image, FrameError for one too small to crop."""
-    for start in range(0, len(samples), chunk):
-        yield load_images(samples[start : start + chunk], spec, classes)
+    for start in range(0, len(samples), CHUNK):
+        yield load_images(samples[start : start + CHUNK], spec, classes)
+
+
+def chunks_of_parts(samples: Sequence[Sample]) -> Iterator[list[int]]:
+    """Indices of the samples in chunks of `CHUNK` or more, all pictures of a part in one of them."""
+    chunk: list[int] = []
+    by_part = sorted(range(len(samples)), key=lambda at: samples[at].part)
+    for _, of_part in groupby(by_part, lambda at: samples[at].part):
+        chunk += of_part
+        if len(chunk) >= CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 class Bar(Progress):

@@ -3,8 +3,9 @@
 from bundle import Bundle, FrozenModel, Threshold
 from edge.engines.engine import Engine
 from edge.engines.registry import DEFAULT_ENGINE, open_engine
-from export.evaluate.batched_inference import CHUNK, Bar, load_in_chunks, run
+from export.evaluate.batched_inference import Bar, chunks_of_parts, run
 from export.evaluate.labelled_images import Labelled
+from train.data.image_set import load_images
 from train.evaluate.metrics import Metrics, measure
 from train.evaluate.outputs import judged_together, predictions
 from train.evaluate.prediction import Prediction
@@ -52,14 +53,12 @@ def evaluate(
 
 
 def judge(bundle: Bundle, engine: Engine, labelled: Labelled) -> list[Prediction]:
-    """Decision on each image with its label."""
+    """Decision on each image with its label, in the order of the images."""
     manifest = bundle.manifest
-    together = manifest.exposures != "worst"  # all exposures of a part must be there
-    chunk = len(labelled.samples) if together else CHUNK
-    chunks = load_in_chunks(labelled.samples, manifest.input, len(manifest.classes), chunk)
-    rows: list[Prediction] = []
+    rows: dict[int, Prediction] = {}
     with Bar(f"running {manifest.name}", len(labelled.samples)) as bar:
-        for images in chunks:
-            outputs = run(engine.infer, images.images, bar.step)
-            rows += predictions(judged_together(outputs, images, manifest.exposures), images, manifest.thresholds)
-    return rows
+        for chunk in chunks_of_parts(labelled.samples):
+            images = load_images([labelled.samples[at] for at in chunk], manifest.input, len(manifest.classes))
+            outputs = judged_together(run(engine.infer, images.images, bar.step), images, manifest.exposures)
+            rows |= zip(chunk, predictions(outputs, images, manifest.thresholds), strict=True)
+    return [rows[at] for at in range(len(rows))]

@@ -126,7 +126,11 @@ class GateEvaluator:
     def judge(self, model: onnx.ModelProto, advance: Callable[[int], None] = lambda count: None) -> GateResult:
         """Run a graph on all images; `advance` is called with each batch's size."""
         outputs = run(open_draft(to_bytes(model), self.manifest, self.threads).infer, self.images.images, advance)
-        rule = self.manifest.exposures if self.images.parts else "worst"  # frames without labels are of no part
-        judged = judged_together(outputs, self.images, rule)
+        judged = self.judged(outputs)
         metrics = evaluate(judged, self.images, self.manifest.thresholds, self.manifest.classes)
         return GateResult(outputs, metrics)
+
+    def judged(self, outputs: Outputs) -> Outputs:
+        """Outputs with the scores that the station decides by; frames without labels are of no part."""
+        rule = self.manifest.exposures if self.images.parts else "worst"
+        return judged_together(outputs, self.images, rule)

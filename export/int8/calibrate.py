@@ -127,7 +127,7 @@ class Calibration:
             before=before.metrics,
             after=after.metrics,
             rank_agreement=self.settings.gate.rank_agreement(before, after),
-            changed=self._changes(images, before, after),
+            changed=self._changes(judge, before, after),
             cost_before=costs[0],
             cost_after=costs[1],
             software=software(),
@@ -210,10 +210,11 @@ class Calibration:
             return ""
         return "sensitive: kept for the gate" if layer in self.layers else "makes the outputs: always in float"
 
-    def _changes(self, images: ImageSet, before: GateResult, after: GateResult) -> tuple[ChangedVerdict, ...]:
+    def _changes(self, judge: GateEvaluator, before: GateResult, after: GateResult) -> tuple[ChangedVerdict, ...]:
         manifest = self.bundle.manifest
-        found = [found_classes(judged.outputs, manifest.thresholds, manifest.input) for judged in (before, after)]
-        return changed_verdicts(found[0], found[1], images.labels, manifest.classes)
+        judged = (judge.judged(result.outputs) for result in (before, after))
+        found = [found_classes(outputs, manifest.thresholds, manifest.input) for outputs in judged]
+        return changed_verdicts(found[0], found[1], judge.images.labels, manifest.classes)
 
     def _draft(self, model: onnx.ModelProto, report: CalibrationReport) -> Draft:
         told = {

@@ -97,14 +97,14 @@ class NoThread(threading.Thread):
         raise RuntimeError("can't start new thread")
 
 
-@pytest.mark.parametrize("refused", ["line", "grab camera0", "infer", "report"])
+@pytest.mark.parametrize("refused", ["line", "grab camera", "infer", "report"])
 def test_a_start_that_fails_half_way_ends_with_no_thread_left(
     make_bundle: Callable[..., Path], tmp_path: Path, refused: str
 ) -> None:
     bundle = load_bundle(make_bundle())
     records = Records(tmp_path / "records.sqlite")
     inspector = Inspector(bundle, open_engine("onnxruntime", bundle, threads=1), monotonic)
-    cameras: dict[str, Camera] = {"camera0": ListCamera([grey_frame()])}
+    cameras: dict[str, Camera] = {"camera": ListCamera([grey_frame()])}
     before = threading.active_count()
     kind = type("Half", (HalfRuntime,), {"refused": refused})
     runtime: Runtime = kind(inspector, cameras, records, HandPlc(), make_line(), monotonic)

@@ -142,6 +142,9 @@ def test_networks_that_do_not_fit_are_refused(run, join, tiled, squares, tmp_pat
         join(cropped, out)
     with pytest.raises(SystemExit, match="first: found a bundle without tiles, expected one with tiles"):
         run("first-stage", small, small, "--data", squares, "--part", "all", "--out", out)
+    together = write_tiny_bundle(tmp_path / "together", levels_model(SQUARES), SQUARES, exposures="mean-odds")
+    with pytest.raises(SystemExit, match=r"together: found exposures judged together \(mean-odds\), expected each by"):
+        run("first-stage", together, small, "--data", squares, "--part", "all", "--out", out)
 
 
 def test_what_changes_one_network_refuses_two(run, join, squares, tmp_path):

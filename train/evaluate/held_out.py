@@ -14,7 +14,7 @@ from train.data.splits import sides_of
 from train.device import Compute
 from train.errors import DataError
 from train.evaluate.outputs import Outputs, evaluate, judged_together
-from train.evaluate.predict import predict_with
+from train.evaluate.predict import predict_apart
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.models.checkpoint import Checkpoint, Meta
 from train.recipe import Recipe
@@ -43,7 +43,7 @@ def with_held_out_thresholds(
             tested.append((run, samples))
     _check_once([samples for _, samples in tested])
     images = [load_images(samples, meta.input, len(meta.classes)) for _, samples in tested]
-    outputs = _joined([predict_with(run, part, compute) for (run, _), part in zip(tested, images, strict=True)])
+    outputs = _joined([predict_apart(run, part, compute) for (run, _), part in zip(tested, images, strict=True)])
     together = joined(images)
     outputs = judged_together(outputs, together, recipe.thresholds.exposures)
     check_positives(together.labels, meta.classes, recipe.thresholds, "test parts of the runs")

@@ -10,7 +10,6 @@ from bundle import ExposureRule, Threshold, mean_odds
 from train.data.image_set import ImageSet
 from train.errors import DataError
 from train.evaluate.metrics import Metrics, measure
-from train.evaluate.part_metrics import group
 from train.evaluate.prediction import Prediction, compare
 
 
@@ -27,15 +26,16 @@ class Outputs:
 def judged_together(outputs: Outputs, images: ImageSet, rule: ExposureRule) -> Outputs:
     """Outputs with the scores that the exposures of a part have together by this rule; see `bundle.mean_odds`.
 
-    Exposures of a part are its pictures with the same classes. Raises DataError without the parts' names.
+    Exposures are all pictures of a part, as at the line, whatever each is labelled. Raises DataError without the parts'
+    names.
     """
     if rule == "worst":
         return outputs
     if not images.parts:
         raise DataError(f'thresholds.exposures = "{rule}": found images without the names of their parts; use "worst"')
-    scores, numbers = outputs.scores.copy(), group(images.parts, images.labels)
-    for number in range(numbers.max(initial=-1) + 1):
-        scores[numbers == number] = mean_odds(scores[numbers == number])
+    scores, parts = outputs.scores.copy(), np.array(images.parts)
+    for part in dict.fromkeys(images.parts):
+        scores[parts == part] = mean_odds(scores[parts == part])
     return replace(outputs, scores=scores)
 
 

@@ -68,10 +68,14 @@ def _of_batches(
 
 def predict_with(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:
     """Scores and masks of all images from the network of a checkpoint, judged as its thresholds need."""
+    outputs = predict_apart(checkpoint, images, compute)
+    return judged_together(outputs, images, checkpoint.meta.recipe.thresholds.exposures)
+
+
+def predict_apart(checkpoint: Checkpoint, images: ImageSet, compute: Compute) -> Outputs:
+    """Scores and masks of each image by itself, whatever the rule for exposures."""
     network = compute.place(build_network(checkpoint))
-    recipe = checkpoint.meta.recipe
-    outputs = predict(network, images, compute, grid=recipe.tile_grid)
-    return judged_together(outputs, images, recipe.thresholds.exposures)
+    return predict(network, images, compute, grid=checkpoint.meta.recipe.tile_grid)
 
 
 def evaluate_checkpoint(

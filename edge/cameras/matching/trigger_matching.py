@@ -36,6 +36,8 @@ class PendingExposure:
     """Time at which it is due: the arrival of its part, or later for a further exposure of it."""
     age_s: float | None = 0.0
     """Time from the part's arrival to the request; None if unknown."""
+    first: bool = True
+    """Whether it is the first one of its part."""
 
 
 Answer = tuple[int, ArrivedFrame]
@@ -58,7 +60,7 @@ class TriggerMatching(ABC):
 
         It is due `after_s` seconds after the part's arrival, not before the one that was added before it.
         """
-        self._claims.append(PendingExposure(exposure, at - (age_s or 0.0) + after_s, age_s))
+        self._claims.append(PendingExposure(exposure, at - (age_s or 0.0) + after_s, age_s, first=not after_s))
 
     def add(self, picture: ArrivedFrame) -> None:
         """Add a frame."""
@@ -89,6 +91,10 @@ class TriggerMatching(ABC):
         self.fault = ""
         return exposures
 
+    def _next_due(self) -> float:
+        """Time at which the exposure after the first pending one is due: what comes later is of that one."""
+        return self._claims[1].at if len(self._claims) > 1 else float("inf")
+
     def _missed(self, claim: PendingExposure, now: float) -> bool:
         return now - claim.at >= self._timeout_s
 
@@ -97,7 +103,7 @@ class TriggerMatching(ABC):
 
 
 class FreeRunMatching(TriggerMatching):
-    """Free run: the first frame whose exposure began after the request; each frame is used once.
+    """Free run: the first frame whose exposure began after the request, and before the next one; each is used once.
 
     A part that arrived more than `late_s` before the request gets no frame.
     """
@@ -115,6 +121,8 @@ class FreeRunMatching(TriggerMatching):
                 self._pictures.popleft()
             if claim.age_s and claim.age_s > self._late_s:
                 answers.append((claim.exposure, self._too_late(claim.age_s)))
+            elif self._pictures and self._pictures[0].began >= self._next_due():
+                answers.append((claim.exposure, self._of_the_next(self._pictures[0].began - claim.at)))
             elif self._pictures:
                 answers.append((claim.exposure, self._pictures.popleft()))
             elif self._missed(claim, now):
@@ -124,6 +132,10 @@ class FreeRunMatching(TriggerMatching):
             self._claims.popleft()
         self._pictures.clear()
         return answers
+
+    def _of_the_next(self, late_s: float) -> ArrivedFrame:
+        late = f"found its first frame {late_s * 1e3:.0f} ms after it was due, when the next exposure was due already"
+        return ArrivedFrame(None, problem=f"{late}; expected one before; check the frame rate and the cable")
 
     def _too_late(self, age_s: float) -> ArrivedFrame:
         late = f"found its message {age_s * 1e3:.0f} ms late, expected at most {self._late_s * 1e3:.0f} ms"
@@ -201,7 +213,8 @@ class HardwareTriggerMatching(TriggerMatching):
         )
 
     def _miss(self, claim: PendingExposure) -> ArrivedFrame:
-        self._misses += (claim.age_s or 0.0) <= self._window_s  # a late message does not count against the camera
+        in_time = (claim.age_s or 0.0) <= self._window_s  # a late message does not count against the camera
+        self._misses += in_time and claim.first  # nor does a part as often as it has exposures
         if self._misses >= MISSES:
             self.fault = f"found no frame for {MISSES} triggers in a row, expected one for each"
         apart = "none at all" if self._stray is None else f"the last one {(self._stray.began - claim.at) * 1e3:+.0f} ms"
@@ -261,10 +274,10 @@ class SoftwareTriggerMatching(TriggerMatching):
     def settle(self, now: float) -> list[Answer]:
         """Return the results of the exposures that are decided, including those that waited too long for a trigger."""
         answers = self._settle_sent(now)
-        while self._sent is None and self._claims and now - self._claims[0].at > self._late_s:
+        while self._sent is None and self._claims and self._is_late(now):
             late = (
-                f"could not be triggered within {self._late_s * 1e3:.0f} ms: its message came late, or the exposure "
-                "before was not finished"
+                f"could not be triggered within {self._late_s * 1e3:.0f} ms and before the next one was due: its "
+                "message came late, or the exposure before was not finished"
             )
             answers.append((self._claims.popleft().exposure, ArrivedFrame(None, problem=late)))
         return answers
@@ -273,6 +286,9 @@ class SoftwareTriggerMatching(TriggerMatching):
         """Drop all frames before a restart of the device; returns the exposures without one."""
         self._sent = None
         return super().abandon()
+
+    def _is_late(self, now: float) -> bool:
+        return now - self._claims[0].at > self._late_s or now >= self._next_due()
 
     def _settle_sent(self, now: float) -> list[Answer]:
         if self._sent is None:

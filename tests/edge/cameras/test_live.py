@@ -207,6 +207,7 @@ def test_an_exposure_that_is_not_grabbed_does_not_fill_the_memory() -> None:
     for number in range(KEPT + 4):
         camera.expose()
         device.send(grey(number))
+        wait_until(lambda: camera._outcomes and camera._outcomes[-1].exposure == camera._exposures)
     wait_until(lambda: len(camera._outcomes) == KEPT and camera._outcomes[-1].exposure == KEPT + 4)
     frame = camera.grab(GRAB_S)
     camera.close()
@@ -224,9 +225,10 @@ def triggered(*devices: HandDevice) -> LiveCamera:
 def test_each_exposure_is_one_trigger_of_the_device() -> None:
     device = HandDevice(answers=[grey(1), grey(2), grey(3)])
     camera = triggered(device)
+    levels = []
     for _ in range(3):
         camera.expose()
-    levels = [int(camera.grab(GRAB_S).pixels[0, 0]) for _ in range(3)]
+        levels.append(int(camera.grab(GRAB_S).pixels[0, 0]))
     camera.close()
 
     assert levels == [1, 2, 3]

@@ -53,6 +53,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
             SMALLEST.replace("}]", ", exposures = 2 }]") + "trigger = 'free'\n",
             "found exposures = 2 with .*, expected 1",
         ),
+        (SMALLEST.replace("}]", ", exposure_interval_ms = 5 }]"), "found exposure_interval_ms = 5 with exposures = 1"),
         (SMALLEST.replace("}]", ", exposures = 17 }]"), "camera.0.exposures: found 17"),
         (
             SMALLEST.replace("}]", ", name = 'a', exposures = 2 }, { address = 'x', name = 'a-2' }]"),

@@ -9,7 +9,7 @@ import pytest
 from bundle import Image, Verdict, load_bundle
 from edge.cameras.camera import Frame
 from edge.part import Part, View
-from edge.pipeline.inspector import Inspector, ViewGeometry, without_exposures
+from edge.pipeline.inspector import Inspector, ViewGeometry, exposures_remark
 from firmware_bridge.messages import Trigger
 from tests.conftest import grey_frame
 from tests.edge.line_doubles import DamagedCamera, HandPlc, ListCamera, NumpyEngine
@@ -22,6 +22,20 @@ FAINT = grey_frame(spot=240)
 def taking(exposures: int, interval_ms: float = 0) -> list[dict[str, object]]:
     """The table of one camera."""
     return [{"address": "list", "name": "top", "exposures": exposures, "exposure_interval_ms": interval_ms}]
+
+
+class EndingCamera(DamagedCamera):
+    """Ends with its second frame."""
+
+    grabbed = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self.grabbed >= 2
+
+    def _grab(self, timeout_s: float) -> Frame:
+        self.grabbed += 1
+        return super()._grab(timeout_s)
 
 
 def test_each_exposure_is_a_view_and_the_worst_one_decides(station: Run, tmp_path: Path) -> None:
@@ -60,6 +74,29 @@ def test_parts_whose_exposures_overlap_are_both_a_fault(station: Run, tmp_path: 
     assert first == (Verdict.OK, "")
     assert second[0] == third[0] == Verdict.FAULT
     assert str(third[1]).startswith("found triggers 150 ms apart, expected more than the 200 ms that the exposures")
+
+
+def test_parts_that_overlap_are_a_fault_whatever_comes_between(station: Run, tmp_path: Path) -> None:
+    """The message of an early part is repeated late."""
+    plc = HandPlc()
+    station(plc, top=ListCamera([GOOD]), camera=taking(3, interval_ms=100), deadline_ms=60_000)
+    for part, age_ms in ((1, 1000), (2, 6000), (3, 900), (4, 5900)):
+        plc.tell(Trigger(part, 10 * part, age_ms=age_ms))
+    plc.wait_for(4)
+
+    found = rows(tmp_path, "SELECT verdict, fault FROM parts ORDER BY number")
+    assert [verdict for verdict, _ in found[2:]] == [Verdict.FAULT] * 2
+    assert all("ms apart, expected more than the 200 ms" in str(fault) for _, fault in found[2:])
+
+
+def test_after_a_fault_the_part_s_other_frames_are_not_waited_for(station: Run) -> None:
+    """So that a camera that plays files comes to its end, too."""
+    plc = HandPlc()
+    runtime = station(plc, top=EndingCamera([GOOD, GOOD], damaged={1}), camera=taking(2))
+    plc.trigger(1)
+
+    assert verdicts(plc.wait_for(1)) == ["FAULT"]
+    assert runtime.finished.wait(5)
 
 
 @pytest.mark.parametrize("age_ms", [100, 90])
@@ -110,8 +147,13 @@ def test_the_score_that_exposures_have_together_is_reported(make_bundle: Callabl
     assert scores == pytest.approx([odds / (1 + odds)] * 2)  # the masks of both views have a blob
 
 
-def test_a_bundle_for_several_exposures_says_so_where_there_is_one(make_bundle: Callable[..., Path]) -> None:
+def test_a_number_of_exposures_that_the_bundle_was_not_chosen_for_is_remarked(make_bundle: Callable[..., Path]) -> None:
     apart, together = (load_bundle(make_bundle(rule, exposures=rule)).manifest for rule in ("worst", "mean-odds"))
+    made_from = together.made_from.model_copy(update={"metrics": {"val": {"parts": {"most_views": 3}}}})
+    of_three = together.model_copy(update={"made_from": made_from})
 
-    assert without_exposures(apart, 1) is without_exposures(together, 2) is None
-    assert "expected a camera with exposures = 2 or more" in str(without_exposures(together, 1))
+    assert exposures_remark(apart, [1, 16]) is exposures_remark(together, [2, 16]) is None
+    assert exposures_remark(of_three, [2, 3]) is None
+    assert "found a camera with exposures = 1 and" in str(exposures_remark(together, [3, 1]))
+    assert "found a camera with exposures = 4 and" in str(exposures_remark(of_three, [3, 4]))
+    assert "at most 3, as its validation parts had" in str(exposures_remark(of_three, [4]))

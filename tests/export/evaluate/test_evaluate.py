@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 from bundle import load_bundle
 from export.cli import app, main
 from export.errors import LabelsError
+from export.evaluate.batched_inference import chunks_of_parts
 from export.evaluate.labelled_images import select
 from tests.export.conftest import write_square
 from tests.export.networks import levels_model, spec_of, write_tiny_bundle
+from train.data.dataset import Sample
 from train.data.readers import read_dataset
 from train.data.splits import make_split, save_split
 from train.errors import DataError, SplitError
@@ -64,6 +66,16 @@ def test_exposures_are_judged_as_the_bundle_says(squares, tmp_path, rule, escape
     metrics = evaluate(bundle, squares, tmp_path)[0]["metrics"]
     assert (metrics["escapes"]["count"], metrics["escapes"]["total"]) == (escapes, 42)
     assert metrics["parts"]["escapes"]["count"] == 0
+
+
+def test_all_pictures_of_a_part_are_in_one_chunk_and_every_picture_in_one():
+    parts = ["b", "a", "c"] * 40 + ["d"]
+    samples = [Sample(Path(f"{at}.png"), part, (None,)) for at, part in enumerate(parts)]
+
+    chunks = list(chunks_of_parts(samples))
+
+    assert [{parts[at] for at in chunk} for chunk in chunks] == [{"a"}, {"b"}, {"c"}, {"d"}]
+    assert sorted(at for chunk in chunks for at in chunk) == list(range(121))
 
 
 def test_half_a_square_is_half_an_iou(levels_bundle, tmp_path):

@@ -43,6 +43,15 @@ def test_a_missing_frame_is_not_made_up_for_by_the_next_part_s() -> None:
     assert exposures(matching.settle(11.0)) == [(1, None), (2, 10.1)]
 
 
+def test_a_part_without_pulses_counts_once_against_the_camera() -> None:
+    matching = hardware()
+    for exposure in range(MISSES):
+        matching.expose(exposure + 1, 10.0, after_s=0.1 * exposure)
+
+    assert exposures(matching.settle(12.0)) == [(number + 1, None) for number in range(MISSES)]
+    assert matching.fault == ""
+
+
 def test_a_pulse_without_a_message_is_dropped_and_counted() -> None:
     matching = hardware()
     matching.add(picture(9.0))

@@ -38,14 +38,28 @@ def test_a_free_running_camera_gives_the_first_frame_begun_after_the_exposure() 
     assert exposures(matching.settle(10.2)) == [(1, 10.02)]
 
 
-def test_two_triggers_within_one_frame_get_a_frame_each() -> None:
+@pytest.mark.parametrize("next_due", [10.01, 10.02, 10.15])
+def test_a_frame_begun_when_the_next_exposure_was_due_is_not_that_of_the_one_before(next_due: float) -> None:
+    """The part before has moved on by then, or its light is off."""
     matching = FreeRunMatching(TIMEOUT_S, WINDOW_S)
     matching.expose(1, 10.0)
-    matching.expose(2, 10.01)
-    matching.add(picture(10.02))
-    matching.add(picture(10.05))
+    matching.expose(2, next_due)
+    matching.add(picture(next_due + 0.005))
 
-    assert exposures(matching.settle(10.1)) == [(1, 10.02), (2, 10.05)]
+    (first, second) = matching.settle(10.2)
+    assert first[1].pixels is None
+    assert "when the next exposure was due already" in first[1].problem
+    assert exposures([second]) == [(2, next_due + 0.005)]
+
+
+def test_a_camera_that_stalls_during_a_part_s_exposures_gives_none_of_another_light() -> None:
+    matching = FreeRunMatching(TIMEOUT_S, WINDOW_S)
+    for exposure in (1, 2, 3):
+        matching.expose(exposure, 10.0, after_s=0.04 * (exposure - 1))
+    matching.add(picture(10.02))
+    matching.add(picture(10.09))  # two frames were lost
+
+    assert exposures(matching.settle(10.2)) == [(1, 10.02), (2, None), (3, 10.09)]
 
 
 def test_an_exposure_without_a_frame_is_answered_in_time() -> None:
@@ -184,6 +198,17 @@ def test_further_exposures_of_a_part_wait_for_their_time_and_for_the_frame_befor
     matching.add(picture(10.06))
     assert exposures(matching.settle(10.07)) == [(2, 10.06)]
     assert matching.due_at() == pytest.approx(10.09)
+
+
+def test_an_exposure_that_could_not_be_triggered_before_the_next_one_is_given_up() -> None:
+    matching = software()
+    for exposure in (1, 2, 3):
+        matching.expose(exposure, 10.0, after_s=0.01 * (exposure - 1))
+    matching.sent(10.0)
+    matching.add(picture(10.02))
+
+    assert exposures(matching.settle(10.021)) == [(1, 10.02), (2, None)]
+    assert matching.due_at() == pytest.approx(10.02)
 
 
 @pytest.mark.parametrize("late_by", [0.0, 5.0])
