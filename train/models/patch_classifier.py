@@ -20,8 +20,6 @@ _CELL_PX = 16
 """Multiple of which the encoder's pictures have their sides."""
 VIEWS: tuple[tuple[int, ...], ...] = ((), (3,), (2,))
 """Axes along which a picture is mirrored: itself and two mirror images are learnt, and judged together."""
-_ALL_PATCHES = 1 / 3
-"""Share of all patches in the score of an image, beside its most defective one."""
 _SHARPNESS = 2.0
 """Of the weights of the patches by which a picture is named: about those of the defect alone count."""
 _SURENESS = 2.0
@@ -47,9 +45,6 @@ class PatchClassifier(nn.Module):
     encoder sees an image, as shares of its height and width; what is found at each is averaged.
     """
 
-    all_patches: Tensor
-    """See `score`; with the weights, as thresholds are chosen for it."""
-
     def __init__(
         self, encoder: LiteEncoder, classes: int, width: int, scales: Sequence[tuple[float, float]] = ((1, 1),)
     ):
@@ -64,15 +59,13 @@ class PatchClassifier(nn.Module):
         self.find = FindHead(2 * features, width)
         self.name = name_head(2 * features, width, classes)
         self.outline = OutlineHead(channels, width)
-        self.register_buffer("all_patches", torch.tensor(_ALL_PATCHES))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, C, H / 4, W / 4] of normalised images whose sides are multiples of 16.
 
-        The largest logit is the score of the image's patches, whose logits are the mean of the image and its two mirror
-        images at each size, and of 3x3 patches: a single one is often wrong. Outlines have the shape that patches and
-        outlines have together. The image has one name, that of its most defective patches; this class has the logit of
-        a defect.
+        The largest logit is that of the most defective patch, the mean of the image and its two mirror images at each
+        size, and of 3x3 patches: a single one is often wrong. Outlines have the shape that patches and outlines have
+        together. The image has one name, that of its most defective patches; this class has the logit of a defect.
         """
         height, width = x.shape[2:]
         judged = [self._judged(resized(x, size)) for size in self.sizes(height, width)]
@@ -82,18 +75,8 @@ class PatchClassifier(nn.Module):
         outline = torch.stack([resized(one.outline, pixels) for one in judged]).mean(dim=0)
         names = torch.stack([one.names for one in judged]).mean(dim=0)
         shape = (resized(found, pixels) + outline) / 2
-        defect = shape - shape.amax(dim=(2, 3), keepdim=True) + self.score(found)
+        defect = shape - shape.amax(dim=(2, 3), keepdim=True) + found.amax(dim=(2, 3), keepdim=True)
         return defect + _SURENESS * (names - names.amax(dim=1, keepdim=True))
-
-    def score(self, found: Tensor) -> Tensor:
-        """Logit of a defect anywhere, [B, 1, 1, 1], of those of the patches [B, 1, h, w].
-
-        Mean of the most defective patch's and the logarithm of the mean odds of all of them, by the share
-        `all_patches`: a defect that many patches see faintly counts, too.
-        """
-        strongest = found.amax(dim=(2, 3), keepdim=True)
-        beside = (found - strongest).exp().mean(dim=(2, 3), keepdim=True)  # odds, the strongest one's 1; fit float16
-        return strongest + self.all_patches * beside.log()
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Height and width of the pictures that the encoder sees of an image of this size, multiples of 16."""

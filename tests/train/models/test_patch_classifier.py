@@ -1,12 +1,10 @@
-import math
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.train.models.test_can_lite import small_encoder
 from train.models.can_lite import SIXTEENTH
-from train.models.patch_classifier import PatchClassifier, _Judgement, smooth
+from train.models.patch_classifier import PatchClassifier, _Judgement
 
 
 class Given(nn.Module):
@@ -47,8 +45,7 @@ def test_the_strongest_class_has_the_logit_of_a_defect(monkeypatch: pytest.Monke
     named = torch.tensor([1.0, 2.0, 0.0]).view(3, 1, 1)
     network = network_of(monkeypatch, torch.full((1, 1, 1), 5.0), named)
     inside = network(torch.zeros(1, 1, 48, 48))[0, :, 6, 6]
-    score = network.score(smooth(torch.full((1, 1, 6, 6), 5.0))).item()
-    assert inside.tolist() == pytest.approx([score - 2, score, score - 4])
+    assert inside.tolist() == pytest.approx([3, 5, 1])
 
 
 def test_an_image_has_the_name_of_its_most_defective_patches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,32 +55,12 @@ def test_an_image_has_the_name_of_its_most_defective_patches(monkeypatch: pytest
     assert logits[1].max() > 2
 
 
-def test_the_score_is_of_the_strongest_patch_and_of_the_mean_odds_of_all() -> None:
-    network = PatchClassifier(small_encoder(SIXTEENTH + 1), 2, 4)
-    odds = torch.tensor([[8.0, 0.5, 0.25, 0.25], [2.0, 2.0, 2.0, 2.0]])
-
-    scores = network.score(odds.log().view(2, 1, 2, 2)).flatten()
-
-    means = torch.tensor([9.0 / 4, 2.0])
-    assert scores.tolist() == pytest.approx(((2 * odds.amax(dim=1).log() + means.log()) / 3).tolist())
-
-
-def test_a_sure_patch_does_not_overflow() -> None:
-    found = torch.full((1, 1, 48, 54), -20.0, dtype=torch.float16)
-    found[0, 0, 3, 3] = 12
-    network = PatchClassifier(small_encoder(SIXTEENTH + 1), 2, 4).half()
-
-    assert network.score(found).item() == pytest.approx(12 - math.log(48 * 54) / 3, abs=0.01)
-
-
-def test_the_largest_logit_is_the_score_of_the_patches_whatever_the_outline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_logit_is_that_of_the_patches_whatever_the_outline(monkeypatch: pytest.MonkeyPatch) -> None:
     outline = torch.full((1, 12, 12), -20.0)
     outline[:, 5:8, 5:8] = 30
     network = network_of(monkeypatch, 6 * SPOT - 3, torch.zeros(1, 1, 1), outline)
     logits = network(torch.zeros(1, 1, 48, 48))[0, 0]
-    seen = smooth(6 * SPOT[None] - 3)
-    assert seen.max().item() == pytest.approx(3)  # the middle of nine patches
-    assert logits.max().item() == pytest.approx(network.score(seen).item())
+    assert logits.max().item() == pytest.approx(3)  # the middle of nine patches of 3
     assert (logits > 0).nonzero().amin(dim=0).tolist() == [5, 5]
     assert (logits > 0).nonzero().amax(dim=0).tolist() == [7, 7]
 
