@@ -60,7 +60,8 @@ def train_in_folder(
     _refuse_problems(report)
     chosen, extended = _chosen_split(split, recipe, dataset, init)
     recipe, followed = following(recipe, report, chosen)
-    remarks = (*(f"warning: {finding.text}" for finding in gathered(report.warnings)), *extended, *followed)
+    warnings = (*(finding.text for finding in gathered(report.warnings)), *mixed_parts(dataset, recipe))
+    remarks = (*(f"warning: {text}" for text in warnings), *extended, *followed)
     if recipe.network.one_pass:
         _fit_in_one_pass(recipe, dataset, chosen, out, compute_of(device, recipe), remarks)
         return
@@ -76,6 +77,22 @@ def train_in_folder(
         _train(run, tensorboard)
         if run.group.is_leader:
             run.test()
+
+
+def mixed_parts(dataset: Dataset, recipe: Recipe) -> Iterator[str]:
+    """Warn of parts with good and defective pictures where the pictures of a part are judged together."""
+    if recipe.thresholds.exposures == "worst":
+        return
+    kinds: dict[str, set[bool]] = {}
+    for sample in dataset.samples:
+        kinds.setdefault(sample.part, set()).add(sample.good)
+    mixed = sorted(part for part, found in kinds.items() if len(found) > 1)
+    if mixed:
+        yield (
+            f"thresholds.exposures: {len(mixed)} of {len(kinds)} parts have good and defective pictures, such as "
+            f"{mixed[0]}; they are judged together, as at the line: if they show several parts, name each by itself; "
+            "if one part, label its defect in all of them"
+        )
 
 
 def _fit_in_one_pass(

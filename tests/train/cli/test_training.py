@@ -9,8 +9,9 @@ import pytest
 
 from bundle import InputSpec
 from tests.train.cli.test_main import RECIPE, run_main
-from train.cli.training import following
+from train.cli.training import following, mixed_parts
 from train.data.check.checks import check_images
+from train.data.dataset import Dataset, NotOutlined, Sample
 from train.data.readers import read_dataset
 from train.data.splits import Split
 from train.recipe import Recipe, load_recipe
@@ -102,6 +103,21 @@ def test_the_advice_for_dropped_colour_does(tmp_path: Path, name: str) -> None:
 
 def test_a_stated_number_of_channels_that_drops_nothing_has_no_warning(tmp_path: Path) -> None:
     assert followed(stained(tmp_path, colour=False), "input.channels=1")[1] == ()
+
+
+def test_parts_with_good_and_defective_pictures_are_told_where_they_are_judged_together() -> None:
+    outline = NotOutlined()
+    samples = [
+        Sample(Path(f"{at}.png"), part, (kind,))
+        for at, (part, kind) in enumerate(
+            [("a", None), ("a", outline), ("b", outline), ("b", outline), ("c", None), ("c", None)]
+        )
+    ]
+    dataset = Dataset("tiles", ("Pit",), tuple(samples))
+
+    assert list(mixed_parts(dataset, load_recipe("few-defects"))) == []
+    (line,) = mixed_parts(dataset, load_recipe("few-defects", ["thresholds.exposures=mean-odds"]))
+    assert line.startswith("thresholds.exposures: 1 of 3 parts have good and defective pictures, such as a; they are")
 
 
 def test_a_truncated_test_picture_is_found_before_the_first_epoch(tiles: Path, tmp_path: Path, capsys) -> None:
