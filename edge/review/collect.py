@@ -83,7 +83,7 @@ def collect(stations: Mapping[str, Line], inspectors: Mapping[str, OpenInspector
 
     stations, inspectors: by the name of the station. A part that was marked again is written again; one that is now
     unclear is removed. An interrupted collection goes on with the next one. Views of a defective part without a marked
-    defect are left out, for they may show it or not.
+    defect are left out, for they may show it or not; exposures of one camera are one view, so all have its defects.
     Raises MarkError if `out` holds other files, RecordsError if records cannot be read, OSError if `out` cannot be
     written.
     """
@@ -145,7 +145,7 @@ class _Collection:
             return
         views = connection.execute("SELECT camera, picture FROM views WHERE part = ? ORDER BY rowid", (mark.part,))
         for camera, picture in views.fetchall():
-            found = [defect for defect in mark.defects if defect.camera == camera]
+            found = self._marked(mark, camera)
             path = self._picture(mark, camera, picture, found)
             if path is None:
                 continue
@@ -162,6 +162,14 @@ class _Collection:
                 key, self._station, str(mark.part), str(part_id), time, camera, str(verdict), bundle_id, mark.truth,
                 names, "+".join(bare), mark.who, stored.time, mark.note, sha256,
             )  # fmt: skip
+
+    def _marked(self, mark: Mark, camera: str) -> list[MarkedDefect]:
+        """Defects marked in a view; of an exposure without any, those of the first other one of its camera."""
+        exposures = next((one.views for one in self._line.camera if camera in one.views), ())
+        for view in (camera, *exposures):
+            if found := [defect for defect in mark.defects if defect.camera == view]:
+                return found
+        return []
 
     def _picture(self, mark: Mark, camera: str, picture: str | None, found: list[MarkedDefect]) -> Path | None:
         """Path of a view's picture; None, with a remark, if it is left out."""

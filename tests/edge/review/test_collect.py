@@ -75,6 +75,34 @@ def test_where_two_outlines_overlap_is_no_hole(station: ReviewedStation, tmp_pat
     assert (drawn[6:10, 4:9] == 255).all()
 
 
+def test_the_other_exposures_of_a_view_have_its_defect_too(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle that judges them together would otherwise be chosen by the one that shows the defect best."""
+    station.path.write_text(
+        station.path.read_text() + 'exposures = 2\n[[camera]]\naddress = "synthetic://"\nname = "side"\n'
+    )
+    assert station.line.pictures is not None
+    with closing(connect_existing(station.records)) as connection, connection:
+        connection.execute("UPDATE views SET camera = 'camera0-1' WHERE part = ?", (ESCAPE,))
+        for camera, level in (("camera0-2", 90), ("side", 80)):
+            name = f"2026-05-04/all/120000-{ESCAPE}-{camera}.png"
+            cv2.imwrite(str(station.line.pictures.folder / name), np.full((16, 12), level, np.uint8))
+            columns = "part, camera, exposure, source, width, height, picture"
+            row = ESCAPE, camera, 1, "", 12, 16, name
+            connection.execute(f"INSERT INTO views ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0-2", "Dent", (SQUARE,)),)))
+    out = tmp_path / "collected"
+
+    printed = collected(capsys, out, station.path)
+
+    assert "2 images of 1 parts, 2 of them defective" in printed
+    assert "side: left out: no defect is marked in it" in printed
+    masks = [cv2.imread(str(out / f"masks/Dent/line3/2-camera0-{at}.png"), cv2.IMREAD_UNCHANGED) for at in (1, 2)]
+    assert (masks[0] == masks[1]).all()
+    assert masks[0].any()
+
+
 def test_a_mark_that_has_changed_replaces_what_was_collected(
     station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
