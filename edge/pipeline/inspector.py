@@ -74,11 +74,12 @@ class Inspector:
         return partial(self._finish, part, [frame.shape for frame in frames], pending)
 
     def _remark(self, number: int, name: str, shape: tuple[int, ...]) -> None:
-        """Log once for each view how its frames are changed for the network."""
-        if number in self._remarked:
+        """Log once for each camera how its frames are changed for the network."""
+        camera = self._geometries[number].camera if self._geometries else number
+        if camera in self._remarked:
             return
         for remark in remarks(shape, self.bundle.manifest.input):
-            self._remarked.add(number)
+            self._remarked.add(camera)
             log.warning("camera %s: %s", name, remark)
 
     def _finish(self, part: Part, shapes: Sequence[tuple[int, ...]], pending: Pending) -> Outcome:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
 import pytest
 
 from bundle import Image, Verdict, load_bundle
@@ -136,6 +137,15 @@ def test_the_bundle_says_how_exposures_are_judged(
     make_bundle: Callable[..., Path], rule: str, frames: list[Image], cameras: list[int], expected: Verdict
 ) -> None:
     assert judged(make_bundle(exposures=rule), frames, cameras)[0] is expected
+
+
+def test_what_is_odd_about_a_camera_s_frames_is_said_once(
+    make_bundle: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    square = np.full((16, 16), 128, np.uint8)
+    judged(make_bundle(), [square] * 3, [0, 0, 1])
+
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["camera view-0", "camera view-2"]
 
 
 def test_the_score_that_exposures_have_together_is_reported(make_bundle: Callable[..., Path]) -> None:
