@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, Geometry, Image, Verdict, load_bundle, read_image
+from bundle import Bundle, Decision, Geometry, Image, Verdict, decide, load_bundle, read_image
 from bundle.outlines import Contour, cells_of, colour_of, draw_outlines, enlarged, outlines_of
 from edge.config.defaults import MOST_THREADS
 from edge.engines.engine import Engine, Pending
@@ -144,6 +144,22 @@ class BundleInspector:
                 yield self._finished(*running.popleft())
         while running:
             yield self._finished(*running.popleft())
+
+    def class_mask(self, image: Image, name: str) -> NDArray[np.bool_]:
+        """Pixels of a class in one image, bool [H, W]; empty where the class is not found.
+
+        With a bundle that judges exposures together the score of one of them decides nothing, only its mask.
+        """
+        scores, masks = (output[0] for output in self.engine.begin([image])())
+        thresholds = self.bundle.manifest.thresholds
+        if self.bundle.manifest.exposures != "worst":
+            thresholds = {of: limit.model_copy(update={"score": 0.0}) for of, limit in thresholds.items()}
+        decision = decide(scores, masks, thresholds, Geometry.of(self.bundle.manifest.input, *image.shape[:2]))
+        mask = np.zeros(image.shape[:2], np.bool_)
+        for defect in self._located(decision, masks, image):
+            if defect.class_name == name:
+                mask |= defect.mask
+        return mask
 
     def close(self) -> None:
         """Close the engine."""

@@ -202,7 +202,7 @@ def _check_interval(camera: CameraSettings, options: DeviceOptions) -> None:
             "twice window_ms, so that the frame of a pulse is told from the next one's",
         ),
         "software": (options.window_ms, "window_ms, by which an exposure may be triggered late"),
-        "free": (0.0, "an exposure takes the time of a frame and more"),
+        "free": (options.latency_ms, "latency_ms, to which it is known when a frame began"),
     }[options.trigger]
     if camera.exposure_interval_ms <= least_ms:
         raise LineConfigError(

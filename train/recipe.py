@@ -197,11 +197,6 @@ class Recipe(FrozenModel):
             numbers = value if isinstance(value, tuple) else (value,)
             if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
                 raise ValueError(f"{key}: found {value}, expected a finite number")
-        if self.thresholds.exposures != "worst" and self.split == "random":
-            raise ValueError(
-                f'thresholds.exposures: found "{self.thresholds.exposures}" with split = "random", expected "by-part": '
-                "the exposures of a part are judged together only where they are on one side of the split"
-            )
         channels, cell, seen = self.input.channels, self.network.cell_px, self.input.network
         if seen.height % cell or seen.width % cell:
             what = "an input" if self.input.tiles is None else "tiles"
@@ -238,6 +233,14 @@ class Recipe(FrozenModel):
     def tile_grid(self) -> TileGrid | None:
         """Places of the tiles in a picture; None without tiles."""
         return self.network.tile_grid(self.input)
+
+    def check_random_split(self) -> None:
+        """Raise RecipeError if the pictures of a part have to be on one side of the split."""
+        if self.thresholds.exposures != "worst":
+            raise RecipeError(
+                f'thresholds.exposures: found "{self.thresholds.exposures}" with a random split, expected by-part: the '
+                "exposures of a part are judged together only where they are on one side of the split"
+            )
 
     def check_classes(self, classes: tuple[str, ...]) -> None:
         """Raise RecipeError unless the positive weights are one per class."""

@@ -175,6 +175,7 @@ class LiveCamera(Camera):
 
     def _trigger_if_due(self, device: Device) -> float:
         """Send a due trigger; without open exposures, wait for one. Returns the timeout of the next `receive`."""
+        self._settle(None, self.clock())  # gives up what has become late since
         with self._changed:
             if self._matching.idle and not self._closing.is_set():
                 self._changed.wait(POLL_S)

@@ -163,7 +163,8 @@ def exposures_remark(manifest: Manifest, exposures: Sequence[int]) -> str | None
     learnt = "" if most is None else f", and at most {most}, as its validation parts had"
     return (
         f"found a camera with exposures = {odd[0]} and a bundle whose thresholds are for exposures judged together "
-        f"({manifest.exposures}), expected 2 or more{learnt}: parts are rejected by thresholds chosen for others"
+        f"({manifest.exposures}), expected 2 or more{learnt}: the thresholds are not for such parts, which may escape "
+        "or be rejected"
     )
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import FrameError, Image, encode_png, read_image, write_whole
+from bundle import FrameError, encode_png, read_image, write_whole
 from bundle.manifest import name_problem
 from edge.bundle_inspector import BundleInspector
 from edge.config.line import Line
@@ -144,10 +144,14 @@ class _Collection:
         if mark.truth == "unclear":
             return
         views = connection.execute("SELECT camera, picture FROM views WHERE part = ? ORDER BY rowid", (mark.part,))
-        for camera, picture in views.fetchall():
+        paths = {camera: self._stored(picture) for camera, picture in views.fetchall()}
+        for camera, path in paths.items():
             found = self._marked(mark, camera)
-            path = self._picture(mark, camera, picture, found)
+            if mark.truth == "defective" and not found:
+                self._leave(mark, camera, "no defect is marked in it, though the part is defective")
+                continue
             if path is None:
+                self._leave(mark, camera, "its picture was not kept")
                 continue
             key = f"{prefix}{quote(camera, safe=' ')}"
             content = path.read_bytes()
@@ -155,8 +159,11 @@ class _Collection:
             if any(row.sha256 == sha256 for row in self._table.values()):
                 self._leave(mark, camera, "the same picture is in the data set")
                 continue
-            bare = [one.class_name for one in found if not self._outline(key, path, one, bundle_id)]
-            names = "+".join(one.class_name for one in found)
+            by_class = {
+                one.class_name: [other for other in found if other.class_name == one.class_name] for one in found
+            }
+            bare = [name for name, of in by_class.items() if not self._outline(key, path, of, paths, bundle_id)]
+            names = "+".join(by_class)
             write_whole(self._out / IMAGES / f"{key}.png", content)  # after its masks: without them it would be good
             self._table[key] = CollectedImage(
                 key, self._station, str(mark.part), str(part_id), time, camera, str(verdict), bundle_id, mark.truth,
@@ -164,50 +171,53 @@ class _Collection:
             )  # fmt: skip
 
     def _marked(self, mark: Mark, camera: str) -> list[MarkedDefect]:
-        """Defects marked in a view; of an exposure without any, those of the first other one of its camera."""
-        exposures = next((one.views for one in self._line.camera if camera in one.views), ())
-        for view in (camera, *exposures):
-            if found := [defect for defect in mark.defects if defect.camera == view]:
-                return found
-        return []
+        """Defects marked in a view, or in another exposure of its camera."""
+        views = next((one.views for one in self._line.camera if camera in one.views), (camera,))
+        return [defect for defect in mark.defects if defect.camera in views]
 
-    def _picture(self, mark: Mark, camera: str, picture: str | None, found: list[MarkedDefect]) -> Path | None:
-        """Path of a view's picture; None, with a remark, if it is left out."""
-        if mark.truth == "defective" and not found:
-            self._leave(mark, camera, "no defect is marked in it, though the part is defective")
-            return None
+    def _stored(self, picture: str | None) -> Path | None:
+        """Path of a view's picture; None if it was not kept."""
         folder = self._line.pictures.folder if self._line.pictures else None
-        path = inside(folder, picture) if folder is not None and picture else None
-        if path is None:
-            self._leave(mark, camera, "its picture was not kept")
-            return None
-        return path
+        return inside(folder, picture) if folder is not None and picture else None
 
-    def _outline(self, key: str, picture: Path, defect: MarkedDefect, bundle_id: str) -> bool:
-        """Write the mask of a defect; false without one, with a remark if the mark has one."""
-        if not defect.polygons and not defect.by_network:
+    def _outline(
+        self, key: str, picture: Path, defects: list[MarkedDefect], paths: Mapping[str, Path | None], bundle_id: str
+    ) -> bool:
+        """Write the mask of a class's defects; false without one, with a remark if a mark has one.
+
+        paths: pictures of the part's views, by whose masks outlines of the network were confirmed.
+        """
+        outlined = [defect for defect in defects if defect.polygons or defect.by_network]
+        if not outlined:
             return False
         try:
-            pixels = read_image(picture)
+            mask = np.zeros(read_image(picture).shape[:2], np.bool_)
+            for defect in outlined:
+                mask |= self._mask(defect, mask.shape, paths.get(defect.camera), bundle_id)
         except FrameError as error:
             self._remarks.append(str(error))
             return False
-        mask = _drawn(defect, *pixels.shape[:2]) if defect.polygons else self._by_network(pixels, defect, bundle_id)
+        name = outlined[0].class_name
         if not mask.any():
-            self._remarks.append(f"{key}: {defect.class_name}: without an outline: none is found by the line's bundle")
+            self._remarks.append(f"{key}: {name}: without an outline: none is found by the line's bundle")
             return False
-        write_whole(self._out / MASKS / defect.class_name / f"{key}.png", encode_png(mask.astype(np.uint8) * 255))
+        write_whole(self._out / MASKS / name / f"{key}.png", encode_png(mask.astype(np.uint8) * 255))
         return True
 
-    def _by_network(self, pixels: Image, defect: MarkedDefect, bundle_id: str) -> NDArray[np.bool_]:
-        """The network's mask of a class, bool [H, W]; empty if the line has another bundle than judged the part."""
-        inspector = self._inspector()
-        mask = np.zeros(pixels.shape[:2], np.bool_)
-        if inspector.bundle.manifest.id == bundle_id:
-            for found in inspector.inspect(pixels).defects:
-                if found.class_name == defect.class_name:
-                    mask |= found.mask
-        return mask
+    def _mask(
+        self, defect: MarkedDefect, shape: tuple[int, ...], confirmed_in: Path | None, bundle_id: str
+    ) -> NDArray[np.bool_]:
+        """Drawn by a person, or the network's mask of the picture in which it was confirmed; bool [H, W].
+
+        Empty if that picture was not kept, has another size, or was judged by another bundle than the line's.
+        """
+        if defect.polygons:
+            return _drawn(defect, *shape)
+        inspector, empty = self._inspector(), np.zeros(shape, np.bool_)
+        if confirmed_in is None or inspector.bundle.manifest.id != bundle_id:
+            return empty
+        mask = inspector.class_mask(read_image(confirmed_in), defect.class_name)
+        return mask if mask.shape == shape else empty
 
     def _remove(self, key: str) -> None:
         row = self._table.pop(key)

@@ -111,9 +111,9 @@ def test_tiles_that_do_not_fit_are_one_clear_line(overrides: list[str], message:
 
 
 def test_exposures_are_judged_together_on_one_side_of_a_split_alone() -> None:
-    load_recipe("few-defects", ["thresholds.exposures=mean-odds"])
-    with pytest.raises(RecipeError, match=r'thresholds\.exposures: found "mean-odds" with split = "random", expected'):
-        load_recipe("few-defects", ["thresholds.exposures=mean-odds", "split=random"])
+    load_recipe("few-defects").check_random_split()
+    with pytest.raises(RecipeError, match=r'thresholds\.exposures: found "mean-odds" with a random split, expected by'):
+        load_recipe("few-defects", ["thresholds.exposures=mean-odds"]).check_random_split()
 
 
 def test_weights_must_be_one_per_class() -> None:

@@ -92,8 +92,9 @@ class TriggerMatching(ABC):
         return exposures
 
     def _next_due(self) -> float:
-        """Time at which the exposure after the first pending one is due: what comes later is of that one."""
-        return self._claims[1].at if len(self._claims) > 1 else float("inf")
+        """Time at which the next exposure after the first pending one is due: what comes later is of that one."""
+        first = self._claims[0].at
+        return min((claim.at for claim in self._claims if claim.at > first), default=float("inf"))
 
     def _missed(self, claim: PendingExposure, now: float) -> bool:
         return now - claim.at >= self._timeout_s
@@ -111,6 +112,8 @@ class FreeRunMatching(TriggerMatching):
     def __init__(self, timeout_s: float, late_s: float) -> None:
         super().__init__(timeout_s)
         self._late_s = late_s
+        self._latest = float("-inf")
+        """When the latest exposure was due that has a frame."""
 
     def settle(self, now: float) -> list[Answer]:
         """Return the results of the exposures that are decided."""
@@ -119,12 +122,13 @@ class FreeRunMatching(TriggerMatching):
             claim = self._claims[0]
             while self._pictures and self._pictures[0].began < claim.at:
                 self._pictures.popleft()
-            if claim.age_s and claim.age_s > self._late_s:
+            if claim.age_s and (claim.age_s > self._late_s or claim.at < self._latest):
                 answers.append((claim.exposure, self._too_late(claim.age_s)))
             elif self._pictures and self._pictures[0].began >= self._next_due():
                 answers.append((claim.exposure, self._of_the_next(self._pictures[0].began - claim.at)))
             elif self._pictures:
                 answers.append((claim.exposure, self._pictures.popleft()))
+                self._latest = max(self._latest, claim.at)
             elif self._missed(claim, now):
                 answers.append((claim.exposure, self._missing()))
             else:
@@ -138,7 +142,10 @@ class FreeRunMatching(TriggerMatching):
         return ArrivedFrame(None, problem=f"{late}; expected one before; check the frame rate and the cable")
 
     def _too_late(self, age_s: float) -> ArrivedFrame:
-        late = f"found its message {age_s * 1e3:.0f} ms late, expected at most {self._late_s * 1e3:.0f} ms"
+        late = (
+            f"found its message {age_s * 1e3:.0f} ms late, expected at most {self._late_s * 1e3:.0f} ms and before "
+            "that of the next part"
+        )
         return ArrivedFrame(None, problem=f"{late}; check the wire to the PLC and window_ms")
 
 

@@ -1,5 +1,6 @@
 """Marked parts become a data set that training reads."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bundle import Threshold
 from edge.bundle_inspector import BundleInspector
 from edge.cli import main
 from edge.commands.review import collect_lines
@@ -14,6 +16,7 @@ from edge.errors import MarkError
 from edge.records.database import connect_existing
 from edge.review.collect import collect, station_name
 from edge.review.marks import Mark, MarkedDefect, add_mark
+from tests.conftest import CLASSES, grey_frame
 from tests.edge.review.conftest import ESCAPE, FALSE_REJECT, GOOD, REJECT, UNSURE, ReviewedStation
 
 SQUARE = ((2, 4), (5, 4), (5, 7), (2, 7))
@@ -75,32 +78,74 @@ def test_where_two_outlines_overlap_is_no_hole(station: ReviewedStation, tmp_pat
     assert (drawn[6:10, 4:9] == 255).all()
 
 
-def test_the_other_exposures_of_a_view_have_its_defect_too(
-    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A bundle that judges them together would otherwise be chosen by the one that shows the defect best."""
+def add_exposures(station: ReviewedStation, part: int, frames: dict[str, np.ndarray]) -> None:
+    """Make the camera one of two exposures beside another camera, and give the part these further views."""
     station.path.write_text(
         station.path.read_text() + 'exposures = 2\n[[camera]]\naddress = "synthetic://"\nname = "side"\n'
     )
     assert station.line.pictures is not None
     with closing(connect_existing(station.records)) as connection, connection:
-        connection.execute("UPDATE views SET camera = 'camera0-1' WHERE part = ?", (ESCAPE,))
-        for camera, level in (("camera0-2", 90), ("side", 80)):
-            name = f"2026-05-04/all/120000-{ESCAPE}-{camera}.png"
-            cv2.imwrite(str(station.line.pictures.folder / name), np.full((16, 12), level, np.uint8))
+        connection.execute("UPDATE views SET camera = 'camera0-1' WHERE part = ?", (part,))
+        for camera, frame in frames.items():
+            name = f"2026-05-04/all/120000-{part}-{camera}.png"
+            cv2.imwrite(str(station.line.pictures.folder / name), frame)
             columns = "part, camera, exposure, source, width, height, picture"
-            row = ESCAPE, camera, 1, "", 12, 16, name
+            row = part, camera, 1, "", 12, 16, name
             connection.execute(f"INSERT INTO views ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", (MarkedDefect("camera0-2", "Dent", (SQUARE,)),)))
+
+
+def test_the_other_exposures_of_a_view_have_its_defects_too(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle that judges them together would otherwise be chosen by the one that shows the defect best."""
+    add_exposures(
+        station, ESCAPE, {"camera0-2": np.full((16, 12), 90, np.uint8), "side": np.full((16, 12), 80, np.uint8)}
+    )
+    marked = MarkedDefect("camera0-2", "Dent", (SQUARE,)), MarkedDefect("camera0-1", "Stain", (SQUARE,))
+    add_mark(station.records, Mark(ESCAPE, "defective", "Ada", marked))
     out = tmp_path / "collected"
 
     printed = collected(capsys, out, station.path)
 
     assert "2 images of 1 parts, 2 of them defective" in printed
     assert "side: left out: no defect is marked in it" in printed
-    masks = [cv2.imread(str(out / f"masks/Dent/line3/2-camera0-{at}.png"), cv2.IMREAD_UNCHANGED) for at in (1, 2)]
-    assert (masks[0] == masks[1]).all()
-    assert masks[0].any()
+    for name in ("Dent", "Stain"):
+        masks = [cv2.imread(str(out / f"masks/{name}/line3/2-camera0-{at}.png"), cv2.IMREAD_UNCHANGED) for at in (1, 2)]
+        assert (masks[0] == masks[1]).all()
+        assert masks[0].any()
+
+
+def test_an_outline_of_the_network_is_that_of_the_exposure_in_which_it_was_confirmed(
+    station: ReviewedStation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = np.full((16, 12), 128, np.uint8)
+    elsewhere[10:14, 8:12] = 0
+    add_exposures(station, REJECT, {"camera0-2": elsewhere})
+    add_mark(station.records, Mark(REJECT, "defective", "Ada", (MarkedDefect("camera0-1", "Dark", (), True),)))
+    out = tmp_path / "collected"
+
+    collected(capsys, out, station.path)
+
+    expected = np.zeros((16, 12), np.uint8)
+    expected[4:8, 2:6] = 255
+    for at in (1, 2):
+        mask = cv2.imread(str(out / f"masks/Dark/line3/{REJECT}-camera0-{at}.png"), cv2.IMREAD_UNCHANGED)
+        assert (mask == expected).all()
+
+
+def test_where_exposures_are_judged_together_a_confirmed_outline_needs_no_score_of_its_own(
+    make_bundle: Callable[..., Path],
+) -> None:
+    faint = grey_frame(spot=14)  # Dark with 0.945
+    thresholds = {name: Threshold(score=0.97, level=200, min_area_px=8) for name in CLASSES}
+    found = {}
+    for rule in ("worst", "mean-odds"):
+        with BundleInspector.open(make_bundle(rule, exposures=rule, thresholds=thresholds)) as inspector:
+            found[rule] = inspector.class_mask(faint, "Dark")
+
+    assert not found["worst"].any()
+    assert found["mean-odds"].sum() == 16
+    assert found["mean-odds"][4:8, 2:6].all()
 
 
 def test_a_mark_that_has_changed_replaces_what_was_collected(

@@ -52,6 +52,28 @@ def test_a_frame_begun_when_the_next_exposure_was_due_is_not_that_of_the_one_bef
     assert exposures([second]) == [(2, next_due + 0.005)]
 
 
+def test_the_repeated_message_of_an_earlier_part_costs_the_one_before_it_nothing() -> None:
+    matching = FreeRunMatching(TIMEOUT_S, WINDOW_S)
+    matching.expose(1, 10.5)
+    matching.expose(2, 10.55, 0.55)
+    matching.add(picture(10.52))
+
+    assert exposures(matching.settle(10.56)) == [(1, 10.52), (2, None)]
+
+
+def test_a_part_whose_message_comes_after_that_of_a_later_one_gets_no_frame() -> None:
+    matching = FreeRunMatching(TIMEOUT_S, late_s=0.2)
+    matching.expose(1, 10.1)
+    matching.add(picture(10.12))
+    assert exposures(matching.settle(10.13)) == [(1, 10.12)]
+    matching.expose(2, 10.15, 0.15)
+    matching.add(picture(10.16))
+
+    ((_, found),) = matching.settle(10.17)
+    assert found.pixels is None
+    assert "found its message 150 ms late" in found.problem
+
+
 def test_a_camera_that_stalls_during_a_part_s_exposures_gives_none_of_another_light() -> None:
     matching = FreeRunMatching(TIMEOUT_S, WINDOW_S)
     for exposure in (1, 2, 3):
