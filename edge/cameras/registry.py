@@ -50,14 +50,6 @@ def live_options(address: str) -> DeviceOptions | None:
     return options if isinstance(options, DeviceOptions) else None
 
 
-def plays_in_time(address: str) -> bool:
-    """Whether a camera's exposures are taken when they are due; one that plays files or draws does not wait.
-
-    Raises CameraError, as `open_camera` does, but opens nothing.
-    """
-    return live_options(address) is not None
-
-
 def find_kind(address: str) -> CameraKind:
     """Find the kind of an address; raises CameraError with the known kinds."""
     name = kind_of(address)

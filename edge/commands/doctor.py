@@ -20,7 +20,7 @@ from edge.access.certificate import check_certificate
 from edge.access.passwords import check_argon2
 from edge.access.users import UserFile
 from edge.address import shown
-from edge.cameras.registry import open_camera, plays_in_time
+from edge.cameras.registry import live_options, open_camera
 from edge.central.feed import check_psycopg
 from edge.commands.doctor_checks import (
     check_clock,
@@ -180,7 +180,7 @@ def check_engine(line: Line) -> str:
     finally:
         inspector.engine.close()
     median_ms = percentiles_ms(times_us)[0]
-    waited_s = (camera.due_s[-1] for camera in line.camera if plays_in_time(camera.address))
+    waited_s = (camera.due_s[-1] for camera in line.camera if live_options(camera.address) is not None)
     left_ms = line.deadline_ms - 1e3 * max(waited_s, default=0.0)
     if median_ms >= left_ms:
         raise CheckFailed(

@@ -22,7 +22,7 @@ ASPECT_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class ViewGeometry:
-    """What is known of one view beforehand."""
+    """Camera, ignore region and scale of one view."""
 
     camera: int = 0
     """Number of its camera, whose exposures of a part the bundle may judge together."""
@@ -42,7 +42,7 @@ class Inspector:
         unsure_margin: float = 0.0,
         geometries: Sequence[ViewGeometry] = (),
     ) -> None:
-        """geometries: one per view; empty for views of which nothing is known, each judged by itself."""
+        """geometries: one per view; empty without any, then each view is judged by itself."""
         self.bundle = bundle
         self.engine = engine
         self._unsure_margin = unsure_margin

@@ -55,9 +55,8 @@ class PartSource:
         self._settings = {settings.name: settings for settings in line.camera}
         self._grabbers = list(self._made_grabbers()) if line.trigger == "plc" else []
         self._exposing_s = max(settings.due_s[-1] for settings in line.camera)
-        self._exposing: deque[tuple[float, ref[Part]]] = deque(
-            maxlen=OVERLAPPING
-        )  # when triggered; without their frames
+        self._exposing: deque[tuple[float, ref[Part]]] = deque(maxlen=OVERLAPPING)
+        """When each of the latest parts was triggered; the reference keeps no frames in memory."""
         self._numbering = threading.Lock()  # triggers and frames in free run come from different threads
 
     def loops(self, exhausted: Callable[[], None]) -> dict[str, Callable[[], None]]:
@@ -153,7 +152,8 @@ class PartSource:
         first = 0
         for name, camera in self._cameras.items():
             settings = self._settings[name]
-            numbers = range(first, first := first + settings.exposures)
+            numbers = range(first, first + settings.exposures)
+            first = numbers.stop
             yield Grabber(numbers, camera, self._line.grab_timeout_s + settings.exposure_interval_ms / 1e3, self)
 
     def _exposed(self, camera: str, age_s: float | None) -> Iterator[View]:
@@ -170,7 +170,7 @@ class PartSource:
         for triggered, other in self._exposing if self._exposing_s else ():
             apart_s = abs(part.triggered - triggered)
             for one in (other(), part) if apart_s <= self._exposing_s else ():
-                if one is not None:  # it has its verdict
+                if one is not None:  # a part that is gone has been reported
                     one.settle_as(
                         Verdict.FAULT,
                         f"found triggers {apart_s * 1e3:.0f} ms apart, expected more than the "
