@@ -234,14 +234,6 @@ class Recipe(FrozenModel):
         """Places of the tiles in a picture; None without tiles."""
         return self.network.tile_grid(self.input)
 
-    def check_random_split(self) -> None:
-        """Raise RecipeError if the pictures of a part have to be on one side of the split."""
-        if self.thresholds.exposures != "worst":
-            raise RecipeError(
-                f'thresholds.exposures: found "{self.thresholds.exposures}" with a random split, expected by-part: the '
-                "exposures of a part are judged together only where they are on one side of the split"
-            )
-
     def check_classes(self, classes: tuple[str, ...]) -> None:
         """Raise RecipeError unless the positive weights are one per class."""
         for key in ("class_weights", "mask_weights"):

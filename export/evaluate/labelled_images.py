@@ -60,7 +60,8 @@ def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "a
             f"{', '.join(bundle.manifest.classes)}; use the data set that this bundle is for"
         )
     own = own_split(bundle)
-    samples = dataset.samples if part == "all" else sides_of(_chosen(split, own, dataset), dataset)[part]
+    rule = bundle.manifest.exposures
+    samples = dataset.samples if part == "all" else sides_of(_chosen(split, own, dataset), dataset, rule)[part]
     if not samples:
         raise LabelsError(f"{data}: found no images in part {part}, expected some; choose another --part or --split")
     trained = [sample for sample in dataset.samples if own.images.get(sample.sha256) == "train"]

@@ -110,12 +110,6 @@ def test_tiles_that_do_not_fit_are_one_clear_line(overrides: list[str], message:
         load_recipe("own-parts", ["input.width=2000", "input.tiles={}", *overrides])
 
 
-def test_exposures_are_judged_together_on_one_side_of_a_split_alone() -> None:
-    load_recipe("few-defects").check_random_split()
-    with pytest.raises(RecipeError, match=r'thresholds\.exposures: found "mean-odds" with a random split, expected by'):
-        load_recipe("few-defects", ["thresholds.exposures=mean-odds"]).check_random_split()
-
-
 def test_weights_must_be_one_per_class() -> None:
     recipe = load_recipe("magnetic-tile-paper")
     with pytest.raises(RecipeError, match=r"loss\.class_weights: found 5 weights, expected 2, one per class a, b"):

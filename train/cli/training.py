@@ -59,8 +59,6 @@ def train_in_folder(
     report = check_images(dataset, recipe.input)
     _refuse_problems(report)
     chosen, extended = _chosen_split(split, recipe, dataset, init)
-    if chosen.kind == "random":
-        recipe.check_random_split()
     recipe, followed = following(recipe, report, chosen)
     warnings = (*(finding.text for finding in gathered(report.warnings)), *mixed_parts(dataset, recipe))
     remarks = (*(f"warning: {text}" for text in warnings), *extended, *followed)

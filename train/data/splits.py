@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import Field, ValidationError
 
-from bundle import FrozenModel, first_problem, write_whole
+from bundle import ExposureRule, FrozenModel, first_problem, write_whole
 from train.data.dataset import Dataset, Sample
 from train.data.stratify import Parts, deal, parts_of, shuffled
 from train.errors import SplitError
@@ -81,8 +81,17 @@ def keyed(kind: Kind) -> Callable[[Sample], str]:
     return (lambda sample: sample.part) if kind == "by-part" else (lambda sample: sample.sha256)
 
 
-def sides_of(split: Split, dataset: Dataset) -> dict[Side, tuple[Sample, ...]]:
-    """The data set's samples by side. Raises SplitError for an image that the split does not know."""
+def sides_of(split: Split, dataset: Dataset, exposures: ExposureRule = "worst") -> dict[Side, tuple[Sample, ...]]:
+    """The data set's samples by side.
+
+    Raises SplitError for an image that the split does not know, and for a random split where the exposures of a part
+    are judged together: they have to be on one side.
+    """
+    if split.kind == "random" and exposures != "worst":
+        raise SplitError(
+            f'split: found a random one with thresholds.exposures = "{exposures}", expected by-part: the exposures of '
+            "a part are judged together only where they are on one side of the split"
+        )
     strangers = [sample for sample in dataset.samples if sample.sha256 not in split.images]
     if strangers:
         raise SplitError(

@@ -38,7 +38,8 @@ def with_held_out_thresholds(
     tested: list[tuple[Checkpoint, list[Sample]]] = []
     for name, run in runs.items():
         _check_alike(name, run.meta, meta)
-        samples = [sample for sample in sides_of(run.meta.split, dataset)["test"] if sample.sha256 not in own]
+        tests = sides_of(run.meta.split, dataset, recipe.thresholds.exposures)["test"]
+        samples = [sample for sample in tests if sample.sha256 not in own]
         if samples:  # a run that tests only the checkpoint's own test part contributes nothing
             tested.append((run, samples))
     _check_once([samples for _, samples in tested])

@@ -96,7 +96,8 @@ def evaluate_checkpoint(
             f"{dataset.name}: found the classes {', '.join(dataset.classes)}, expected those of the checkpoint, "
             f"{', '.join(meta.classes)}, in this order; use its data, or train with these"
         )
-    samples = dataset.samples if split is None or part == "all" else sides_of(split, dataset)[part]
+    rule = meta.recipe.thresholds.exposures
+    samples = dataset.samples if split is None or part == "all" else sides_of(split, dataset, rule)[part]
     trained_on = meta.trained_on
     seen = sum(sample.sha256 in trained_on for sample in samples)
     warning = f"warning: {seen} of {len(samples)} images trained it or chose its thresholds" if seen else ""

@@ -161,7 +161,7 @@ def part_sentences(parts: PartMetrics) -> list[str]:
         if interval is not None
     ]
     return [
-        f"by part, the worst of up to {parts.most_views} views: escapes {rate_text(parts.escapes)}; "
+        f"by part, of up to {parts.most_views} views each: escapes {rate_text(parts.escapes)}; "
         f"false rejects {rate_text(parts.false_rejects)}",
         f"by part: false rejects at no escape {share_text(parts.false_rejects_at_no_escape)}, "
         f"at {few} escapes {share_text(parts.false_rejects_at_few_escapes)}; "

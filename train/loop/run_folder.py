@@ -36,7 +36,7 @@ class RunFolder:
     def __init__(self, recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, console: Console):
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
         self.compute, self.console = compute, console
-        self.samples = sides_of(split, dataset)
+        self.samples = sides_of(split, dataset, recipe.thresholds.exposures)
         _check_parts(self.samples, dataset.name)
         self.init = self.teacher = ""
         self.seen: frozenset[str] = frozenset()

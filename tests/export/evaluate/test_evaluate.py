@@ -1,6 +1,7 @@
 """`edge-export evaluate` on a data set whose figures can be counted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -141,6 +142,14 @@ def test_a_split_file_is_used(trained_bundle, squares, tmp_path):
     save_split(split, tmp_path / "split.json")
     chosen = select(bundle, squares, str(tmp_path / "split.json"), "test")
     assert {sample.sha256 for sample in chosen.samples} == {h for h, side in split.images.items() if side == "test"}
+
+
+def test_a_random_split_does_not_fit_exposures_that_are_judged_together(trained_bundle, squares):
+    bundle = load_bundle(trained_bundle)
+    together = replace(bundle, manifest=bundle.manifest.model_copy(update={"exposures": "mean-odds"}))
+    with pytest.raises(SplitError, match=r'a random one with thresholds\.exposures = "mean-odds", expected by-part'):
+        select(together, squares, "random", "test")
+    assert select(together, squares, part="test").samples
 
 
 def test_images_that_the_split_does_not_know_are_refused(levels_bundle, squares):

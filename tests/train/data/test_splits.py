@@ -130,6 +130,15 @@ def test_image_that_the_split_does_not_name_is_refused(tiles: Path) -> None:
         sides_of(split.model_copy(update={"images": known}), dataset)
 
 
+def test_exposures_are_judged_together_on_one_side_of_a_split_alone(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    at_random, by_part = (make_split(dataset, kind, seed=0) for kind in ("random", "by-part"))
+    assert sides_of(by_part, dataset, "mean-odds") == sides_of(by_part, dataset)
+    assert sides_of(at_random, dataset)["test"]
+    with pytest.raises(SplitError, match=r'a random one with thresholds\.exposures = "mean-odds", expected by-part'):
+        sides_of(at_random, dataset, "mean-odds")
+
+
 def test_a_file_with_a_part_on_two_sides_is_refused(tiles: Path, tmp_path: Path) -> None:
     dataset = read_dataset(tiles)
     split = make_split(dataset, "by-part", seed=0)

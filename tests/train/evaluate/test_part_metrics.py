@@ -85,7 +85,7 @@ def test_sentences_say_both() -> None:
     rows = [replace(row, part=part) for row, part in zip(ROWS, PARTS, strict=True)]
     text = "\n".join(sentences(measure(rows, CLASSES)))
     assert "escapes 1 of 3" in text
-    assert "by part, the worst of up to 2 views: escapes 0 of 2" in text
+    assert "by part, of up to 2 views each: escapes 0 of 2" in text
 
 
 def test_with_one_view_each_parts_are_not_said_again() -> None:
