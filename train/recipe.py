@@ -159,6 +159,10 @@ class ThresholdRecipe(FrozenModel):
     """Score of a picture: "worst" its own, "mean-odds" that of all pictures of its part together, whose odds are the
     mean of theirs. For data sets whose pictures of a part are exposures of one view, as those of one camera with
     `exposures` in line.toml; the bundle says so to the station. Masks stay each picture's own."""
+    folds: int = Field(default=1, ge=1, le=10)
+    """More than 1, of "patch-classifier": before the network that is kept it is fitted this often, each time without
+    another share of the parts, and the thresholds are chosen on what each says of those. The validation part is learnt
+    as well: alone it has few parts."""
     limit: float = Field(default=0.0, ge=0, le=1)
     """Largest share of escapes or false rejects, for "max-escapes" and "max-false-rejects"."""
     score: float = Field(default=0.5, ge=0, le=1)
@@ -205,6 +209,11 @@ class Recipe(FrozenModel):
                 f"{cell} pixels wide (network.pooling); expected sides that {cell} divides"
             )
         self._check_tiles()
+        if self.thresholds.folds > 1 and self.network.model != "patch-classifier":
+            raise ValueError(
+                f"found thresholds.folds {self.thresholds.folds} with {self.network.model}, expected 1: only "
+                "patch-classifier is fitted fast enough; for others take `train split --folds` and `train thresholds`"
+            )
         if {len(self.network.mean), len(self.network.deviation)} != {channels}:
             raise ValueError(
                 f"found network.mean {self.network.mean} and network.deviation {self.network.deviation}, "

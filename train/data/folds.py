@@ -1,12 +1,13 @@
 """Folds: k splits of one data set, over which every image is in the test part once."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from train.data.dataset import Dataset
+from train.data.dataset import Dataset, Sample
 from train.data.splits import SHARES, SIDES, Kind, Side, Split, keyed
 from train.data.stratify import Parts, deal, parts_of, shuffled
 from train.errors import SplitError
@@ -44,6 +45,26 @@ def make_folds(dataset: Dataset, kind: Kind, seed: int, count: int) -> Folds:
         tuple(Split(kind=kind, seed=seed, images=_images(dataset, kind, side_of)) for side_of in sides),
         tuple(_remarks(dataset.classes, parts, sides)),
     )
+
+
+def deal_groups(samples: Sequence[Sample], kind: Kind, seed: int, count: int) -> NDArray[np.int64]:
+    """The group of each sample, int [N], 0 to `count` - 1 at most: as many good and defective parts in each as can be.
+
+    "by-part" keeps all images of a part together. There are fewer groups, perhaps one, where there are fewer parts with
+    an outlined defect, or fewer good ones: each group has both.
+    """
+    key = keyed(kind)
+    parts: dict[str, Counter[str]] = {}
+    classes: dict[str, tuple[bool, ...]] = {}
+    for sample in samples:
+        kinds = ["outlined" if sample.outlined else "good" if sample.good else "defective"]
+        parts.setdefault(key(sample), Counter()).update(kinds)
+        classes[key(sample)] = max(sample.labels, classes.get(key(sample), ()))
+    having = [sum(kind in kinds for kinds in parts.values()) for kind in ("outlined", "good")]
+    groups = range(max(1, min(count, *having)))
+    order = sorted(shuffled(parts, np.random.default_rng(seed)), key=classes.__getitem__)  # alike ones are spread
+    group = deal(parts, order, dict.fromkeys(groups, 1 / len(groups)))
+    return np.array([group[key(sample)] for sample in samples], dtype=np.int64)
 
 
 def _sides(parts: Parts, order: Iterable[str], tested: set[str]) -> dict[str, Side]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,12 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def of(self, rows: NDArray[Any]) -> "ImageSet":
+        """The images of these rows: their numbers, or bool [N]."""
+        numbers = np.arange(len(self))[rows]
+        names = tuple(self.parts[number] for number in numbers) if self.parts else ()
+        return ImageSet(self.images[rows], self.bits[rows], self.labels[rows], self.outlined[rows], names)
 
     def masks(self, index: int) -> Masks:
         """The truth masks of one image, bool [C, H, W]."""

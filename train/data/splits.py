@@ -101,6 +101,12 @@ def sides_of(split: Split, dataset: Dataset, exposures: ExposureRule = "worst") 
     return {side: tuple(s for s in dataset.samples if split.images[s.sha256] == side) for side in SIDES}
 
 
+def without_validation(split: Split) -> Split:
+    """The split with the images of its validation part in the training part."""
+    sides: dict[str, Side] = {image: "train" if side == "val" else side for image, side in split.images.items()}
+    return split.model_copy(update={"images": sides})
+
+
 def named_split(name: str, dataset: Dataset, seed: int) -> Split:
     """The split that a command-line option names: `random`, `by-part`, or a split file.
 

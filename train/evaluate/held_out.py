@@ -6,14 +6,12 @@ cover all parts, each predicted by a network that was not trained on it.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from train.data.dataset import Dataset, Sample
 from train.data.image_set import joined, load_images
 from train.data.splits import sides_of
 from train.device import Compute
 from train.errors import DataError
-from train.evaluate.outputs import Outputs, evaluate, judged_together
+from train.evaluate.outputs import evaluate, joined_outputs, judged_together
 from train.evaluate.predict import predict_apart
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.models.checkpoint import Checkpoint, Meta
@@ -44,7 +42,7 @@ def with_held_out_thresholds(
             tested.append((run, samples))
     _check_once([samples for _, samples in tested])
     images = [load_images(samples, meta.input, len(meta.classes)) for _, samples in tested]
-    outputs = _joined([predict_apart(run, part, compute) for (run, _), part in zip(tested, images, strict=True)])
+    outputs = joined_outputs([predict_apart(run, part, compute) for (run, _), part in zip(tested, images, strict=True)])
     together = joined(images)
     outputs = judged_together(outputs, together, recipe.thresholds.exposures)
     check_positives(together.labels, meta.classes, recipe.thresholds, "test parts of the runs")
@@ -53,11 +51,6 @@ def with_held_out_thresholds(
     measured |= {key: value for key, value in meta.metrics.items() if key == "train"}
     changes = {"recipe": recipe, "thresholds": thresholds, "metrics": measured}
     return Checkpoint(meta.model_copy(update=changes), checkpoint.weights)
-
-
-def _joined(outputs: Sequence[Outputs]) -> Outputs:
-    scores, masks = zip(*((one.scores, one.masks) for one in outputs), strict=True)
-    return Outputs(np.concatenate(scores), np.concatenate(masks))
 
 
 def _check_alike(name: str, found: Meta, expected: Meta) -> None:

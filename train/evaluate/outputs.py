@@ -23,6 +23,12 @@ class Outputs:
     """[N, C, h, w] probability * 255 at the pooled size."""
 
 
+def joined_outputs(sets: Sequence[Outputs]) -> Outputs:
+    """All outputs of several sets."""
+    scores, masks = zip(*((one.scores, one.masks) for one in sets), strict=True)
+    return Outputs(np.concatenate(scores), np.concatenate(masks))
+
+
 def judged_together(outputs: Outputs, images: ImageSet, rule: ExposureRule) -> Outputs:
     """Outputs with the scores that the exposures of a part have together by this rule; see `bundle.mean_odds`.
 

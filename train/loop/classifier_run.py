@@ -1,11 +1,12 @@
 """Run that fits a classifier of patches to the features of the training pictures."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from train.data.dataset import Dataset
 from train.data.device_set import DeviceSet
+from train.data.folds import deal_groups
 from train.data.image_set import ImageSet
 from train.data.splits import Split
 from train.device import Compute
@@ -20,7 +22,7 @@ from train.errors import SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.tables import rate_text
 from train.loop.feature_maps import FeatureMap, FeatureMaps
-from train.loop.one_pass_run import OnePassRun
+from train.loop.one_pass_run import Judged, OnePassRun
 from train.loop.training_data import TrainingData
 from train.losses import Loss, Targets, targets
 from train.models.network import resized
@@ -38,10 +40,13 @@ NOISE = 0.2
 """Added to the descriptions, in deviations."""
 DEFECTIVE_FROM = 0.25
 """Share of defect pixels from which on a patch shows the class; those between 0 and this are left out."""
-MOST_BYTES = 6 * 2**30
+MOST_BYTES = 8 * 2**30
 """Size of the file of features; of pictures and crops that would take more, as many as fit are drawn."""
 _FOR_NORMALISATION = 80
 """Good pictures that the normalisation is computed from."""
+
+_View = tuple[tuple[NDArray[np.float16], ...], NDArray[np.float32]]
+"""`features` and `fractions` of a `FeatureMap`."""
 
 
 class ClassifierRun(OnePassRun):
@@ -60,6 +65,7 @@ class ClassifierRun(OnePassRun):
                 "defective parts are compared; add good parts"
             )
         self._fitted = ""
+        self._noise = torch.empty(0)
         self._outline_loss = Loss(LossRecipe(area_weights=True, dice=1), 1, compute.device)
 
     @property
@@ -67,10 +73,40 @@ class ClassifierRun(OnePassRun):
         """The network behind its normalisation."""
         return cast(PatchClassifier, self.network.body)
 
-    def fit(self, train: ImageSet, val: ImageSet) -> None:
-        """Train the heads with AdamW and a one-cycle learning rate. Raises SplitError without an outline."""
-        maps = self._maps(train)
-        sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, "good")[0] for one in maps]
+    def fit(self, train: ImageSet, val: ImageSet) -> Sequence[Judged]:
+        """Train the heads; where there are folds, before that once without each group of parts.
+
+        Raises SplitError without an outline, or where a group cannot be spared.
+        """
+        folds = self.recipe.thresholds.folds
+        groups = deal_groups(self.samples["train"], self.split.kind, self.recipe.seed, folds)
+        maps = self._maps(train, groups)
+        untrained = {name: value.clone() for name, value in self.network.state_dict().items()}
+        steps, count = STEPS * self.recipe.run.epochs, int(groups.max()) + 1
+        judged: list[Judged] = []
+        for group in range(count) if folds > 1 else ():
+            if not maps[0].spares(group):
+                raise SplitError(
+                    f"split: found too few parts of {self.dataset.name} whose features find room, expected two with "
+                    "outlined defects and two good ones at least: thresholds are chosen on parts that are left out in "
+                    "turn; add parts, take a smaller input, or --set thresholds.folds=1"
+                )
+            self._fit_heads(
+                maps, steps * (count - 1) // count, f"fitting without a part, {group + 1} of {count}", group
+            )
+            left_out = train.of(groups == group)
+            judged.append((self.predicted(left_out), left_out))
+            self.network.load_state_dict(untrained)
+        self._fit_heads(maps, steps, "fitting")
+        crops = len(maps[0]) - maps[0].pictures
+        made = f" and {crops} crops" if crops else ""
+        at = f", at {len(maps)} sizes" if len(maps) > 1 else ""
+        self._fitted = f"{maps[0].pictures} pictures and mirror images of {len(train)} images{made}{at}"
+        return judged or [(self.predicted(val), val)]
+
+    def _fit_heads(self, maps: Sequence[FeatureMaps], steps: int, what: str, without: int | None = None) -> None:
+        """With AdamW and a one-cycle learning rate; without: the group that is not learnt."""
+        sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, "good", without)[0] for one in maps]
         self.classifier.fit_descriptions([features.to(self.compute.device) for features in sound])
         heads = (self.classifier.find, self.classifier.name, self.classifier.outline)
         settings = self.recipe.optimiser
@@ -79,39 +115,36 @@ class ClassifierRun(OnePassRun):
             settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        steps = STEPS * self.recipe.run.epochs
         curve = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps)
         self.network.train()
         self.classifier.encoder.eval()
         for step in track(
-            range(steps), "fitting", console=self.console, transient=True, disable=not self.console.is_terminal
+            range(steps), what, console=self.console, transient=True, disable=not self.console.is_terminal
         ):
             optimiser.zero_grad()
-            self._loss(maps[step % len(maps)]).backward()  # type: ignore[no-untyped-call]
+            self._loss(maps[step % len(maps)], without).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             curve.step()
         self.network.eval()
-        crops = len(maps[0]) - maps[0].pictures
-        made = f" and {crops} crops" if crops else ""
-        at = f", at {len(maps)} sizes" if len(maps) > 1 else ""
-        self._fitted = f"{maps[0].pictures} pictures and mirror images of {len(train)} images{made}{at}"
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
-        """Number of patches, escapes and false rejects of the validation part."""
+        """Number of pictures, escapes and false rejects of those that chose the thresholds."""
+        judged = "validation part" if self.samples["val"] else "each image by heads that had not learnt its part"
         return (
             f"trained on {self._fitted}",
-            f"validation part: escapes {rate_text(metrics.escapes)}, false rejects {rate_text(metrics.false_rejects)}",
+            f"{judged}: escapes {rate_text(metrics.escapes)}, false rejects {rate_text(metrics.false_rejects)}",
         )
 
-    def _loss(self, maps: FeatureMaps) -> Tensor:
+    def _loss(self, maps: FeatureMaps, without: int | None) -> Tensor:
         """Cross entropy of patches and of pictures, of the classes of defective patches, and of outlines."""
         count = self.recipe.run.batch
-        features, shares = maps.draw(count, self.generator, "pictures")
+        features, shares = maps.draw(count, self.generator, "pictures", without)
         x = self._noisy(self.classifier.descriptions(features.to(self.compute.device).patches()))
         shares = functional.avg_pool2d(shares.to(self.compute.device), STRIDE_PX // OUTLINE_PX)
-        found, share = self.classifier.find(x)[:, 0], shares.amax(dim=1)
-        found_and_named = _finding(found, share) + self._naming(x, shares)
-        return found_and_named + self._outlining(*maps.draw(count, self.generator, "outlines"))
+        with self.compute.autocast():
+            found = self.classifier.find(x.contiguous(memory_format=torch.channels_last))[:, 0]
+        found_and_named = _finding(found.float(), shares.amax(dim=1)) + self._naming(x, shares)
+        return found_and_named + self._outlining(*maps.draw(count, self.generator, "outlines", without))
 
     def _outlining(self, features: PatchFeatures, shares: Tensor) -> Tensor:
         """Of the union of the classes: a defect of few pixels weighs about as much as a large one."""
@@ -126,7 +159,11 @@ class ClassifierRun(OnePassRun):
         return terms.segmentation.mean() + terms.dice
 
     def _noisy(self, x: Tensor) -> Tensor:
-        return x + NOISE * torch.randn(x.shape, generator=self.generator).to(x)
+        """With a random section of one long noise: drawing it anew takes as long as a head."""
+        if len(self._noise) < 2 * x.numel():
+            self._noise = (NOISE * torch.randn(2 * x.numel(), generator=self.generator)).to(x)
+        start = int(torch.randint(len(self._noise) - x.numel(), (1,), generator=self.generator))
+        return x + self._noise.as_strided(x.shape, x.stride(), start)
 
     def _naming(self, x: Tensor, shares: Tensor) -> Tensor:
         """Mean over `NAMED` random patches of each class in the batch; 0 without any."""
@@ -142,40 +179,50 @@ class ClassifierRun(OnePassRun):
         named = self.classifier.name(x[picture, :, row, column, None, None])[:, :, 0, 0]
         return functional.cross_entropy(named, torch.tensor(classes).repeat_interleave(NAMED).to(named.device))
 
-    def _maps(self, images: ImageSet) -> list[FeatureMaps]:
-        """Of each size at which the encoder sees the pictures."""
+    def _maps(self, images: ImageSet, groups: NDArray[np.int64]) -> list[FeatureMaps]:
+        """Of each size at which the encoder sees the pictures; groups: that of each image, int [N].
+
+        Crops are made group by group, so that those of one say nothing of another.
+        """
         if not (images.labels.any(axis=1) & images.outlined.all(axis=1)).any():
             raise SplitError(
                 f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
                 "from outlined defects; outline some, or take --recipe own-parts"
             )
-        drawn = TrainingData(images, self.recipe, self.compute.device, self.dataset.classes).of(0, ())
+        count, wanted = int(groups.max()) + 1, self.recipe.crops.images
+        pictures = self._drawn(images, crops=0)
+        image = np.arange(len(pictures)) * len(images) // len(pictures)  # that a tile is drawn from
+        numbers = np.unique(images.parts, return_inverse=True)[1]
+        made = [self._drawn(images.of(groups == group), len(range(group, wanted, count))) for group in range(count)]
         seen = self.recipe.input.network
         sizes = self.classifier.sizes(seen.height, seen.width)
         cells = sum(height * width for height, width in sizes) // OUTLINE_PX**2
         room = MOST_BYTES // int(self.classifier.cell_features * cells * 2)
-        crops = torch.arange(drawn.own, len(drawn))[: room // 2]
-        labels, outlined = drawn.labels[: drawn.own], drawn.outlined[: drawn.own]
-        rows = chosen(labels.any(dim=1), outlined.all(dim=1), max(2, (room - len(crops)) // len(VIEWS)), self.generator)
-        most = len(rows) * len(VIEWS) + len(crops)
-        return [
-            FeatureMaps(
-                chain(self._mapped(drawn, rows, images.parts, size), self._mapped(drawn, crops, (), size)),
-                most,
-                self.out,
-            )
-            for size in sizes
-        ]
+        crops = [torch.arange(one.own, len(one))[: room // 2 // count] for one in made]
+        rest = room - sum(map(len, crops))
+        labels, outlined = pictures.labels, pictures.outlined
+        rows = chosen(labels.any(dim=1), outlined.all(dim=1), max(2, rest // len(VIEWS)), self.generator)
+
+        def mapped(size: tuple[int, int]) -> Iterator[FeatureMap]:
+            for row, view in self._seen(pictures, rows, VIEWS, size):
+                yield FeatureMap(int(numbers[image[row]]), *view, group=int(groups[image[row]]))
+            for group, (data, some) in enumerate(zip(made, crops, strict=True)):
+                for row, view in self._seen(data, some, VIEWS[:1], size):
+                    yield FeatureMap(row, *view, group=group, crop=True)
+
+        most = len(rows) * len(VIEWS) + sum(map(len, crops))
+        return [FeatureMaps(mapped(size), most, self.out) for size in sizes]
+
+    def _drawn(self, images: ImageSet, crops: int) -> DeviceSet:
+        """The images, or the tiles that are drawn from them, followed by crops."""
+        recipe = self.recipe.model_copy(update={"crops": self.recipe.crops.model_copy(update={"images": crops})})
+        return TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
 
     @torch.inference_mode()
-    def _mapped(
-        self, data: DeviceSet, rows: Tensor, parts: Sequence[str], size: tuple[int, int]
-    ) -> Iterator[FeatureMap]:
-        """Features of the pictures at this size and of their mirror images, and shares of the classes in their cells.
-
-        On the host. Without the names of their parts they are crops, of which no mirror image is taken.
-        """
-        numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
+    def _seen(
+        self, data: DeviceSet, rows: Tensor, views: Sequence[tuple[int, ...]], size: tuple[int, int]
+    ) -> Iterator[tuple[int, _View]]:
+        """What the encoder sees of these rows at this size, mirrored along the axes of each view; on the host."""
         for some in track(
             torch.split(rows, self.compute.batch),
             "features",
@@ -186,15 +233,14 @@ class ClassifierRun(OnePassRun):
             batch = data.batch(some)
             prepared = resized(self.network.prepared(batch.frames), size)
             outlines = targets(batch, (data.images.shape[2], data.images.shape[3])).fractions  # of whole pixels
-            for axes in VIEWS if parts else VIEWS[:1]:
+            for axes in views:
                 with self.compute.autocast():
                     found = self.classifier.features(prepared.flip(axes))
                 cells = found.quarter.shape[2], found.quarter.shape[3]
                 shares = functional.adaptive_avg_pool2d(outlines, cells).flip(axes).cpu().numpy()
                 scales = [scale.half().cpu().numpy() for scale in found]
                 for row, share, *features in zip(some.tolist(), shares, *scales, strict=True):
-                    part = numbers[parts[row * len(parts) // data.own]] if parts else row
-                    yield FeatureMap(part, tuple(features), share, crop=not parts)
+                    yield row, (tuple(features), share)
 
 
 def chosen(defective: Tensor, outlined: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -109,4 +109,5 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
     network = NetworkRecipe(
         model="ensemble", members=networks, pretrained=False, mean=(0.0,) * channels, deviation=(1 / 255,) * channels
     )
-    return first.recipe.model_copy(update={"name": NAME, "network": network})
+    thresholds = first.recipe.thresholds.model_copy(update={"folds": 1})
+    return first.recipe.model_copy(update={"name": NAME, "network": network, "thresholds": thresholds})

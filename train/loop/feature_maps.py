@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,8 @@ class FeatureMap:
     """As `PatchFeatures`, [channels, h, w] each."""
     fractions: NDArray[np.float32]
     """[C, H / 4, W / 4], share of each class in the pixels of each cell."""
+    group: int = 0
+    """Of parts: those of one can be left out. A crop is made of parts of its group."""
     crop: bool = False
 
 
@@ -47,7 +49,7 @@ class FeatureMaps:
         """most: number of maps at most, for which the file has room."""
         self._features: NDArray[np.float16] | None = None
         self._shapes: list[tuple[int, ...]] = []
-        fractions, parts, crops = [], [], []
+        fractions, parts, groups, crops = [], [], [], []
         for number, one in enumerate(maps):
             if self._features is None:
                 self._shapes = [scale.shape for scale in one.features]
@@ -55,10 +57,13 @@ class FeatureMaps:
             self._features[number] = np.concatenate([scale.ravel() for scale in one.features])
             fractions.append(np.ceil(one.fractions * _MOST_SHARE).astype(np.uint8))  # some of a class is never none
             parts.append(one.part)
+            groups.append(one.group)
             crops.append(one.crop)
         self._fractions = np.stack(fractions) if fractions else np.zeros((0, 0, 0, 0), np.uint8)
+        self.parts, self._groups = np.array(parts), np.array(groups)
+        """The number of each map's part, int [N], and of its group."""
         self._crop = np.array(crops, dtype=bool)
-        self._chances = self._chances_of(np.array(parts), np.array([bool(one.any()) for one in fractions]))
+        self._shows = np.array([bool(one.any()) for one in fractions])
 
     def __len__(self) -> int:
         return len(self._fractions)
@@ -68,9 +73,19 @@ class FeatureMaps:
         """Number of maps that are not of crops."""
         return int((~self._crop).sum())
 
-    def draw(self, count: int, generator: torch.Generator, drawn: Drawn) -> tuple[PatchFeatures, Tensor]:
-        """Features of `count` maps, and the shares of the classes, float [count, C, H / 4, W / 4]; with replacement."""
-        chances = torch.from_numpy(self._chances[drawn])
+    def spares(self, group: int) -> bool:
+        """Whether good and defective pictures are left without this group."""
+        left = self._shows[~self._crop & (self._groups != group)]
+        return bool(left.any()) and not left.all()
+
+    def draw(
+        self, count: int, generator: torch.Generator, drawn: Drawn, without: int | None = None
+    ) -> tuple[PatchFeatures, Tensor]:
+        """Features of `count` maps, and the shares of the classes, float [count, C, H / 4, W / 4]; with replacement.
+
+        without: the group of which none is drawn.
+        """
+        chances = torch.from_numpy(self.chances(drawn, without))
         rows = torch.multinomial(chances, count, replacement=True, generator=generator).numpy()
         assert self._features is not None
         values = torch.from_numpy(self._features[rows]).float()
@@ -79,12 +94,16 @@ class FeatureMaps:
         features = PatchFeatures(*(scale.reshape(count, *shape) for scale, shape in pairs))
         return features, torch.from_numpy(self._fractions[rows]).float() / _MOST_SHARE
 
-    def _chances_of(self, parts: NDArray[np.int64], shows: NDArray[np.bool_]) -> Mapping[Drawn, NDArray[np.float64]]:
-        pictures = ~self._crop
-        good, defective = (_alike_by_part(parts, pictures & kind) for kind in (~shows, shows))
-        crops = (self._crop & shows) / max(1, int((self._crop & shows).sum()))
-        others = (1 - _CROPS) * defective + _CROPS * crops if crops.any() else defective
-        return {"pictures": good + defective, "good": good, "outlines": _GOOD * good + (1 - _GOOD) * others}
+    def chances(self, drawn: Drawn, without: int | None) -> NDArray[np.float64]:
+        """How often each map is drawn, as weights."""
+        among = np.ones_like(self._crop) if without is None else self._groups != without
+        pictures = among & ~self._crop
+        good, defective = (_alike_by_part(self.parts, pictures & kind) for kind in (~self._shows, self._shows))
+        if drawn != "outlines":
+            return good if drawn == "good" else good + defective
+        made = among & self._crop & self._shows
+        others = (1 - _CROPS) * defective + _CROPS * made / made.sum() if made.any() else defective
+        return _GOOD * good + (1 - _GOOD) * others
 
 
 def _room(most: int, size: int, folder: Path) -> NDArray[np.float16]:

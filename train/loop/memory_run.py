@@ -18,10 +18,9 @@ from train.errors import SplitError
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import judged_together
 from train.evaluate.part_metrics import group, worst
-from train.evaluate.predict import predict
 from train.evaluate.rates import Rate
 from train.evaluate.tables import rate_text
-from train.loop.one_pass_run import OnePassRun
+from train.loop.one_pass_run import Judged, OnePassRun
 from train.models.checkpoint import load_checkpoint
 from train.models.network import NormalisedNetwork
 from train.models.patch_memory import PatchMemory
@@ -54,12 +53,13 @@ class MemoryRun(OnePassRun):
         """The network behind its normalisation."""
         return cast(PatchMemory, self.network.body)
 
-    def fit(self, train: ImageSet, val: ImageSet) -> None:
+    def fit(self, train: ImageSet, val: ImageSet) -> Sequence[Judged]:
         """Fill the memory from the training part, calibrate it on the good parts of the validation part."""
         patches = self._patches(train)
         self.memory.remember(patches, self.generator)
         self.memory.calibrate(self._good_distances(val), self.recipe.thresholds.limit)
         self._filled = f"memory: {len(self.memory.memory)} of {len(patches)} patches of {len(train)} good images"
+        return [(self.predicted(val), val)]
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
         """Number of entries in the memory, and false rejects of held-out good parts."""
@@ -84,8 +84,7 @@ class MemoryRun(OnePassRun):
 
     def _good_distances(self, images: ImageSet) -> Tensor:
         """Largest distance of each good part, float32 [N], with the scores by which its pictures are judged."""
-        outputs = predict(self.network, images, self.compute, grid=self.recipe.tile_grid)
-        scores = judged_together(outputs, images, self.recipe.thresholds.exposures).scores
+        scores = judged_together(self.predicted(images), images, self.recipe.thresholds.exposures).scores
         p = scores[:, 0].astype(np.float64)  # of an untouched logistic: the distance less 1 in log-odds
         distances = (np.log(p / (1 - p)) + 1).astype(np.float32)
         good = ~np.asarray(images.labels.any(axis=1))

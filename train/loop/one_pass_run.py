@@ -10,11 +10,11 @@ from rich.console import Console
 
 from bundle import encode_png
 from train.data.dataset import Dataset
-from train.data.image_set import ImageSet
+from train.data.image_set import ImageSet, joined
 from train.data.splits import Split, save_split
 from train.device import Compute
 from train.evaluate.metrics import Metrics
-from train.evaluate.outputs import evaluate, judged_together
+from train.evaluate.outputs import Outputs, evaluate, joined_outputs, judged_together
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
 from train.loop.lr_schedule import epoch_generator
@@ -22,6 +22,9 @@ from train.loop.run_folder import RunFolder, brightness_range
 from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from train.recipe import Recipe
+
+Judged = tuple[Outputs, ImageSet]
+"""What a network says of images that it did not learn from."""
 
 
 class OnePassRun(RunFolder, ABC):
@@ -33,15 +36,15 @@ class OnePassRun(RunFolder, ABC):
         self.network = compute.place(make_network(recipe.network, recipe.input.channels, len(dataset.classes))).eval()
 
     @abstractmethod
-    def fit(self, train: ImageSet, val: ImageSet) -> None:
-        """Fit the network to the pictures."""
+    def fit(self, train: ImageSet, val: ImageSet) -> Sequence[Judged]:
+        """Fit the network to the pictures; returns what the thresholds are chosen on, in whole parts."""
 
     @abstractmethod
     def summary(self, metrics: Metrics) -> Sequence[str]:
-        """Lines on the fit; the metrics are those of the validation part."""
+        """Lines on the fit; the metrics are those of the images that chose the thresholds."""
 
     def train(self) -> None:
-        """Fit the network, choose the thresholds on the validation part, write `best.pt`; prints a summary.
+        """Fit the network, choose the thresholds, write `best.pt`; prints a summary.
 
         Raises CheckpointError if the folder holds another run.
         """
@@ -51,14 +54,18 @@ class OnePassRun(RunFolder, ABC):
         save_split(self.split, self.out / "split.json")
         train, val = self.load("train"), self.load("val")
         self.brightness = brightness_range(train)
-        self.fit(train, val)
-        outputs = predict(self.network, val, self.compute, grid=self.recipe.tile_grid)
-        outputs = judged_together(outputs, val, self.recipe.thresholds.exposures)
-        thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
-        metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
+        judged = self.fit(train, val)
+        outputs, images = joined_outputs([one for one, _ in judged]), joined(one for _, one in judged)
+        outputs = judged_together(outputs, images, self.recipe.thresholds.exposures)
+        thresholds = choose_thresholds(outputs, images, self.dataset.classes, self.recipe.thresholds)
+        metrics = evaluate(outputs, images, thresholds, self.dataset.classes)
         meta = self._meta(thresholds, metrics, epoch=1, example=b64encode(encode_png(self._example(train))).decode())
         save_checkpoint(Checkpoint(meta, self.network.state_dict()), self.best)
         self.console.print(*self.summary(metrics), sep="\n", highlight=False)
+
+    def predicted(self, images: ImageSet) -> Outputs:
+        """What the network says of each image by itself."""
+        return predict(self.network, images, self.compute, grid=self.recipe.tile_grid)
 
     def _example(self, images: ImageSet) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         """A good picture, or with tiles its first tile, uint8 [H, W] or [H, W, 3]: the one of median brightness.

@@ -11,9 +11,10 @@ from rich.console import Console
 from bundle import Threshold, write_whole
 from train.data.dataset import Dataset, Sample
 from train.data.image_set import ImageSet, load_images
-from train.data.splits import Side, Split, sides_of
+from train.data.splits import SIDES, Side, Split, sides_of, without_validation
 from train.device import Compute
 from train.errors import CheckpointError, SplitError
+from train.evaluate.held_out import HELD_OUT
 from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import predictions
 from train.evaluate.predict import predict_with
@@ -30,14 +31,18 @@ BEST = "best.pt"
 class RunFolder:
     """Base of every run: data by side, test of the best checkpoint, its files in the folder.
 
-    history: rows of the epochs, oldest first. Raises SplitError if a part of the split has no image.
+    Where the recipe chooses thresholds by folds, the validation part is learnt as well. Raises SplitError if a part of
+    the split has no image.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, console: Console):
+        sides: tuple[Side, ...] = SIDES
+        if recipe.thresholds.folds > 1:
+            split, sides = without_validation(split), ("train", "test")
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
         self.compute, self.console = compute, console
         self.samples = sides_of(split, dataset, recipe.thresholds.exposures)
-        _check_parts(self.samples, dataset.name)
+        _check_parts({side: found for side, found in self.samples.items() if side in sides}, dataset.name)
         self.init = self.teacher = ""
         self.seen: frozenset[str] = frozenset()
         self.brightness: tuple[float, float] | None = None
@@ -83,13 +88,15 @@ class RunFolder:
         return load_images(self.samples[side], self.recipe.input, len(self.dataset.classes))
 
     def _meta(self, thresholds: dict[str, Threshold], metrics: Metrics, epoch: int, example: str = "") -> Meta:
+        """metrics: of the validation part, or of the training part as heads judged it that had not learnt it."""
+        judged = "val" if self.samples["val"] else HELD_OUT
         return Meta(
             recipe=self.recipe,
             classes=self.dataset.classes,
             split=self.split,
             thresholds=thresholds,
             epoch=epoch,
-            metrics={"train": {"brightness": self.brightness}, "val": metrics.model_dump(mode="json")},
+            metrics={"train": {"brightness": self.brightness}, judged: metrics.model_dump(mode="json")},
             data=self.dataset.name,
             citation=self.dataset.citation,
             software=software(),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.train.conftest import CLASSES, tile, write_tile
 from train.data.dataset import Dataset
-from train.data.folds import make_folds
+from train.data.folds import deal_groups, make_folds
 from train.data.readers import read_dataset
 from train.data.splits import sides_of
 from train.errors import SplitError
@@ -92,3 +92,24 @@ def _two_parts_of_fray(folder: Path) -> Dataset:
     for part, kind in enumerate(["Fray", "Fray", *["Free"] * 8]):
         write_tile(folder, kind, f"exp1_num_{1000 * part}", *tile(generator, kind))
     return read_dataset(folder)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_have_whole_parts_of_both_kinds(dataset: Dataset, seed: int) -> None:
+    groups = deal_groups(dataset.samples, "by-part", seed, 3)
+    parts, kinds = defaultdict(set), defaultdict(set)
+    for sample, group in zip(dataset.samples, groups.tolist(), strict=True):
+        parts[sample.part].add(group)
+        kinds[group].add(sample.good)
+    assert all(len(found) == 1 for found in parts.values())
+    assert kinds == {group: {True, False} for group in range(3)}
+
+
+def test_there_are_no_more_groups_than_parts_of_a_kind(dataset: Dataset) -> None:
+    good = [sample for sample in dataset.samples if sample.good]
+    defective = [sample for sample in dataset.samples if not sample.good]
+    two = {sample.part for sample in defective[:1] + defective[-1:]}
+    few = [*good, *(sample for sample in defective if sample.part in two)]
+    assert set(deal_groups(few, "by-part", 0, 3).tolist()) == {0, 1}
+    assert set(deal_groups(good, "by-part", 0, 3).tolist()) == {0}
+    assert set(deal_groups(few, "random", 0, 3).tolist()) == {0, 1, 2}  # each picture is a part

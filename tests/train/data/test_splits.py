@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.train.conftest import tile, write_tile
+from train.data.check.split_counts import side_lines, thin_sides
 from train.data.readers import read_dataset
 from train.data.splits import (
     SIDES,
@@ -16,6 +17,7 @@ from train.data.splits import (
     part_counts,
     save_split,
     sides_of,
+    without_validation,
     write_lists,
 )
 from train.errors import SplitError
@@ -137,6 +139,17 @@ def test_exposures_are_judged_together_on_one_side_of_a_split_alone(tiles: Path)
     assert sides_of(at_random, dataset)["test"]
     with pytest.raises(SplitError, match=r'a random one with thresholds\.exposures = "mean-odds", expected by-part'):
         sides_of(at_random, dataset, "mean-odds")
+
+
+def test_a_split_without_validation_trains_with_its_images(tiles: Path) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", seed=0)
+    before, after = (sides_of(one, dataset) for one in (split, without_validation(split)))
+    assert set(after["train"]) == {*before["train"], *before["val"]}
+    assert after["test"] == before["test"]
+    assert not after["val"]
+    assert [line.split(":")[0] for line in side_lines(without_validation(split), dataset)] == ["train", "test"]
+    assert not any(" in val " in one.text for one in thin_sides(without_validation(split), dataset))
 
 
 def test_a_file_with_a_part_on_two_sides_is_refused(tiles: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from rich.console import Console
 
 from tests.torchvision_operators import declare_torchvision_operators
 from train.data.dataset import Dataset
+from train.data.image_set import ImageSet
 from train.data.readers import read_dataset
 from train.data.splits import Split, make_split
 from train.device import choose_compute
 from train.errors import CheckpointError, DataError, SplitError
+from train.evaluate.outputs import Outputs
 from train.loop.classifier_run import ClassifierRun, chosen
 from train.loop.feature_maps import Drawn, FeatureMap, FeatureMaps
+from train.models.can_lite import JoinedEncoder
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
@@ -28,7 +32,8 @@ def encoder() -> None:
 
 def recipe_of(*overrides: str) -> Recipe:
     small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1", "crops.images=8"]
-    return load_recipe("few-defects", [*small, *overrides])
+    fast = ["network.beside=[]", "thresholds.folds=1"]
+    return load_recipe("few-defects", [*small, *fast, *overrides])
 
 
 def run_of(dataset: Dataset, out: Path, recipe: Recipe, split: Split | None = None) -> ClassifierRun:
@@ -99,6 +104,59 @@ def test_what_has_room_is_learnt(
     assert (f" and {crops} crops" in said) is bool(crops)
 
 
+def test_thresholds_are_chosen_on_parts_that_were_left_out_in_turn(
+    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = read_dataset(tiles)
+    run = run_of(dataset, tmp_path, recipe_of("thresholds.folds=2"))
+    learnt: list[set[str]] = []
+    judged: list[set[str]] = []
+    draw, predicted = FeatureMaps.draw, ClassifierRun.predicted
+
+    def drawn(maps: FeatureMaps, *arguments: Any) -> Any:
+        if arguments[2] == "good":  # at the start of a fit
+            among = maps.chances("pictures", arguments[3]) > 0
+            names = sorted({sample.part for sample in run.samples["train"]})
+            learnt.append({names[number] for number in maps.parts[among]})
+        return draw(maps, *arguments)
+
+    def seen(own: ClassifierRun, images: ImageSet) -> Outputs:
+        judged.append(set(images.parts))
+        return predicted(own, images)
+
+    monkeypatch.setattr(FeatureMaps, "draw", drawn)
+    monkeypatch.setattr(ClassifierRun, "predicted", seen)
+    run.train()
+    test = {sample.part for sample in run.samples["test"]}
+    every = {sample.part for sample in dataset.samples} - test
+    assert not run.samples["val"]
+    assert [one | two for one, two in zip(learnt[::2], judged, strict=False)] == [every, every]
+    assert not any(one & two for one, two in zip(learnt[::2], judged, strict=False))
+    assert learnt[-1] == every
+    metrics = load_checkpoint(run.best).meta.metrics
+    assert metrics["held_out"]["images"] == len(run.samples["train"])
+    assert "val" not in metrics
+    assert isinstance(run.console.file, io.StringIO)
+    assert "each image by heads that had not learnt its part: escapes" in run.console.file.getvalue()
+
+
+def test_too_few_parts_to_leave_one_out_are_refused(tiles: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(tiles)
+    split = make_split(dataset, "by-part", 0)
+    good = sorted({sample.part for sample in dataset.samples if sample.good})
+    kept = {s.sha256: "train" if s.part == good[0] or not s.good else "test" for s in dataset.samples}
+    run = run_of(dataset, tmp_path, recipe_of("thresholds.folds=3"), split.model_copy(update={"images": kept}))
+    with pytest.raises(SplitError, match=r"expected two with outlined defects and two good ones.*folds=1"):
+        run.train()
+
+
+def test_a_second_encoder_stands_beside_the_first(tiles: Path, tmp_path: Path) -> None:
+    run = run_of(read_dataset(tiles), tmp_path, recipe_of('network.beside=["lite0"]'))
+    assert isinstance(run.classifier.encoder, JoinedEncoder)
+    run.train()
+    assert run.test().union.average_precision > 0.9
+
+
 def test_defects_of_other_parts_are_outlined(run: ClassifierRun) -> None:
     metrics = load_checkpoint(run.best).meta.metrics["test"]
     assert metrics["union"]["iou_pooled"] > 0.15  # of random features
@@ -127,13 +185,13 @@ def maps_of(*maps: FeatureMap, folder: Path) -> FeatureMaps:
 
 
 def map_of(part: int, crop: bool = False) -> FeatureMap:
-    """A map of one patch whose only feature is the number of its part; part 0 is good."""
+    """A map of one patch whose only feature is the number of its part; part 0 is good. Its group is odd or even."""
     scales = (np.full((1, px, px), part, np.float16) for px in (4, 2, 1))
-    return FeatureMap(part, tuple(scales), np.full((1, 4, 4), float(part > 0), np.float32), crop)
+    return FeatureMap(part, tuple(scales), np.full((1, 4, 4), float(part > 0), np.float32), part % 2, crop)
 
 
-def drawn_parts(maps: FeatureMaps, count: int, drawn: Drawn = "pictures") -> list[int]:
-    features, shares = maps.draw(count, torch.Generator().manual_seed(0), drawn)
+def drawn_parts(maps: FeatureMaps, count: int, drawn: Drawn = "pictures", without: int | None = None) -> list[int]:
+    features, shares = maps.draw(count, torch.Generator().manual_seed(0), drawn, without)
     assert [tuple(scale.shape) for scale in features] == [(count, 1, 4, 4), (count, 1, 2, 2), (count, 1, 1, 1)]
     assert torch.equal(shares > 0, features.quarter > 0)
     assert torch.equal(features.quarter.amax(dim=(2, 3)), features.sixteenth.amax(dim=(2, 3)))
@@ -158,6 +216,19 @@ def test_crops_come_for_outlines_alone(tmp_path: Path) -> None:
     outlines = drawn_parts(maps, 4000, "outlines")
     assert outlines.count(0) == pytest.approx(1000, abs=150)
     assert outlines.count(2) == pytest.approx(1500, abs=150)
+
+
+@pytest.mark.parametrize("drawn", ["pictures", "outlines"])
+def test_a_group_is_left_out_with_its_crops(drawn: Drawn, tmp_path: Path) -> None:
+    maps = maps_of(*(map_of(part) for part in range(5)), map_of(3, crop=True), map_of(4, crop=True), folder=tmp_path)
+    assert set(drawn_parts(maps, 500, drawn)) == {0, 1, 2, 3, 4}
+    assert set(drawn_parts(maps, 500, drawn, without=1)) == {0, 2, 4}
+
+
+def test_a_group_is_spared_where_good_and_defective_pictures_are_left(tmp_path: Path) -> None:
+    maps = maps_of(map_of(0), map_of(1), map_of(2), map_of(4, crop=True), folder=tmp_path)
+    assert maps.spares(1)
+    assert not maps.spares(0)  # the only good one
 
 
 def test_the_least_share_of_a_class_is_kept(tmp_path: Path) -> None:

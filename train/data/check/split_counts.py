@@ -13,8 +13,10 @@ FEWEST_ON_A_SIDE = 3
 
 
 def side_counts(split: Split, dataset: Dataset) -> Iterator[tuple[str, ...]]:
-    """One row per side: its name, images, parts, then good images and those of each class, with their parts."""
+    """One row per side with images: name, images, parts, then good images and those of each class, with their parts."""
     for side, samples in sides_of(split, dataset).items():
+        if not samples:  # of a split without a validation part
+            continue
         kinds = (having for _, having in _kinds(dataset, samples))
         yield side, str(len(samples)), str(_parts(samples)), *(f"{len(one)} ({_parts(one)})" for one in kinds)
 
@@ -38,7 +40,8 @@ def thin_sides(split: Split, dataset: Dataset) -> Iterator[Finding]:
         for name, samples in _kinds(dataset, dataset.samples)
         if _parts(samples) >= FEWEST_PARTS
         for side in SIDES[1:]
-        if (count := len({one.part for one in samples} & {one.part for one in sides[side]})) < FEWEST_ON_A_SIDE
+        if sides[side]
+        and (count := len({one.part for one in samples} & {one.part for one in sides[side]})) < FEWEST_ON_A_SIDE
     ]
     if few:
         yield Finding(
