@@ -13,7 +13,7 @@ from train.data.splits import Split
 from train.models.build import make_network
 from train.models.checkpoint import Meta
 from train.network_recipe import NetworkRecipe
-from train.recipe import Recipe
+from train.recipe import Recipe, load_recipe
 
 OURS: dict[str, dict[str, object]] = {
     f"CAN {width}, pooling {pooling}": {"model": "can", "width": width, "pooling": pooling}
@@ -28,13 +28,7 @@ OURS |= {
     "CAN fine 64": {"model": "can-fine", "width": 64},
     "CAN lite": {"model": "can-lite", "width": 32},
     "U-Net lite": {"model": "unet-lite", "width": 32},
-    "few-defects": {
-        "model": "patch-classifier",
-        "encoder": "lite2",
-        "width": 48,
-        "normalise": "image",
-        "scales": ((1, 0.667), (0.667, 1)),
-    },
+    "few-defects": load_recipe("few-defects").network.model_dump(exclude_unset=True),
 }
 """Values of the recipe's table `network`."""
 PEERS: dict[str, dict[str, object]] = {

@@ -83,6 +83,11 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
             "gives the input; name one before it"
         )
     for name, meta in zip(names, metas, strict=True):
+        if meta.recipe.thresholds.folds > 1:
+            raise CheckpointError(
+                f"{name}: found a run that learnt the validation part as well, expected one that did not: an ensemble "
+                "chooses its thresholds there; train it with --set thresholds.folds=1"
+            )
         known = first.classes if meta.recipe.good_only else meta.classes
         for what, found, expected in (
             ("other classes", known, first.classes),
@@ -109,5 +114,4 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
     network = NetworkRecipe(
         model="ensemble", members=networks, pretrained=False, mean=(0.0,) * channels, deviation=(1 / 255,) * channels
     )
-    thresholds = first.recipe.thresholds.model_copy(update={"folds": 1})
-    return first.recipe.model_copy(update={"name": NAME, "network": network, "thresholds": thresholds})
+    return first.recipe.model_copy(update={"name": NAME, "network": network})

@@ -88,6 +88,14 @@ def test_runs_that_do_not_fit_are_refused(joined: Path, change: dict[str, object
         ensemble_recipe({"a": a, "b": replace(b, meta=b.meta.model_copy(update=change))})
 
 
+def test_a_run_that_learnt_the_validation_part_is_refused(joined: Path) -> None:
+    a, b = (load_checkpoint(joined / f"{name}/best.pt") for name in "ab")
+    thresholds = b.meta.recipe.thresholds.model_copy(update={"folds": 3})
+    recipe = b.meta.recipe.model_copy(update={"thresholds": thresholds})
+    with pytest.raises(CheckpointError, match=r"b: found a run that learnt the validation part .* folds=1"):
+        ensemble_recipe({"a": a, "b": replace(b, meta=b.meta.model_copy(update={"recipe": recipe}))})
+
+
 def test_the_choice_of_thresholds_may_differ(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("ensemble", joined / "a/best.pt", joined / "b/best.pt", "--data", tiles, "--threads", 1)
     assert run_main(*command, "--out", joined / "fixed", "--set", "thresholds.choose=fixed") == 0
