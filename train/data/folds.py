@@ -1,4 +1,4 @@
-"""Folds: k splits of one data set, over which every image is in the test part once."""
+"""Folds: k splits of one data set, over which every image is in the test part once; groups of parts of one run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

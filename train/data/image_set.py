@@ -38,7 +38,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def of(self, rows: NDArray[Any]) -> "ImageSet":
+    def take(self, rows: NDArray[Any]) -> "ImageSet":
         """The images of these rows: their numbers, or bool [N]."""
         numbers = np.arange(len(self))[rows]
         names = tuple(self.parts[number] for number in numbers) if self.parts else ()

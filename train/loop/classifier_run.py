@@ -94,7 +94,7 @@ class ClassifierRun(OnePassRun):
             self._fit_heads(
                 maps, steps * (count - 1) // count, f"fitting without a part, {group + 1} of {count}", group
             )
-            left_out = train.of(groups == group)
+            left_out = train.take(groups == group)
             judged.append((self.predicted(left_out), left_out))
             self.network.load_state_dict(untrained)
         self._fit_heads(maps, steps, "fitting")
@@ -193,7 +193,10 @@ class ClassifierRun(OnePassRun):
         pictures = self._drawn(images, crops=0)
         image = np.arange(len(pictures)) * len(images) // len(pictures)  # that a tile is drawn from
         numbers = np.unique(images.parts, return_inverse=True)[1]
-        made = [self._drawn(images.of(groups == group), len(range(group, wanted, count))) for group in range(count)]
+        made = [
+            self._drawn(images.take(groups == group), len(range(group, wanted, count)))
+            for group in range(count if wanted else 0)
+        ]
         seen = self.recipe.input.network
         sizes = self.classifier.sizes(seen.height, seen.width)
         cells = sum(height * width for height, width in sizes) // OUTLINE_PX**2
