@@ -92,7 +92,7 @@ def test_a_run_that_learnt_the_validation_part_is_refused(joined: Path) -> None:
     a, b = (load_checkpoint(joined / f"{name}/best.pt") for name in "ab")
     thresholds = b.meta.recipe.thresholds.model_copy(update={"folds": 3})
     recipe = b.meta.recipe.model_copy(update={"thresholds": thresholds})
-    with pytest.raises(CheckpointError, match=r"b: found a run that learnt the validation part .* folds=1"):
+    with pytest.raises(CheckpointError, match=r"b: found a run that learnt the validation part .*folds=1"):
         ensemble_recipe({"a": a, "b": replace(b, meta=b.meta.model_copy(update={"recipe": recipe}))})
 
 
