@@ -98,7 +98,7 @@ class NetworkRecipe(FrozenModel):
             what = "a file of weights" if self.weights else self.model
             raise ValueError(
                 f"found encoders beside {self.encoder} with {what}, expected them in patch-classifier, with weights of "
-                "installed packages or of timm's hub; remove one"
+                "installed packages or of timm's hub; take --set network.beside=[]"
             )
         if len({self.encoder, *self.beside}) <= len(self.beside):
             raise ValueError(

@@ -149,7 +149,7 @@ class RunRecipe(FrozenModel):
 
 
 class ThresholdRecipe(FrozenModel):
-    """Choice of the thresholds on the validation part."""
+    """Choice of the thresholds, on images that the network did not learn from."""
 
     choose: Literal["f1", "against-good", "union", "max-escapes", "max-false-rejects", "fixed"] = "f1"
     unit: Literal["picture", "part"] = "picture"

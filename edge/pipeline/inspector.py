@@ -160,7 +160,7 @@ def exposures_remark(manifest: Manifest, exposures: Sequence[int]) -> str | None
     odd = [count for count in exposures if count == 1 or (most is not None and count > most)]
     if not odd:
         return None
-    learnt = "" if most is None else f", and at most {most}, as its validation parts had"
+    learnt = "" if most is None else f", and at most {most}, as the parts had that its thresholds were chosen on"
     return (
         f"found a camera with exposures = {odd[0]} and a bundle whose thresholds are for exposures judged together "
         f"({manifest.exposures}), expected 2 or more{learnt}: the thresholds are not for such parts, which may escape "
@@ -178,14 +178,14 @@ def _most_exposures(origin: MadeFrom) -> int | None:
 
 
 def expected_unsure(margin: float, manifest: Manifest) -> str:
-    """The share of UNSURE that the bundle's own validation predicts, in words, for the next wider margin it holds."""
+    """The share of UNSURE that the bundle's own figures predict, in words, for the next wider margin they hold."""
     compared, metrics = manifest.made_from.comparison, manifest.made_from.metrics
     for source in (compared.get("thresholds"), metrics.get("held_out"), metrics.get("val")):
         points = source.get("unsure") if isinstance(source, dict) else None
         for point in points or ():
             if point["margin"] >= margin and point["cases"]:
                 sent, cases = point["sent"], point["cases"]
-                return f"{sent} of {cases} validation parts ({sent / cases:.1%}) are UNSURE at {point['margin']:g}"
+                return f"{sent} of {cases} parts of its training ({sent / cases:.1%}) are UNSURE at {point['margin']:g}"
     return "the bundle does not say how many parts will be UNSURE; see `train unsure`"
 
 

@@ -63,7 +63,11 @@ def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "a
     rule = bundle.manifest.exposures
     samples = dataset.samples if part == "all" else sides_of(_chosen(split, own, dataset), dataset, rule)[part]
     if not samples:
-        raise LabelsError(f"{data}: found no images in part {part}, expected some; choose another --part or --split")
+        learnt = " (this network learnt its validation part as well)" if part == "val" and split is None else ""
+        raise LabelsError(
+            f"{data}: found no images in part {part}{learnt}, expected some; choose another --part or --split, or name "
+            "images that it does not know with --part all"
+        )
     trained = [sample for sample in dataset.samples if own.images.get(sample.sha256) == "train"]
     images, parts = {sample.sha256 for sample in trained}, {sample.part for sample in trained}
     seen = sum(sample.sha256 in images for sample in samples)

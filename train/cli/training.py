@@ -16,7 +16,7 @@ from train.data.check.image_facts import ImageFacts
 from train.data.check.split_counts import side_lines, thin_sides
 from train.data.dataset import Dataset
 from train.data.joined import read_datasets
-from train.data.splits import KINDS, SHARES, Split, extend_split, named_split
+from train.data.splits import KINDS, SHARES, Split, extend_split, named_split, without_validation
 from train.device import Compute, compute_of
 from train.errors import DataError, RecipeError
 from train.evaluate.runs.improvement import Improvement, compare_checkpoints
@@ -59,6 +59,8 @@ def train_in_folder(
     report = check_images(dataset, recipe.input)
     _refuse_problems(report)
     chosen, extended = _chosen_split(split, recipe, dataset, init)
+    if recipe.thresholds.folds > 1:
+        chosen = without_validation(chosen)
     recipe, followed = following(recipe, report, chosen)
     warnings = (*(finding.text for finding in gathered(report.warnings)), *mixed_parts(dataset, recipe))
     remarks = (*(f"warning: {text}" for text in warnings), *extended, *followed)

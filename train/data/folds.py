@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dataset import Dataset, Sample
+from train.data.dataset import Dataset
 from train.data.splits import SHARES, SIDES, Kind, Side, Split, keyed
 from train.data.stratify import Parts, deal, parts_of, shuffled
 from train.errors import SplitError
@@ -47,24 +47,23 @@ def make_folds(dataset: Dataset, kind: Kind, seed: int, count: int) -> Folds:
     )
 
 
-def deal_groups(samples: Sequence[Sample], kind: Kind, seed: int, count: int) -> NDArray[np.int64]:
-    """The group of each sample, int [N], 0 to `count` - 1 at most: as many good and defective parts in each as can be.
+def deal_groups(
+    parts: Sequence[str], labels: NDArray[np.bool_], outlined: NDArray[np.bool_], seed: int, count: int
+) -> NDArray[np.int64]:
+    """The group of each image, int [N], by its part: `count` groups with about as many parts of each kind.
 
-    "by-part" keeps all images of a part together. There are fewer groups, perhaps one, where there are fewer parts with
-    an outlined defect, or fewer good ones: each group has both.
+    parts: names, [N]. labels: bool [N, C]. outlined: bool [N], whether the image has an outlined defect. There are no
+    more groups than parts with one, so that each group has some; and at least one group.
     """
-    key = keyed(kind)
-    parts: dict[str, Counter[str]] = {}
     classes: dict[str, tuple[bool, ...]] = {}
-    for sample in samples:
-        kinds = ["outlined" if sample.outlined else "good" if sample.good else "defective"]
-        parts.setdefault(key(sample), Counter()).update(kinds)
-        classes[key(sample)] = max(sample.labels, classes.get(key(sample), ()))
-    having = [sum(kind in kinds for kinds in parts.values()) for kind in ("outlined", "good")]
-    groups = range(max(1, min(count, *having)))
-    order = sorted(shuffled(parts, np.random.default_rng(seed)), key=classes.__getitem__)  # alike ones are spread
-    group = deal(parts, order, dict.fromkeys(groups, 1 / len(groups)))
-    return np.array([group[key(sample)] for sample in samples], dtype=np.int64)
+    for part, row in zip(parts, labels.tolist(), strict=True):
+        classes[part] = max(tuple(row), classes.get(part, ()))
+    having = {part for part, has in zip(parts, outlined, strict=True) if has}
+    order = np.random.default_rng(seed).permutation(sorted(classes)).tolist()
+    order.sort(key=lambda part: (part not in having, classes[part]))  # those of a class lie in a row
+    groups = max(1, min(count, len(having)))
+    group = {part: number % groups for number, part in enumerate(order)}
+    return np.array([group[part] for part in parts], dtype=np.int64)
 
 
 def _sides(parts: Parts, order: Iterable[str], tested: set[str]) -> dict[str, Side]:

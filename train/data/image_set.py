@@ -38,6 +38,18 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Whether each image has no class, [N]."""
+        good: NDArray[np.bool_] = ~np.any(self.labels, axis=1)
+        return good
+
+    @property
+    def traced(self) -> NDArray[np.bool_]:
+        """Whether each image has a class, and an outline of each class that it has, [N]."""
+        traced: NDArray[np.bool_] = np.any(self.labels, axis=1) & np.all(self.outlined, axis=1)
+        return traced
+
     def take(self, rows: NDArray[Any]) -> "ImageSet":
         """The images of these rows: their numbers, or bool [N]."""
         numbers = np.arange(len(self))[rows]

@@ -40,6 +40,11 @@ def with_held_out_thresholds(
         samples = [sample for sample in tests if sample.sha256 not in own]
         if samples:  # a run that tests only the checkpoint's own test part contributes nothing
             tested.append((run, samples))
+    if not tested:
+        raise DataError(
+            f"{', '.join(runs)}: found no test image beside those of the checkpoint's own test part, expected runs "
+            "that test other parts, such as folds; see `train split --folds`"
+        )
     _check_once([samples for _, samples in tested])
     images = [load_images(samples, meta.input, len(meta.classes)) for _, samples in tested]
     outputs = joined_outputs([predict_apart(run, part, compute) for (run, _), part in zip(tested, images, strict=True)])

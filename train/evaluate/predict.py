@@ -41,7 +41,10 @@ def predict(
     network.eval()
     data = images if isinstance(images, DeviceSet) else evaluation_set(images, compute.device, grid)
     if not len(data):
-        raise DataError("evaluation: found no image, expected at least one; check the split and its part")
+        raise DataError(
+            "evaluation: found no image, expected at least one; check the split and its part (a run with "
+            "thresholds.folds learnt the validation part)"
+        )
     found = _of_batches(network, data, compute, batch or compute.batch, on_batch)
     if isinstance(data, TiledSet):
         return Outputs(*data.grid.stitch(len(data.pictures), found))

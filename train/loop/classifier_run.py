@@ -64,6 +64,7 @@ class ClassifierRun(OnePassRun):
                 f"split: found no good image of {dataset.name} in the train part, expected some: patches of good and "
                 "defective parts are compared; add good parts"
             )
+        self._untrained = {name: value.clone() for name, value in self.network.state_dict().items()}
         self._fitted = ""
         self._noise = torch.empty(0)
         self._outline_loss = Loss(LossRecipe(area_weights=True, dice=1), 1, compute.device)
@@ -76,36 +77,45 @@ class ClassifierRun(OnePassRun):
     def fit(self, train: ImageSet, val: ImageSet) -> Sequence[Judged]:
         """Train the heads; where there are folds, before that once without each group of parts.
 
-        Raises SplitError without an outline, or where a group cannot be spared.
+        Raises SplitError without an outline, or where too little is left without a group.
         """
-        folds = self.recipe.thresholds.folds
-        groups = deal_groups(self.samples["train"], self.split.kind, self.recipe.seed, folds)
-        maps = self._maps(train, groups)
-        untrained = {name: value.clone() for name, value in self.network.state_dict().items()}
-        steps, count = STEPS * self.recipe.run.epochs, int(groups.max()) + 1
-        judged: list[Judged] = []
-        for group in range(count) if folds > 1 else ():
-            if not maps[0].spares(group):
-                raise SplitError(
-                    f"split: found too few parts of {self.dataset.name} whose features find room, expected two with "
-                    "outlined defects and two good ones at least: thresholds are chosen on parts that are left out in "
-                    "turn; add parts, take a smaller input, or --set thresholds.folds=1"
-                )
-            self._fit_heads(
-                maps, steps * (count - 1) // count, f"fitting without a part, {group + 1} of {count}", group
+        if not train.traced.any():
+            raise SplitError(
+                f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
+                "from outlined defects; outline some, or take --recipe own-parts"
             )
-            left_out = train.take(groups == group)
-            judged.append((self.predicted(left_out), left_out))
-            self.network.load_state_dict(untrained)
-        self._fit_heads(maps, steps, "fitting")
+        folds = self.recipe.thresholds.folds
+        names = train.parts if self.split.kind == "by-part" else [str(number) for number in range(len(train))]
+        groups = deal_groups(names, train.labels, train.traced, self.recipe.seed, folds)
+        maps = self._maps(train, groups)
+        left_out = range(int(groups.max()) + 1) if folds > 1 else range(0)
+        if folds > 1 and not all(map(maps[0].spares, left_out)):
+            raise SplitError(
+                f"split: found {maps[0].pictures // len(VIEWS)} pictures of {self.dataset.name} whose features find "
+                f"room, in {len(left_out)} groups of parts, expected good parts and parts with an outlined defect in "
+                "two groups at least: thresholds are chosen on groups that are left out in turn; add parts, take a "
+                "smaller input, or --set thresholds.folds=1"
+            )
+        steps = STEPS * self.recipe.run.epochs
+        judged: list[Judged] = []
+        for group in left_out:
+            what = f"fitting without group {group + 1} of {len(left_out)}"
+            self.fit_heads(maps, steps * (len(left_out) - 1) // len(left_out), what, group)
+            images = train.take(groups == group)
+            judged.append((self.predicted(images), images))
+        self.fit_heads(maps, steps, "fitting")
         crops = len(maps[0]) - maps[0].pictures
         made = f" and {crops} crops" if crops else ""
         at = f", at {len(maps)} sizes" if len(maps) > 1 else ""
         self._fitted = f"{maps[0].pictures} pictures and mirror images of {len(train)} images{made}{at}"
         return judged or [(self.predicted(val), val)]
 
-    def _fit_heads(self, maps: Sequence[FeatureMaps], steps: int, what: str, without: int | None = None) -> None:
-        """With AdamW and a one-cycle learning rate; without: the group that is not learnt."""
+    def fit_heads(self, maps: Sequence[FeatureMaps], steps: int, what: str, without: int | None = None) -> None:
+        """From their first weights, with AdamW and a one-cycle learning rate.
+
+        what: said at the bar of the steps. without: the group that is not learnt.
+        """
+        self.network.load_state_dict(self._untrained)
         sound = [one.draw(_FOR_NORMALISATION // len(maps), self.generator, "good", without)[0] for one in maps]
         self.classifier.fit_descriptions([features.to(self.compute.device) for features in sound])
         heads = (self.classifier.find, self.classifier.name, self.classifier.outline)
@@ -129,7 +139,8 @@ class ClassifierRun(OnePassRun):
 
     def summary(self, metrics: Metrics) -> Sequence[str]:
         """Number of pictures, escapes and false rejects of those that chose the thresholds."""
-        judged = "validation part" if self.samples["val"] else "each image by heads that had not learnt its part"
+        unit = "its part" if self.split.kind == "by-part" else "it"
+        judged = "validation part" if self.samples["val"] else f"each image by heads that had not learnt {unit}"
         return (
             f"trained on {self._fitted}",
             f"{judged}: escapes {rate_text(metrics.escapes)}, false rejects {rate_text(metrics.false_rejects)}",
@@ -159,7 +170,7 @@ class ClassifierRun(OnePassRun):
         return terms.segmentation.mean() + terms.dice
 
     def _noisy(self, x: Tensor) -> Tensor:
-        """With a random section of one long noise: drawing it anew takes as long as a head."""
+        """With a random section of one long noise: to draw it for each step takes as long as a head."""
         if len(self._noise) < 2 * x.numel():
             self._noise = (NOISE * torch.randn(2 * x.numel(), generator=self.generator)).to(x)
         start = int(torch.randint(len(self._noise) - x.numel(), (1,), generator=self.generator))
@@ -184,24 +195,15 @@ class ClassifierRun(OnePassRun):
 
         Crops are made group by group, so that those of one say nothing of another.
         """
-        if not (images.labels.any(axis=1) & images.outlined.all(axis=1)).any():
-            raise SplitError(
-                f"split: found no outline in the train part of {self.dataset.name}, expected some: this recipe learns "
-                "from outlined defects; outline some, or take --recipe own-parts"
-            )
-        count, wanted = int(groups.max()) + 1, self.recipe.crops.images
-        pictures = self._drawn(images, crops=0)
+        pictures = self._drawn(images)
         image = np.arange(len(pictures)) * len(images) // len(pictures)  # that a tile is drawn from
         numbers = np.unique(images.parts, return_inverse=True)[1]
-        made = [
-            self._drawn(images.take(groups == group), len(range(group, wanted, count)))
-            for group in range(count if wanted else 0)
-        ]
+        made = self.crops(images, groups)
         seen = self.recipe.input.network
         sizes = self.classifier.sizes(seen.height, seen.width)
         cells = sum(height * width for height, width in sizes) // OUTLINE_PX**2
         room = MOST_BYTES // int(self.classifier.cell_features * cells * 2)
-        crops = [torch.arange(one.own, len(one))[: room // 2 // count] for one in made]
+        crops = [torch.arange(one.own, len(one))[: room // 2 // len(made)] for one in made]
         rest = room - sum(map(len, crops))
         labels, outlined = pictures.labels, pictures.outlined
         rows = chosen(labels.any(dim=1), outlined.all(dim=1), max(2, rest // len(VIEWS)), self.generator)
@@ -216,9 +218,19 @@ class ClassifierRun(OnePassRun):
         most = len(rows) * len(VIEWS) + sum(map(len, crops))
         return [FeatureMaps(mapped(size), most, self.out) for size in sizes]
 
-    def _drawn(self, images: ImageSet, crops: int) -> DeviceSet:
+    def crops(self, images: ImageSet, groups: NDArray[np.int64]) -> list[DeviceSet]:
+        """The images of each group, followed by crops that are made of them; by none where they have no source."""
+        members = [images.take(groups == group) for group in range(int(groups.max()) + 1)]
+        wanted = [len(part) for part in np.array_split(np.arange(self.recipe.crops.images), len(members))]
+        return [
+            self._drawn(some, count, group) if some.good.any() and some.traced.any() else self._drawn(some)
+            for group, (some, count) in enumerate(zip(members, wanted, strict=True))
+        ]
+
+    def _drawn(self, images: ImageSet, crops: int = 0, group: int = 0) -> DeviceSet:
         """The images, or the tiles that are drawn from them, followed by crops."""
-        recipe = self.recipe.model_copy(update={"crops": self.recipe.crops.model_copy(update={"images": crops})})
+        number = self.recipe.crops.model_copy(update={"images": crops})
+        recipe = self.recipe.model_copy(update={"crops": number, "seed": self.recipe.seed + group})
         return TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
 
     @torch.inference_mode()

@@ -60,8 +60,7 @@ class FeatureMaps:
             groups.append(one.group)
             crops.append(one.crop)
         self._fractions = np.stack(fractions) if fractions else np.zeros((0, 0, 0, 0), np.uint8)
-        self.parts, self._groups = np.array(parts), np.array(groups)
-        """The number of each map's part, int [N], and of its group."""
+        self._parts, self._groups = np.array(parts), np.array(groups)
         self._crop = np.array(crops, dtype=bool)
         self._shows = np.array([bool(one.any()) for one in fractions])
 
@@ -85,7 +84,7 @@ class FeatureMaps:
 
         without: the group of which none is drawn.
         """
-        chances = torch.from_numpy(self.chances(drawn, without))
+        chances = torch.from_numpy(self._chances(drawn, without))
         rows = torch.multinomial(chances, count, replacement=True, generator=generator).numpy()
         assert self._features is not None
         values = torch.from_numpy(self._features[rows]).float()
@@ -94,11 +93,11 @@ class FeatureMaps:
         features = PatchFeatures(*(scale.reshape(count, *shape) for scale, shape in pairs))
         return features, torch.from_numpy(self._fractions[rows]).float() / _MOST_SHARE
 
-    def chances(self, drawn: Drawn, without: int | None) -> NDArray[np.float64]:
+    def _chances(self, drawn: Drawn, without: int | None) -> NDArray[np.float64]:
         """How often each map is drawn, as weights."""
         among = np.ones_like(self._crop) if without is None else self._groups != without
         pictures = among & ~self._crop
-        good, defective = (_alike_by_part(self.parts, pictures & kind) for kind in (~self._shows, self._shows))
+        good, defective = (_alike_by_part(self._parts, pictures & kind) for kind in (~self._shows, self._shows))
         if drawn != "outlines":
             return good if drawn == "good" else good + defective
         made = among & self._crop & self._shows

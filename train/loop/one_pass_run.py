@@ -37,7 +37,7 @@ class OnePassRun(RunFolder, ABC):
 
     @abstractmethod
     def fit(self, train: ImageSet, val: ImageSet) -> Sequence[Judged]:
-        """Fit the network to the pictures; returns what the thresholds are chosen on, in whole parts."""
+        """Fit the network to the pictures; returns what the thresholds are chosen on."""
 
     @abstractmethod
     def summary(self, metrics: Metrics) -> Sequence[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from bundle import Threshold, write_whole
 from train.data.dataset import Dataset, Sample
 from train.data.image_set import ImageSet, load_images
-from train.data.splits import SIDES, Side, Split, sides_of, without_validation
+from train.data.splits import SIDES, Side, Split, sides_of
 from train.device import Compute
 from train.errors import CheckpointError, SplitError
 from train.evaluate.held_out import HELD_OUT
@@ -31,18 +31,16 @@ BEST = "best.pt"
 class RunFolder:
     """Base of every run: data by side, test of the best checkpoint, its files in the folder.
 
-    Where the recipe chooses thresholds by folds, the validation part is learnt as well. Raises SplitError if a part of
-    the split has no image.
+    Raises SplitError if a part of the split has no image; where the recipe chooses thresholds by folds, there may be no
+    validation part.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, console: Console):
-        sides: tuple[Side, ...] = SIDES
-        if recipe.thresholds.folds > 1:
-            split, sides = without_validation(split), ("train", "test")
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
         self.compute, self.console = compute, console
         self.samples = sides_of(split, dataset, recipe.thresholds.exposures)
-        _check_parts({side: found for side, found in self.samples.items() if side in sides}, dataset.name)
+        needed = [side for side in SIDES if side != "val" or recipe.thresholds.folds == 1]
+        _check_parts({side: self.samples[side] for side in needed}, dataset.name)
         self.init = self.teacher = ""
         self.seen: frozenset[str] = frozenset()
         self.brightness: tuple[float, float] | None = None
@@ -131,5 +129,6 @@ def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:
         counts = ", ".join(f"{side} {len(found)}" for side, found in samples.items())
         raise SplitError(
             f"split: found no image of {name} in the {' and '.join(empty)} part ({counts}), expected at least one "
-            "in each; add images, or name another split with --split"
+            "in each; add images, or name another split with --split: that of a run with thresholds.folds has no "
+            "validation part any more"
         )

@@ -166,4 +166,4 @@ def test_a_number_of_exposures_that_the_bundle_was_not_chosen_for_is_remarked(ma
     assert exposures_remark(of_three, [2, 3]) is None
     assert "found a camera with exposures = 1 and" in str(exposures_remark(together, [3, 1]))
     assert "found a camera with exposures = 4 and" in str(exposures_remark(of_three, [3, 4]))
-    assert "at most 3, as its validation parts had" in str(exposures_remark(of_three, [4]))
+    assert "at most 3, as the parts had that its thresholds were chosen on" in str(exposures_remark(of_three, [4]))

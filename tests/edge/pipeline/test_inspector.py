@@ -57,5 +57,5 @@ def test_the_share_of_unsure_is_that_of_the_next_wider_margin(make_bundle: Make)
     curve = [{"margin": margin, "cases": 40, "sent": sent} for margin, sent in ((0.05, 1), (0.1, 3), (0.2, 9))]
     made_from = manifest.made_from.model_copy(update={"metrics": {"val": {"unsure": curve}}})
     known = manifest.model_copy(update={"made_from": made_from})
-    assert expected_unsure(0.07, known) == "3 of 40 validation parts (7.5%) are UNSURE at 0.1"
+    assert expected_unsure(0.07, known) == "3 of 40 parts of its training (7.5%) are UNSURE at 0.1"
     assert expected_unsure(0.3, known).startswith("the bundle does not say")

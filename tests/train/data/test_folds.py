@@ -94,22 +94,34 @@ def _two_parts_of_fray(folder: Path) -> Dataset:
     return read_dataset(folder)
 
 
+def parts_and_labels(*parts: tuple[str, int, int]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, labels of three classes and outlines of pictures; of each part its name, class (0: good) and pictures."""
+    names = [name for name, _, count in parts for _ in range(count)]
+    kinds = np.array([kind for _, kind, count in parts for _ in range(count)])
+    return names, kinds[:, None] == np.array([1, 2, 3]), kinds > 0
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_groups_have_whole_parts_of_both_kinds(dataset: Dataset, seed: int) -> None:
-    groups = deal_groups(dataset.samples, "by-part", seed, 3)
-    parts, kinds = defaultdict(set), defaultdict(set)
-    for sample, group in zip(dataset.samples, groups.tolist(), strict=True):
-        parts[sample.part].add(group)
-        kinds[group].add(sample.good)
-    assert all(len(found) == 1 for found in parts.values())
-    assert kinds == {group: {True, False} for group in range(3)}
+def test_groups_have_whole_parts_of_each_kind(seed: int) -> None:
+    sizes = np.random.default_rng(seed).integers(1, 7, 60)
+    parts = [(f"{number}", min(number // 7, 4) % 4, int(size)) for number, size in enumerate(sizes)]  # 7 of each class
+    names, labels, outlined = parts_and_labels(*parts)
+    groups = deal_groups(names, labels, outlined, seed, 3)
+    group_of = defaultdict(set)
+    for name, group in zip(names, groups.tolist(), strict=True):
+        group_of[name].add(group)
+    assert {len(found) for found in group_of.values()} == {1}
+    for kind in range(4):
+        counts = Counter(next(iter(group_of[name])) for name, of, _ in parts if of == kind)
+        assert set(counts) == {0, 1, 2}
+        assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_there_are_no_more_groups_than_parts_of_a_kind(dataset: Dataset) -> None:
-    good = [sample for sample in dataset.samples if sample.good]
-    defective = [sample for sample in dataset.samples if not sample.good]
-    two = {sample.part for sample in defective[:1] + defective[-1:]}
-    few = [*good, *(sample for sample in defective if sample.part in two)]
-    assert set(deal_groups(few, "by-part", 0, 3).tolist()) == {0, 1}
-    assert set(deal_groups(good, "by-part", 0, 3).tolist()) == {0}
-    assert set(deal_groups(few, "random", 0, 3).tolist()) == {0, 1, 2}  # each picture is a part
+def test_each_group_has_a_part_with_an_outline() -> None:
+    names, labels, outlined = parts_and_labels(*((f"{number}", 1, 2) for number in range(20)), ("good", 0, 9))
+    few = outlined & np.isin(names, ["3", "11", "12"])
+    for seed in range(50):
+        groups = deal_groups(names, labels, few, seed, 3)
+        assert set(groups[few].tolist()) == {0, 1, 2}
+        assert set(deal_groups(names, labels, few & np.isin(names, ["3", "11"]), seed, 3).tolist()) == {0, 1}
+    assert set(deal_groups(names, labels, np.zeros_like(few), 0, 3).tolist()) == {0}

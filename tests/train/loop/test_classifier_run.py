@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,12 @@ import torch
 from rich.console import Console
 
 from tests.torchvision_operators import declare_torchvision_operators
+from tests.train.conftest import write_tile
 from train.data.dataset import Dataset
-from train.data.image_set import ImageSet
 from train.data.readers import read_dataset
-from train.data.splits import Split, make_split
+from train.data.splits import Split, load_split, make_split, without_validation
 from train.device import choose_compute
 from train.errors import CheckpointError, DataError, SplitError
-from train.evaluate.outputs import Outputs
 from train.loop.classifier_run import ClassifierRun, chosen
 from train.loop.feature_maps import Drawn, FeatureMap, FeatureMaps
 from train.models.can_lite import JoinedEncoder
@@ -38,6 +38,7 @@ def recipe_of(*overrides: str) -> Recipe:
 
 def run_of(dataset: Dataset, out: Path, recipe: Recipe, split: Split | None = None) -> ClassifierRun:
     split = split or make_split(dataset, "by-part", recipe.seed)
+    split = without_validation(split) if recipe.thresholds.folds > 1 else split
     return ClassifierRun(recipe, dataset, split, out, CPU, Console(file=io.StringIO(), width=200))
 
 
@@ -104,40 +105,95 @@ def test_what_has_room_is_learnt(
     assert (f" and {crops} crops" in said) is bool(crops)
 
 
-def test_thresholds_are_chosen_on_parts_that_were_left_out_in_turn(
-    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dataset = read_dataset(tiles)
-    run = run_of(dataset, tmp_path, recipe_of("thresholds.folds=2"))
-    learnt: list[set[str]] = []
-    judged: list[set[str]] = []
-    draw, predicted = FeatureMaps.draw, ClassifierRun.predicted
-
-    def drawn(maps: FeatureMaps, *arguments: Any) -> Any:
-        if arguments[2] == "good":  # at the start of a fit
-            among = maps.chances("pictures", arguments[3]) > 0
-            names = sorted({sample.part for sample in run.samples["train"]})
-            learnt.append({names[number] for number in maps.parts[among]})
-        return draw(maps, *arguments)
-
-    def seen(own: ClassifierRun, images: ImageSet) -> Outputs:
-        judged.append(set(images.parts))
-        return predicted(own, images)
-
-    monkeypatch.setattr(FeatureMaps, "draw", drawn)
-    monkeypatch.setattr(ClassifierRun, "predicted", seen)
+def test_thresholds_are_chosen_on_what_was_not_learnt(tiles: Path, tmp_path: Path) -> None:
+    run = run_of(read_dataset(tiles), tmp_path, recipe_of("thresholds.folds=2"))
     run.train()
-    test = {sample.part for sample in run.samples["test"]}
-    every = {sample.part for sample in dataset.samples} - test
+    stored = load_checkpoint(run.best)
     assert not run.samples["val"]
-    assert [one | two for one, two in zip(learnt[::2], judged, strict=False)] == [every, every]
-    assert not any(one & two for one, two in zip(learnt[::2], judged, strict=False))
-    assert learnt[-1] == every
-    metrics = load_checkpoint(run.best).meta.metrics
-    assert metrics["held_out"]["images"] == len(run.samples["train"])
-    assert "val" not in metrics
+    assert stored.meta.metrics["held_out"]["images"] == len(run.samples["train"])
+    assert "val" not in stored.meta.metrics
+    assert stored.meta.split == run.split
     assert isinstance(run.console.file, io.StringIO)
     assert "each image by heads that had not learnt its part: escapes" in run.console.file.getvalue()
+    again = run_of(read_dataset(tiles), tmp_path, recipe_of("thresholds.folds=2"), load_split(tmp_path / "split.json"))
+    again.train()
+
+
+def test_what_cannot_be_carried_over_is_not_found_in_parts_that_were_left_out(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(24):  # each part has a pattern of its own, and whether it counts as defective says nothing
+        pattern = generator.integers(0, 256, (6, 4), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+        kind, level = ("Crack", 255) if number % 2 else ("Free", 0)
+        for view in range(2):
+            name = f"exp{view + 1}_num_{1000 * number + 100 * view}"
+            write_tile(tmp_path / "data", kind, name, pattern, np.full_like(pattern, level))
+    dataset = read_dataset(tmp_path / "data")
+    run = run_of(dataset, tmp_path / "run", recipe_of("thresholds.folds=2", "crops.images=0"))
+    run.train()
+    learnt = run.evaluate_part(load_checkpoint(run.best), "train").metrics.union.average_precision
+    left_out = load_checkpoint(run.best).meta.metrics["held_out"]["union"]["average_precision"]
+    assert learnt is not None
+    assert learnt > 0.95
+    assert left_out < 0.8
+
+
+class Recorded:
+    """Maps that note which group each draw leaves out."""
+
+    def __init__(self, maps: FeatureMaps, drawn: list[tuple[Drawn, int | None]]):
+        self._maps, self._drawn = maps, drawn
+
+    def draw(self, count: int, generator: torch.Generator, drawn: Drawn, without: int | None = None) -> Any:
+        self._drawn.append((drawn, without))
+        return self._maps.draw(count, generator, drawn, without)
+
+
+def drawn_maps(classes: int, folder: Path) -> FeatureMaps:
+    """Four maps of Lite2's features, every other one good, in two groups."""
+    scales = [np.ones((channels, px, px), np.float16) for channels, px in zip((24, 48, 120), (8, 4, 2), strict=True)]
+    shares = [np.full((classes, 8, 8), value, np.float32) for value in (0, 1)]
+    return maps_of(*(FeatureMap(part, tuple(scales), shares[part % 2], part // 2) for part in range(4)), folder=folder)
+
+
+def test_every_draw_leaves_the_group_out(tiles: Path, tmp_path: Path) -> None:
+    run = run_of(read_dataset(tiles), tmp_path, recipe_of())
+    drawn: list[tuple[Drawn, int | None]] = []
+    maps = Recorded(drawn_maps(len(run.dataset.classes), tmp_path), drawn)
+    run.fit_heads([maps], 2, "", without=1)  # type: ignore[list-item]
+    assert set(drawn) == {("good", 1), ("pictures", 1), ("outlines", 1)}
+
+
+def test_each_fit_begins_with_untrained_heads(tiles: Path, tmp_path: Path) -> None:
+    run = run_of(read_dataset(tiles), tmp_path, recipe_of())
+    before = run.classifier.find.gather.weight.clone()
+    maps = [drawn_maps(len(run.dataset.classes), tmp_path)]
+    run.fit_heads(maps, 40, "")
+    assert (run.classifier.find.gather.weight - before).abs().max() > 0.005
+    run.fit_heads(maps, 2, "")
+    assert (run.classifier.find.gather.weight - before).abs().max() < 0.004  # two steps of at most 0.002
+
+
+def test_crops_are_made_of_the_parts_of_their_group(tiles: Path, tmp_path: Path) -> None:
+    run = run_of(read_dataset(tiles), tmp_path, recipe_of("crops.drawn=0", "crops.images=9"))
+    images = run.load("train")
+    groups = np.arange(len(images)) % 2
+    levels = replace(images, images=np.full_like(images.images, 40))
+    levels.images[groups == 1] = 200
+    made = run.crops(levels, groups)
+    for one, level in zip(made, (40, 200), strict=True):
+        crops = one.batch(torch.arange(one.own, len(one)))
+        assert bool(((crops.frames.float() - level).abs() < 60).all())  # pasted blobs differ a little
+        assert bool(crops.labels.any(dim=1).all())
+    assert [len(one) - one.own for one in made] == [5, 4]
+    masks = [one.batch(torch.arange(one.own, one.own + 4)).bits for one in made]
+    assert not any(torch.equal(a, b) for a, b in zip(*masks, strict=True))
+
+
+def test_a_group_without_an_outline_makes_no_crops(tiles: Path, tmp_path: Path) -> None:
+    run = run_of(read_dataset(tiles), tmp_path, recipe_of())
+    images = run.load("train")
+    groups = images.good.astype(np.int64) if images.good.any() else np.zeros(len(images), np.int64)
+    assert [len(one) - one.own for one in run.crops(images, groups)] == [0, 0]
 
 
 def test_too_few_parts_to_leave_one_out_are_refused(tiles: Path, tmp_path: Path) -> None:
@@ -146,7 +202,7 @@ def test_too_few_parts_to_leave_one_out_are_refused(tiles: Path, tmp_path: Path)
     good = sorted({sample.part for sample in dataset.samples if sample.good})
     kept = {s.sha256: "train" if s.part == good[0] or not s.good else "test" for s in dataset.samples}
     run = run_of(dataset, tmp_path, recipe_of("thresholds.folds=3"), split.model_copy(update={"images": kept}))
-    with pytest.raises(SplitError, match=r"expected two with outlined defects and two good ones.*folds=1"):
+    with pytest.raises(SplitError, match=r"expected good parts and parts with an outlined defect in two.*folds=1"):
         run.train()
 
 

@@ -41,7 +41,7 @@ def load_metrics(run: Path, part: str) -> Metrics:
     except OSError as error:
         reason = error.strerror
     except KeyError:
-        reason = f"found no metrics of the {part} part"
+        reason = f"found no metrics of the {part} part (a run with thresholds.folds learns the validation part)"
     except (ValueError, TypeError, ValidationError):
         reason = "found no metrics of a run"
     raise DataError(f"{path}: {reason}, expected the metrics.json of a finished run; finish it with the same `train`")
