@@ -13,12 +13,12 @@ from bundle import load_bundle
 from export.cli import app, main
 from export.errors import LabelsError
 from export.evaluate.batched_inference import chunks_of_parts
-from export.evaluate.labelled_images import select
+from export.evaluate.labelled_images import own_split, select
 from tests.export.conftest import write_square
 from tests.export.networks import levels_model, spec_of, write_tiny_bundle
 from train.data.dataset import Sample
 from train.data.readers import read_dataset
-from train.data.splits import make_split, save_split
+from train.data.splits import make_split, save_split, without_validation
 from train.errors import DataError, SplitError
 
 
@@ -150,6 +150,15 @@ def test_a_random_split_does_not_fit_exposures_that_are_judged_together(trained_
     with pytest.raises(SplitError, match=r'a random one with thresholds\.exposures = "mean-odds", expected by-part'):
         select(together, squares, "random", "test")
     assert select(together, squares, part="test").samples
+
+
+def test_a_validation_part_that_was_learnt_is_said(trained_bundle, squares):
+    bundle = load_bundle(trained_bundle)
+    split = without_validation(own_split(bundle))
+    origin = bundle.manifest.made_from.model_copy(update={"split": split.model_dump(mode="json")})
+    learnt = replace(bundle, manifest=bundle.manifest.model_copy(update={"made_from": origin}))
+    with pytest.raises(LabelsError, match=r"in part val \(this network learnt its validation part as well\), expected"):
+        select(learnt, squares, part="val")
 
 
 def test_images_that_the_split_does_not_know_are_refused(levels_bundle, squares):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bundle import InputSpec
+from tests.torchvision_operators import declare_torchvision_operators
 from tests.train.cli.test_main import RECIPE, run_main
 from train.cli.training import following, mixed_parts
 from train.data.check.checks import check_images
@@ -141,3 +142,17 @@ def test_finetuning_extends_the_split_of_the_start_checkpoint(tiles: Path, tmp_p
     told = capsys.readouterr().out
     assert "extended: 80 images keep their part, 0 new ones are dealt" in told
     assert "train: 50 images of 25 parts; images (parts): good" in told
+
+
+def test_a_run_with_folds_is_repeated_from_its_own_split(
+    tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare_torchvision_operators()
+    small = ["input.height=48", "input.width=32", "network.beside=[]", "run.epochs=1", "crops.images=0"]
+    settings = [word for one in (*small, "thresholds.folds=2") for word in ("--set", one)]
+    command = ("--data", tiles, "--recipe", "few-defects", "--no-pretrained", "--threads", 1, *settings)
+    assert run_main(*command, "--out", tmp_path) == 0
+    assert "  val: " not in capsys.readouterr().out
+    first = (tmp_path / "metrics.json").read_bytes()
+    assert run_main(*command, "--split", tmp_path / "split.json", "--out", tmp_path) == 0
+    assert (tmp_path / "metrics.json").read_bytes() == first

@@ -115,6 +115,11 @@ def test_an_image_of_two_runs_is_refused(shipped, folds, dataset, recipe) -> Non
         with_held_out_thresholds(shipped, {**folds, "again": folds["fold-1"]}, dataset, recipe, CPU)
 
 
+def test_runs_that_test_nothing_else_are_refused(shipped, dataset, recipe) -> None:
+    with pytest.raises(DataError, match="own: found no test image beside those of the checkpoint's own test part"):
+        with_held_out_thresholds(shipped, {"own": shipped}, dataset, recipe, CPU)
+
+
 def test_runs_of_another_input_are_refused(shipped, folds, dataset, recipe) -> None:
     other = with_overrides(recipe, ["input.height=64"])
     strange = {"strange": untrained(other, dataset, folds["fold-1"].meta.split, seed=1)}
