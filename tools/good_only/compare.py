@@ -105,7 +105,7 @@ def _measured(name: str, score: Score, test: ImageSet, fit_s: float) -> Measured
     return Measured(name, np.array(scores, np.float32), test, fit_s, 1e3 * float(np.median(times)))
 
 
-def _timed(work: Callable[[], None]) -> float:
+def _timed(work: Callable[[], object]) -> float:
     started = process_time()
     work()
     return process_time() - started
