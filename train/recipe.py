@@ -161,8 +161,8 @@ class ThresholdRecipe(FrozenModel):
     `exposures` in line.toml; the bundle says so to the station. Masks stay each picture's own."""
     folds: int = Field(default=1, ge=1, le=10)
     """More than 1, of "patch-classifier": before the network that is kept it is fitted this often, each time without
-    another share of the parts, and the thresholds are chosen on what each says of those. The validation part is learnt
-    as well: alone it has few parts."""
+    another group of parts, and the thresholds are chosen on its outputs for that group (cross-validation). The
+    validation part is learnt as well: alone it has few parts."""
     limit: float = Field(default=0.0, ge=0, le=1)
     """Largest share of escapes or false rejects, for "max-escapes" and "max-false-rejects"."""
     score: float = Field(default=0.5, ge=0, le=1)

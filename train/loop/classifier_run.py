@@ -45,7 +45,7 @@ MOST_BYTES = 8 * 2**30
 _FOR_NORMALISATION = 80
 """Good pictures that the normalisation is computed from."""
 
-_View = tuple[tuple[NDArray[np.float16], ...], NDArray[np.float32]]
+_Encoded = tuple[tuple[NDArray[np.float16], ...], NDArray[np.float32]]
 """`features` and `fractions` of a `FeatureMap`."""
 
 
@@ -209,10 +209,10 @@ class ClassifierRun(OnePassRun):
         rows = chosen(labels.any(dim=1), outlined.all(dim=1), max(2, rest // len(VIEWS)), self.generator)
 
         def mapped(size: tuple[int, int]) -> Iterator[FeatureMap]:
-            for row, view in self._seen(pictures, rows, VIEWS, size):
+            for row, view in self._encoded(pictures, rows, VIEWS, size):
                 yield FeatureMap(int(numbers[image[row]]), *view, group=int(groups[image[row]]))
             for group, (data, some) in enumerate(zip(made, crops, strict=True)):
-                for row, view in self._seen(data, some, VIEWS[:1], size):
+                for row, view in self._encoded(data, some, VIEWS[:1], size):
                     yield FeatureMap(row, *view, group=group, crop=True)
 
         most = len(rows) * len(VIEWS) + sum(map(len, crops))
@@ -234,10 +234,13 @@ class ClassifierRun(OnePassRun):
         return TrainingData(images, recipe, self.compute.device, self.dataset.classes).of(0, ())
 
     @torch.inference_mode()
-    def _seen(
+    def _encoded(
         self, data: DeviceSet, rows: Tensor, views: Sequence[tuple[int, ...]], size: tuple[int, int]
-    ) -> Iterator[tuple[int, _View]]:
-        """What the encoder sees of these rows at this size, mirrored along the axes of each view; on the host."""
+    ) -> Iterator[tuple[int, _Encoded]]:
+        """Encoder features and class shares of these rows, resized to `size` and mirrored along each view's axes.
+
+        On the host; with each the number of its row.
+        """
         for some in track(
             torch.split(rows, self.compute.batch),
             "features",

@@ -24,7 +24,7 @@ from train.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from train.recipe import Recipe
 
 Judged = tuple[Outputs, ImageSet]
-"""What a network says of images that it did not learn from."""
+"""Outputs of a network for held-out images, with these images."""
 
 
 class OnePassRun(RunFolder, ABC):
@@ -64,7 +64,7 @@ class OnePassRun(RunFolder, ABC):
         self.console.print(*self.summary(metrics), sep="\n", highlight=False)
 
     def predicted(self, images: ImageSet) -> Outputs:
-        """What the network says of each image by itself."""
+        """Scores and masks of each image; exposures are not judged together."""
         return predict(self.network, images, self.compute, grid=self.recipe.tile_grid)
 
     def _example(self, images: ImageSet) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
