@@ -151,7 +151,10 @@ class RunRecipe(FrozenModel):
 class ThresholdRecipe(FrozenModel):
     """Choice of the thresholds, on images that the network did not learn from."""
 
-    choose: Literal["f1", "against-good", "union", "max-escapes", "max-false-rejects", "fixed"] = "f1"
+    choose: Literal["f1", "against-good", "max-escapes", "max-false-rejects", "fixed"] = "f1"
+    shared: bool = False
+    """One threshold and one mask level for all classes, chosen by defect or not: for networks whose classes share the
+    score of a defect, where a wrong name must not set a threshold, and for classes of few images."""
     unit: Literal["picture", "part"] = "picture"
     """Unit of the goal: each picture, or a part by the worst of its views. By part is for lines that take
     several pictures of each."""
@@ -175,6 +178,14 @@ class ThresholdRecipe(FrozenModel):
     min_area_px: float = Field(default=0.0, ge=0)
     areas_px: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """Candidate smallest areas instead of `min_area_px`, for "f1" and "against-good"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Read the recipes of earlier checkpoints."""
+        if content.get("choose") == "union":
+            return content | {"choose": "against-good", "shared": True}
+        return content
 
 
 class Recipe(FrozenModel):

@@ -123,12 +123,17 @@ def sentences(metrics: Metrics) -> list[str]:
 
 
 def untrained(metrics: Metrics) -> str | None:
-    """Say that a network looks untrained, with what helps; None where it found a defect and tells them apart."""
+    """Say that a network looks untrained or its thresholds are of no use, with what helps; None where it sorts parts."""
     area, advice = metrics.union.area_under_roc, "train longer (--epochs), with a larger input, or with more parts"
     if metrics.escapes.total and metrics.escapes.count == metrics.escapes.total:
         return f"no defect of these {metrics.escapes.total} pictures is found: {advice}"
     if area is not None and area < _BY_CHANCE:
         return f"the scores hardly tell defects from good parts (AUROC {percent(area)} %, 50 by chance): {advice}"
+    if metrics.false_rejects.total and metrics.false_rejects.count == metrics.false_rejects.total:
+        return (
+            f"all {metrics.false_rejects.total} good pictures are rejected: choose other thresholds "
+            "(--set thresholds.choose, .shared, .limit)"
+        )
     return None
 
 

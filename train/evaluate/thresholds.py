@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,23 +44,27 @@ def choose_thresholds(
     found under this name costs nothing, since the part is rejected anyway; an escape costs more than a false reject.
     "max-escapes": the highest score that misses at most the share `limit` of the class's images.
     "max-false-rejects": the lowest scores that reject at most the share `limit` of the good images, over all classes.
-    "union": one score and one mask level for all classes, by the best F1 and IoU of defect or not, the score low in the
-    gap; for classes of few images.
     "fixed": the recipe's score.
     With "f1" and "against-good" the smallest area is chosen as well, from the recipe's candidates; ties: the least.
     By part (`recipe.unit`), the score of a part is the largest of its pictures.
+    With `recipe.shared` all of that is chosen once, as if all classes were one, defect or not.
     """
-    levels = _levels(outputs.masks, images, recipe)
+    kinds = range(len(classes))
+    groups = [list(kinds)] if recipe.shared else [[kind] for kind in kinds]
+    levels = _levels(outputs.masks, images, recipe, groups)
     numbers = _cases(images, recipe)
     if recipe.choose in ("f1", "against-good"):
-        chosen = _by_f1(outputs, images, levels, recipe, numbers)
+        chosen = _by_f1(outputs, images, levels, recipe, numbers, groups)
     else:
-        scores, labels = worst(outputs.scores, numbers), worst(images.labels, numbers)
+        scores = worst(_joined(outputs.scores, groups), numbers)
+        labels = worst(_joined(images.labels, groups), numbers)
         chosen = [(score, recipe.min_area_px) for score in _chosen_scores(scores, labels, recipe)]
-    return {
-        name: Threshold(score=float(np.clip(score, 0, 1)), level=level, min_area_px=area)
-        for name, level, (score, area) in zip(classes, levels, chosen, strict=True)
+    found = {
+        kind: Threshold(score=float(np.clip(score, 0, 1)), level=levels[kind], min_area_px=area)
+        for group, (score, area) in zip(groups, chosen, strict=True)
+        for kind in group
     }
+    return {name: found[kind] for kind, name in enumerate(classes)}
 
 
 def shift_thresholds(
@@ -92,9 +96,13 @@ def shift_thresholds(
 def check_positives(
     labels: NDArray[np.bool_], classes: Sequence[str], recipe: ThresholdRecipe, part: str = "validation part"
 ) -> None:
-    """Raise ThresholdError if a class has no image in `part`, which choosing its threshold needs."""
+    """Raise ThresholdError if a class has no image in `part`, which choosing its threshold needs.
+
+    With `recipe.shared` an image of any class is enough.
+    """
     missing = [name for name, count in zip(classes, labels.sum(axis=0), strict=True) if count == 0]
-    if missing and recipe.choose != "fixed":
+    enough = recipe.choose == "fixed" or (recipe.shared and len(missing) < len(classes))
+    if missing and not enough:
         raise ThresholdError(
             f"{part}: found no image with {', '.join(missing)}, expected at least one of each class to choose "
             f"its threshold; use another --seed or --split, or --set thresholds.choose=fixed"
@@ -142,11 +150,21 @@ def _cases(images: ImageSet, recipe: ThresholdRecipe) -> NDArray[np.int64]:
     return group(images.parts, images.labels)
 
 
+def _joined(of_classes: NDArray[Any], groups: Sequence[Sequence[int]]) -> NDArray[Any]:
+    """The largest of each group of classes: [N, C] to [N, G]."""
+    return np.stack([of_classes[:, group].max(axis=1) for group in groups], axis=1)
+
+
 def _by_f1(
-    outputs: Outputs, images: ImageSet, levels: Sequence[int], recipe: ThresholdRecipe, numbers: NDArray[np.int64]
+    outputs: Outputs,
+    images: ImageSet,
+    levels: Sequence[int],
+    recipe: ThresholdRecipe,
+    numbers: NDArray[np.int64],
+    groups: Sequence[Sequence[int]],
 ) -> list[tuple[float, float]]:
-    """Score threshold and smallest area of each class; numbers: the case of each image."""
-    labels = worst(images.labels, numbers)
+    """Score threshold and smallest area of each group of classes; numbers: the case of each image."""
+    labels = worst(_joined(images.labels, groups), numbers)
     good = ~labels.any(axis=1)
     areas = recipe.areas_px or (recipe.min_area_px,)
     largest = largest_areas(outputs, _size(images), levels) if any(areas) else np.zeros_like(outputs.scores)
@@ -156,7 +174,8 @@ def _by_f1(
         position = _LOW if recipe.choose == "against-good" else _MIDDLE
         tried = []
         for area in sorted(areas):
-            scores = worst(np.where(largest[:, index] >= area, outputs.scores[:, index], np.float32(0)), numbers)
+            eligible = np.where(largest >= area, outputs.scores, np.float32(0))
+            scores = worst(_joined(eligible, groups)[:, index], numbers)
             threshold, f1 = best_f1_threshold(scores[rows], label[rows], position)
             tried.append((f1, threshold, area))
         f1, threshold, area = max(tried, key=lambda one: one[0])  # the first of equals
@@ -228,13 +247,11 @@ def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> list[float]:
-    """One score threshold per class of scores [N, C]."""
+    """One score threshold per column of scores [N, G] and labels, bool [N, G]."""
     if recipe.choose == "max-escapes":
         return [_at_most_missed(score[label], recipe.limit) for score, label in zip(scores.T, labels.T, strict=True)]
     if recipe.choose == "max-false-rejects":
         return _at_most_rejected(scores[~labels.any(axis=1)], recipe.limit)
-    if recipe.choose == "union":
-        return [best_f1_threshold(scores.max(axis=1), np.any(labels, axis=1), _LOW)[0]] * scores.shape[1]
     return [recipe.score] * scores.shape[1]
 
 
@@ -258,13 +275,17 @@ def _at_most_rejected(good: Scores, limit: float) -> list[float]:
     return [float(value) for value in thresholds]
 
 
-def _levels(masks: NDArray[np.uint8], images: ImageSet, recipe: ThresholdRecipe) -> list[int]:
-    """Mask level of each class: the one of the largest IoU pooled over its outlined images, or those of all classes."""
+def _levels(
+    masks: NDArray[np.uint8], images: ImageSet, recipe: ThresholdRecipe, groups: Sequence[list[int]]
+) -> list[int]:
+    """Mask level of each class: the one of the largest IoU of its group, pooled over the images that outline it."""
     drawn = images.labels & images.outlined
-    kinds = list(range(drawn.shape[1]))
-    if recipe.choose == "union":
-        return [_level(masks, images, np.flatnonzero(drawn.any(axis=1)), kinds, recipe.levels)] * len(kinds)
-    return [_level(masks, images, np.flatnonzero(drawn[:, kind]), [kind], recipe.levels) for kind in kinds]
+    levels = [0] * drawn.shape[1]
+    for group in groups:
+        level = _level(masks, images, np.flatnonzero(drawn[:, group].any(axis=1)), group, recipe.levels)
+        for kind in group:
+            levels[kind] = level
+    return levels
 
 
 def _level(

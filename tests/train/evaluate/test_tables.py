@@ -30,3 +30,8 @@ def test_a_result_that_looks_untrained_says_so() -> None:
     assert "hardly tell defects from good parts (AUROC 52.0 %" in str(
         untrained(found.model_copy(update={"union": by_chance}))
     )
+    rejected = rate(found.false_rejects.total, found.false_rejects.total)
+    assert untrained(found.model_copy(update={"false_rejects": rejected})) == (
+        f"all {rejected.total} good pictures are rejected: choose other thresholds "
+        "(--set thresholds.choose, .shared, .limit)"
+    )

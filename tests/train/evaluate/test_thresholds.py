@@ -61,9 +61,52 @@ def test_against_good_ignores_other_defects_and_stays_low() -> None:
     assert found == pytest.approx([0.3 + 0.25 * 0.4, 0.3 + 0.25 * 0.2])
 
 
-def test_union_takes_one_score_for_all_classes() -> None:
-    found = chosen(ThresholdRecipe(choose="union"), SCORES, LABELS)
+def test_shared_takes_one_score_for_all_classes() -> None:
+    found = chosen(ThresholdRecipe(choose="against-good", shared=True), SCORES, LABELS)
     assert found == pytest.approx([0.3 + 0.25 * 0.2] * 2)  # between the good one with 0.3 and the scratch with 0.5
+
+
+def test_shared_gives_what_union_gave_and_reads_it() -> None:
+    assert ThresholdRecipe.model_validate({"choose": "union"}) == ThresholdRecipe(choose="against-good", shared=True)
+
+
+WRONG_NAME = [[0.9, 0.0], [0.8, 0.0], [0.9, 0.0], [0.8, 0.0], [0.3, 0.0], [0.0, 0.1], [0.1, 0.3]]
+"""As LABELS, but all scratches are called pits."""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (ThresholdRecipe(choose="max-escapes", shared=True), 0.8),
+        (ThresholdRecipe(choose="max-escapes", shared=True, limit=0.5), 0.9),
+        (ThresholdRecipe(choose="max-false-rejects", shared=True), 0.3),
+        (ThresholdRecipe(choose="max-false-rejects", shared=True, limit=0.7), 0.1),
+        (ThresholdRecipe(choose="f1", shared=True), 0.55),
+        (ThresholdRecipe(choose="fixed", shared=True, score=0.7), 0.7),
+    ],
+)
+def test_shared_lets_a_wrong_name_set_no_threshold(recipe: ThresholdRecipe, expected: float) -> None:
+    assert chosen(recipe, WRONG_NAME, LABELS) == pytest.approx([expected] * 2, abs=1e-6)
+    apart = chosen(recipe.model_copy(update={"shared": False}), WRONG_NAME, LABELS)
+    if recipe.choose == "max-escapes":
+        assert apart[1] == 0  # rejects every part
+
+
+def test_shared_takes_one_level_and_one_area_for_all_classes() -> None:
+    """Two classes of one outline each, of which the second's suits the lower level."""
+    truth = np.zeros((2, 2, 4, 4), bool)
+    truth[0, 0, :, :2] = truth[1, 1, :, :3] = True
+    masks = np.zeros((2, 2, 4, 4), np.uint8)
+    masks[0, 0] = masks[1, 1] = np.uint8([250, 170, 150, 10])
+    has = np.eye(2, dtype=bool)
+    bits = np.stack([pack(one) for one in truth])
+    images = ImageSet(np.zeros((2, 1, 4, 4), np.uint8), bits, has, has)
+    outputs = Outputs(np.float32([[0.9, 0], [0, 0.9]]), masks)
+    for shared, levels in ((False, [160, 128]), (True, [128, 128])):
+        recipe = ThresholdRecipe(choose="against-good", shared=shared, levels=(128, 160), areas_px=(8, 0))
+        found = choose_thresholds(outputs, images, ["Pit", "Scratch"], recipe)
+        assert [one.level for one in found.values()] == levels
+        assert [one.min_area_px for one in found.values()] == [0, 0]
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0.0, [0.7, 0.5]), (0.5, [0.9, 0.9])])
@@ -147,6 +190,9 @@ def test_class_without_positives_is_refused_with_advice() -> None:
     with pytest.raises(ThresholdError, match=r"found no image with Scratch, expected at least one.*--seed or --split"):
         check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe())
     check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(choose="fixed"))
+    check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(shared=True))
+    with pytest.raises(ThresholdError, match="found no image with Pit, Scratch"):
+        check_positives(labels[1:], ["Pit", "Scratch"], ThresholdRecipe(shared=True))
 
 
 def test_by_part_a_defect_found_in_one_view_is_enough() -> None:
