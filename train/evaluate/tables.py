@@ -123,7 +123,7 @@ def sentences(metrics: Metrics) -> list[str]:
 
 
 def untrained(metrics: Metrics) -> str | None:
-    """Say that a network looks untrained or its thresholds are of no use, with what helps; None where it sorts parts."""
+    """Say that a network looks untrained or its thresholds are of no use, with what helps; else None."""
     area, advice = metrics.union.area_under_roc, "train longer (--epochs), with a larger input, or with more parts"
     if metrics.escapes.total and metrics.escapes.count == metrics.escapes.total:
         return f"no defect of these {metrics.escapes.total} pictures is found: {advice}"

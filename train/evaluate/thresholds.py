@@ -61,8 +61,8 @@ def choose_thresholds(
         chosen = [(score, recipe.min_area_px) for score in _chosen_scores(scores, labels, recipe)]
     found = {
         kind: Threshold(score=float(np.clip(score, 0, 1)), level=levels[kind], min_area_px=area)
-        for group, (score, area) in zip(groups, chosen, strict=True)
-        for kind in group
+        for together, (score, area) in zip(groups, chosen, strict=True)
+        for kind in together
     }
     return {name: found[kind] for kind, name in enumerate(classes)}
 
@@ -152,7 +152,7 @@ def _cases(images: ImageSet, recipe: ThresholdRecipe) -> NDArray[np.int64]:
 
 def _joined(of_classes: NDArray[Any], groups: Sequence[Sequence[int]]) -> NDArray[Any]:
     """The largest of each group of classes: [N, C] to [N, G]."""
-    return np.stack([of_classes[:, group].max(axis=1) for group in groups], axis=1)
+    return np.stack([of_classes[:, together].max(axis=1) for together in groups], axis=1)
 
 
 def _by_f1(
@@ -281,9 +281,9 @@ def _levels(
     """Mask level of each class: the one of the largest IoU of its group, pooled over the images that outline it."""
     drawn = images.labels & images.outlined
     levels = [0] * drawn.shape[1]
-    for group in groups:
-        level = _level(masks, images, np.flatnonzero(drawn[:, group].any(axis=1)), group, recipe.levels)
-        for kind in group:
+    for together in groups:
+        level = _level(masks, images, np.flatnonzero(drawn[:, together].any(axis=1)), together, recipe.levels)
+        for kind in together:
             levels[kind] = level
     return levels
 
