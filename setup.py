@@ -1,4 +1,4 @@
-"""Build step: a wheel carries the bundle of `edge-inspect demo`; all other settings are in pyproject.toml."""
+"""Build step: a wheel carries the models that its commands name; all other settings are in pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -7,19 +7,25 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 DEMO_BUNDLE = "models/demo-tiles"
+"""Bundle of `edge-inspect demo`, in the package `edge`."""
+SURFACE_BASE = "models/surface-base.pt"
+"""Checkpoint of `train --init surface-base`, in the package `train`."""
 
 
-class BuildWithDemoBundle(build_py):
-    """Copies the bundle of the demo into the package `edge`; not for an editable installation."""
+class BuildWithModels(build_py):
+    """Copies these models into the packages; not for an editable installation."""
 
     def run(self) -> None:
-        """Build the packages, then copy the bundle."""
+        """Build the packages, then copy the models."""
         super().run()
         if not self.editable_mode:
-            source = Path(__file__).resolve().parent / DEMO_BUNDLE
-            target = Path(self.build_lib) / "edge" / DEMO_BUNDLE
+            root, built = Path(__file__).resolve().parent, Path(self.build_lib)
+            target = built / "edge" / DEMO_BUNDLE
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
+            shutil.copytree(root / DEMO_BUNDLE, target)
+            base = built / "train" / SURFACE_BASE
+            base.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / SURFACE_BASE, base)
 
 
-setup(cmdclass={"build_py": BuildWithDemoBundle})
+setup(cmdclass={"build_py": BuildWithModels})

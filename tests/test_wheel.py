@@ -46,6 +46,11 @@ def test_the_demo_runs_from_a_wheel(installed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "demo-output").is_dir()
 
 
+def test_the_checkpoint_to_start_from_is_in_the_wheel(installed: Path) -> None:
+    name = "models/surface-base.pt"
+    assert (installed / "train" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
 def test_the_doctor_examines_a_line_from_a_wheel(installed: Path, tmp_path: Path) -> None:
     camera = 'engine_threads = 1\ndeadline_ms = 60000\n\n[[camera]]\naddress = "synthetic://"\n'
     bundle = f'bundle = "{installed / "edge/models/demo-tiles"}"\n'

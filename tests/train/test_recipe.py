@@ -88,16 +88,16 @@ def test_tiles_are_set_with_defaults_on_the_command_line() -> None:
     sides = ["input.height=3000", "input.width=4096"]
     recipe = load_recipe("own-parts", [*sides, "input.tiles.overlap=32"])
     assert recipe.input.tiles == Tiling(height=512, width=512, overlap=32, batch=4)
-    assert recipe.tile_grid == TileGrid.of(recipe.input.tiles, (3000, 4096), (750, 1024))
+    assert recipe.tile_grid == TileGrid.of(recipe.input.tiles, (3000, 4096), (1500, 2048))
     assert load_recipe("own-parts", sides).tile_grid is None
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["input.height=1000", "input.tiles.height=510"], r"found tiles of 510x512 with can, whose cells are 4"),
-        (["input.height=1002"], r"found pictures of 1002x2000 in tiles with can, .*set input\.crop"),
-        (["input.height=1000", "input.tiles.overlap=30"], r"input\.tiles: found height 512 with overlap 30, .*of 4"),
+        (["input.height=1000", "input.tiles.height=510"], r"found tiles of 510x512 with can-fine, whose cells are 4"),
+        (["input.height=1001"], r"found pictures of 1001x2000 in tiles with can-fine, .*set input\.crop"),
+        (["input.height=1000", "input.tiles.overlap=31"], r"input\.tiles: found height 512 with overlap 31, .*of 2"),
         (
             ["input.height=1000", "input.tiles.size=64"],
             r"input\.tiles\.size: unknown key, expected one of height, width, o",
@@ -116,9 +116,9 @@ def test_tiles_that_do_not_fit_are_one_clear_line(overrides: list[str], message:
         (
             "own-parts",
             "thresholds.folds=3",
-            "found thresholds.folds 3 with can, expected 1: only patch-classifier",
+            "found thresholds.folds 3 with can-fine, expected 1: only patch-classifier",
         ),
-        ("own-parts", 'network.beside=["lite1"]', "found encoders beside lite0 with can, expected them in patch"),
+        ("own-parts", 'network.beside=["lite1"]', "found encoders beside lite0 with can-fine, expected them in patch"),
         ("few-defects", "network.weights=w.pth", "beside lite2 with a file of weights, expected .* installed packages"),
         ("few-defects", 'network.beside=["lite2"]', "found lite2 beside lite2, expected each encoder once"),
     ],

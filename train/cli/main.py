@@ -56,7 +56,9 @@ def train(
     model: Annotated[str | None, typer.Option(help="can, or a peer: unet-resnet50, unet-densenet121, ...")] = None,
     pretrained: Annotated[bool | None, typer.Option(help="Start a peer from ImageNet weights.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
-    init: Annotated[Path | None, typer.Option(help="Checkpoint to start from (fine-tuning).")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Checkpoint to start from (fine-tuning), or surface-base, that of the package.")
+    ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Checkpoint whose masks are targets beside the outlines.")
     ] = None,
@@ -83,8 +85,10 @@ def train(
     given = [f"{key}={str(value).lower()}" for key, value in named.items() if value is not None]
     settings = _recipe(recipe, data, [*(overrides or []), *given])
     from train.cli.training import train_in_folder  # after the recipe's own errors: this loads torch
+    from train.models.finetune import checkpoint_path
 
-    train_in_folder(data, settings, out, split, init, teacher, dry, tensorboard, device, threads)
+    started = None if init is None else checkpoint_path(init)
+    train_in_folder(data, settings, out, split, started, teacher, dry, tensorboard, device, threads)
 
 
 def _recipe(name: str | None, data: list[Path], overrides: list[str]) -> "Recipe":

@@ -1,9 +1,11 @@
 """Fine-tuning: initial weights from another checkpoint, with the same or other classes, or of its encoder alone."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from torch import Tensor
 
+import train
 from train.errors import CheckpointError
 from train.models.checkpoint import Checkpoint
 from train.models.network import NormalisedNetwork
@@ -12,14 +14,37 @@ _HEADS = ("body.head.", "segmentation_head.")
 """Parts of the names of the last layer's weights, which have one row per class: CAN, peers."""
 
 
+_NORMALISATION = ("mean", "deviation")
+"""Buffers of the recipe's input normalisation, not learnt."""
+
 _ENCODER = "body.encoder."
 """Part of the names of an encoder's weights, which the networks on EfficientNet-Lite share."""
+
+
+SURFACE_BASE = "surface-base"
+"""Name of the checkpoint that comes with the package: a CAN that was trained on defects of real surfaces."""
+
+
+def checkpoint_path(name: str) -> Path:
+    """Path of the checkpoint of this name: a file, or `SURFACE_BASE` of the repository or the installed package.
+
+    Raises CheckpointError where the package has none, as one that was installed without its models.
+    """
+    if name != SURFACE_BASE or Path(name).exists():
+        return Path(name)
+    places = [root / "models" / f"{SURFACE_BASE}.pt" for root in Path(train.__file__).resolve().parents[:2]]
+    for place in places:
+        if place.is_file():
+            return place
+    raise CheckpointError(f"--init {name}: found none of {', '.join(map(str, places))}; name the file of a checkpoint")
 
 
 def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: Checkpoint) -> str:
     """Copy the checkpoint's weights into `network`, whose mask channels are `classes`; returns a message.
 
-    Rows of the last layer are copied by class name; new classes keep their initial weights. Of a network that knows
+    Rows of the last layer are copied by class name; new classes keep their initial weights. A first layer that read
+    grey reads each colour with a third of its weights, one that read colour reads grey with their sum, so that grey
+    pictures give the same result. The input's mean and deviation stay those of the recipe. Of a network that knows
     good parts alone the encoder is copied. Raises CheckpointError if any other weight has another shape.
     """
     own = network.state_dict()
@@ -32,7 +57,8 @@ def start_from(network: NormalisedNetwork, classes: Sequence[str], checkpoint: C
         )
     there = checkpoint.meta.classes
     rows = [(to, there.index(name)) for to, name in enumerate(classes) if name in there]
-    network.load_state_dict({key: _started(key, own[key], checkpoint.weights[key], rows) for key in own})
+    learnt = [key for key in own if key not in _NORMALISATION]
+    network.load_state_dict(own | {key: _started(key, own[key], checkpoint.weights[key], rows) for key in learnt})
     new = [name for name in classes if name not in there]
     note = f"; new classes: {', '.join(new)}" if new else ""
     return f"starts from epoch {checkpoint.meta.epoch} of {checkpoint.meta.recipe.name}{note}"
@@ -56,6 +82,12 @@ def _started(key: str, own: Tensor, given: Tensor, rows: Sequence[tuple[int, int
         for to, source in rows:
             mixed[to] = given[source]
         return mixed
+    if own.dim() == 4 and own.shape[:1] + own.shape[2:] == given.shape[:1] + given.shape[2:]:
+        colours = own.shape[1], given.shape[1]
+        if colours == (3, 1):
+            return given.expand_as(own) / 3
+        if colours == (1, 3):
+            return given.sum(dim=1, keepdim=True)
     if own.shape != given.shape:
         raise CheckpointError(
             f"--init: found {key} of shape {list(given.shape)}, expected {list(own.shape)}; "
