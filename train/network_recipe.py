@@ -72,9 +72,6 @@ class NetworkRecipe(FrozenModel):
     """Entries of "patch-memory"."""
     encoder: Encoder = "lite0"
     """EfficientNet-Lite of "can-lite", "unet-lite", "patch-memory" and "patch-classifier"; lite2 is the largest."""
-    beside: tuple[Encoder, ...] = ()
-    """Further encoders of "patch-classifier", whose features stand beside those of `encoder`: what one does not tell
-    from a good surface another may."""
     scales: tuple[tuple[Scale, Scale], ...] = Field(default=((1, 1),), min_length=1, max_length=MOST_SCALES)
     """Sizes at which the encoder of "patch-classifier" sees a picture, as shares of the input's height and width."""
     pretrained: bool = True
@@ -94,16 +91,6 @@ class NetworkRecipe(FrozenModel):
             )
         if self.model != "patch-classifier" and self.scales != ((1, 1),):
             raise ValueError(f"found scales of {self.model}, which sees a picture at one size; remove them")
-        if self.beside and (self.model != "patch-classifier" or self.weights):
-            what = "a file of weights" if self.weights else self.model
-            raise ValueError(
-                f"found encoders beside {self.encoder} with {what}, expected them in patch-classifier, with weights of "
-                "installed packages or of timm's hub; take --set network.beside=[]"
-            )
-        if len({self.encoder, *self.beside}) <= len(self.beside):
-            raise ValueError(
-                f"beside: found {', '.join(self.beside)} beside {self.encoder}, expected each encoder once"
-            )
         if any(member.network.members for member in self.members):
             raise ValueError("found an ensemble as a member of another; join their members instead")
         if self.members and self.members[0].network.is_memory:

@@ -110,22 +110,9 @@ def test_tiles_that_do_not_fit_are_one_clear_line(overrides: list[str], message:
         load_recipe("own-parts", ["input.width=2000", "input.tiles={}", *overrides])
 
 
-@pytest.mark.parametrize(
-    ("recipe", "override", "message"),
-    [
-        (
-            "own-parts",
-            "thresholds.folds=3",
-            "found thresholds.folds 3 with can-fine, expected 1: only patch-classifier",
-        ),
-        ("own-parts", 'network.beside=["lite1"]', "found encoders beside lite0 with can-fine, expected them in patch"),
-        ("few-defects", "network.weights=w.pth", "beside lite2 with a file of weights, expected .* installed packages"),
-        ("few-defects", 'network.beside=["lite2"]', "found lite2 beside lite2, expected each encoder once"),
-    ],
-)
-def test_what_only_the_classifier_of_patches_has(recipe: str, override: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        load_recipe(recipe, [override])
+def test_only_the_classifier_of_patches_leaves_groups_out() -> None:
+    with pytest.raises(RecipeError, match=r"found thresholds\.folds 3 with can-fine, expected 1: only patch-classifier"):
+        load_recipe("own-parts", ["thresholds.folds=3"])
 
 
 def test_weights_must_be_one_per_class() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from train.models.can import ContextAggregation
 from train.models.can_fine import FineContext
-from train.models.can_lite import LAST, SIXTEENTH, JoinedEncoder, LiteContext, LiteEncoder, LiteUNet
+from train.models.can_lite import LAST, SIXTEENTH, LiteContext, LiteEncoder, LiteUNet
 from train.models.ensemble import Ensemble
 from train.models.network import NormalisedNetwork
 from train.models.patch_classifier import PatchClassifier
@@ -45,17 +45,10 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "patch-memory":
         return PatchMemory(_encoder(recipe, SIXTEENTH, in_channels), recipe.patches)
     if recipe.model == "patch-classifier":
-        return PatchClassifier(_encoders(recipe, in_channels), classes, recipe.width, recipe.scales)
+        return PatchClassifier(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width, recipe.scales)
     return make_peer(recipe.model, in_channels, classes, recipe.pretrained)
 
 
 def _encoder(recipe: NetworkRecipe, last: int, in_channels: int) -> LiteEncoder:
     """The stages up to `last`."""
     return make_encoder(recipe.encoder, last + 1, in_channels, recipe.pretrained, recipe.weights)
-
-
-def _encoders(recipe: NetworkRecipe, in_channels: int) -> LiteEncoder | JoinedEncoder:
-    """All encoders of the recipe, up to a sixteenth of the input."""
-    names = (recipe.encoder, *recipe.beside)
-    made = [make_encoder(name, SIXTEENTH + 1, in_channels, recipe.pretrained, recipe.weights) for name in names]
-    return JoinedEncoder(made) if len(made) > 1 else made[0]

@@ -47,21 +47,6 @@ class LiteEncoder(nn.Module):
         return features
 
 
-class JoinedEncoder(nn.Module):
-    """Several encoders side by side; channels: of their features together."""
-
-    def __init__(self, encoders: Sequence[LiteEncoder]):
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-        first = encoders[0].channels
-        self.channels = {stage: sum(one.channels[stage] for one in encoders) for stage in first}
-
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Features by stage, those of each encoder after those of the one before; see `LiteEncoder`."""
-        found = [encoder(x) for encoder in self.encoders]
-        return {stage: torch.cat([one[stage] for one in found], dim=1) for stage in found[0]}
-
-
 class LiteDecoder(nn.Module):
     """Two steps from an eighth of the input size to logits at half of it, joined by the encoder's features.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.can_lite import EIGHTH, QUARTER, SIXTEENTH, JoinedEncoder, LiteEncoder
+from train.models.can_lite import EIGHTH, QUARTER, SIXTEENTH, LiteEncoder
 from train.models.network import resized
 from train.models.patch_features import Descriptions, PatchFeatures
 from train.models.patch_heads import FindHead, OutlineHead, name_head
@@ -47,7 +47,7 @@ class PatchClassifier(nn.Module):
 
     def __init__(
         self,
-        encoder: LiteEncoder | JoinedEncoder,
+        encoder: LiteEncoder,
         classes: int,
         width: int,
         scales: Sequence[tuple[float, float]] = ((1, 1),),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.can_lite import EIGHTH, QUARTER, SIXTEENTH, JoinedEncoder, LiteEncoder
+from train.models.can_lite import EIGHTH, QUARTER, SIXTEENTH, LiteEncoder
 
 _LEAST_DEVIATION = 0.05
 """Added to a feature's deviation within a picture, so that the noise of a uniform picture is not amplified."""
@@ -20,7 +20,7 @@ _FARTHEST = 8.0
 
 
 class PatchFeatures(NamedTuple):
-    """Features [B, channels, h, w] of images of H x W pixels, by each encoder's last stage at each scale."""
+    """Features [B, channels, h, w] of images of H x W pixels, by the encoder's last stage at each scale."""
 
     quarter: Tensor
     """h = H / 4"""
@@ -28,7 +28,7 @@ class PatchFeatures(NamedTuple):
     sixteenth: Tensor
 
     @classmethod
-    def of(cls, encoder: LiteEncoder | JoinedEncoder, x: Tensor) -> "PatchFeatures":
+    def of(cls, encoder: LiteEncoder, x: Tensor) -> "PatchFeatures":
         """Of normalised images [B, channels, H, W] whose sides are multiples of 16."""
         found = encoder(x)
         return cls(found[QUARTER], found[EIGHTH], found[SIXTEENTH])

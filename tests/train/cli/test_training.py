@@ -148,7 +148,7 @@ def test_a_run_with_folds_is_repeated_from_its_own_split(
     tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     declare_torchvision_operators()
-    small = ["input.height=48", "input.width=32", "network.beside=[]", "run.epochs=1", "crops.images=0"]
+    small = ["input.height=48", "input.width=32", "run.epochs=1", "crops.images=0"]
     settings = [word for one in (*small, "thresholds.folds=2") for word in ("--set", one)]
     command = ("--data", tiles, "--recipe", "few-defects", "--no-pretrained", "--threads", 1, *settings)
     assert run_main(*command, "--out", tmp_path) == 0

@@ -18,7 +18,6 @@ from train.device import choose_compute
 from train.errors import CheckpointError, DataError, SplitError
 from train.loop.classifier_run import ClassifierRun, chosen
 from train.loop.feature_maps import Drawn, FeatureMap, FeatureMaps
-from train.models.can_lite import JoinedEncoder
 from train.models.checkpoint import load_checkpoint
 from train.recipe import Recipe, load_recipe
 
@@ -32,8 +31,7 @@ def encoder() -> None:
 
 def recipe_of(*overrides: str) -> Recipe:
     small = ["input.height=48", "input.width=32", "network.pretrained=false", "run.epochs=1", "crops.images=8"]
-    fast = ["network.beside=[]", "thresholds.folds=1"]
-    return load_recipe("few-defects", [*small, *fast, *overrides])
+    return load_recipe("few-defects", [*small, "thresholds.folds=1", *overrides])
 
 
 def run_of(dataset: Dataset, out: Path, recipe: Recipe, split: Split | None = None) -> ClassifierRun:
@@ -204,13 +202,6 @@ def test_too_few_parts_to_leave_one_out_are_refused(tiles: Path, tmp_path: Path)
     run = run_of(dataset, tmp_path, recipe_of("thresholds.folds=3"), split.model_copy(update={"images": kept}))
     with pytest.raises(SplitError, match=r"expected good parts and parts with an outlined defect in two.*folds=1"):
         run.train()
-
-
-def test_a_second_encoder_stands_beside_the_first(tiles: Path, tmp_path: Path) -> None:
-    run = run_of(read_dataset(tiles), tmp_path, recipe_of('network.beside=["lite0"]'))
-    assert isinstance(run.classifier.encoder, JoinedEncoder)
-    run.train()
-    assert run.test().union.average_precision > 0.9
 
 
 def test_defects_of_other_parts_are_outlined(run: ClassifierRun) -> None:
