@@ -111,7 +111,7 @@ def test_tiles_that_do_not_fit_are_one_clear_line(overrides: list[str], message:
 
 
 def test_only_the_classifier_of_patches_leaves_groups_out() -> None:
-    with pytest.raises(RecipeError, match=r"found thresholds\.folds 3 with can-fine, expected 1: only patch-classifier"):
+    with pytest.raises(RecipeError, match=r"found thresholds\.folds 3 with can-fine, expected 1"):
         load_recipe("own-parts", ["thresholds.folds=3"])
 
 
