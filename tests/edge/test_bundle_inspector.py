@@ -236,3 +236,10 @@ def test_the_tool_draws_a_picture_beside_its_outlines(make_bundle: Make, tmp_pat
     drawn = cv2.imread(str(out))
     assert drawn.shape == (64, 96, 3)
     assert (drawn[:, :48] != drawn[:, 48:]).any()
+
+    for bundle, picture in ((tmp_path / "none", "part.png"), (words[1], "none.png"), (words[1], "words.png")):
+        (tmp_path / "words.png").write_text("no picture")
+        wrong = [sys.executable, tool, bundle, tmp_path / picture, "--out", out]
+        ended = subprocess.run([*map(str, wrong)], capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert len(ended.stderr.splitlines()) == 1, ended.stderr
