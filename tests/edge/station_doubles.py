@@ -128,9 +128,6 @@ def ask(app: Application, path: str, headers: Mapping[str, str], content: bytes 
         "headers": [(name.encode(), value.encode()) for name, value in asked.items()],
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
-    for worker in threading.enumerate():  # FastAPI's own, which end by themselves once their loop has
-        if worker.name == "AnyIO worker thread":
-            worker.join(PATIENCE_S)
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode()
 
 

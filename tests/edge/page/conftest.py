@@ -47,9 +47,6 @@ def serve() -> Iterator[Serve]:
         server.should_exit = True
         thread.join()
         listening.close()
-    for worker in threading.enumerate():  # FastAPI's own, which end by themselves once their loop has
-        if worker.name == "AnyIO worker thread":
-            worker.join(10)
 
 
 @pytest.fixture(scope="session")
