@@ -91,6 +91,6 @@ def _started(key: str, own: Tensor, given: Tensor, rows: Sequence[tuple[int, int
     if own.shape != given.shape:
         raise CheckpointError(
             f"--init: found {key} of shape {list(given.shape)}, expected {list(own.shape)}; "
-            "use the checkpoint's encoder, width, skip and input channels, or leave --init out"
+            "use the checkpoint's encoder, width and skip, or leave --init out"
         )
     return given

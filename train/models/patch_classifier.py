@@ -46,11 +46,7 @@ class PatchClassifier(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: LiteEncoder,
-        classes: int,
-        width: int,
-        scales: Sequence[tuple[float, float]] = ((1, 1),),
+        self, encoder: LiteEncoder, classes: int, width: int, scales: Sequence[tuple[float, float]] = ((1, 1),)
     ):
         super().__init__()
         self.encoder = encoder
