@@ -37,7 +37,7 @@ class Compute:
         return placed
 
 
-DEPTHWISE: tuple[Model, ...] = ("can-lite", "unet-lite", "patch-memory")
+DEPTHWISE: tuple[Model, ...] = ("can-lite", "unet-lite", "upernet-lite", "patch-memory")
 """Networks of depthwise convolutions, besides those with `network.separable`. Ten times slower in bfloat16 than in
 float32 on processors without AVX512-BF16. With it, torch 2.13 takes 1.3 times the time of float32 for a step with
 separable dilated layers, and some of its gradients are NaN."""

@@ -20,6 +20,7 @@ Model = Literal[
     "unet-densenet121",
     "hrnet",
     "upernet",
+    "upernet-lite",
 ]
 
 Encoder = Literal["lite0", "lite1", "lite2"]
@@ -71,14 +72,16 @@ class NetworkRecipe(FrozenModel):
     patches: int = Field(default=1000, ge=1, le=20_000)
     """Entries of "patch-memory"."""
     encoder: Encoder = "lite0"
-    """EfficientNet-Lite of "can-lite", "unet-lite", "patch-memory" and "patch-classifier"; lite2 is the largest."""
+    """EfficientNet-Lite of "can-lite", "unet-lite", "upernet-lite", "patch-memory" and "patch-classifier"; lite2 is
+    the largest."""
     scales: tuple[tuple[Scale, Scale], ...] = Field(default=((1, 1),), min_length=1, max_length=MOST_SCALES)
     """Sizes at which the encoder of "patch-classifier" sees a picture, as shares of the input's height and width."""
     pretrained: bool = True
     """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory", "patch-classifier") with
     ImageNet weights."""
     weights: str = ""
-    """File of the ImageNet weights of Lite encoders; without one, the installed package or timm's hub."""
+    """File of the encoder's ImageNet weights, of `torch.save`; without one the installed package of an EfficientNet-Lite,
+    or the hub of timm or segmentation-models-pytorch."""
     members: tuple[MemberRecipe, ...] = Field(default=(), max_length=MOST_MEMBERS)
     """Networks of "ensemble", which `train ensemble` joins; the masks have the grid of the first."""
 

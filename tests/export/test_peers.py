@@ -39,6 +39,7 @@ PEERS = {
     "unet-densenet121": PADDED,
     "hrnet": PADDED,
     "upernet": PADDED,
+    "upernet-lite": PADDED,
     "can-lite": STRIDED,
     "unet-lite": STRIDED,
     "patch-classifier": STRIDED,

@@ -46,7 +46,7 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
         return PatchMemory(_encoder(recipe, SIXTEENTH, in_channels), recipe.patches)
     if recipe.model == "patch-classifier":
         return PatchClassifier(_encoder(recipe, SIXTEENTH, in_channels), classes, recipe.width, recipe.scales)
-    return make_peer(recipe.model, in_channels, classes, recipe.pretrained)
+    return make_peer(recipe, in_channels, classes)
 
 
 def _encoder(recipe: NetworkRecipe, last: int, in_channels: int) -> LiteEncoder:

@@ -31,14 +31,19 @@ def make_encoder(encoder: Encoder, stages: int, in_channels: int, pretrained: bo
     weights: a file that holds them; without one the installed package is searched, then timm's hub is asked.
     Raises TrainError if timm is not installed or the weights cannot be had.
     """
-    timm = import_optional("timm", "pretrained")
-    name = NAME.format(encoder)
-    whole: Any = timm.create_model(name, pretrained=False)
-    if pretrained:
-        whole.load_state_dict(_weights(timm, encoder, whole.state_dict(), weights))
+    whole = whole_network(encoder, pretrained, weights)
     _fit_stem(whole.conv_stem, in_channels)
     channels = {int(scale["module"].removeprefix("blocks.")): scale["num_chs"] for scale in whole.feature_info}
     return LiteEncoder(nn.Sequential(whole.conv_stem, whole.bn1), list(whole.blocks)[:stages], channels)
+
+
+def whole_network(encoder: Encoder, pretrained: bool, weights: str = "") -> Any:
+    """timm's classifier of ImageNet that `encoder` is the greater part of. Weights and errors as in `make_encoder`."""
+    timm = import_optional("timm", "pretrained")
+    whole = timm.create_model(NAME.format(encoder), pretrained=False)
+    if pretrained:
+        whole.load_state_dict(_weights(timm, encoder, whole.state_dict(), weights))
+    return whole
 
 
 def _fit_stem(stem: Any, in_channels: int) -> None:
@@ -59,18 +64,18 @@ def by_order(own: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str
     if own.keys() == given.keys():
         given = {key: given[key] for key in own}
     if len(own) != len(given):
-        raise TrainError(f"{source}: found {len(given)} tensors, expected the {len(own)} of {name}; {_ADVICE}")
+        raise TrainError(f"{source}: found {len(given)} tensors, expected the {len(own)} of {name}; {ADVICE}")
     renamed = dict(zip(own, given.values(), strict=True))
     for (key, tensor), there in zip(renamed.items(), given, strict=True):
         if tensor.shape != own[key].shape:
             raise TrainError(
                 f"{source}: found {there} of shape {list(tensor.shape)}, expected {list(own[key].shape)} for {key} "
-                f"of {name}; {_ADVICE}"
+                f"of {name}; {ADVICE}"
             )
     return renamed
 
 
-_ADVICE = "name a file of its weights with --set network.weights=FILE, or leave that out"
+ADVICE = "name a file of its weights with --set network.weights=FILE, or leave that out"
 
 
 def _weights(timm: Any, encoder: Encoder, own: Mapping[str, Tensor], file: str) -> Mapping[str, Tensor]:
@@ -104,4 +109,4 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise TrainError(f"{path}: found no such file, expected ImageNet weights; check network.weights") from None
     except (OSError, TorchFileError) as error:
-        raise TrainError(f"{path}: cannot be read as weights ({error}); {_ADVICE}") from None
+        raise TrainError(f"{path}: cannot be read as weights ({error}); {ADVICE}") from None
