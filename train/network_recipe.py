@@ -23,6 +23,8 @@ Model = Literal[
     "upernet-lite",
 ]
 
+WITHOUT_ENCODER: frozenset[Model] = frozenset({"can", "can-fine", "ensemble"})
+
 Encoder = Literal["lite0", "lite1", "lite2"]
 
 CELL_PX: Mapping[Model, int] = MappingProxyType(
@@ -94,6 +96,8 @@ class NetworkRecipe(FrozenModel):
             )
         if self.model != "patch-classifier" and self.scales != ((1, 1),):
             raise ValueError(f"found scales of {self.model}, which sees a picture at one size; remove them")
+        if self.weights and self.model in WITHOUT_ENCODER:
+            raise ValueError(f"found weights of {self.model}, which has no pretrained encoder; remove them")
         if any(member.network.members for member in self.members):
             raise ValueError("found an ensemble as a member of another; join their members instead")
         if self.members and self.members[0].network.is_memory:

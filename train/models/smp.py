@@ -92,9 +92,10 @@ def _load(encoder: Any, given: Mapping[str, Tensor], recipe: NetworkRecipe, name
     try:
         target.load_state_dict(fitted)
     except RuntimeError as error:  # of torch, a line for each name
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error).split()).partition(": ")[2]
         raise TrainError(
-            f"{recipe.weights}: found weights of another network than {name} ({reason}); {ADVICE}"
+            f"{recipe.weights}: found weights of another network than {name.removeprefix(FROM_TIMM)} "
+            f"({reason[:80]} ...); {ADVICE}"
         ) from None
 
 
