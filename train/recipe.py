@@ -220,7 +220,7 @@ class Recipe(FrozenModel):
                 f"{cell} pixels wide (network.pooling); expected sides that {cell} divides"
             )
         self._check_tiles()
-        if self.thresholds.folds > 1 and self.network.model != "patch-classifier":
+        if self.thresholds.folds > 1 and not (self.network.model == "patch-classifier" or self.network.is_decided):
             raise ValueError(
                 f"found thresholds.folds {self.thresholds.folds} with {self.network.model}, expected 1: only "
                 "patch-classifier is fitted fast enough; for others take `train split --folds` and `train thresholds`"

@@ -22,7 +22,8 @@ def ensemble(
     """Join finished runs of one split into one network, the mean of their mask logits.
 
     Networks of different kinds err on different parts. The thresholds are chosen on the validation part. A frame takes
-    the time of all members. `edge-export bundle` takes the best.pt as any other.
+    the time of all members. A classifier of patches, as of few-defects, is named first: it decides, by its own
+    thresholds, and the others help to outline. `edge-export bundle` takes the best.pt as any other.
     """
     from train.data.readers import read_dataset
     from train.device import compute_of
@@ -34,7 +35,13 @@ def ensemble(
     members = {str(path): load_checkpoint(path) for path in checkpoints}
     if len(members) < 2:
         raise CheckpointError(f"found {len(members)} checkpoint, expected best.pt of two or more runs; name another")
-    recipe = with_thresholds(ensemble_recipe(members), overrides or [])
+    recipe = ensemble_recipe(members)
+    if overrides and recipe.network.is_decided:
+        raise CheckpointError(
+            f"--set {overrides[0]}: found a setting of an ensemble that {checkpoints[0]} decides, expected none: its "
+            "thresholds are that run's own; choose them there, or by edge-export thresholds in the bundle"
+        )
+    recipe = with_thresholds(recipe, overrides or [])
     run = EnsembleRun(recipe, members, read_dataset(data), out, compute_of(device, recipe), console_for())
     run.join()
     run.test()

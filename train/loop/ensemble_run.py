@@ -4,19 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from pydantic import ValidationError
 from rich.console import Console
 
+from bundle import Threshold, first_problem
 from train.data.dataset import Dataset
-from train.data.splits import save_split
+from train.data.splits import Split, save_split, without_validation
 from train.device import Compute
 from train.errors import CheckpointError
+from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
 from train.loop.run_folder import RunFolder, brightness_range
 from train.models.build import make_network
-from train.models.checkpoint import Checkpoint, build_network, save_checkpoint
+from train.models.checkpoint import Checkpoint, Meta, build_network, save_checkpoint
 from train.models.ensemble import Ensemble
+from train.models.network import NormalisedNetwork
 from train.network_recipe import MemberRecipe, NetworkRecipe
 from train.recipe import Recipe
 
@@ -50,7 +54,7 @@ class EnsembleRun(RunFolder):
         self.seen = frozenset(image for member in members.values() for image in member.meta.seen)
 
     def join(self) -> None:
-        """Write `best.pt`, its thresholds chosen on the validation part.
+        """Write `best.pt`, its thresholds chosen on the validation part; those of a member that decides are kept.
 
         Raises CheckpointError where the folder holds a run, which may be a member.
         """
@@ -60,13 +64,19 @@ class EnsembleRun(RunFolder):
         network = make_network(self.recipe.network, self.recipe.input.channels, len(self.dataset.classes))
         for own, member in zip(cast(Ensemble, network.body).networks, self.members.values(), strict=True):
             own.load_state_dict(build_network(member).state_dict())
-        network = self.compute.place(network).eval()
         self.brightness = brightness_range(self.load("train"))
+        thresholds, metrics = self._judged(self.compute.place(network).eval())
+        save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)
+
+    def _judged(self, network: NormalisedNetwork) -> tuple[dict[str, Threshold], Metrics | None]:
+        """Thresholds, and the metrics of the validation part where it is not learnt."""
+        if self.recipe.network.is_decided:
+            first = next(iter(self.members.values())).meta
+            return first.thresholds, None
         val = self.load("val")
         outputs = judged_together(predict(network, val, self.compute), val, self.recipe.thresholds.exposures)
         thresholds = choose_thresholds(outputs, val, self.dataset.classes, self.recipe.thresholds)
-        metrics = evaluate(outputs, val, thresholds, self.dataset.classes)
-        save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)
+        return thresholds, evaluate(outputs, val, thresholds, self.dataset.classes)
 
 
 def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
@@ -77,13 +87,10 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
     names = list(members)
     metas = [member.meta for member in members.values()]
     first = metas[0]
-    if first.recipe.good_only:
-        raise CheckpointError(
-            f"{names[0]}: found a memory of good parts as the first member, expected a network of the classes, which "
-            "gives the input; name one before it"
-        )
+    channels = first.input.channels
+    network = _network_of(members, channels)
     for name, meta in zip(names, metas, strict=True):
-        if meta.recipe.thresholds.folds > 1:
+        if meta.recipe.thresholds.folds > 1 and not network.is_decided:
             raise CheckpointError(
                 f"{name}: found a run that learnt the validation part as well, expected one that did not: an ensemble "
                 "chooses its thresholds there; train it with --set thresholds.folds=1"
@@ -91,7 +98,7 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
         known = first.classes if meta.recipe.good_only else meta.classes
         for what, found, expected in (
             ("other classes", known, first.classes),
-            ("another split", meta.split, first.split),
+            ("another split", _learnt(meta, network), _learnt(first, network)),
             ("another number of channels", meta.input.channels, first.input.channels),
             ("another crop", meta.input.crop, first.input.crop),
             ("tiles", meta.input.tiles, None),
@@ -102,16 +109,26 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
                     f"{name}: found {what}, expected a run of the classes, split and pictures of {names[0]}; "
                     "train it with --split of that run"
                 )
+    return first.recipe.model_copy(update={"name": NAME, "network": network})
+
+
+def _network_of(members: Mapping[str, Checkpoint], channels: int) -> NetworkRecipe:
+    """Raises CheckpointError for kinds of networks that do not go together, or not in this order."""
     networks = tuple(
         MemberRecipe(
-            height=meta.input.height,
-            width=meta.input.width,
-            network=meta.recipe.network.model_copy(update={"pretrained": False}),
+            height=member.meta.input.height,
+            width=member.meta.input.width,
+            network=member.meta.recipe.network.model_copy(update={"pretrained": False, "weights": ""}),
         )
-        for meta in metas
+        for member in members.values()
     )
-    channels = first.input.channels
-    network = NetworkRecipe(
-        model="ensemble", members=networks, pretrained=False, mean=(0.0,) * channels, deviation=(1 / 255,) * channels
-    )
-    return first.recipe.model_copy(update={"name": NAME, "network": network})
+    mean, deviation = (0.0,) * channels, (1 / 255,) * channels  # each member has a normalisation of its own
+    try:
+        return NetworkRecipe(model="ensemble", members=networks, pretrained=False, mean=mean, deviation=deviation)
+    except ValidationError as error:
+        raise CheckpointError(f"{', '.join(members)}: {first_problem(error)}") from None
+
+
+def _learnt(meta: Meta, network: NetworkRecipe) -> Split:
+    """The split, or what it tests alone: a member that decides has learnt the validation part of the others."""
+    return without_validation(meta.split) if network.is_decided else meta.split

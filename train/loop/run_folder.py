@@ -85,16 +85,17 @@ class RunFolder:
         """Load the images of one part of the split."""
         return load_images(self.samples[side], self.recipe.input, len(self.dataset.classes))
 
-    def _meta(self, thresholds: dict[str, Threshold], metrics: Metrics, epoch: int, example: str = "") -> Meta:
+    def _meta(self, thresholds: dict[str, Threshold], metrics: Metrics | None, epoch: int, example: str = "") -> Meta:
         """metrics: of the validation part, or of the training part as heads judged it that had not learnt it."""
         judged = "val" if self.samples["val"] else HELD_OUT
+        measured = {} if metrics is None else {judged: metrics.model_dump(mode="json")}
         return Meta(
             recipe=self.recipe,
             classes=self.dataset.classes,
             split=self.split,
             thresholds=thresholds,
             epoch=epoch,
-            metrics={"train": {"brightness": self.brightness}, judged: metrics.model_dump(mode="json")},
+            metrics={"train": {"brightness": self.brightness}, **measured},
             data=self.dataset.name,
             citation=self.dataset.citation,
             software=software(),

@@ -1,8 +1,5 @@
 """Factory: the network of a recipe, with its normalisation in front."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from torch import nn
 
 from train.models.can import ContextAggregation
@@ -14,10 +11,10 @@ from train.models.patch_classifier import PatchClassifier
 from train.models.patch_memory import PatchMemory
 from train.models.pretrained import make_encoder
 from train.models.smp import make_peer
-from train.network_recipe import Model, NetworkRecipe
+from train.network_recipe import NetworkRecipe
 
-OPINIONS: Mapping[Model, float] = MappingProxyType({"patch-memory": 0.25, "patch-classifier": 0.5})
-"""Weights of members of an ensemble that judge the whole picture, found on parts of Magnetic Tile; see train/LOG.md."""
+OPINION = 0.25
+"""Weight of a memory of good parts in an ensemble, found on parts of Magnetic Tile; see train/LOG.md."""
 
 
 def make_network(recipe: NetworkRecipe, in_channels: int, classes: int) -> NormalisedNetwork:
@@ -40,8 +37,8 @@ def _body(recipe: NetworkRecipe, in_channels: int, classes: int) -> nn.Module:
     if recipe.model == "ensemble":
         networks = [make_network(member.network, in_channels, classes) for member in recipe.members]
         sizes = [(member.height, member.width) for member in recipe.members]
-        opinions = [None, *(OPINIONS.get(member.network.model) for member in recipe.members[1:])]
-        return Ensemble(networks, sizes, opinions)
+        opinions = [OPINION if member.network.is_memory else None for member in recipe.members]
+        return Ensemble(networks, sizes, opinions, decides=recipe.is_decided)
     if recipe.model == "patch-memory":
         return PatchMemory(_encoder(recipe, SIXTEENTH, in_channels), recipe.patches)
     if recipe.model == "patch-classifier":

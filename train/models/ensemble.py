@@ -1,7 +1,8 @@
-"""Ensemble: several trained networks of the same classes as one, with opinions on whole pictures beside them."""
+"""Ensemble: several trained networks of the same classes as one."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from train.models.network import resized
@@ -16,16 +17,22 @@ class Ensemble(nn.Module):
     networks: each with its own normalisation; the masks have the grid of the first. sizes: height and width of the
     input of each; frames are resized to it, bilinear, and so are the masks of the others. opinions: None, or the weight
     of a network that outlines coarsely, such as a memory of good parts: its largest logit, the opinion whether the
-    picture is good, is added with this weight to the logits of the whole picture.
+    picture is good, is added with this weight to the logits of the whole picture. decides: the first member alone says
+    whether the picture shows a class, and how surely; the mean gives the outline.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], sizes: Sequence[tuple[int, int]], opinions: Sequence[float | None] = ()
+        self,
+        networks: Sequence[nn.Module],
+        sizes: Sequence[tuple[int, int]],
+        opinions: Sequence[float | None] = (),
+        decides: bool = False,
     ):
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.sizes = tuple(sizes)
         self.opinions = tuple(opinions) or (None,) * len(networks)
+        self.decides = decides
 
     def forward(self, frames: Tensor) -> Tensor:
         """Logits [B, C, h, w] of frames [B, 1 or 3, H, W], float with values 0 to 255."""
@@ -39,4 +46,17 @@ class Ensemble(nn.Module):
                 added.append(weight * logits.amax(dim=(1, 2, 3), keepdim=True))
         grid = (named[0].shape[2], named[0].shape[3])
         mean: Tensor = sum((resized(one, grid) for one in named[1:]), start=named[0]) / len(named)
+        if self.decides:
+            mean = _with_largest(mean, named[0].amax(dim=(2, 3), keepdim=True))
         return sum(added, start=mean)
+
+
+def _with_largest(logits: Tensor, largest: Tensor) -> Tensor:
+    """Logits [B, C, h, w] whose largest of each image and class is `largest`, [B, C, 1, 1].
+
+    Those above 0 are scaled and keep their border, a probability of a half; where nothing is above 1, all are raised
+    until something is. For a negative `largest` all lie below it.
+    """
+    raised = logits + (1 - logits.amax(dim=(2, 3), keepdim=True)).clamp(min=0)
+    scale = largest.clamp(min=0) / raised.amax(dim=(2, 3), keepdim=True)
+    return torch.where(raised > 0, scale * raised, raised) + largest.clamp(max=0)

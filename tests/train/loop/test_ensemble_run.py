@@ -134,6 +134,30 @@ def test_a_memory_of_good_parts_joins_networks_of_the_classes(joined: Path, tile
         ensemble_recipe({"good": load_checkpoint(good), "a": load_checkpoint(a)})
 
 
+def test_a_classifier_of_patches_decides_and_the_others_help_to_outline(
+    joined: Path, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare_torchvision_operators()
+    small = ("--set", "input.height=48", "--set", "input.width=32", "--set", "crops.images=0", "--no-pretrained")
+    common = ("--data", tiles, "--threads", 1)
+    split = ("--split", joined / "a/split.json")
+    assert run_main(*common, "--recipe", "few-defects", *small, *split, "--epochs", 1, "--out", tmp_path / "few") == 0
+    few, a = tmp_path / "few/best.pt", joined / "a/best.pt"
+    assert run_main("ensemble", few, a, *common, "--out", tmp_path / "both") == 0
+    alone, found = load_checkpoint(few), load_checkpoint(tmp_path / "both/best.pt")
+    assert found.meta.thresholds == alone.meta.thresholds
+    assert set(found.meta.metrics) == {"train", "test"}
+    images = load_images(read_dataset(tiles).samples[:6], found.meta.input, len(found.meta.classes))
+    both, one = predict_with(found, images, CPU), predict_with(alone, images, CPU)
+    assert both.scores == pytest.approx(one.scores, abs=1e-4)
+    assert (both.masks != one.masks).any()
+
+    assert run_main("ensemble", a, few, *common, "--out", tmp_path / "wrong") == 2
+    assert "found a classifier of patches behind another member" in capsys.readouterr().err
+    assert run_main("ensemble", few, a, *common, "--out", tmp_path / "set", "--set", "thresholds.choose=f1") == 2
+    assert "thresholds are that run's own" in capsys.readouterr().err
+
+
 def test_one_run_is_not_enough(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = joined / "a/best.pt"
     assert run_main("ensemble", one, one, "--data", tiles, "--out", joined / "again") == 2

@@ -6,10 +6,15 @@ from torch import Tensor, nn
 
 from tests.torchvision_operators import declare_torchvision_operators
 from train.errors import RecipeError
-from train.models.build import OPINIONS, make_network
+from train.models.build import OPINION, make_network
 from train.models.ensemble import MOST_LOGIT, Ensemble
 from train.network_recipe import NetworkRecipe
 from train.recipe import load_recipe, with_overrides
+
+
+def members_of(*models: str) -> dict[str, object]:
+    """An ensemble of these kinds of networks."""
+    return {"model": "ensemble", "members": [{"height": 16, "width": 16, "network": {"model": one}} for one in models]}
 
 
 class Constant(nn.Module):
@@ -52,15 +57,52 @@ def test_an_opinion_moves_the_whole_picture_within_bounds(opinion: float, added:
     assert torch.allclose(found, torch.tensor(1.5 + 0.25 * added))
 
 
-def test_which_members_are_opinions() -> None:
-    declare_torchvision_operators()
-    member = {"height": 16, "width": 16, "network": {"model": "patch-classifier", "width": 4, "pretrained": False}}
-    memory = {"height": 16, "width": 16, "network": {"model": "patch-memory", "patches": 5, "pretrained": False}}
-    recipe = NetworkRecipe.model_validate({"model": "ensemble", "members": [member, member, memory]})
-    body = make_network(recipe, 1, 3).body
+class Maps(nn.Module):
+    """A network that says the same logits for every frame."""
 
-    assert isinstance(body, Ensemble)
-    assert body.opinions == (None, OPINIONS["patch-classifier"], OPINIONS["patch-memory"])
+    def __init__(self, logits: list[float]):
+        super().__init__()
+        self.logits = torch.tensor(logits).reshape(1, 1, 1, -1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.logits.expand(len(frames), -1, -1, -1)
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "expected"),
+    [
+        ([2.0, -4.0, -4.0, 0.5], [6.0, 6.0, -8.0, 0.5], [2.0, 0.5, -6.0, 0.25]),  # above 0 scaled by 2 / 4
+        ([-3.0, -5.0, -9.0, -9.0], [9.0, 9.0, -9.0, -9.0], [-3.0, -3.0, -12.0, -12.0]),  # sure that there is none
+        ([3.0, -5.0, -9.0, -9.0], [-9.0, -9.0, -9.0, -9.0], [3.0, -3.0, -5.0, -5.0]),  # others see nothing: raised
+    ],
+)
+def test_where_the_first_decides_the_others_outline(
+    first: list[float], other: list[float], expected: list[float]
+) -> None:
+    frames = torch.rand(2, 1, 8, 8)
+    found = Ensemble([Maps(first), Maps(other)], [(8, 8)] * 2, decides=True)(frames)
+    assert torch.allclose(found.amax(dim=(2, 3)), torch.tensor(max(first)))
+    assert torch.allclose(found.flatten(2)[0, 0], torch.tensor(expected))
+
+
+def test_which_members_are_opinions_and_which_decides() -> None:
+    declare_torchvision_operators()
+    kinds: dict[str, dict[str, object]] = {
+        "can": {"width": 4, "pooling": 4},
+        "patch-classifier": {"width": 4, "pretrained": False},
+        "patch-memory": {"patches": 5, "pretrained": False},
+    }
+
+    def body(*models: str) -> Ensemble:
+        members = [{"height": 16, "width": 16, "network": {"model": one, **kinds[one]}} for one in models]
+        made = make_network(NetworkRecipe.model_validate({"model": "ensemble", "members": members}), 1, 3).body
+        assert isinstance(made, Ensemble)
+        return made
+
+    with_memory = body("can", "can", "patch-memory")
+    assert (with_memory.opinions, with_memory.decides) == ((None, None, OPINION), False)
+    decided = body("patch-classifier", "can")
+    assert (decided.opinions, decided.decides) == ((None, None), True)
 
 
 def test_the_factory_gives_frames_unchanged_to_the_members() -> None:
@@ -84,6 +126,12 @@ def test_the_factory_gives_frames_unchanged_to_the_members() -> None:
         (
             {"model": "ensemble", "members": [{"height": 8, "width": 8, "network": {"model": "patch-memory"}}] * 2},
             "a memory of good parts as the first member",
+        ),
+        (members_of("can", "patch-classifier"), "a classifier of patches behind another member"),
+        (members_of("patch-classifier", "patch-classifier"), "name it first, and once"),
+        (
+            members_of("patch-classifier", "can", "patch-memory"),
+            "a memory of good parts beside a classifier of patches",
         ),
     ],
 )
