@@ -29,7 +29,7 @@ from tests.export.networks import manifest_of  # noqa: E402
 from train.data.splits import Split  # noqa: E402
 from train.models.build import make_network  # noqa: E402
 from train.models.checkpoint import Meta  # noqa: E402
-from train.network_recipe import NetworkRecipe  # noqa: E402
+from train.network_recipe import MemberRecipe, NetworkRecipe  # noqa: E402
 from train.recipe import Recipe  # noqa: E402
 
 PADDED = InputSpec(height=72, width=50, channels=1)  # sides that 32 does not divide: padded and cropped in the graph
@@ -43,7 +43,13 @@ PEERS = {
     "can-lite": STRIDED,
     "unet-lite": STRIDED,
     "patch-classifier": STRIDED,
+    "ensemble": STRIDED,
 }
+DECIDED = tuple(
+    MemberRecipe(height=height, width=width, network=NetworkRecipe(model=model, pretrained=False, width=8, pooling=4))
+    for model, height, width in (("patch-classifier", 96, 64), ("can", 48, 40))
+)
+"""Members of an ensemble that a classifier of patches decides."""
 CLASSES = ("A", "B", "C")
 
 
@@ -58,7 +64,9 @@ class Peer(NamedTuple):
 def peer(request: pytest.FixtureRequest) -> Peer:
     torch.manual_seed(0)
     spec = PEERS[request.param]
-    recipe = Recipe(name="peer", input=spec, network=NetworkRecipe(model=request.param, pretrained=False))
+    members = DECIDED if request.param == "ensemble" else ()
+    network_recipe = NetworkRecipe(model=request.param, pretrained=False, members=members)
+    recipe = Recipe(name="peer", input=spec, network=network_recipe)
     network = make_network(recipe.network, spec.channels, len(CLASSES)).train()
     with torch.no_grad():  # settles the normalisation layers
         network(torch.randint(0, 256, (4, 1, spec.height, spec.width), dtype=torch.uint8))
