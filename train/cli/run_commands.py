@@ -85,14 +85,15 @@ def choose_held_out(
     from train.evaluate.metrics import Metrics
     from train.evaluate.tables import metrics_table, threshold_grid
     from train.evaluate.thresholds import objection_to
-    from train.loop.run_folder import BEST
+    from train.loop.run_folder import BEST, LAST
     from train.models.checkpoint import load_checkpoint, save_checkpoint
     from train.recipe import with_thresholds
 
     use_threads(threads)
     stored = load_checkpoint(checkpoint)
-    if out.resolve() == checkpoint.resolve():
-        raise CheckpointError(f"--out {out}: found the checkpoint itself, whose thresholds would be lost; name another")
+    given = {path.resolve() for path in (checkpoint, *runs)}
+    if out.resolve() in given or (out.name in (BEST, LAST) and out.exists()):
+        raise CheckpointError(f"--out {out}: found a checkpoint of a run, which would be lost; name another file")
     recipe = with_thresholds(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
     compute = compute_of(device, recipe)

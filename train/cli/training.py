@@ -48,10 +48,17 @@ def train_in_folder(
     threads: int | None,
 ) -> None:
     """Train as the options of the command `train` say. Raises TrainError."""
-    if recipe.network.one_pass and (dry or tensorboard or init is not None or teacher is not None):
+    given = {
+        "--dry-run": dry,
+        "--tensorboard": tensorboard,
+        "--init": init is not None,
+        "--teacher": teacher is not None,
+    }
+    named = " and ".join(option for option, said in given.items() if said)
+    if recipe.network.one_pass and named:
         raise RecipeError(
-            f"recipe {recipe.name}: found --dry-run, --tensorboard, --init or --teacher, expected none of them: it "
-            "sees each picture once, with a frozen encoder; leave them out"
+            f"recipe {recipe.name}: found {named}, expected none of {', '.join(given)}: it sees each picture once, "
+            "with a frozen encoder; leave it out"
         )
     use_threads(threads)
     keep_freed_memory()

@@ -15,6 +15,7 @@ from train.evaluate.outputs import evaluate, joined_outputs, judged_together
 from train.evaluate.predict import predict_apart
 from train.evaluate.thresholds import check_positives, choose_thresholds
 from train.models.checkpoint import Checkpoint, Meta
+from train.network_recipe import NetworkRecipe
 from train.recipe import Recipe
 
 HELD_OUT = "held_out"
@@ -59,12 +60,21 @@ def with_held_out_thresholds(
 
 
 def _check_alike(name: str, found: Meta, expected: Meta) -> None:
-    for what, here, there in (("classes", found.classes, expected.classes), ("input", found.input, expected.input)):
+    for what, here, there in (
+        ("classes", found.classes, expected.classes),
+        ("input", found.input, expected.input),
+        ("kind of network", _kinds(found.recipe.network), _kinds(expected.recipe.network)),
+    ):
         if here != there:
             raise DataError(
                 f"{name}: found another {what} than the checkpoint's, {here} instead of {there}; "
                 "choose its thresholds by runs of the same recipe"
             )
+
+
+def _kinds(network: NetworkRecipe) -> str:
+    members = [member.network.model for member in network.members]
+    return f"{network.model} of {', '.join(members)}" if members else network.model
 
 
 def _check_once(parts: Iterable[Sequence[Sample]]) -> None:

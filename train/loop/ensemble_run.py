@@ -18,7 +18,7 @@ from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
 from train.loop.run_folder import RunFolder, brightness_range
 from train.models.build import make_network
-from train.models.checkpoint import Checkpoint, Meta, build_network, save_checkpoint
+from train.models.checkpoint import Checkpoint, Meta, build_network, load_checkpoint, save_checkpoint
 from train.models.ensemble import Ensemble
 from train.models.network import NormalisedNetwork
 from train.network_recipe import MemberRecipe, NetworkRecipe
@@ -58,7 +58,7 @@ class EnsembleRun(RunFolder):
 
         Raises CheckpointError where the folder holds a run, which may be a member.
         """
-        if self.best.exists():
+        if self.best.exists() and not self._is_interrupted():
             raise CheckpointError(f"--out {self.out}: found the {self.best.name} of a run, expected none; name another")
         save_split(self.split, self.out / "split.json")
         network = make_network(self.recipe.network, self.recipe.input.channels, len(self.dataset.classes))
@@ -67,6 +67,12 @@ class EnsembleRun(RunFolder):
         self.brightness = brightness_range(self.load("train"))
         thresholds, metrics = self._judged(self.compute.place(network).eval())
         save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)
+
+    def _is_interrupted(self) -> bool:
+        """Whether the folder holds this ensemble, joined but not tested."""
+        stored = load_checkpoint(self.best).meta
+        tested = (self.out / "metrics.json").exists()
+        return not tested and stored.recipe == self.recipe and stored.split == self.split
 
     def _judged(self, network: NormalisedNetwork) -> tuple[dict[str, Threshold], Metrics | None]:
         """Thresholds, and the metrics of the validation part where it is not learnt."""
@@ -89,6 +95,12 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
     first = metas[0]
     channels = first.input.channels
     network = _network_of(members, channels)
+    areas = [threshold.min_area_px for threshold in first.thresholds.values()]
+    if network.is_decided and any(areas):
+        raise CheckpointError(
+            f"{names[0]}: found a smallest area of {max(areas):.0f} pixels, expected 0 of a network that decides, as "
+            "it was chosen for its own outlines; train it with --set thresholds.min_area_px=0 and without areas_px"
+        )
     for name, meta in zip(names, metas, strict=True):
         if meta.recipe.thresholds.folds > 1 and not network.is_decided:
             raise CheckpointError(
@@ -96,19 +108,22 @@ def ensemble_recipe(members: Mapping[str, Checkpoint]) -> Recipe:
                 "chooses its thresholds there; train it with --set thresholds.folds=1"
             )
         known = first.classes if meta.recipe.good_only else meta.classes
-        for what, found, expected in (
-            ("other classes", known, first.classes),
-            ("another split", _learnt(meta, network), _learnt(first, network)),
-            ("another number of channels", meta.input.channels, first.input.channels),
-            ("another crop", meta.input.crop, first.input.crop),
-            ("tiles", meta.input.tiles, None),
-            ("an ensemble", bool(meta.recipe.network.members), False),
+        if meta.input.tiles is not None or meta.recipe.network.members:
+            kind = "an ensemble" if meta.recipe.network.members else "a network of tiles"
+            raise CheckpointError(f"{name}: found {kind}, expected a single network of whole pictures; leave it out")
+        for what, found, expected, advice in (
+            ("the classes", ", ".join(known), ", ".join(first.classes), "train both on one data set"),
+            ("the channels", meta.input.channels, first.input.channels, "train both with one input.channels"),
+            ("the crop", meta.input.crop, first.input.crop, "train both with one input.crop"),
         ):
             if found != expected:
                 raise CheckpointError(
-                    f"{name}: found {what}, expected a run of the classes, split and pictures of {names[0]}; "
-                    "train it with --split of that run"
+                    f"{name}: found {what} {found}, expected those of {names[0]}, {expected}; {advice}"
                 )
+        if _learnt(meta, network) != _learnt(first, network):
+            raise CheckpointError(
+                f"{name}: found another split, expected that of {names[0]}; train it with --split of that run"
+            )
     return first.recipe.model_copy(update={"name": NAME, "network": network})
 
 

@@ -24,7 +24,7 @@ from train.loop.distributed import DistributedGroup
 from train.loop.history import OF_CLASSES, SECOND, EpochHistory
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
-from train.loop.run_folder import RunFolder, brightness_range
+from train.loop.run_folder import LAST, RunFolder, brightness_range
 from train.loop.teacher import Teacher
 from train.loop.tensorboard_log import TensorboardLog
 from train.loop.trainer import Trainer
@@ -73,7 +73,7 @@ class Run(RunFolder):
     @property
     def last(self) -> Path:
         """Checkpoint from which the run resumes."""
-        return self.out / "last.pt"
+        return self.out / LAST
 
     @property
     def rows(self) -> Sequence[dict[str, Any]]:
@@ -86,6 +86,9 @@ class Run(RunFolder):
         Raises CheckpointError if the folder holds another run.
         """
         if not self.last.exists():
+            if self.best.exists():  # of another kind of run, or of this one, interrupted in its first epoch
+                stored = load_checkpoint(self.best)
+                self._check_same(stored.meta, _with_epochs(stored.meta.recipe, self.recipe.run.epochs))
             return
         stored = load_checkpoint(self.last)
         before, epochs = stored.meta.recipe.run.epochs, self.recipe.run.epochs

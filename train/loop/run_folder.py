@@ -24,7 +24,7 @@ from train.models.checkpoint import Checkpoint, Meta, load_checkpoint, save_chec
 from train.recipe import Recipe, first_difference
 from train.report.run_report import PartEvaluation, write_report
 
-BEST = "best.pt"
+BEST, LAST = "best.pt", "last.pt"
 """File name of the best epoch's checkpoint."""
 
 

@@ -108,5 +108,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return check_tensors(read_torch_file(path, legacy=True), "weights")
     except FileNotFoundError:
         raise TrainError(f"{path}: found no such file, expected ImageNet weights; check network.weights") from None
-    except (OSError, TorchFileError) as error:
+    except OSError as error:
+        raise TrainError(f"{path}: cannot be read as weights ({error.strerror}); {ADVICE}") from None
+    except TorchFileError as error:
         raise TrainError(f"{path}: cannot be read as weights ({error}); {ADVICE}") from None

@@ -107,7 +107,8 @@ def _unpickled(file: BinaryIO) -> object:
         what = f"a call of {named[1]}" if named else "a damaged or hostile pickle"
         raise TorchFileError(f"found {what}, expected tensors and plain values only; do not use this file") from None
     except Exception as error:  # the pickle chooses the arguments of torch's own functions, and so their errors
-        raise TorchFileError(_first_line(error)) from None
+        kind = type(error).__name__
+        raise TorchFileError(f"found a truncated, damaged or other file ({kind}), expected one of torch.save") from None
 
 
 def _first_line(error: Exception) -> str:

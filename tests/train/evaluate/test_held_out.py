@@ -178,5 +178,5 @@ def test_command_does_not_write_over_the_checkpoint(shipped, tiles: Path, tmp_pa
     save_checkpoint(shipped, file)
     before = file.read_bytes()
     assert run_main("thresholds", file, tmp_path, "--data", tiles, "--out", tmp_path / "." / "shipped.pt") == 2
-    assert "found the checkpoint itself" in capsys.readouterr().err
+    assert "found a checkpoint of a run, which would be lost" in capsys.readouterr().err
     assert file.read_bytes() == before

@@ -76,7 +76,7 @@ def test_its_bundle_says_what_torch_says(joined: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes": ("Crack",)}, "found other classes"),
+        ({"classes": ("Crack",)}, r"b: found the classes Crack, expected those of a, .*train both on one data set"),
         ({"split": None}, "found another split"),
     ],
 )
@@ -111,6 +111,25 @@ def test_a_run_in_the_folder_is_kept(joined: Path, tiles: Path, capsys: pytest.C
     assert run_main("ensemble", member, joined / "b/best.pt", "--data", tiles, "--out", joined / "a") == 2
     assert "found the best.pt of a run" in capsys.readouterr().err
     assert member.read_bytes() == before
+
+
+def test_another_training_does_not_overwrite_it(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (joined / "both/best.pt").read_bytes()
+    command = ("--data", tiles, "--recipe", joined / "mine.toml", "--threads", 1, "--epochs", 1)
+    assert run_main(*command, "--out", joined / "both") == 2
+    assert "holds a run with another recipe" in capsys.readouterr().err
+    thresholds = ("thresholds", joined / "a/best.pt", joined / "b", "--data", tiles, "--out", joined / "both/best.pt")
+    assert run_main(*thresholds) == 2
+    assert "found a checkpoint of a run, which would be lost" in capsys.readouterr().err
+    assert (joined / "both/best.pt").read_bytes() == before
+
+
+def test_an_interrupted_join_is_made_again(joined: Path, tiles: Path) -> None:
+    command = ("ensemble", joined / "a/best.pt", joined / "b/best.pt", "--data", tiles, "--threads", 1)
+    assert run_main(*command, "--out", joined / "stopped") == 0
+    (joined / "stopped/metrics.json").unlink()
+    assert run_main(*command, "--out", joined / "stopped") == 0
+    assert (joined / "stopped/metrics.json").exists()
 
 
 def test_a_memory_of_good_parts_joins_networks_of_the_classes(joined: Path, tiles: Path, tmp_path: Path) -> None:
@@ -154,14 +173,24 @@ def test_a_classifier_of_patches_decides_and_the_others_help_to_outline(
 
     assert run_main("ensemble", a, few, *common, "--out", tmp_path / "wrong") == 2
     assert "found a classifier of patches behind another member" in capsys.readouterr().err
+    areas = {name: each.model_copy(update={"min_area_px": 64}) for name, each in alone.meta.thresholds.items()}
+    with_areas = replace(alone, meta=alone.meta.model_copy(update={"thresholds": areas}))
+    with pytest.raises(CheckpointError, match="few: found a smallest area of 64 pixels"):
+        ensemble_recipe({"few": with_areas, "a": load_checkpoint(a)})
+    thresholds = ("thresholds", tmp_path / "both/best.pt", joined / "b", "--data", tiles, "--out", tmp_path / "t.pt")
+    assert run_main(*thresholds) == 2
+    assert "kind of network" in capsys.readouterr().err
     assert run_main("ensemble", few, a, *common, "--out", tmp_path / "set", "--set", "thresholds.choose=f1") == 2
     assert "thresholds are that run's own" in capsys.readouterr().err
 
 
 def test_one_run_is_not_enough(joined: Path, tiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = joined / "a/best.pt"
-    assert run_main("ensemble", one, one, "--data", tiles, "--out", joined / "again") == 2
-    assert "expected best.pt of two or more runs" in capsys.readouterr().err
+    for again in (one, one.parent / "../a/best.pt"):
+        assert run_main("ensemble", one, again, "--data", tiles, "--out", joined / "again") == 2
+        assert "found twice, expected best.pt of two or more runs" in capsys.readouterr().err
+    assert run_main("ensemble", one, "--data", tiles, "--out", joined / "again") == 2
+    assert "found 1 checkpoint, expected" in capsys.readouterr().err
 
 
 def test_an_ensemble_is_not_trained_further(joined: Path, tiles: Path, tmp_path: Path) -> None:

@@ -111,8 +111,15 @@ def test_a_file_without_weights_is_refused(content: object, tmp_path: Path) -> N
         path.write_bytes(content)
     elif content is not None:
         torch.save(content, path)
-    with pytest.raises(TrainError, match=r"w.pth: (found|cannot be read)"):
+    with pytest.raises(TrainError, match=r"w.pth: (found|cannot be read as weights \(found)"):
         read_tensors(path)
+
+
+def test_a_folder_in_the_place_of_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainError, match=r"cannot be read as weights \((Is a directory|found a pipe, device or folder)"
+    ):
+        read_tensors(tmp_path)
 
 
 @pytest.mark.parametrize(
