@@ -53,7 +53,9 @@ def train(
     split: Annotated[str | None, typer.Option(help="random, by-part, or a split file. (default: the recipe's)")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's; also seeds the split.")] = None,
-    model: Annotated[str | None, typer.Option(help="can, or a peer: unet-resnet50, unet-densenet121, ...")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Another network than the recipe's: can-fine, unet-lite, upernet, ...")
+    ] = None,
     pretrained: Annotated[bool | None, typer.Option(help="Start a peer from ImageNet weights.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe's value: key=value.")] = None,
     init: Annotated[
