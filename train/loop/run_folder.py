@@ -25,7 +25,7 @@ from train.recipe import Recipe, first_difference
 from train.report.run_report import PartEvaluation, write_report
 
 BEST, LAST = "best.pt", "last.pt"
-"""File name of the best epoch's checkpoint."""
+"""File names of the checkpoints of the best epoch, and of the last one with the state of training."""
 
 
 class RunFolder:
