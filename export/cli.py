@@ -76,6 +76,7 @@ def bundle(
 
     _check_new(out)
     source = read_source(checkpoint, size)
+    _warn(source.meta.unfinished(checkpoint))
     frames = (
         drawn_frames(source.input, source.example)
         if data is None
@@ -308,7 +309,7 @@ def first_stage(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one line on standard error, with exit status 1."""
     try:
-        app(None if arguments is None else list(arguments))
+        app(None if arguments is None else list(arguments), prog_name="edge-export")
     except SystemExit:
         raise
     except _expected() as error:

@@ -96,7 +96,7 @@ class NetworkRecipe(FrozenModel):
                 "finished runs: train ensemble A/best.pt B/best.pt"
             )
         if self.model != "patch-classifier" and self.scales != ((1, 1),):
-            raise ValueError(f"found scales of {self.model}, which sees a picture at one size; remove them")
+            raise ValueError(f"found scales of {self.model}, which sees a picture at one size; set scales=[[1, 1]]")
         if self.weights and not self.pretrained:
             raise ValueError(f"found weights {self.weights} without pretrained; leave out one of the two")
         if self.weights and self.model in WITHOUT_ENCODER:

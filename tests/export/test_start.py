@@ -25,3 +25,9 @@ def test_the_most_threads_are_those_of_the_line(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main(["evaluate", "bundle", "--data", "data", "--threads", str(MOST_THREADS + 1)])
     assert "Invalid value for '--threads'" in capsys.readouterr().err
+
+
+def test_usage_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["calibrate", "--help"])
+    assert "Usage: edge-export calibrate [OPTIONS]" in capsys.readouterr().out

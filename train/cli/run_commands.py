@@ -85,7 +85,7 @@ def choose_held_out(
     from train.evaluate.metrics import Metrics
     from train.evaluate.tables import metrics_table, threshold_grid
     from train.evaluate.thresholds import objection_to
-    from train.loop.run_folder import BEST, LAST
+    from train.loop.run_folder import BEST, LAST, warn
     from train.models.checkpoint import load_checkpoint, save_checkpoint
     from train.recipe import with_thresholds
 
@@ -96,6 +96,9 @@ def choose_held_out(
         raise CheckpointError(f"--out {out}: found a checkpoint of a run, which would be lost; name another file")
     recipe = with_thresholds(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
+    console = console_for()
+    for path, one in ((checkpoint, stored), *zip(runs, others.values(), strict=True)):
+        warn(console, one.meta.unfinished(path))
     compute = compute_of(device, recipe)
     dataset = read_dataset(data, one_class=is_anomaly(stored.meta.classes))
     made = with_held_out_thresholds(stored, others, dataset, recipe, compute)
@@ -107,7 +110,7 @@ def choose_held_out(
         )
     save_checkpoint(made, out)
     title = f"{out}: thresholds chosen on these {metrics.images} images, so these metrics are optimistic"
-    console_for().print(metrics_table(metrics, title))
+    console.print(metrics_table(metrics, title))
 
 
 def pool_runs(

@@ -27,6 +27,7 @@ from train.loop.memory_run import MemoryRun
 from train.loop.run import Run
 from train.loop.run_folder import RunFolder
 from train.models.checkpoint import Checkpoint, load_checkpoint
+from train.network_recipe import WITHOUT_ENCODER
 from train.recipe import Recipe, with_overrides
 
 _WITHOUT_OUTLINES = "union.average_precision"
@@ -69,7 +70,8 @@ def train_in_folder(
     if recipe.thresholds.folds > 1:
         chosen = without_validation(chosen)
     recipe, followed = following(recipe, report, chosen)
-    warnings = (*(finding.text for finding in gathered(report.warnings)), *mixed_parts(dataset, recipe))
+    found = (finding.text for finding in gathered(report.warnings))
+    warnings = (*found, *mixed_parts(dataset, recipe), *frozen_at_random(recipe))
     remarks = (*(f"warning: {text}" for text in warnings), *extended, *followed)
     if recipe.network.one_pass:
         _fit_in_one_pass(recipe, dataset, chosen, out, compute_of(device, recipe), remarks)
@@ -102,6 +104,19 @@ def mixed_parts(dataset: Dataset, recipe: Recipe) -> Iterator[str]:
             f"{mixed[0]}; they are judged together, as at the line: if they show several parts, name each by itself; "
             "if one part, label its defect in all of them"
         )
+
+
+def frozen_at_random(recipe: Recipe) -> Iterator[str]:
+    """Warn of layers that neither ImageNet's pictures nor these teach anything."""
+    network, stages = recipe.network, recipe.optimiser.frozen_stages
+    if network.pretrained or network.model in WITHOUT_ENCODER or not (network.one_pass or stages):
+        return
+    frozen = "the encoder keeps" if network.one_pass else f"{stages} stages of the encoder keep"
+    advice = "" if network.one_pass else ", or let them learn: --set optimiser.frozen_stages=0"
+    yield (
+        f"network.pretrained: found false in recipe {recipe.name}, where {frozen} random weights, which see little; "
+        f"leave out --no-pretrained{advice}"
+    )
 
 
 def _fit_in_one_pass(

@@ -16,9 +16,9 @@ from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
-from train.loop.run_folder import RunFolder, brightness_range
+from train.loop.run_folder import RunFolder, brightness_range, warn
 from train.models.build import make_network
-from train.models.checkpoint import Checkpoint, Meta, build_network, load_checkpoint, save_checkpoint
+from train.models.checkpoint import Checkpoint, Meta, build_network, file_sha256, load_checkpoint, save_checkpoint
 from train.models.ensemble import Ensemble
 from train.models.network import NormalisedNetwork
 from train.network_recipe import MemberRecipe, NetworkRecipe
@@ -30,28 +30,29 @@ NAME = "ensemble"
 class EnsembleRun(RunFolder):
     """One ensemble in one folder: `best.pt`, `metrics.json` and the report.
 
-    recipe: as by `ensemble_recipe`. members: checkpoints by the names that messages have for them. Raises
+    recipe: as by `ensemble_recipe`. checkpoints: of the members, by their paths, as messages name them. Raises
     CheckpointError for members of other classes than the data set's.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        members: Mapping[str, Checkpoint],
+        checkpoints: Mapping[str, Checkpoint],
         dataset: Dataset,
         out: Path,
         compute: Compute,
         console: Console,
     ):
-        first = next(iter(members.values())).meta
+        first = next(iter(checkpoints.values())).meta
         super().__init__(recipe, dataset, first.split, out, compute, console)
         if first.classes != dataset.classes:
             raise CheckpointError(
                 f"{dataset.name}: found the classes {', '.join(dataset.classes)}, expected those of the members, "
                 f"{', '.join(first.classes)}; name the data that they were trained on"
             )
-        self.members = members
-        self.seen = frozenset(image for member in members.values() for image in member.meta.seen)
+        self.checkpoints = checkpoints
+        self.members = tuple(file_sha256(Path(path)) for path in checkpoints)
+        self.seen = frozenset(image for member in checkpoints.values() for image in member.meta.seen)
 
     def join(self) -> None:
         """Write `best.pt`, its thresholds chosen on the validation part; those of a member that decides are kept.
@@ -60,9 +61,11 @@ class EnsembleRun(RunFolder):
         """
         if self.best.exists() and not self._is_interrupted():
             raise CheckpointError(f"--out {self.out}: found the {self.best.name} of a run, expected none; name another")
+        for path, member in self.checkpoints.items():
+            warn(self.console, member.meta.unfinished(Path(path)))
         save_split(self.split, self.out / "split.json")
         network = make_network(self.recipe.network, self.recipe.input.channels, len(self.dataset.classes))
-        for own, member in zip(cast(Ensemble, network.body).networks, self.members.values(), strict=True):
+        for own, member in zip(cast(Ensemble, network.body).networks, self.checkpoints.values(), strict=True):
             own.load_state_dict(build_network(member).state_dict())
         self.brightness = brightness_range(self.load("train"))
         thresholds, metrics = self._judged(self.compute.place(network).eval())
@@ -77,7 +80,7 @@ class EnsembleRun(RunFolder):
     def _judged(self, network: NormalisedNetwork) -> tuple[dict[str, Threshold], Metrics | None]:
         """Thresholds, and the metrics of the validation part where it is not learnt."""
         if self.recipe.network.is_decided:
-            first = next(iter(self.members.values())).meta
+            first = next(iter(self.checkpoints.values())).meta
             return first.thresholds, None
         val = self.load("val")
         outputs = judged_together(predict(network, val, self.compute), val, self.recipe.thresholds.exposures)

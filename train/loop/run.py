@@ -24,7 +24,7 @@ from train.loop.distributed import DistributedGroup
 from train.loop.history import OF_CLASSES, SECOND, EpochHistory
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
-from train.loop.run_folder import LAST, RunFolder, brightness_range
+from train.loop.run_folder import LAST, RunFolder, brightness_range, warn
 from train.loop.teacher import Teacher
 from train.loop.tensorboard_log import TensorboardLog
 from train.loop.trainer import Trainer
@@ -170,6 +170,7 @@ class Run(RunFolder):
                     f"--teacher {path}: found the {what} {other}, expected those of the run, {expected}"
                 )
         self._check_unseen(stored.meta.trained_on, f"--teacher {path}")
+        warn(self.console, stored.meta.unfinished(path))
         self.teacher, self.seen = found, self.seen | stored.meta.trained_on
         self.trainer.teacher = Teacher(stored, self.compute)
 

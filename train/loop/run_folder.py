@@ -32,16 +32,18 @@ class RunFolder:
     """Base of every run: data by side, test of the best checkpoint, its files in the folder.
 
     Raises SplitError if a part of the split has no image; where the recipe chooses thresholds by folds, there may be no
-    validation part.
+    validation part. Raises CheckpointError if the folder cannot be one.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, split: Split, out: Path, compute: Compute, console: Console):
+        _check_folder(out)
         self.recipe, self.dataset, self.split, self.out = recipe, dataset, split, out
         self.compute, self.console = compute, console
         self.samples = sides_of(split, dataset, recipe.thresholds.exposures)
         needed = [side for side in SIDES if side != "val" or recipe.thresholds.folds == 1]
         _check_parts({side: self.samples[side] for side in needed}, dataset.name)
         self.init = self.teacher = ""
+        self.members: tuple[str, ...] = ()
         self.seen: frozenset[str] = frozenset()
         self.brightness: tuple[float, float] | None = None
         """Range of the training pictures' brightness, in grey levels; None until they are loaded."""
@@ -69,8 +71,7 @@ class RunFolder:
         write_whole(report, write_report(meta, self.rows, found))
         title = f"test part, epoch {best.meta.epoch} (best {self.recipe.run.best})" if self.rows else "test part"
         self.console.print(metrics_table(found.metrics, title), f"report: {report}")
-        if (problem := untrained(found.metrics)) is not None:
-            self.console.print(f"warning: {problem}", highlight=False, soft_wrap=True)
+        warn(self.console, untrained(found.metrics))
         return found.metrics
 
     def evaluate_part(self, checkpoint: Checkpoint, side: Side) -> PartEvaluation:
@@ -102,6 +103,7 @@ class RunFolder:
             seen=tuple(sorted(self.seen)),
             init=self.init,
             teacher=self.teacher,
+            members=self.members,
             example=example,
         )
 
@@ -118,10 +120,22 @@ class RunFolder:
                 )
 
 
+def warn(console: Console, problem: str | None) -> None:
+    """Print a warning in one line; nothing for None."""
+    if problem is not None:
+        console.print(f"warning: {problem}", highlight=False, soft_wrap=True)
+
+
 def brightness_range(images: ImageSet) -> tuple[float, float]:
     """First and last percentile of the pictures' mean levels, 0 to 255; the station expects pictures near them."""
     low, high = np.percentile(images.images.mean(axis=(1, 2, 3)), (1, 99))
     return round(float(low), 1), round(float(high), 1)
+
+
+def _check_folder(out: Path) -> None:
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise CheckpointError(f"--out {out}: found the file {there}, expected a folder or nothing yet; name another")
 
 
 def _check_parts(samples: Mapping[Side, Sequence[Sample]], name: str) -> None:

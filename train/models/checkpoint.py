@@ -55,6 +55,8 @@ class Meta(FrozenModel):
     """The sha256 of the checkpoint that fine-tuning started from, or empty."""
     teacher: str = ""
     """The sha256 of the checkpoint whose masks were targets beside the ground truth, or empty."""
+    members: tuple[str, ...] = ()
+    """The sha256 of the checkpoints that an ensemble joins, in their order."""
     example: str = Field(default="", max_length=2**26)
     """PNG in base64: a good picture at the network's input, for golden frames where drawn parts do not serve."""
 
@@ -77,6 +79,18 @@ class Meta(FrozenModel):
     def input(self) -> InputSpec:
         """The network's input."""
         return self.recipe.input
+
+    def unfinished(self, path: Path) -> str | None:
+        """A warning, if it is not what a run leaves at its end, with the metrics of the test part.
+
+        path: of the file that it was read from.
+        """
+        if not set(self.metrics) <= {"train", "val"}:
+            return None
+        return (
+            f"{path}: found no figures of the test part, expected best.pt of a finished run; finish it with the same "
+            "`train`, then do this again"
+        )
 
 
 @dataclass(frozen=True)

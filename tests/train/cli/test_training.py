@@ -10,7 +10,7 @@ import pytest
 from bundle import InputSpec
 from tests.torchvision_operators import declare_torchvision_operators
 from tests.train.cli.test_main import RECIPE, run_main
-from train.cli.training import following, mixed_parts
+from train.cli.training import following, frozen_at_random, mixed_parts
 from train.data.check.checks import check_images
 from train.data.dataset import Dataset, NotOutlined, Sample
 from train.data.readers import read_dataset
@@ -156,3 +156,13 @@ def test_a_run_with_folds_is_repeated_from_its_own_split(
     first = (tmp_path / "metrics.json").read_bytes()
     assert run_main(*command, "--split", tmp_path / "split.json", "--out", tmp_path) == 0
     assert (tmp_path / "metrics.json").read_bytes() == first
+
+
+def test_layers_that_keep_random_weights_are_told() -> None:
+    for name in ("few-defects", "good-only", "magnetic-tile-unet"):
+        assert list(frozen_at_random(load_recipe(name))) == []
+        (line,) = frozen_at_random(load_recipe(name, ["network.pretrained=false"]))
+        assert line.startswith(f"network.pretrained: found false in recipe {name}")
+    learning = ["network.pretrained=false", "optimiser.frozen_stages=0"]
+    assert list(frozen_at_random(load_recipe("magnetic-tile-unet", learning))) == []
+    assert list(frozen_at_random(load_recipe("magnetic-tile", ["network.pretrained=false"]))) == []

@@ -22,7 +22,7 @@ from train.errors import CheckpointError, RecipeError
 from train.evaluate.predict import predict_with
 from train.loop.ensemble_run import ensemble_recipe
 from train.loop.run import Run
-from train.models.checkpoint import Checkpoint, build_network, load_checkpoint
+from train.models.checkpoint import Checkpoint, build_network, file_sha256, load_checkpoint
 
 CPU = choose_compute("cpu", "float32")
 
@@ -62,6 +62,7 @@ def test_it_is_measured_and_reported_as_any_run(joined: Path) -> None:
     meta = load_checkpoint(joined / "both/best.pt").meta
     assert {"train", "val", "test"} <= set(meta.metrics)
     assert meta.recipe.name == "ensemble"
+    assert meta.members == tuple(file_sha256(joined / f"{name}/best.pt") for name in "ab")
     assert [member.width for member in meta.recipe.network.members] == [48, 32]
     assert {path.name for path in (joined / "both").iterdir()} >= {"metrics.json", "predictions.json", "report.html"}
 
@@ -130,6 +131,37 @@ def test_an_interrupted_join_is_made_again(joined: Path, tiles: Path) -> None:
     (joined / "stopped/metrics.json").unlink()
     assert run_main(*command, "--out", joined / "stopped") == 0
     assert (joined / "stopped/metrics.json").exists()
+
+
+def test_a_member_that_is_not_the_end_of_a_run_is_told(
+    joined: Path, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last, b = joined / "a/last.pt", joined / "b/best.pt"
+    told = f"{last}: found no figures of the test part, expected best.pt of a finished run"
+    assert run_main("ensemble", last, b, "--data", tiles, "--threads", 1, "--out", tmp_path / "early") == 0
+    out = capsys.readouterr().out
+    assert told in out
+    assert out.count("of a finished run") == 1
+    thresholds = ("thresholds", b, last, "--data", tiles, "--out", tmp_path / "t.pt", "--threads", 1)
+    assert run_main(*thresholds) == 2  # both tested the same parts
+    assert told in capsys.readouterr().out
+    teacher = ("--data", tiles, "--recipe", joined / "mine.toml", "--teacher", last, "--epochs", 1, "--threads", 1)
+    assert run_main(*teacher, "--split", joined / "a/split.json", "--out", tmp_path / "taught") == 0
+    assert told in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        edge_export(["bundle", str(last), "--out", str(tmp_path / "bundle")])
+    assert not ended.value.code
+    assert told in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(
+    joined: Path, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file/deeper"):
+        assert run_main("--data", tiles, "--recipe", joined / "mine.toml", "--epochs", 1, "--out", out) == 2
+        assert f"--out {out}: found the file {tmp_path / 'file'}, expected a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_memory_of_good_parts_joins_networks_of_the_classes(joined: Path, tiles: Path, tmp_path: Path) -> None:
