@@ -29,6 +29,8 @@ class Engine(ABC):
         self._grid, self._cells = manifest.tile_grid, manifest.network_masks
         self.tolerance = manifest.tolerances[manifest.precision]
         """Largest difference from the golden outputs."""
+        self.coarser = False
+        """Whether layers are computed with fewer bits than the bundle's graph says."""
         self.description = description
         """Name of engine, device and precision, for the log."""
 

@@ -114,6 +114,7 @@ class OpenVinoEngine(ProcessorEngine):
         super().__init__(bundle.manifest, f"OpenVINO {release} on the CPU, {bundle.manifest.precision}{layers}")
         of_type = bundle.manifest.tolerances.get(TOLERANCES.get(floats, bundle.manifest.precision), self.tolerance)
         self.tolerance = max(self.tolerance, of_type, key=lambda one: one.mask)
+        self.coarser = floats == "bf16" or (floats == "f16" and bundle.manifest.precision != "fp16")
 
     def _infer(self, inputs: Image) -> Outputs:
         try:

@@ -267,6 +267,29 @@ def test_layers_in_another_type_are_held_to_the_tolerance_of_its_precision(
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("floats", "precision", "coarser"),
+    [
+        ("f32", "fp32", False),
+        ("f32", "int8", False),
+        ("f16", "fp16", False),
+        ("f16", "fp32", True),
+        ("f16", "int8", True),
+        ("bf16", "fp16", True),
+        ("bf16", "int8", True),
+    ],
+)
+def test_layers_in_fewer_bits_than_the_graph_are_coarser_whatever_they_are_held_to(
+    make_bundle: Callable[..., Path], floats: str, precision: str, coarser: bool
+) -> None:
+    bundle = load_bundle(make_bundle("other", precision=precision, tolerances=TOLERANCES))
+
+    engine = openvino_cpu.OpenVinoEngine(bundle, 1, floats=floats, capabilities=["FP32", "BF16", "FP16"])
+
+    assert engine.coarser == coarser
+    engine.close()
+
+
 def test_without_a_tolerance_of_the_type_that_of_the_bundle_holds(bundle: Bundle) -> None:
     engine = openvino_cpu.OpenVinoEngine(bundle, 1, floats="bf16", capabilities=["FP32", "BF16"])
 
