@@ -1,6 +1,6 @@
 """End of a command by Ctrl-C: one line on standard error, exit status 130.
 
-Imports only what Python has loaded at its start, so that the handler is installed before the slow imports begin.
+Imports only what Python has loaded at its start, so that the handlers are installed before the slow imports begin.
 """
 
 import os
@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from console_scripts.missing_package import tell_missing_packages
+
 STATUS = 130
 """Exit status after SIGINT, as shells report it: 128 and the number of the signal."""
 IMPORT_CODE = "<frozen importlib._bootstrap>"
@@ -16,7 +18,7 @@ IMPORT_CODE = "<frozen importlib._bootstrap>"
 
 
 class InterruptibleCommand:
-    """A command that ends with the line `NAME: interrupted` at SIGINT.
+    """A command that ends with the line `NAME: interrupted` at SIGINT, and with one line at a missing package.
 
     A KeyboardInterrupt amid an import can be lost (a callback of the import system) or become an ImportError (the
     initialisation of a C extension). So SIGINT ends the process at once while a module is imported; otherwise it
@@ -26,6 +28,7 @@ class InterruptibleCommand:
     def __init__(self, name: str) -> None:
         self._name = name
         self._interrupted = False
+        tell_missing_packages(name)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
 
