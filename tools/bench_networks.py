@@ -21,6 +21,7 @@ OURS: dict[str, dict[str, object]] = {
     for width in (24, 32, 64)
 }
 OURS |= {
+    "CAN fine 24": {"model": "can-fine", "width": 24},
     "CAN fine 32": {"model": "can-fine", "width": 32},
     "CAN fine 32, skips added": {"model": "can-fine", "width": 32, "skip": "add"},
     "CAN fine 32, separable": {"model": "can-fine", "width": 32, "separable": True},
@@ -36,6 +37,7 @@ PEERS: dict[str, dict[str, object]] = {
 }
 """Networks that the document compares its own with."""
 ABLATION = {
+    "CAN fine 24": (73.0, 32.5),
     "CAN fine 32": (71.6, 41.2),
     "CAN fine 32, skips added": (76.1, 36.3),
     "CAN 32, pooling 4": (69.7, 30.3),

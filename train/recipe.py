@@ -155,6 +155,11 @@ class ThresholdRecipe(FrozenModel):
     shared: bool = False
     """One threshold and one mask level for all classes, chosen by defect or not: for networks whose classes share the
     score of a defect, where a wrong name must not set a threshold, and for classes of few images."""
+    shrinkage: float = Field(default=0.0, ge=0, le=1000)
+    """Weight of the threshold that all classes share, in parts, for "f1" and "against-good": a class with n defective
+    parts gets n parts of its own and this many of the shared one, in log-odds (partial pooling: Gelman and Hill, Data
+    Analysis Using Regression and Multilevel/Hierarchical Models, 2007, chapter 12). The mask level and the smallest
+    area are those of the heavier one. A class may then have no image to choose on."""
     unit: Literal["picture", "part"] = "picture"
     """Unit of the goal: each picture, or a part by the worst of its views. By part is for lines that take
     several pictures of each."""
@@ -178,6 +183,11 @@ class ThresholdRecipe(FrozenModel):
     min_area_px: float = Field(default=0.0, ge=0)
     areas_px: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """Candidate smallest areas instead of `min_area_px`, for "f1" and "against-good"."""
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether thresholds of classes come near that of all; a limit of errors is kept by each class's own."""
+        return self.shrinkage > 0 and self.choose in ("f1", "against-good")
 
     @model_validator(mode="before")
     @classmethod

@@ -62,9 +62,14 @@ def evaluate(
 
 def choose_held_out(
     checkpoint: Annotated[Path, typer.Argument(help="best.pt of a run.")],
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, such as folds, or their checkpoints.")],
     data: Annotated[Path, typer.Option(help="Folder of labelled images.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Folders of finished runs, such as folds, or their checkpoints. (default: its own validation part)"
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override its recipe: thresholds.KEY=VALUE.")
     ] = None,
@@ -74,9 +79,10 @@ def choose_held_out(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Choose a checkpoint's thresholds on held-out predictions of other runs, such as cross-validation folds.
+    """Choose a checkpoint's thresholds again, on held-out predictions of other runs, such as cross-validation folds.
 
-    Each run predicts its own test part; images of the checkpoint's own test part are left out.
+    Each run predicts its own test part; images of the checkpoint's own test part are left out. Without runs its own
+    validation part is taken, by another rule: --set thresholds.KEY=VALUE.
     """
     from train.data.anomaly import is_anomaly
     from train.data.readers import read_dataset
@@ -90,6 +96,7 @@ def choose_held_out(
     from train.recipe import with_thresholds
 
     use_threads(threads)
+    runs = runs or []
     stored = load_checkpoint(checkpoint)
     given = {path.resolve() for path in (checkpoint, *runs)}
     if out.resolve() in given or (out.name in (BEST, LAST) and out.exists()):

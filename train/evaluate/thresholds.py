@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from bundle import Geometry, InputSpec, Threshold, decide
 from bundle.outlines import enlarged
@@ -47,10 +48,23 @@ def choose_thresholds(
     "fixed": the recipe's score.
     With "f1" and "against-good" the smallest area is chosen as well, from the recipe's candidates; ties: the least.
     By part (`recipe.unit`), the score of a part is the largest of its pictures.
-    With `recipe.shared` all of that is chosen once, as if all classes were one, defect or not.
+    With `recipe.shared` all of that is chosen once, as if all classes were one, defect or not; with `recipe.shrinkage`
+    the thresholds of classes with few parts come near those.
     """
     kinds = range(len(classes))
-    groups = [list(kinds)] if recipe.shared else [[kind] for kind in kinds]
+    common = _chosen(outputs, images, [list(kinds)], recipe) if recipe.shared or recipe.shrinks else {}
+    own = {} if recipe.shared else _chosen(outputs, images, [[kind] for kind in kinds], recipe)
+    if own and common:
+        parts = _parts(images)
+        weights = parts / (parts + recipe.shrinkage)
+        own = {kind: _between(own[kind], common[kind], float(weights[kind])) for kind in kinds}
+    return {name: (own or common)[kind] for kind, name in enumerate(classes)}
+
+
+def _chosen(
+    outputs: Outputs, images: ImageSet, groups: Sequence[list[int]], recipe: ThresholdRecipe
+) -> dict[int, Threshold]:
+    """The threshold of each class by its number, the same for all of a group."""
     levels = _levels(outputs.masks, images, recipe, groups)
     numbers = _cases(images, recipe)
     if recipe.choose in ("f1", "against-good"):
@@ -59,12 +73,27 @@ def choose_thresholds(
         scores = worst(_joined(outputs.scores, groups), numbers)
         labels = worst(_joined(images.labels, groups), numbers)
         chosen = [(score, recipe.min_area_px) for score in _chosen_scores(scores, labels, recipe)]
-    found = {
+    return {
         kind: Threshold(score=float(np.clip(score, 0, 1)), level=levels[kind], min_area_px=area)
         for together, (score, area) in zip(groups, chosen, strict=True)
         for kind in together
     }
-    return {name: found[kind] for kind, name in enumerate(classes)}
+
+
+def _parts(images: ImageSet) -> NDArray[np.int64]:
+    """Number of defective parts of each class, int [C]; of images where parts have no names."""
+    numbers = group(images.parts, images.labels) if images.parts else np.arange(len(images))
+    counts: NDArray[np.int64] = worst(images.labels, numbers).sum(axis=0)
+    return counts
+
+
+def _between(own: Threshold, common: Threshold, weight: float) -> Threshold:
+    """The mean of both scores in log-odds, own with `weight` of 0 to 1, on the masks of the heavier one."""
+    if weight == 0:
+        return common
+    scores = np.array([own.score, common.score])
+    score = expit(np.average(_log_odds(scores), weights=[weight, 1 - weight]))
+    return (own if weight >= 0.5 else common).model_copy(update={"score": float(score)})
 
 
 def shift_thresholds(
@@ -98,10 +127,10 @@ def check_positives(
 ) -> None:
     """Raise ThresholdError if a class has no image in `part`, which choosing its threshold needs.
 
-    With `recipe.shared` an image of any class is enough.
+    With `recipe.shared` or `recipe.shrinkage` an image of any class is enough.
     """
     missing = [name for name, count in zip(classes, labels.sum(axis=0), strict=True) if count == 0]
-    enough = recipe.choose == "fixed" or (recipe.shared and len(missing) < len(classes))
+    enough = recipe.choose == "fixed" or ((recipe.shared or recipe.shrinks) and len(missing) < len(classes))
     if missing and not enough:
         raise ThresholdError(
             f"{part}: found no image with {', '.join(missing)}, expected at least one of each class to choose "
@@ -234,7 +263,7 @@ def score_margins(outputs: Outputs, thresholds: Mapping[str, Threshold], spec: I
 
 
 def _shifted(thresholds: Mapping[str, Threshold], shift: float) -> dict[str, Threshold]:
-    scores = 1 / (1 + np.exp(-_log_odds(np.array([limit.score for limit in thresholds.values()])) - shift))
+    scores = expit(_log_odds(np.array([limit.score for limit in thresholds.values()])) + shift)
     return {
         name: limit.model_copy(update={"score": float(score)})
         for (name, limit), score in zip(thresholds.items(), scores, strict=True)
@@ -242,8 +271,8 @@ def _shifted(thresholds: Mapping[str, Threshold], shift: float) -> dict[str, Thr
 
 
 def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    inside = np.clip(p, _EDGE, 1 - _EDGE)
-    return np.log(inside / (1 - inside))
+    found: NDArray[np.float64] = logit(np.clip(p, _EDGE, 1 - _EDGE))
+    return found
 
 
 def _chosen_scores(scores: Scores, labels: NDArray[np.bool_], recipe: ThresholdRecipe) -> list[float]:

@@ -180,3 +180,24 @@ def test_command_does_not_write_over_the_checkpoint(shipped, tiles: Path, tmp_pa
     assert run_main("thresholds", file, tmp_path, "--data", tiles, "--out", tmp_path / "." / "shipped.pt") == 2
     assert "found a checkpoint of a run, which would be lost" in capsys.readouterr().err
     assert file.read_bytes() == before
+
+
+def test_without_runs_the_own_validation_part_is_taken(shipped: Checkpoint, dataset: Dataset, recipe: Recipe) -> None:
+    fixed = with_overrides(recipe, ["thresholds.choose=max-false-rejects", "thresholds.limit=0.2"])
+    made = with_held_out_thresholds(shipped, {}, dataset, fixed, CPU)
+    judged, _ = evaluate_checkpoint(made, dataset, shipped.meta.split, "val", CPU)
+    assert judged.metrics().model_dump(mode="json") == made.meta.metrics[HELD_OUT]
+    assert made.meta.recipe == fixed
+    learnt = {image: "train" if side == "val" else side for image, side in shipped.meta.split.images.items()}
+    split = shipped.meta.split.model_copy(update={"images": learnt})
+    without = Checkpoint(shipped.meta.model_copy(update={"split": split}), shipped.weights)
+    with pytest.raises(DataError, match="found no image of the checkpoint's validation part, expected some"):
+        with_held_out_thresholds(without, {}, dataset, fixed, CPU)
+
+
+def test_thresholds_are_chosen_again_by_the_command(shipped: Checkpoint, tiles: Path, tmp_path: Path) -> None:
+    save_checkpoint(shipped, tmp_path / "best.pt")
+    out = tmp_path / "again.pt"
+    command = ("thresholds", tmp_path / "best.pt", "--data", tiles, "--out", out, "--set", "thresholds.shrinkage=4")
+    assert run_main(*command, "--set", "thresholds.choose=f1", "--force", "--threads", 1) == 0
+    assert load_checkpoint(out).meta.recipe.thresholds.shrinkage == 4

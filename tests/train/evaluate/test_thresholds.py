@@ -92,6 +92,46 @@ def test_shared_lets_a_wrong_name_set_no_threshold(recipe: ThresholdRecipe, expe
         assert apart[1] == 0  # rejects every part
 
 
+def test_shrinkage_moves_classes_of_few_parts_towards_what_all_share() -> None:
+    """Pit 0.4 and Scratch 0.35 alone, 0.35 for both together; two parts of each."""
+    alone, shared = 0.3 + 0.25 * 0.4, 0.3 + 0.25 * 0.2
+    for shrinkage, weight in ((0, 1), (2, 1 / 2), (6, 1 / 4)):
+        found = chosen(ThresholdRecipe(choose="against-good", shrinkage=shrinkage), SCORES, LABELS)
+        odds = (alone / (1 - alone)) ** weight * (shared / (1 - shared)) ** (1 - weight)
+        assert found == pytest.approx([odds / (1 + odds), shared], abs=1e-6)
+
+
+def test_shrinkage_counts_parts_and_not_their_pictures() -> None:
+    has = np.array(LABELS, bool)
+    pictures = np.zeros((len(has), 1, 1, 1), np.uint8)
+    outputs = Outputs(np.float32(SCORES), np.zeros((*has.shape, 1, 1), np.uint8))
+    recipe = ThresholdRecipe(choose="against-good", shrinkage=1)
+    found = {}
+    for name, parts in (("one", ("a", "a", "b", "b", "c", "d", "e")), ("two", ("a", "f", "b", "b", "c", "d", "e"))):
+        images = ImageSet(pictures, pictures, has, has, parts=parts)
+        found[name] = choose_thresholds(outputs, images, ["Pit", "Scratch"], recipe)["Pit"].score
+    assert 0.35 < found["one"] < found["two"] < 0.4  # more parts of its own, nearer to its own threshold
+
+
+def test_shrinkage_gives_a_class_without_images_what_all_share() -> None:
+    labels = [[1, 0], [1, 0], *([[0, 0]] * 5)]
+    scores = [[0.9, 0.8], [0.7, 0.1], [0.2, 0.3], [0.1, 0.5], [0.3, 0.0], [0.0, 0.1], [0.1, 0.3]]
+    recipe = ThresholdRecipe(choose="f1", shrinkage=4)
+    check_positives(np.array(labels, bool), ["Pit", "Scratch"], recipe)
+    shared = chosen(recipe.model_copy(update={"shared": True}), scores, labels)
+    assert chosen(recipe, scores, labels)[1] == shared[1] == pytest.approx(0.6)
+    with pytest.raises(ThresholdError, match="found no image with Scratch"):
+        check_positives(np.array(labels, bool), ["Pit", "Scratch"], recipe.model_copy(update={"shrinkage": 0}))
+    with pytest.raises(ThresholdError, match="found no image with Pit, Scratch"):
+        check_positives(np.zeros((7, 2), bool), ["Pit", "Scratch"], recipe)
+
+
+@pytest.mark.parametrize("choose", ["max-escapes", "max-false-rejects", "fixed"])
+def test_shrinkage_leaves_a_limit_alone(choose: str) -> None:
+    recipe = ThresholdRecipe(choose=choose, limit=0.4)
+    assert chosen(recipe.model_copy(update={"shrinkage": 4}), SCORES, LABELS) == chosen(recipe, SCORES, LABELS)
+
+
 def test_shared_takes_one_level_and_one_area_for_all_classes() -> None:
     """Two classes of one outline each, of which the second's suits the lower level."""
     truth = np.zeros((2, 2, 4, 4), bool)
