@@ -14,7 +14,7 @@ def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
     """Replace a file in one step, with its content flushed to the disk before the name points to it.
 
     Text is written as UTF-8. Missing parent folders are made. On any error the old file is left as it was and no
-    temporary file remains. `mode`: permissions of the file, less the umask's. Raises OSError.
+    temporary file remains. `mode`: permissions of the file, less the umask's. Raises OSError with the name of the file.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,8 +25,10 @@ def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except BaseException:
+    except BaseException as error:
         draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # of a write it has no name, otherwise the draft's
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
 

@@ -11,7 +11,7 @@ from export.errors import LabelsError
 from train.data.anomaly import is_anomaly
 from train.data.dataset import Dataset, Sample
 from train.data.readers import read_dataset
-from train.data.splits import SIDES, Split, named_split, sides_of
+from train.data.splits import SIDES, Split, check_part, named_split, sides_of
 
 OWN_SPLIT = "the bundle's own split"
 
@@ -53,6 +53,7 @@ def select(bundle: Bundle, data: Path, split: str | None = None, part: Part = "a
     for side in SIDES:
         if split == side:
             split, part = None, side
+    check_part(split, part)
     dataset = read_dataset(data, one_class=is_anomaly(bundle.manifest.classes))
     if dataset.classes != bundle.manifest.classes:
         raise LabelsError(

@@ -56,9 +56,11 @@ def labelled_gate_images(
     labelled = select(bundle, data, split, part)
     unseen = [sample for sample in labelled.samples if sample.sha256 not in pictures.hashes]
     if not unseen:
-        raise LabelsError(f"{data}: calibration has seen all {len(labelled.samples)} images of part {part}; add others")
+        raise LabelsError(
+            f"{data}: calibration has seen all {len(labelled.samples)} images of part {labelled.part}; add others"
+        )
     images = load_images(unseen, bundle.manifest.input, len(bundle.manifest.classes))
-    made = GateImages(images, f"{len(unseen)} images of {labelled.dataset}, part {part}", True, pictures)
+    made = GateImages(images, f"{len(unseen)} images of {labelled.dataset}, part {labelled.part}", True, pictures)
     knows_good_alone = is_anomaly(bundle.manifest.classes)
     return _with_disturbances(bundle, made, threads, engine) if knows_good_alone and not images.labels.any() else made
 

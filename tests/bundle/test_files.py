@@ -22,10 +22,20 @@ def test_a_file_is_replaced(tmp_path, content) -> None:
 def test_a_failed_write_leaves_nothing_behind(tmp_path) -> None:
     (tmp_path / "taken").mkdir()
 
-    with pytest.raises(OSError, match="taken"):
+    with pytest.raises(OSError, match="taken") as refused:
         write_whole(tmp_path / "taken", "new")
 
+    assert (refused.value.filename, refused.value.filename2) == (str(tmp_path / "taken"), None)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path, monkeypatch) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path / 'file'}'"):
+        write_whole(tmp_path / "file", "new")
 
 
 def test_text_that_is_no_unicode_leaves_the_old_file(tmp_path) -> None:

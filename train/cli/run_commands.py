@@ -36,13 +36,14 @@ def evaluate(
     from bundle import write_whole
     from train.data.anomaly import is_anomaly
     from train.data.readers import read_dataset
-    from train.data.splits import named_split
+    from train.data.splits import check_part, named_split
     from train.device import compute_of
     from train.evaluate.predict import evaluate_checkpoint
     from train.evaluate.prediction_files import save_predictions
     from train.evaluate.tables import metrics_table
     from train.models.checkpoint import load_checkpoint
 
+    check_part(split, part)
     use_threads(threads)
     console = console_for()
     stored = load_checkpoint(checkpoint)

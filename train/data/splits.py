@@ -120,6 +120,15 @@ def named_split(name: str, dataset: Dataset, seed: int) -> Split:
     return split
 
 
+def check_part(split: str | None, part: str) -> None:
+    """Raise SplitError for a named split beside the part `all`, which takes every image whatever the split."""
+    if split is not None and part == "all":
+        raise SplitError(
+            f"split: found {split} with part all, which takes every image whatever the split; expected --part train, val "
+            "or test beside --split, or no --split"
+        )
+
+
 def part_counts(split: Split) -> dict[Side, int]:
     """Number of images on each side of a split."""
     counts = Counter(split.images.values())

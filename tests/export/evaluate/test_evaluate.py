@@ -144,6 +144,14 @@ def test_a_split_file_is_used(trained_bundle, squares, tmp_path):
     assert {sample.sha256 for sample in chosen.samples} == {h for h, side in split.images.items() if side == "test"}
 
 
+@pytest.mark.parametrize("split", ["by-part", "no-such-file.json"])
+def test_a_split_that_would_not_count_is_refused(trained_bundle, squares, split):
+    with pytest.raises(
+        SplitError, match=f"found {split} with part all, which takes every image.* expected --part train"
+    ):
+        select(load_bundle(trained_bundle), squares, split)
+
+
 def test_a_random_split_does_not_fit_exposures_that_are_judged_together(trained_bundle, squares):
     bundle = load_bundle(trained_bundle)
     together = replace(bundle, manifest=bundle.manifest.model_copy(update={"exposures": "mean-odds"}))

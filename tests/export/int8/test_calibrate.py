@@ -1,6 +1,7 @@
 """`edge-export calibrate`: pictures in, an INT8 bundle past the gate out, or none."""
 
 import json
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -13,6 +14,8 @@ from export.graph.qdq import quantised_layers
 from export.int8.accuracy_gate import Gate, gate_on
 from export.int8.calibration_images import collect
 from export.int8.gate_images import labelled_gate_images
+from train.data.readers import read_dataset
+from train.data.splits import make_split
 
 
 def command(*arguments):
@@ -109,6 +112,16 @@ def test_nothing_is_judged_on_what_it_was_calibrated_on(levels_bundle, squares):
     everything = collect(squares, loaded, resize=False, limit=256, force=False)
     with pytest.raises(LabelsError, match="calibration has seen all 56"):
         labelled_gate_images(loaded, everything, squares, None, "all")
+
+
+def test_the_gate_names_the_part_that_judged(levels_bundle, squares, squares_as_pictures):
+    loaded = load_bundle(levels_bundle)
+    split = make_split(read_dataset(squares), "random", seed=1).model_dump(mode="json")
+    origin = loaded.manifest.made_from.model_copy(update={"split": split})
+    trained = replace(loaded, manifest=loaded.manifest.model_copy(update={"made_from": origin}))
+    taken = collect(squares_as_pictures, loaded, resize=False, limit=256, force=False)
+
+    assert labelled_gate_images(trained, taken, squares, "test", "val").description.endswith("part test")
 
 
 def test_an_int8_bundle_is_not_quantised_again(bundle, pictures, tmp_path):

@@ -124,6 +124,11 @@ def test_evaluate_command_prints_and_writes(tiles: Path, recipe_file: Path, tmp_
     assert json.loads(written.read_text()) == json.loads((tmp_path / "metrics.json").read_text())["test"]
 
 
+def test_evaluate_on_all_images_takes_no_split(tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("evaluate", tmp_path / "best.pt", "--data", tiles, "--part", "all", "--split", "by-part") == 2
+    assert capsys.readouterr().err.startswith("train: split: found by-part with part all, which takes every image")
+
+
 def test_finetuning_command_starts_from_a_checkpoint(tiles: Path, recipe_file: Path, tmp_path: Path, capsys) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     run_main("--data", tiles, "--recipe", recipe_file, "--out", first)
