@@ -124,8 +124,8 @@ def check_part(split: str | None, part: str) -> None:
     """Raise SplitError for a named split beside the part `all`, which takes every image whatever the split."""
     if split is not None and part == "all":
         raise SplitError(
-            f"split: found {split} with part all, which takes every image whatever the split; expected --part train, val "
-            "or test beside --split, or no --split"
+            f"split: found {split} with part all, which takes every image whatever the split; expected --part train, "
+            "val or test beside --split, or no --split"
         )
 
 
