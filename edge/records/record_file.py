@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from edge.errors import RecordsError
@@ -117,7 +118,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 
 def _lock(path: Path) -> int:
-    """Take the lock beside the database; raises RecordsError where another process has it.
+    """Take the lock beside the database; raises RecordsError where another process has it, or the disk refuses.
 
     flock(2) on a file of its own: closing any descriptor of the database would drop SQLite's own locks.
     """
@@ -125,16 +126,25 @@ def _lock(path: Path) -> int:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with ExitStack() as opened:
+            opened.callback(os.close, lock)
+            _take(lock, path)
+            opened.pop_all()
     except OSError as error:
-        raise RecordsError(f"records {path}: cannot be opened ({error}); check the path and permissions") from None
+        raise RecordsError(
+            f"records {path}: cannot be opened ({error}); check the path, the space and the permissions"
+        ) from None
+    return lock
+
+
+def _take(lock: int, path: Path) -> None:
+    """Lock an open file and write this process into it; raises RecordsError where another has it, and OSError."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(lock)
         raise RecordsError(
             f"records {path}: in use by process {holder}, expected no other station; give each line a file of its own"
         ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
