@@ -15,7 +15,6 @@ from edge.errors import RecordsError
 from edge.part import Outcome, Part
 from edge.records.database import connect_existing, reading
 from edge.records.pending_write import WriteStatus
-from edge.records.record_file import FileReplacedError, RecordFile
 from edge.records.writer import Records
 from tests.edge.small_disk import fill_up
 
@@ -169,22 +168,6 @@ def test_records_that_are_pulled_away_make_a_fault_and_are_opened_again(records:
         (2, 5),
         *((part.number, int(part.outcome.verdict)) for part in later if part.outcome),
     ]
-
-
-def test_records_that_are_pulled_away_are_opened_again_once_the_disk_has_room(small_disk: Path) -> None:
-    """The lock is made again too, and takes a block."""
-    file = RecordFile(small_disk / "line" / "records.sqlite")
-    delete_folder(file.path)
-    with pytest.raises(FileReplacedError):
-        file.write([])
-    ballast = fill_up(small_disk)
-    for _ in range(2):
-        with pytest.raises(RecordsError, match="No space left on device"):
-            file.write([])
-    ballast.unlink()
-
-    file.write([])
-    file.close()
 
 
 def test_records_on_a_full_disk_are_refused_by_name_and_not_locked(small_disk: Path) -> None:
