@@ -29,9 +29,9 @@ class EngineCache:
         return cls(folder if bundle.within is None else folder / bundle.folder.name)
 
     def read(self, name: str) -> bytes | None:
-        """Read a file, such as a timing cache; None if there is none."""
+        """Read a file, such as a timing cache; None if there is none, or a folder, pipe or device of that name."""
         path = self.folder / name
-        return path.read_bytes() if path.exists() else None
+        return path.read_bytes() if path.is_file() else None
 
     def write(self, name: str, content: bytes) -> None:
         """Store a file in one step. Raises EngineError."""

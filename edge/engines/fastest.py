@@ -8,7 +8,7 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from bundle import Bundle, FrozenModel, Golden, GoldenMismatch, Image
 from bundle.golden import compare
@@ -60,6 +60,11 @@ class EngineTrial(FrozenModel):
     objection: str = ""
     """Reason why it is not taken; empty where it could be."""
 
+    @property
+    def could_be_taken(self) -> bool:
+        """Whether it was measured without an objection."""
+        return self.frame_ms is not None and not self.objection
+
     def __str__(self) -> str:
         if self.frame_ms is None:
             return f"{self.engine}: {self.objection}"
@@ -75,6 +80,12 @@ class ProcessorChoice(FrozenModel):
     trials: tuple[EngineTrial, ...]
     float32_ms: float | None = None
     """Median of a frame of an INT8 bundle's network in float32; None for another bundle."""
+
+    @model_validator(mode="after")
+    def _chosen_could_be_taken(self) -> "ProcessorChoice":
+        if not any(trial.engine == self.chosen and trial.could_be_taken for trial in self.trials):
+            raise ValueError(f"chosen: found {self.chosen}, expected an engine that was measured without an objection")
+        return self
 
     def __str__(self) -> str:
         told = f"{self.chosen} chosen; {'; '.join(map(str, self.trials))}"
@@ -121,7 +132,7 @@ def choice_of(
     cache, key = EngineCache.of(bundle), choice_key(bundle, threads, kinds)
     name = "cpu-threads-any.json" if threads is None else f"cpu-threads-{threads}.json"
     kept = _read(cache, name)
-    if kept is not None and kept.key == key and kept.chosen in kinds:
+    if kept is not None and kept.key == key and kept.chosen in key.versions:
         return kept
     choice = _measured(bundle, key, kinds, clock, in_float32)
     try:

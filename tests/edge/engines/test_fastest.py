@@ -1,6 +1,7 @@
 """`engine = "cpu"`: which engine is taken, why, and what happens when it fails."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -189,6 +190,42 @@ def test_a_damaged_choice_is_measured_again(bundle: Bundle) -> None:
     (path,) = EngineCache.of(bundle).folder.glob("cpu-threads-1.json")
     path.write_text("{")
 
+    assert chosen(bundle, "quick").chosen == "quick"
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [(("quick",), "cpu"), (("quick",), "absent"), (("quick", "wrong"), "wrong"), (("quick", "coarse"), "coarse")],
+)
+def test_a_kept_choice_of_an_engine_that_could_not_be_chosen_is_made_again(
+    bundle: Bundle, others: tuple[str, ...], named: str
+) -> None:
+    """Such as one that a person wrote into the file."""
+    table = kinds(*others) | {"cpu": EngineKind("edge.engines.fastest:open_fastest")}
+    choice_of(bundle, 1, table, lambda: TimedEngine.clock)
+    (path,) = EngineCache.of(bundle).folder.glob("cpu-threads-1.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chosen": named}))
+
+    assert choice_of(bundle, 1, table, lambda: TimedEngine.clock).chosen == "quick"
+    assert json.loads(path.read_text())["chosen"] == "quick"
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def link_to_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [make_folder, os.mkfifo, link_to_device])
+def test_a_choice_that_is_no_file_is_not_read(bundle: Bundle, make: Callable[[Path], None]) -> None:
+    """It is stopped by the time limit, not by the end of all memory."""
+    folder = EngineCache.of(bundle).folder
+    folder.mkdir()
+    make(folder / "cpu-threads-1.json")
+
+    assert EngineCache(folder).read("cpu-threads-1.json") is None
     assert chosen(bundle, "quick").chosen == "quick"
 
 
