@@ -53,6 +53,11 @@ CAPABILITIES: Mapping[FloatType, str] = {"f32": "FP32", "bf16": "BF16", "f16": "
 """Capability that a processor needs for the type, by its name in OPTIMIZATION_CAPABILITIES."""
 
 
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Environment variables that limit the instruction set of OpenVINO, which reports the capabilities of the processor all
+the same: with AVX or less, 2026.4 ends the process when it compiles a network in bfloat16 (SIGSEGV)."""
+
+
 TOLERANCES: Mapping[FloatType, Precision] = {"bf16": "int8", "f16": "fp16"}
 """Precision whose tolerance holds for layers in the type, where it is wider than that of the bundle's own. bfloat16
 rounds to 8 bits, float16 to 11: on 139 pictures of Magnetic Tile its scores were up to 0.04 from float32's, its masks
@@ -98,6 +103,12 @@ class OpenVinoEngine(ProcessorEngine):
             raise EngineMissing(
                 f"engine openvino-{CAPABILITIES[floats].lower()}: found a processor with {', '.join(found)}, expected "
                 f"{CAPABILITIES[floats]}; take openvino, which computes in float32"
+            )
+        limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+        if floats != "f32" and limits:
+            raise EngineMissing(
+                f"engine openvino-{CAPABILITIES[floats].lower()}: found {', '.join(limits)}, expected no limit of the "
+                "instruction set; unset it, or take openvino, which computes in float32"
             )
         try:
             compiled = _compiled(core, bundle, _settings(threads, floats), saturates)

@@ -24,7 +24,7 @@ from edge.errors import EngineError
 
 bundle = load_bundle(Path(sys.argv[1]))
 try:
-    engine = OpenVinoEngine(bundle, 1)
+    engine = OpenVinoEngine(bundle, 1, floats=sys.argv[2])
 except EngineError as error:
     print(json.dumps({"refused": str(error)}))
     sys.exit()
@@ -36,11 +36,13 @@ print(json.dumps({"kinds": kinds}))
 """Compares the golden frames, then prints the kinds of the convolutions as they ran, such as `jit_avx2_I8`."""
 
 
-def run(folder: Path, limit: str) -> dict[str, str | list[str]]:
+def run(
+    folder: Path, limit: str, bundle: str = "magnetic-tile-int8", floats: str = "f32"
+) -> dict[str, str | list[str]]:
     """Run the bundle with a limit, or "" for none, in a process of its own; an empty folder is its cache."""
     environment = {name: value for name, value in os.environ.items() if name not in (LIMIT, "DNNL_MAX_CPU_ISA")}
     environment |= {"EDGE_INSPECT_CACHE": str(folder)} | ({LIMIT: limit} if limit else {})
-    child = [sys.executable, "-c", CHILD, str(MODELS / "magnetic-tile-int8")]
+    child = [sys.executable, "-c", CHILD, str(MODELS / bundle), floats]
     ended = subprocess.run(child, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert ended.returncode == 0, ended.stderr
     return dict(json.loads(ended.stdout))
@@ -55,3 +57,12 @@ def test_int8_agrees_with_onnxruntime_on_an_older_instruction_set(limit: str, tm
         assert "OpenVINO cannot load it" in found["refused"]
         pytest.skip(f"{LIMIT}={limit}: {found['refused']}")
     assert len([kind for kind in found["kinds"] if kind.endswith("I8")]) == 17  # all but the last one
+
+
+@pytest.mark.parametrize("limit", ["AVX", "SSE41"])
+def test_bfloat16_is_refused_beside_a_limit_at_which_openvino_would_end_the_process(limit: str, tmp_path: Path) -> None:
+    found = run(tmp_path, limit, "magnetic-tile", "bf16")
+
+    assert "take openvino" in found["refused"]
+    if "expected BF16" not in found["refused"]:
+        assert f"found {LIMIT}={limit}, expected no limit of the instruction set" in found["refused"]
