@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundle import Verdict
+from bundle.files import replacing
 from edge.errors import RecordsError
 from edge.records.csv_process import CsvProcess, Span, format_chunk
 from edge.records.database import reading, version_of
@@ -115,14 +116,8 @@ def export(records: Path, out: Path, table: str = "parts") -> int:
         version = version_of(connection)
     if table == "alarms" and version < 3:
         raise RecordsError(f"records {records}: found version {version}, which has no alarms")
-    draft = out.with_name(f".{out.name}.part")
-    try:
-        rows = write(ExportSource(records, table, SINCE_VERSION_2 if version >= 2 else ""), draft)
-        draft.replace(out)
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-    return rows
+    with replacing(out) as draft:
+        return write(ExportSource(records, table, SINCE_VERSION_2 if version >= 2 else ""), draft)
 
 
 def _write_csv(source: ExportSource, path: Path) -> int:

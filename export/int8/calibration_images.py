@@ -40,14 +40,16 @@ def collect(folder: Path, bundle: Bundle, resize: bool, limit: int, force: bool)
     Raises CalibrationError for none, too few (unless `force`), noise, or pictures of another size than the network's
     input (unless `resize`); FrameError for a damaged one.
     """
-    pictures = _spread(_for_calibration(_pictures(folder), bundle), limit)
+    found = _for_calibration(_pictures(folder), bundle)
+    pictures = _spread(found, limit)
     if not pictures:
         raise CalibrationError(f"{folder}: found no pictures for calibration, expected {FLOOR} or more; check --images")
     grid = bundle.manifest.tile_grid
     if len(pictures) * (1 if grid is None else len(grid.places)) < FLOOR and not force:
+        left = "" if pictures == found else f", of which --limit {limit} leaves {len(pictures)}"
         raise CalibrationError(
-            f"{folder}: found {len(pictures)} pictures to calibrate on, expected at least {FLOOR}; "
-            "add some, or use --force"
+            f"{folder}: found {len(found)} pictures to calibrate on{left}, expected at least {FLOOR}; "
+            f"{'raise --limit' if left else 'add some'}, or use --force"
         )
     inputs, relations = [], []
     with Bar("reading pictures", len(pictures)) as bar:

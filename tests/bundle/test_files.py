@@ -38,6 +38,18 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path, monkeypatch) ->
         write_whole(tmp_path / "file", "new")
 
 
+def test_a_folder_that_takes_no_file_is_told_with_the_name_of_the_file(tmp_path, monkeypatch) -> None:
+    """On a disk that is mounted read-only, removing the draft fails too."""
+
+    def refuse(path, *_arguments, **_options) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(OSError, match=f"Read-only file system: '{tmp_path / 'file'}'"):
+        write_whole(tmp_path / "file", "new")
+
+
 def test_text_that_is_no_unicode_leaves_the_old_file(tmp_path) -> None:
     path = tmp_path / "file"
     write_whole(path, "old")

@@ -228,6 +228,11 @@ def test_what_cannot_be_exported_leaves_what_was_there(
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_a_place_that_cannot_be_written_is_told_by_its_name(records: Records, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=f"No such file or directory: '{tmp_path / 'none' / 'parts.csv'}'"):
+        export(records.path, tmp_path / "none" / "parts.csv")
+
+
 def test_a_table_that_is_gone_is_said(records: Records, tmp_path: Path) -> None:
     with closing(connect(records.path)) as connection, connection:
         connection.execute("DROP TABLE defects")

@@ -39,6 +39,11 @@ def test_few_pictures_need_force(bundle, pictures, tmp_path):
     assert len(take(tmp_path, bundle, force=True).inputs) == 5
 
 
+def test_a_limit_that_leaves_too_few_is_told(bundle, pictures):
+    with pytest.raises(CalibrationError, match=r"of which --limit 20 leaves 20, expected at least 32; raise --limit"):
+        take(pictures, bundle, limit=20)
+
+
 def test_pictures_of_another_size_need_a_word(bundle, tmp_path):
     for index in range(32):
         (tmp_path / f"{index}.png").write_bytes(encode_png(draw_tile(1, index, None).image))
