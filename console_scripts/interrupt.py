@@ -42,6 +42,7 @@ class InterruptibleCommand:
             if not self._interrupted or ending.code != STATUS:  # typer turns KeyboardInterrupt into this status
                 raise
         self._print()
+        _end_past_daemon_threads()
         sys.exit(STATUS)
 
     def _interrupt(self, _number: int, frame: FrameType | None) -> None:
@@ -55,3 +56,17 @@ class InterruptibleCommand:
 
     def _print(self) -> None:
         os.write(2, f"{self._name}: interrupted\n".encode())
+
+
+def _end_past_daemon_threads() -> None:
+    """End the process at once if a daemon thread runs, which may be in native code.
+
+    At the end of the interpreter such code can abort the process: OpenVINO's threads do while an engine is opened.
+    """
+    threading = sys.modules.get("threading")
+    if threading is not None and any(thread.daemon for thread in threading.enumerate()):
+        from contextlib import suppress
+
+        with suppress(OSError):  # a closed pipe
+            sys.stdout.flush()
+        os._exit(STATUS)

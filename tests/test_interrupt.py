@@ -100,8 +100,29 @@ def test_an_export_that_is_interrupted_while_two_processes_format_leaves_no_file
     spread_parts(tmp_path / "records.sqlite")
     command = script("edge-inspect", "export", "records.sqlite", "--out", "rows.csv")
 
-    assert interrupted(tmp_path, command, at_file=".rows.csv.part") == (130, "edge-inspect: interrupted\n")
+    assert interrupted(tmp_path, command, at_file=".rows.csv.") == (130, "edge-inspect: interrupted\n")
     assert not list(tmp_path.glob("*.csv*"))
+
+
+WITH_DAEMON = """
+import atexit, os, signal, threading, time
+from console_scripts.interrupt import InterruptibleCommand
+
+def main():
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    atexit.register(os.write, 2, b"at the end of the interpreter")
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(600)
+
+InterruptibleCommand("mine").run(main)
+"""
+
+
+def test_an_interrupted_command_does_not_end_the_interpreter_below_a_thread_that_cannot_be_stopped() -> None:
+    """Such as one that opens an engine: threads of OpenVINO then abort the process, with a line of their own."""
+    ended = subprocess.run([sys.executable, "-c", WITH_DAEMON], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (130, "mine: interrupted\n")
 
 
 @pytest.mark.parametrize(
