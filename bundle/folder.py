@@ -28,7 +28,7 @@ from bundle.golden import (
 )
 from bundle.manifest import MANIFEST, Manifest, Tolerance, read_manifest
 from bundle.onnx_limits import MOST_BYTES, check_model
-from bundle.preprocess import preprocess
+from bundle.preprocess import check_size, preprocess
 
 MODEL = "model.onnx"
 FIRST = "first"
@@ -76,6 +76,10 @@ class Bundle:
         """
         most = max(MOST_BYTES, MOST_FRAME_BYTES, MOST_DECODED_BYTES)
         return {name: _verified(self.folder, name, digest, most) for name, digest in self.manifest.files.items()}
+
+    def check_size(self, frame_shape: tuple[int, ...]) -> None:
+        """Raise FrameError for a frame too small to show what the bundle learnt; see `check_size` of preprocess."""
+        check_size(frame_shape, self.manifest.input, self.manifest.made_from.smallest)
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Preprocess a frame to the network's input, uint8 [C, H, W]; see `preprocess`."""

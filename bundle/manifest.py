@@ -86,6 +86,10 @@ class Tolerance(FrozenModel):
     """Of a mask's cell, in levels of 255."""
 
 
+SMALLEST = "smallest"
+"""Key of `MadeFrom.smallest` in the metrics of the part "train"."""
+
+
 class MadeFrom(FrozenModel):
     """Origin of the weights."""
 
@@ -102,6 +106,15 @@ class MadeFrom(FrozenModel):
     """Largest differences between the outputs of the checkpoint and of this bundle, with the frames compared on."""
     citation: str = ""
     """Publication to cite for the data."""
+
+    @property
+    def smallest(self) -> tuple[int, int] | None:
+        """Height and width of the smallest picture that was learnt; None where the training did not say."""
+        stored = self.metrics.get("train")
+        found = stored.get(SMALLEST) if isinstance(stored, dict) else None
+        if not isinstance(found, list) or len(found) != 2 or not all(type(side) is int and side > 0 for side in found):
+            return None
+        return found[0], found[1]
 
 
 class FirstStage(FrozenModel):

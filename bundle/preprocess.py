@@ -3,6 +3,8 @@
 The only such code; training, calibration, export and the station all call it.
 """
 
+from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import cv2
@@ -124,6 +126,30 @@ def check_frame(frame: Image) -> None:
     grey_or_rgb = frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)
     if not grey_or_rgb or frame.size == 0:
         raise FrameError(f"frame: found shape {frame.shape}, expected [H, W] grey or [H, W, 3] RGB with some pixels")
+
+
+LEAST_SHARE = 0.75
+"""Of each side of the smallest picture learnt: small defects lose a quarter of their width and are still seen."""
+LEAST_SHARE_OF_INPUT = 1 / 8
+"""Of each side of the network's input, where it is not known what was learnt."""
+
+
+def check_size(shape: Sequence[int], spec: InputSpec, learnt: tuple[int, int] | None) -> None:
+    """Raise FrameError for a frame of this shape, height first, too small to show the defects that were learnt.
+
+    learnt: height and width of the smallest picture, before any crop.
+    """
+    if learnt is None:
+        height, width = (LEAST_SHARE_OF_INPUT * side for side in (spec.height, spec.width))
+        reason = f"an eighth of the network's input of {spec.width}x{spec.height}"
+    else:
+        height, width = (LEAST_SHARE * side for side in learnt)
+        reason = f"three quarters of {learnt[1]}x{learnt[0]}, the smallest picture that the bundle learnt from"
+    if shape[0] < height or shape[1] < width:
+        raise FrameError(
+            f"found a frame of {shape[1]}x{shape[0]}, expected at least {ceil(width)}x{ceil(height)}, {reason}: in "
+            "fewer pixels its defects may not be seen; set the camera's resolution, or train with such pictures"
+        )
 
 
 def cropped(frame: Image, crop: Crop | None) -> Image:

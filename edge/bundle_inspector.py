@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle import Bundle, Decision, Geometry, Image, Verdict, decide, load_bundle, read_image
+from bundle import Bundle, Decision, Geometry, Image, Verdict, check_frame, decide, load_bundle, read_image
 from bundle.outlines import Contour, cells_of, colour_of, draw_outlines, enlarged, outlines_of
 from edge.config.defaults import MOST_THREADS
 from edge.engines.engine import Engine, Pending
@@ -120,7 +120,8 @@ class BundleInspector:
     def inspect(self, image: Image | Path | str) -> Inspection:
         """Inspect one image: an array, uint8 [H, W] grey or [H, W, 3] RGB, or the path of an image file.
 
-        The image may have any size; it is resized to the network's input. With tiles it must have the input's size.
+        The image is resized to the network's input; one much smaller than the bundle's training pictures is refused
+        (`check_size` in bundle/preprocess.py). With tiles it must have the input's size.
         Raises FrameError or EngineError.
         """
         (inspection,) = self.inspect_all([image])
@@ -139,7 +140,7 @@ class BundleInspector:
         running: deque[tuple[Image, Pending]] = deque()
         for image in images:
             frame = read_image(Path(image)) if isinstance(image, (str, Path)) else image
-            running.append((frame, self.engine.begin([frame])))
+            running.append((frame, self._begun(frame)))
             if len(running) == self.engine.slots:
                 yield self._finished(*running.popleft())
         while running:
@@ -150,7 +151,7 @@ class BundleInspector:
 
         With a bundle that judges exposures together the score of one of them decides nothing, only its mask.
         """
-        scores, masks = (output[0] for output in self.engine.begin([image])())
+        scores, masks = (output[0] for output in self._begun(image)())
         thresholds = self.bundle.manifest.thresholds
         if self.bundle.manifest.exposures != "worst":
             thresholds = {of: limit.model_copy(update={"score": 0.0}) for of, limit in thresholds.items()}
@@ -172,6 +173,11 @@ class BundleInspector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _begun(self, frame: Image) -> Pending:
+        check_frame(frame)
+        self.bundle.check_size(frame.shape)
+        return self.engine.begin([frame])
 
     def _finished(self, frame: Image, pending: Pending) -> Inspection:
         scores, masks = (output[0] for output in pending())

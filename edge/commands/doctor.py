@@ -214,6 +214,7 @@ def check_camera(settings: CameraSettings, timeout_s: float, bundle: Bundle | No
     finally:
         camera.close()
     if bundle is not None:
+        bundle.check_size(frame.pixels.shape)
         bundle.prepare(frame.pixels)
     height, width = frame.pixels.shape[:2]
     remarked = [] if bundle is None else remarks(frame.pixels.shape, bundle.manifest.input)

@@ -68,6 +68,7 @@ class Inspector:
         if len(frames) != len(part.views) or not frames:
             raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each view")
         for number, view in enumerate(part.views):
+            self.bundle.check_size(frames[number].shape)
             self._remark(number, view.camera, frames[number].shape)
         pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()

@@ -1,8 +1,15 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 
-from bundle import Crop, FrameError, InputSpec, preprocess, resize, resize_truth
+from bundle import Crop, FrameError, InputSpec, load_bundle, preprocess, resize, resize_truth
+from tests.conftest import tiny_manifest
+
+Make = Callable[..., Path]
 
 RNG = np.random.default_rng(0)
 
@@ -119,3 +126,27 @@ def test_truth_keeps_its_values() -> None:
     truth = np.where(RNG.random((50, 40)) > 0.5, 255, 0).astype(np.uint8)
 
     assert set(np.unique(resize_truth(truth, 33, 71))) == {0, 255}
+
+
+def learnt_from(smallest: Any) -> dict[str, Any]:
+    """Change of a manifest whose bundle learnt from pictures of this height and width."""
+    made_from = tiny_manifest().made_from
+    return {"made_from": made_from.model_copy(update={"metrics": {"train": {"smallest": smallest}}})}
+
+
+def test_three_quarters_of_the_smallest_picture_are_enough(make_bundle: Make) -> None:
+    bundle = load_bundle(make_bundle(**learnt_from([480, 640])))
+    for shape in ((360, 480), (480, 640), (3000, 4000, 3)):
+        bundle.check_size(shape)
+    for shape in ((359, 480), (360, 479), (1000, 479, 3), (1, 1)):
+        with pytest.raises(FrameError, match="expected at least 480x360, three quarters of 640x480, the smallest"):
+            bundle.check_size(shape)
+
+
+@pytest.mark.parametrize("smallest", [None, [480], [0, 0], ["480", "640"], [True, True], 480])
+def test_a_bundle_that_does_not_say_wants_an_eighth_of_its_input(make_bundle: Make, smallest: Any) -> None:
+    bundle = load_bundle(make_bundle(**learnt_from(smallest)))
+    height, width = bundle.manifest.input.height, bundle.manifest.input.width
+    bundle.check_size((height // 8 + 1, width // 8 + 1))
+    with pytest.raises(FrameError, match=f"an eighth of the network's input of {width}x{height}"):
+        bundle.check_size((1, 1))

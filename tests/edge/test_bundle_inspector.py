@@ -129,6 +129,13 @@ def test_the_lines_in_a_large_picture_leave_a_small_defect_visible(inspector: Bu
     assert (picture[y : y + size, x - 21] != 128).any()  # the box, two widths of its line away
 
 
+def test_an_image_of_too_few_pixels_is_refused(inspector: BundleInspector) -> None:
+    tiny = np.full((1, 1), 90, np.uint8)
+    for judge in (inspector.inspect, lambda image: inspector.class_mask(image, "Bright")):
+        with pytest.raises(FrameError, match="found a frame of 1x1, expected at least"):
+            judge(tiny)
+
+
 def test_many_images_come_back_in_order(inspector: BundleInspector) -> None:
     frames = [grey_frame(spot=255 if number % 3 == 0 else None) for number in range(7)]
 

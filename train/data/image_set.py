@@ -34,6 +34,8 @@ class ImageSet:
     """[N, C] False where the image has the class but an empty mask."""
     parts: tuple[str, ...] = ()
     """Names of the physical parts they show, [N]; empty where they are not known."""
+    smallest: tuple[int, int] = (0, 0)
+    """Least height and least width of the pictures before preprocessing."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,7 +56,8 @@ class ImageSet:
         """The images of these rows: their numbers, or bool [N]."""
         numbers = np.arange(len(self))[rows]
         names = tuple(self.parts[number] for number in numbers) if self.parts else ()
-        return ImageSet(self.images[rows], self.bits[rows], self.labels[rows], self.outlined[rows], names)
+        images, bits, labels, drawn = (values[rows] for values in (self.images, self.bits, self.labels, self.outlined))
+        return ImageSet(images, bits, labels, drawn, names, self.smallest)
 
     def masks(self, index: int) -> Masks:
         """The truth masks of one image, bool [C, H, W]."""
@@ -66,9 +69,11 @@ def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, worker
     planes = -(-classes // 8)
     images = np.zeros((len(samples), spec.channels, spec.height, spec.width), dtype=np.uint8)
     bits = np.zeros((len(samples), planes, spec.height, spec.width), dtype=np.uint8)
+    sides = np.zeros((len(samples), 2), dtype=np.int64)
 
     def load(index: int) -> None:
         frame = samples[index].load_image()
+        sides[index] = frame.shape[:2]
         try:
             images[index] = preprocess(frame, spec)
         except FrameError as error:
@@ -78,7 +83,9 @@ def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, worker
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(load, range(len(samples))))
     labels = np.array([sample.labels for sample in samples], dtype=np.bool_).reshape(len(samples), classes)
-    return ImageSet(images, bits, labels, outlined(bits, labels), tuple(sample.part for sample in samples))
+    parts = tuple(sample.part for sample in samples)
+    smallest = (int(sides[:, 0].min()), int(sides[:, 1].min())) if samples else (0, 0)
+    return ImageSet(images, bits, labels, outlined(bits, labels), parts, smallest)
 
 
 def truth_masks(sample: Sample, frame: Image, spec: InputSpec) -> Masks:
@@ -108,6 +115,7 @@ def joined(sets: Iterable[ImageSet]) -> ImageSet:
         np.concatenate([part.labels for part in sets]),
         np.concatenate([part.outlined for part in sets]),
         tuple(name for part in sets for name in part.parts) if known else (),
+        (min(part.smallest[0] for part in sets), min(part.smallest[1] for part in sets)),
     )
 
 

@@ -16,7 +16,7 @@ from train.evaluate.metrics import Metrics
 from train.evaluate.outputs import evaluate, judged_together
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
-from train.loop.run_folder import RunFolder, brightness_range, warn
+from train.loop.run_folder import RunFolder, learnt_pictures, warn
 from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, Meta, build_network, file_sha256, load_checkpoint, save_checkpoint
 from train.models.ensemble import Ensemble
@@ -67,7 +67,7 @@ class EnsembleRun(RunFolder):
         network = make_network(self.recipe.network, self.recipe.input.channels, len(self.dataset.classes))
         for own, member in zip(cast(Ensemble, network.body).networks, self.checkpoints.values(), strict=True):
             own.load_state_dict(build_network(member).state_dict())
-        self.brightness = brightness_range(self.load("train"))
+        self.learnt = learnt_pictures(self.load("train"))
         thresholds, metrics = self._judged(self.compute.place(network).eval())
         save_checkpoint(Checkpoint(self._meta(thresholds, metrics, epoch=1), network.state_dict()), self.best)
 

@@ -18,7 +18,7 @@ from train.evaluate.outputs import Outputs, evaluate, joined_outputs, judged_tog
 from train.evaluate.predict import predict
 from train.evaluate.thresholds import choose_thresholds
 from train.loop.lr_schedule import epoch_generator
-from train.loop.run_folder import RunFolder, brightness_range
+from train.loop.run_folder import RunFolder, learnt_pictures
 from train.models.build import make_network
 from train.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from train.recipe import Recipe
@@ -53,7 +53,7 @@ class OnePassRun(RunFolder, ABC):
             self._check_same(stored, stored.recipe)
         save_split(self.split, self.out / "split.json")
         train, val = self.load("train"), self.load("val")
-        self.brightness = brightness_range(train)
+        self.learnt = learnt_pictures(train)
         judged = self.fit(train, val)
         outputs, images = joined_outputs([one for one, _ in judged]), joined(one for _, one in judged)
         outputs = judged_together(outputs, images, self.recipe.thresholds.exposures)

@@ -24,7 +24,7 @@ from train.loop.distributed import DistributedGroup
 from train.loop.history import OF_CLASSES, SECOND, EpochHistory
 from train.loop.lr_schedule import epoch_generator
 from train.loop.progress import EpochProgress
-from train.loop.run_folder import LAST, RunFolder, brightness_range, warn
+from train.loop.run_folder import LAST, RunFolder, learnt_pictures, warn
 from train.loop.teacher import Teacher
 from train.loop.tensorboard_log import TensorboardLog
 from train.loop.trainer import Trainer
@@ -116,7 +116,7 @@ class Run(RunFolder):
         if self.history.finished():
             return
         train, val = self.load("train"), self.load("val")
-        self.brightness = brightness_range(train)
+        self.learnt = learnt_pictures(train)
         if self.recipe.input.tiles is not None:
             _check_outlined(train, self.samples["train"], self.dataset.classes)
             _check_outlined(val, self.samples["val"], self.dataset.classes)

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from bundle import Threshold, write_whole
+from bundle.manifest import SMALLEST
 from train.data.dataset import Dataset, Sample
 from train.data.image_set import ImageSet, load_images
 from train.data.splits import SIDES, Side, Split, sides_of
@@ -45,8 +46,8 @@ class RunFolder:
         self.init = self.teacher = ""
         self.members: tuple[str, ...] = ()
         self.seen: frozenset[str] = frozenset()
-        self.brightness: tuple[float, float] | None = None
-        """Range of the training pictures' brightness, in grey levels; None until they are loaded."""
+        self.learnt: dict[str, Any] = {}
+        """Facts of the training pictures; empty until they are loaded."""
 
     @property
     def best(self) -> Path:
@@ -96,7 +97,7 @@ class RunFolder:
             split=self.split,
             thresholds=thresholds,
             epoch=epoch,
-            metrics={"train": {"brightness": self.brightness}, **measured},
+            metrics={"train": self.learnt, **measured},
             data=self.dataset.name,
             citation=self.dataset.citation,
             software=software(),
@@ -126,10 +127,14 @@ def warn(console: Console, problem: str | None) -> None:
         console.print(f"warning: {problem}", highlight=False, soft_wrap=True)
 
 
-def brightness_range(images: ImageSet) -> tuple[float, float]:
-    """First and last percentile of the pictures' mean levels, 0 to 255; the station expects pictures near them."""
+def learnt_pictures(images: ImageSet) -> dict[str, Any]:
+    """What the station expects of its frames, for the metrics of the part "train".
+
+    "brightness": first and last percentile of the pictures' mean levels, 0 to 255. "smallest": height and width of the
+    smallest picture before preprocessing.
+    """
     low, high = np.percentile(images.images.mean(axis=(1, 2, 3)), (1, 99))
-    return round(float(low), 1), round(float(high), 1)
+    return {"brightness": [round(float(low), 1), round(float(high), 1)], SMALLEST: list(images.smallest)}
 
 
 def _check_folder(out: Path) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bundle import Crop, Golden, InputSpec, load_bundle, preprocess, write_bundle
+from bundle import Crop, FrameError, Golden, InputSpec, load_bundle, preprocess, write_bundle
 from bundle.golden import encode
 from edge.access.passwords import hashed
 from edge.access.users import UserFile, add_user
@@ -194,6 +194,13 @@ def test_a_squashed_or_coloured_frame_is_remarked(make_bundle: Make, tmp_path: P
     assert "24x16 RGB; remark: found 24x16, which is squashed to 12x16" in words
     assert "; remark: found RGB, which the bundle turns into grey" in words
     assert remarks((32, 24), load_bundle(tmp_path / "tiny").manifest.input) == []
+
+
+def test_a_camera_of_too_few_pixels_is_wrong(make_bundle: Make, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "tiny.png"), np.full((1, 1), 90, np.uint8))
+    settings = CameraSettings(address=f"file://{tmp_path}")
+    with pytest.raises(FrameError, match="found a frame of 1x1, expected at least 2x2"):
+        check_camera(settings, 5.0, load_bundle(make_bundle()))
 
 
 def test_an_unsure_margin_is_held_against_the_thresholds(make_bundle: Make) -> None:

@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from bundle import Decision, Defect, Verdict, load_bundle
+from bundle import Decision, Defect, FrameError, Verdict, load_bundle
 from edge.pipeline.inspector import Inspector, expected_unsure, too_wide, worst
 from tests.edge.line_doubles import NumpyEngine, arrived
 
@@ -42,6 +42,12 @@ def test_frames_of_changing_sizes_are_remarked_once(make_bundle: Make, caplog: p
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [
         "camera top: found 12x24, which is squashed to 12x16"
     ]
+
+
+def test_a_frame_of_too_few_pixels_is_no_part_that_passes(make_bundle: Make) -> None:
+    inspector = Inspector(bundle := load_bundle(make_bundle()), NumpyEngine(bundle.manifest), monotonic)
+    with pytest.raises(FrameError, match="found a frame of 1x1, expected at least 2x2"):
+        inspector.begin(arrived(1, np.full((1, 1), 90, np.uint8)))
 
 
 def test_a_margin_that_leaves_no_score_for_ok_is_named(make_bundle: Make) -> None:
