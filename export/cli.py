@@ -116,6 +116,7 @@ def evaluate(
     labelled = select(loaded, data, split, part)
     _warn(labelled.warning)
     result = run_evaluation(loaded, labelled, threads, engine)
+    console.print(f"engine {result.engine}", highlight=False, soft_wrap=True)
     what = f"{result.metrics.images} images of {result.dataset}, part {labelled.part}"
     console.print(metrics_table(result.metrics, f"{result.bundle} ({result.bundle_id[:12]}) on {what}"))
     if json is not None:

@@ -33,10 +33,10 @@ class PlanCache(EngineCache):
     def find(self, key: PlanKey) -> tuple[bytes | None, str]:
         """Return the plan of this key, or None with the reason; a damaged plan is removed."""
         try:
-            entry = PlanEntry.model_validate_json(self.path(key, "json").read_bytes())
-            plan = self.path(key, "plan").read_bytes()
-        except FileNotFoundError:
-            return None, self._why_not(key)
+            words, plan = self.read(self.path(key, "json").name), self.read(self.path(key, "plan").name)
+            if words is None or plan is None:
+                return None, self._why_not(key)
+            entry = PlanEntry.model_validate_json(words)
         except (OSError, ValidationError) as error:
             self.discard(key)
             return None, f"{self.path(key, 'json')} could not be read ({type(error).__name__})"
@@ -75,7 +75,7 @@ class PlanCache(EngineCache):
     def _entries(self) -> Iterator[PlanEntry]:
         for path in sorted(self.folder.glob("*.json")):
             with suppress(OSError, ValidationError):
-                yield PlanEntry.model_validate_json(path.read_bytes())
+                yield PlanEntry.model_validate_json(self.read(path.name) or b"")
 
 
 def make_entry(key: PlanKey, bundle: Bundle, plan: bytes, seconds: float) -> PlanEntry:

@@ -1,6 +1,7 @@
 """Plans: found, rebuilt with the reason said, thrown away when they are not what they should be."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,17 @@ def test_a_damaged_plan_is_thrown_away(bundle: Bundle, suffix: str, content: byt
 
     assert plan(bundle, foundry, said) == (b"plan 2", True)
     assert "was damaged" in said[-2] or "could not be read" in said[-2]
+
+
+@pytest.mark.parametrize("suffix", ["plan", "json"])
+def test_a_pipe_in_the_place_of_a_plan_is_not_waited_for(bundle: Bundle, suffix: str) -> None:
+    foundry, said = Foundry(RecordingDriver()), []
+    plan(bundle, foundry, said)
+    path = next(PlanCache.of(bundle).folder.glob(f"*.{suffix}"))
+    path.unlink()
+    os.mkfifo(path)
+    assert plan(bundle, foundry, said) == (b"plan 2", True)
+    assert plan(bundle, foundry, said) == (b"plan 2", False)
 
 
 def test_timings_of_an_earlier_build_are_used(bundle: Bundle) -> None:
