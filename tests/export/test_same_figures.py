@@ -35,7 +35,7 @@ def export(*arguments: object) -> None:
     assert not ended.value.code
 
 
-def test_train_and_export_evaluate_alike(tiles: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_train_and_export_evaluate_alike(tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     recipe, run, bundle = tmp_path / "mine.toml", tmp_path / "run", tmp_path / "bundle"
     recipe.write_text(RECIPE)
     assert run_main("--data", tiles, "--recipe", recipe, "--out", run, "--threads", 1) == 0
@@ -45,6 +45,7 @@ def test_train_and_export_evaluate_alike(tiles: Path, tmp_path: Path) -> None:  
         given = ("--data", tiles, "--part", part, "--json")
         assert run_main("evaluate", run / "best.pt", *given, ours, "--threads", 1) == 0
         export("evaluate", bundle, *given, theirs, "--threads", 1)
+        assert "engine onnxruntime " in capsys.readouterr().out
         found, expected = json.loads(theirs.read_text())["metrics"], json.loads(ours.read_text())
         assert found["confusion"] == expected["confusion"]
         for key in ("escapes", "false_rejects", "accuracy_pairs", "mean_iou_pairs", "mean_average_precision", "union"):
