@@ -137,14 +137,19 @@ LEAST_SHARE_OF_INPUT = 1 / 8
 def check_size(shape: Sequence[int], spec: InputSpec, learnt: tuple[int, int] | None) -> None:
     """Raise FrameError for a frame of this shape, height first, too small to show the defects that were learnt.
 
-    learnt: height and width of the smallest picture, before any crop.
+    learnt: height and width of the smallest picture, before any crop. What is at least as large as the network's input
+    is large enough, unless a crop would lie elsewhere in it.
     """
+    inputs = spec.height, spec.width
     if learnt is None:
-        height, width = (LEAST_SHARE_OF_INPUT * side for side in (spec.height, spec.width))
+        height, width = (LEAST_SHARE_OF_INPUT * side for side in inputs)
         reason = f"an eighth of the network's input of {spec.width}x{spec.height}"
     else:
-        height, width = (LEAST_SHARE * side for side in learnt)
-        reason = f"three quarters of {learnt[1]}x{learnt[0]}, the smallest picture that the bundle learnt from"
+        enough = inputs if spec.crop is None else learnt
+        height, width = (min(LEAST_SHARE * side, most) for side, most in zip(learnt, enough, strict=True))
+        reason = (
+            f"the bundle's input, or three quarters of {learnt[1]}x{learnt[0]}, the smallest picture that it learnt"
+        )
     if shape[0] < height or shape[1] < width:
         raise FrameError(
             f"found a frame of {shape[1]}x{shape[0]}, expected at least {ceil(width)}x{ceil(height)}, {reason}: in "

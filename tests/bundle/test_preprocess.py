@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bundle import Crop, FrameError, InputSpec, load_bundle, preprocess, resize, resize_truth
+from bundle.preprocess import check_size
 from tests.conftest import tiny_manifest
 
 Make = Callable[..., Path]
@@ -128,19 +129,30 @@ def test_truth_keeps_its_values() -> None:
     assert set(np.unique(resize_truth(truth, 33, 71))) == {0, 255}
 
 
-def learnt_from(smallest: Any) -> dict[str, Any]:
+def learnt_from(smallest: Any, **changes: object) -> dict[str, Any]:
     """Change of a manifest whose bundle learnt from pictures of this height and width."""
     made_from = tiny_manifest().made_from
-    return {"made_from": made_from.model_copy(update={"metrics": {"train": {"smallest": smallest}}})}
+    return {"made_from": made_from.model_copy(update={"metrics": {"train": {"smallest": smallest}}}), **changes}
 
 
 def test_three_quarters_of_the_smallest_picture_are_enough(make_bundle: Make) -> None:
-    bundle = load_bundle(make_bundle(**learnt_from([480, 640])))
-    for shape in ((360, 480), (480, 640), (3000, 4000, 3)):
+    """The input is 12 wide and 16 high."""
+    bundle = load_bundle(make_bundle(**learnt_from([8, 12])))
+    for shape in ((6, 9), (8, 12), (3000, 4000, 3)):
         bundle.check_size(shape)
-    for shape in ((359, 480), (360, 479), (1000, 479, 3), (1, 1)):
-        with pytest.raises(FrameError, match="expected at least 480x360, three quarters of 640x480, the smallest"):
+    for shape in ((5, 9), (6, 8), (1000, 8, 3), (1, 1)):
+        with pytest.raises(FrameError, match=r"expected at least 9x6, .* three quarters of 12x8, the smallest"):
             bundle.check_size(shape)
+
+
+def test_what_is_as_large_as_the_input_is_enough(make_bundle: Make) -> None:
+    bundle = load_bundle(make_bundle(**learnt_from([480, 640])))
+    bundle.check_size((16, 12))
+    with pytest.raises(FrameError, match="expected at least 12x16"):
+        bundle.check_size((15, 12))
+    cropped = bundle.manifest.input.model_copy(update={"crop": Crop(x=0, y=0, width=12, height=16)})
+    with pytest.raises(FrameError, match="expected at least 480x360"):
+        check_size((359, 480), cropped, (480, 640))
 
 
 @pytest.mark.parametrize("smallest", [None, [480], [0, 0], ["480", "640"], [True, True], 480])
