@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from bundle import ExposureRule, FrozenModel, first_problem, write_whole
+from train.data.anomaly import ANOMALY, is_anomaly
 from train.data.dataset import Dataset, Sample
 from train.data.stratify import Parts, deal, parts_of, shuffled
 from train.errors import SplitError
@@ -22,6 +23,8 @@ SIDES: tuple[Side, ...] = get_args(Side)
 SHARES: Mapping[Side, float] = {"train": 0.75, "val": 0.125, "test": 0.125}
 """Shares of the paper."""
 
+_MEASURING: tuple[Side, ...] = ("test", "val")
+"""Sides that measure a network."""
 _EIGHT: tuple[Side, ...] = ("train", "train", "train", "val", "train", "train", "test", "train")
 
 
@@ -38,7 +41,7 @@ def make_split(dataset: Dataset, kind: Kind, seed: int) -> Split:
 
     "random" deals the shuffled images of each label set out in turn, so every class has its share on each side.
     "by-part" keeps all images of a part on one side. Either way every class is on each side, with at least one image or
-    part. Raises SplitError where a class has too few for that.
+    part. Raises SplitError where a class has too few for that, unless it is only measured (`_measured`).
     """
     generator = np.random.default_rng(seed)
     sides = _random(dataset, generator) if kind == "random" else _by_part(dataset, generator)
@@ -166,16 +169,25 @@ def _random(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[
     parts = parts_of(dataset, keyed("random"))
     given = {sample.sha256: _EIGHT[place % 8] for place, sample in enumerate(ordered)}
     if any(_lacks_a_side(having, given) for having in _parts_by_class(dataset, parts).values()):
-        given = deal(parts, [sample.sha256 for sample in ordered], SHARES)  # a class of less than eight images
+        names = [sample.sha256 for sample in ordered]
+        given = deal(parts, names, SHARES, _measured(dataset, parts, names))  # a class of less than eight images
     _check_every_side(dataset, parts, given, "random")
     return ((sample, given[sample.sha256]) for sample in ordered)
 
 
 def _by_part(dataset: Dataset, generator: np.random.Generator) -> Iterable[tuple[Sample, Side]]:
     parts = parts_of(dataset, keyed("by-part"))
-    given = deal(parts, shuffled(parts, generator), SHARES)
+    order = shuffled(parts, generator)
+    given = deal(parts, order, SHARES, _measured(dataset, parts, order))
     _check_every_side(dataset, parts, given, "by-part")
     return ((sample, given[sample.part]) for sample in dataset.samples)
+
+
+def _measured(dataset: Dataset, parts: Parts, order: Iterable[str]) -> dict[str, Side]:
+    """The sides of defective parts that are fewer than sides where good parts alone are learnt: the test part first."""
+    having = [name for name in order if ANOMALY in parts[name]]
+    few = is_anomaly(dataset.classes) and len(having) < len(SIDES)
+    return dict(zip(having, _MEASURING, strict=False)) if few else {}
 
 
 def _parts_by_class(dataset: Dataset, parts: Parts) -> dict[str, list[str]]:
@@ -190,7 +202,7 @@ def _lacks_a_side(having: Sequence[str], given: Mapping[str, Side]) -> bool:
 
 def _check_every_side(dataset: Dataset, parts: Parts, given: Mapping[str, Side], kind: Kind) -> None:
     for name, having in _parts_by_class(dataset, parts).items():
-        if _lacks_a_side(having, given):
+        if _lacks_a_side(having, given) and not _measured(dataset, parts, having):
             images = sum(parts[part][name] for part in having)
             many = kind == "by-part" and images >= len(SIDES)
             raise SplitError(

@@ -92,6 +92,17 @@ def test_two_images_of_a_class_are_too_few_for_every_split(tmp_path: Path) -> No
         make_split(dataset, "random", seed=0)
 
 
+@pytest.mark.parametrize("kind", ["random", "by-part"])
+@pytest.mark.parametrize(("defective", "measured"), [(1, ["test"]), (2, ["test", "val"])])
+def test_defects_beside_good_parts_alone_are_measured(
+    tmp_path: Path, kind: str, defective: int, measured: list[str]
+) -> None:
+    dataset = read_dataset(few_of_a_class(tmp_path, defective), one_class=True)
+    sides = sides_of(make_split(dataset, kind, seed=0), dataset)
+    assert sorted(side for side, samples in sides.items() for one in samples if not one.good) == measured
+    assert all(any(one.good for one in samples) for samples in sides.values())
+
+
 @pytest.mark.parametrize("defective", range(3, 9))
 def test_random_has_a_small_class_on_every_side(tmp_path: Path, defective: int) -> None:
     dataset = read_dataset(few_of_a_class(tmp_path, defective))
