@@ -75,6 +75,8 @@ def write_split(
         made = make_folds(dataset, kind, seed, folds)
         files = {out / f"fold-{number}.json": split for number, split in enumerate(made.splits, start=1)}
         remarks = made.remarks
+    for file in files:
+        _check_replaced(file)
     for file, split in files.items():
         save_split(split, file)
         if lists is not None:
@@ -83,6 +85,19 @@ def write_split(
         typer.echo(f"{file}: {counts} images")
     for remark in remarks:
         typer.echo(f"note: {remark}")
+
+
+def _check_replaced(out: Path) -> None:
+    """Raise SplitError for a file or folder in the place of a split, which would be lost."""
+    from train.data.splits import load_split
+    from train.errors import SplitError
+
+    if out.exists():
+        try:
+            load_split(out)
+        except SplitError as error:
+            found = "a folder" if out.is_dir() else "a file that is no split"
+            raise SplitError(f"--out {out}: found {found}, which would be lost; name another file") from error
 
 
 def import_annotations(

@@ -92,16 +92,15 @@ def choose_held_out(
     from train.evaluate.metrics import Metrics
     from train.evaluate.tables import metrics_table, threshold_grid
     from train.evaluate.thresholds import objection_to
-    from train.loop.run_folder import BEST, LAST, warn
+    from train.loop.run_folder import BEST, warn
     from train.models.checkpoint import load_checkpoint, save_checkpoint
     from train.recipe import with_thresholds
 
     use_threads(threads)
     runs = runs or []
     stored = load_checkpoint(checkpoint)
-    given = {path.resolve() for path in (checkpoint, *runs)}
-    if out.resolve() in given or (out.name in (BEST, LAST) and out.exists()):
-        raise CheckpointError(f"--out {out}: found a checkpoint of a run, which would be lost; name another file")
+    if (found := _lost_at(out, (checkpoint, *runs))) is not None:
+        raise CheckpointError(f"--out {out}: found {found}, which would be lost; name another file")
     recipe = with_thresholds(stored.meta.recipe, overrides or [])
     others = {str(run): load_checkpoint(run / BEST if run.is_dir() else run) for run in runs}
     console = console_for()
@@ -169,6 +168,23 @@ def compare(
         typer.echo(f"warning: {remark}")
     for grid in (paper_grid(measured, TABLE_I if paper else None), measures_grid(measured)):
         print_grid(grid, markdown)
+
+
+def _lost_at(out: Path, given: Sequence[Path]) -> str | None:
+    """What a checkpoint with other thresholds would replace; None for nothing, or for thresholds chosen before."""
+    from train.evaluate.held_out import HELD_OUT
+    from train.loop.run_folder import BEST, LAST
+    from train.models.checkpoint import load_checkpoint
+
+    if not out.exists():
+        return None
+    if out.is_dir():
+        return "a folder"
+    try:
+        of_run = not {*load_checkpoint(out).meta.metrics} <= {"train", HELD_OUT} or out.name in (BEST, LAST)
+    except CheckpointError:
+        return "another file"
+    return "a checkpoint of a run" if of_run or out.resolve() in {path.resolve() for path in given} else None
 
 
 def _print_parts(rows: "Sequence[PartRow]", markdown: bool) -> None:

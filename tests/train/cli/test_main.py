@@ -102,6 +102,22 @@ def test_split_command_writes_what_training_reads(tiles: Path, recipe_file: Path
     assert "split random" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("names", "folds"), [((), ()), (("fold-1.json", "fold-2.json"), ("--folds", 2))])
+def test_split_command_replaces_nothing_but_splits(
+    tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], folds: tuple[object, ...]
+) -> None:
+    arguments = ("split", "--data", tiles, "--out", tmp_path / "out", *folds)
+    assert [run_main(*arguments) for _ in range(2)] == [0, 0]
+    files = [tmp_path / "out" / name for name in names] or [tmp_path / "out"]
+    before = files[0].read_bytes()
+    files[-1].write_text("a picture, say")
+    assert run_main(*arguments) == 2
+    assert f"--out {files[-1]}: found a file that is no split, which would be lost" in capsys.readouterr().err
+    assert files[-1].read_text() == "a picture, say"
+    if names:
+        assert files[0].read_bytes() == before
+
+
 def test_folds_of_an_old_split_are_refused(tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("split", "--data", tiles, "--out", tmp_path / "folds", "--folds", 3, "--extend", tmp_path / "old.json")
     assert run_main(*arguments) == 2

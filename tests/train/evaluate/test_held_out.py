@@ -182,6 +182,29 @@ def test_command_does_not_write_over_the_checkpoint(shipped, tiles: Path, tmp_pa
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("content", [b"a picture, say", None])
+def test_command_replaces_nothing_but_thresholds_chosen_before(
+    shipped: Checkpoint, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    file, out = tmp_path / "shipped.pt", tmp_path / "out.pt"
+    save_checkpoint(shipped, file)
+    save_checkpoint(replace(shipped, meta=shipped.meta.model_copy(update={"metrics": {"test": {}}})), out)
+    if content is not None:
+        out.write_bytes(content)
+    before = out.read_bytes()
+    arguments = ("thresholds", file, "--data", tiles, "--force", "--threads", 1)
+    assert run_main(*arguments, "--out", out) == 2
+    assert f"--out {out}: found a" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert run_main(*arguments, "--out", tmp_path) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"train: --out {tmp_path}: found a folder, which would be lost; name another file\n",
+    )
+    out.unlink()
+    assert [run_main(*arguments, "--out", out) for _ in range(2)] == [0, 0]
+
+
 def test_without_runs_the_own_validation_part_is_taken(shipped: Checkpoint, dataset: Dataset, recipe: Recipe) -> None:
     fixed = with_overrides(recipe, ["thresholds.choose=max-false-rejects", "thresholds.limit=0.2"])
     made = with_held_out_thresholds(shipped, {}, dataset, fixed, CPU)
