@@ -141,7 +141,9 @@ class Run(RunFolder):
         """
         if self.history.done == 0:
             stored = load_checkpoint(path)
-            self._check_unseen(stored.meta.trained_on, f"--init {path}")
+            self._check_unseen(
+                stored.meta.trained_on, f"--init {path}", "leave --split out, which extends the split of the checkpoint"
+            )
             message = start_from(self.trainer.network, self.dataset.classes, stored)
             self.init, self.seen = file_sha256(path), stored.meta.trained_on
             self.console.print(message)
@@ -169,7 +171,9 @@ class Run(RunFolder):
                 raise CheckpointError(
                     f"--teacher {path}: found the {what} {other}, expected those of the run, {expected}"
                 )
-        self._check_unseen(stored.meta.trained_on, f"--teacher {path}")
+        self._check_unseen(
+            stored.meta.trained_on, f"--teacher {path}", "name the split that it was trained on, split.json of its run"
+        )
         warn(self.console, stored.meta.unfinished(path))
         self.teacher, self.seen = found, self.seen | stored.meta.trained_on
         self.trainer.teacher = Teacher(stored, self.compute)
@@ -224,14 +228,14 @@ class Run(RunFolder):
         training = {"trainer": self.trainer.state(), "history": self.history.rows}
         save_checkpoint(Checkpoint(meta, weights, training), self.last)
 
-    def _check_unseen(self, seen: frozenset[str], option: str) -> None:
+    def _check_unseen(self, seen: frozenset[str], option: str, advice: str) -> None:
         test = self.samples["test"]
         known = [sample for sample in test if sample.sha256 in seen]
         if known:
             raise CheckpointError(
                 f"{option}: found {len(known)} of {len(test)} images of the test part among those that trained "
-                f"it, first {known[0].path}, so that the figures would be too good; leave --split out, which extends "
-                "the split of the checkpoint, or name a split that has them in the training part"
+                f"it, first {known[0].path}, so that the figures would be too good; {advice}, or a split that has them "
+                "in the training part"
             )
 
 

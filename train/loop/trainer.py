@@ -110,21 +110,21 @@ class Trainer:
                     shown = float(total) / (number + 1)  # synchronises with the device
                 on_step(len(order[number]), shown)
         mean = self.group.mean(float(total) / len(order))
-        if not math.isfinite(mean):
-            raise TrainError(
-                f"epoch {epoch + 1}: found a loss that is {mean}, expected a finite number; "
-                "lower optimiser.learning_rate or set optimiser.clip_norm, and train in another --out"
-            )
+        _check_finite(mean, "a loss that", epoch)
         return mean
 
     def validate(self, data: DeviceSet, epoch: int) -> Validation:
-        """Outputs and per-class losses on `data`, with the weights of `kept`."""
+        """Outputs and per-class losses on `data`, with the weights of `kept`.
+
+        Raises TrainError for scores that are not finite: the last steps of an epoch show in no loss of it.
+        """
         losses: list[Tensor] = []
 
         def add_losses(batch: Batch, logits: Tensor) -> None:
             losses.append(self.loss.per_class(self._terms(logits, batch), epoch, self.recipe.run.epochs) * len(logits))
 
         outputs = predict(self.kept, data, self.compute, on_batch=add_losses)
+        _check_finite(float(outputs.scores.sum()), "scores of the validation part whose sum", epoch)
         return Validation(outputs, tuple((torch.stack(losses).sum(dim=0) / len(data)).tolist()))
 
     def state(self) -> dict[str, Any]:
@@ -274,3 +274,11 @@ def _wrapped(network: NormalisedNetwork, recipe: Recipe, group: DistributedGroup
     if group.size > 1:
         called = DistributedDataParallel(network)
     return torch.compile(called) if recipe.run.compile else called
+
+
+def _check_finite(found: float, what: str, epoch: int) -> None:
+    if not math.isfinite(found):
+        raise TrainError(
+            f"epoch {epoch + 1}: found {what} is {found}, expected a finite number; "
+            "lower optimiser.learning_rate or set optimiser.clip_norm, and train in another --out"
+        )

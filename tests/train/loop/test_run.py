@@ -171,6 +171,18 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_so(tiles: Path, tmp_path
         run.train()
 
 
+def test_weights_that_the_last_step_of_an_epoch_ruins_end_the_run_and_are_told(
+    tiles: Path, tmp_path: Path, quick_recipe
+) -> None:
+    one_step = {"epochs": 1, "batch": 80, "precision": "float32"}
+    run = make_run(tiles, quick_recipe(optimiser={"learning_rate": 1e30}, run=one_step), tmp_path)
+    with pytest.raises(
+        TrainError, match=r"epoch 1: found scores of the validation part whose sum is nan, expected a f"
+    ):
+        run.train()
+    assert not run.best.exists()
+
+
 def test_validation_without_a_class_is_refused_at_the_start(tiles: Path, tmp_path: Path, quick_recipe) -> None:
     dataset = read_dataset(tiles)
     split = make_split(dataset, "by-part", 0)

@@ -106,5 +106,7 @@ def test_a_teacher_of_other_classes_is_refused(
 def test_a_teacher_that_saw_the_test_part_is_refused(
     tiles: Path, tmp_path: Path, quick_recipe: Callable[..., Recipe], teacher: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"--teacher .* images of the test part among those that trained it"):
+    with pytest.raises(
+        CheckpointError, match=r"--teacher .* images of the test part .*name the split .*, split\.json of its run"
+    ):
         taught(tiles, quick_recipe(seed=1, run=EPOCH), tmp_path, teacher)
