@@ -138,15 +138,17 @@ def check_size(shape: Sequence[int], spec: InputSpec, learnt: tuple[int, int] | 
     """Raise FrameError for a frame of this shape, height first, too small to show the defects that were learnt.
 
     learnt: height and width of the smallest picture, before any crop. What is at least as large as the network's input
-    is large enough, unless a crop would lie elsewhere in it.
+    is large enough. With a crop nothing smaller than `learnt` is, since the crop would lie elsewhere on the part.
     """
     inputs = spec.height, spec.width
     if learnt is None:
         height, width = (LEAST_SHARE_OF_INPUT * side for side in inputs)
         reason = f"an eighth of the network's input of {spec.width}x{spec.height}"
+    elif spec.crop is not None:
+        height, width = learnt
+        reason = "the smallest picture that the bundle learnt, for its crop lies elsewhere on the part in a smaller one"
     else:
-        enough = inputs if spec.crop is None else learnt
-        height, width = (min(LEAST_SHARE * side, most) for side, most in zip(learnt, enough, strict=True))
+        height, width = (min(LEAST_SHARE * side, most) for side, most in zip(learnt, inputs, strict=True))
         reason = (
             f"the bundle's input, or three quarters of {learnt[1]}x{learnt[0]}, the smallest picture that it learnt"
         )

@@ -150,9 +150,16 @@ def test_what_is_as_large_as_the_input_is_enough(make_bundle: Make) -> None:
     bundle.check_size((16, 12))
     with pytest.raises(FrameError, match="expected at least 12x16"):
         bundle.check_size((15, 12))
+
+
+def test_a_crop_is_taken_of_no_smaller_frame_than_was_learnt(make_bundle: Make) -> None:
+    """It would lie elsewhere on the part, so that a defect beside it passed."""
+    bundle = load_bundle(make_bundle())
     cropped = bundle.manifest.input.model_copy(update={"crop": Crop(x=0, y=0, width=12, height=16)})
-    with pytest.raises(FrameError, match="expected at least 480x360"):
-        check_size((359, 480), cropped, (480, 640))
+    check_size((480, 640), cropped, (480, 640))
+    for shape in ((479, 640), (480, 639), (400, 533)):
+        with pytest.raises(FrameError, match=r"expected at least 640x480, the smallest picture .* its crop lies else"):
+            check_size(shape, cropped, (480, 640))
 
 
 @pytest.mark.parametrize("smallest", [None, [480], [0, 0], ["480", "640"], [True, True], 480])
