@@ -14,7 +14,8 @@ from train.errors import SplitError
 
 _WITHOUT: Mapping[Side, str] = {
     "train": "its network does not learn the class",
-    "val": "training refuses it, for the class's threshold has no ground, but with --set thresholds.choose=fixed",
+    "val": "its threshold has no ground of its own: training refuses it, unless the classes share one "
+    "(thresholds.shrinkage, as in own-parts, or thresholds.shared) or it is fixed (thresholds.choose=fixed)",
     "test": "it says nothing of the class",
 }
 

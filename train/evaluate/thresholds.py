@@ -132,9 +132,10 @@ def check_positives(
     missing = [name for name, count in zip(classes, labels.sum(axis=0), strict=True) if count == 0]
     enough = recipe.choose == "fixed" or ((recipe.shared or recipe.shrinks) and len(missing) < len(classes))
     if missing and not enough:
+        common = "thresholds.shared=true or " if len(missing) < len(classes) else ""
         raise ThresholdError(
             f"{part}: found no image with {', '.join(missing)}, expected at least one of each class to choose "
-            f"its threshold; use another --seed or --split, or --set thresholds.choose=fixed"
+            f"its threshold; use another --seed or --split, or --set {common}thresholds.choose=fixed"
         )
 
 

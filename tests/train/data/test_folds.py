@@ -59,8 +59,9 @@ def test_seed_decides_alone(dataset: Dataset) -> None:
 def test_a_class_with_too_few_parts_is_named(tmp_path: Path) -> None:
     folds = make_folds(_two_parts_of_fray(tmp_path), "by-part", 0, 3)
     assert folds.remarks == (
-        "Fray has 2 parts: none of them is in the val part of fold 1, 2; training refuses it, for the class's "
-        "threshold has no ground, but with --set thresholds.choose=fixed",
+        "Fray has 2 parts: none of them is in the val part of fold 1, 2; its threshold has no ground of its own: "
+        "training refuses it, unless the classes share one (thresholds.shrinkage, as in own-parts, or "
+        "thresholds.shared) or it is fixed (thresholds.choose=fixed)",
         "Fray has 2 parts: none of them is in the test part of fold 3; it says nothing of the class",
     )
 
