@@ -227,7 +227,7 @@ def test_fixed_threshold_is_the_recipes() -> None:
 
 def test_class_without_positives_is_refused_with_advice() -> None:
     labels = np.array([[True, False], [False, False]])
-    with pytest.raises(ThresholdError, match=r"no image with Scratch, expected at least one.*--split, .*shared=true or th"):
+    with pytest.raises(ThresholdError, match=r"no image with Scratch, expected at .*--split, .*shared=true or th"):
         check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe())
     check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(choose="fixed"))
     check_positives(labels, ["Pit", "Scratch"], ThresholdRecipe(shared=True))
