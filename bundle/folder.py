@@ -78,8 +78,8 @@ class Bundle:
         return {name: _verified(self.folder, name, digest, most) for name, digest in self.manifest.files.items()}
 
     def check_size(self, frame_shape: tuple[int, ...]) -> None:
-        """Raise FrameError for a frame too small to show what the bundle learnt; see `check_size` of preprocess."""
-        check_size(frame_shape, self.manifest.input, self.manifest.made_from.smallest)
+        """Raise FrameError for a frame in which it may not see what it learnt; see `check_size` of preprocess."""
+        check_size(frame_shape, self.manifest.input, self.manifest.made_from.sizes)
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Preprocess a frame to the network's input, uint8 [C, H, W]; see `preprocess`."""

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     model_serializer,
     model_validator,
@@ -19,7 +21,7 @@ from bundle.decide import ExposureRule, Threshold
 from bundle.errors import BundleDamaged, BundleFormat
 from bundle.files import read_regular
 from bundle.frozen_model import FrozenModel
-from bundle.preprocess import InputSpec
+from bundle.preprocess import InputSpec, Sizes
 from bundle.tiling import TileGrid, Tiling
 
 FORMAT: Final = 1
@@ -86,8 +88,9 @@ class Tolerance(FrozenModel):
     """Of a mask's cell, in levels of 255."""
 
 
-SMALLEST = "smallest"
-"""Key of `MadeFrom.smallest` in the metrics of the part "train"."""
+SIZES = "sizes"
+"""Key of `MadeFrom.sizes` in the metrics of the part "train"."""
+_SIZES = TypeAdapter(Sizes | None, config=ConfigDict(strict=True))
 
 
 class MadeFrom(FrozenModel):
@@ -108,13 +111,13 @@ class MadeFrom(FrozenModel):
     """Publication to cite for the data."""
 
     @property
-    def smallest(self) -> tuple[int, int] | None:
-        """Height and width of the smallest picture that was learnt; None where the training did not say."""
+    def sizes(self) -> Sizes | None:
+        """Least and greatest sides of the pictures that were learnt; None where the training did not say."""
         stored = self.metrics.get("train")
-        found = stored.get(SMALLEST) if isinstance(stored, dict) else None
-        if not isinstance(found, list) or len(found) != 2 or not all(type(side) is int and side > 0 for side in found):
+        try:
+            return _SIZES.validate_json(json.dumps(stored.get(SIZES) if isinstance(stored, dict) else None))
+        except ValidationError:
             return None
-        return found[0], found[1]
 
 
 class FirstStage(FrozenModel):

@@ -5,7 +5,7 @@ The only such code; training, calibration, export and the station all call it.
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ from bundle.frozen_model import FrozenModel
 from bundle.tiling import MOST_PIXELS, Tiling
 
 Image = NDArray[np.uint8]
+_Side = Annotated[int, Field(ge=1)]
+Sizes = tuple[tuple[_Side, _Side], tuple[_Side, _Side]]
+"""Least height and width of some pictures, and their greatest."""
 
 
 class Crop(FrozenModel):
@@ -134,28 +137,33 @@ LEAST_SHARE_OF_INPUT = 1 / 8
 """Of each side of the network's input, where it is not known what was learnt."""
 
 
-def check_size(shape: Sequence[int], spec: InputSpec, learnt: tuple[int, int] | None) -> None:
-    """Raise FrameError for a frame of this shape, height first, too small to show the defects that were learnt.
+def check_size(shape: Sequence[int], spec: InputSpec, learnt: Sizes | None) -> None:
+    """Raise FrameError for a frame of this shape, height first, in which the network may not see what it learnt.
 
-    learnt: height and width of the smallest picture, before any crop. What is at least as large as the network's input
-    is large enough. With a crop nothing smaller than `learnt` is, since the crop would lie elsewhere on the part.
+    learnt: sizes of the pictures before any crop. What is at least as large as the network's input has pixels enough.
+    With a crop the frame must lie between the learnt sizes: in another one the crop lies elsewhere on the part.
     """
+    found = f"found a frame of {shape[1]}x{shape[0]}"
+    if spec.crop is not None and learnt is not None:
+        least, most = learnt
+        if not all(low <= side <= high for low, side, high in zip(least, shape, most, strict=False)):
+            raise FrameError(
+                f"{found}, expected {least[1]}x{least[0]} to {most[1]}x{most[0]} as the bundle learnt from, since its "
+                "crop lies elsewhere on the part in another size; set the camera's resolution"
+            )
+        return
     inputs = spec.height, spec.width
     if learnt is None:
         height, width = (LEAST_SHARE_OF_INPUT * side for side in inputs)
         reason = f"an eighth of the network's input of {spec.width}x{spec.height}"
-    elif spec.crop is not None:
-        height, width = learnt
-        reason = "the smallest picture that the bundle learnt, for its crop lies elsewhere on the part in a smaller one"
     else:
-        height, width = (min(LEAST_SHARE * side, most) for side, most in zip(learnt, inputs, strict=True))
-        reason = (
-            f"the bundle's input, or three quarters of {learnt[1]}x{learnt[0]}, the smallest picture that it learnt"
-        )
+        least = learnt[0]
+        height, width = (min(LEAST_SHARE * side, enough) for side, enough in zip(least, inputs, strict=True))
+        reason = f"the bundle's input, or three quarters of {least[1]}x{least[0]}, the smallest picture that it learnt"
     if shape[0] < height or shape[1] < width:
         raise FrameError(
-            f"found a frame of {shape[1]}x{shape[0]}, expected at least {ceil(width)}x{ceil(height)}, {reason}: in "
-            "fewer pixels its defects may not be seen; set the camera's resolution, or train with such pictures"
+            f"{found}, expected at least {ceil(width)}x{ceil(height)}, {reason}: in fewer pixels its defects may not "
+            "be seen; set the camera's resolution, or train with such pictures"
         )
 
 

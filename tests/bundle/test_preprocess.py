@@ -129,15 +129,15 @@ def test_truth_keeps_its_values() -> None:
     assert set(np.unique(resize_truth(truth, 33, 71))) == {0, 255}
 
 
-def learnt_from(smallest: Any, **changes: object) -> dict[str, Any]:
-    """Change of a manifest whose bundle learnt from pictures of this height and width."""
+def learnt_from(sizes: Any) -> dict[str, Any]:
+    """Change of a manifest whose bundle learnt from pictures of these sizes."""
     made_from = tiny_manifest().made_from
-    return {"made_from": made_from.model_copy(update={"metrics": {"train": {"smallest": smallest}}}), **changes}
+    return {"made_from": made_from.model_copy(update={"metrics": {"train": {"sizes": sizes}}})}
 
 
 def test_three_quarters_of_the_smallest_picture_are_enough(make_bundle: Make) -> None:
     """The input is 12 wide and 16 high."""
-    bundle = load_bundle(make_bundle(**learnt_from([8, 12])))
+    bundle = load_bundle(make_bundle(**learnt_from([[8, 12], [16, 12]])))
     for shape in ((6, 9), (8, 12), (3000, 4000, 3)):
         bundle.check_size(shape)
     for shape in ((5, 9), (6, 8), (1000, 8, 3), (1, 1)):
@@ -146,25 +146,29 @@ def test_three_quarters_of_the_smallest_picture_are_enough(make_bundle: Make) ->
 
 
 def test_what_is_as_large_as_the_input_is_enough(make_bundle: Make) -> None:
-    bundle = load_bundle(make_bundle(**learnt_from([480, 640])))
+    bundle = load_bundle(make_bundle(**learnt_from([[480, 640], [480, 640]])))
     bundle.check_size((16, 12))
     with pytest.raises(FrameError, match="expected at least 12x16"):
         bundle.check_size((15, 12))
 
 
-def test_a_crop_is_taken_of_no_smaller_frame_than_was_learnt(make_bundle: Make) -> None:
-    """It would lie elsewhere on the part, so that a defect beside it passed."""
+def test_a_crop_is_taken_of_frames_of_the_learnt_sizes(make_bundle: Make) -> None:
+    """In another one it would lie elsewhere on the part, so that a defect beside it passed."""
     bundle = load_bundle(make_bundle())
     cropped = bundle.manifest.input.model_copy(update={"crop": Crop(x=0, y=0, width=12, height=16)})
-    check_size((480, 640), cropped, (480, 640))
-    for shape in ((479, 640), (480, 639), (400, 533)):
-        with pytest.raises(FrameError, match=r"expected at least 640x480, the smallest picture .* its crop lies else"):
-            check_size(shape, cropped, (480, 640))
+    learnt = ((480, 640), (500, 700))
+    for shape in ((480, 640), (500, 700, 3), (490, 640)):
+        check_size(shape, cropped, learnt)
+    for shape in ((479, 640), (480, 639), (400, 533), (501, 640), (480, 701), (960, 1280, 3)):
+        with pytest.raises(FrameError, match=r"expected 640x480 to 700x500 as the bundle learnt from, since its crop"):
+            check_size(shape, cropped, learnt)
 
 
-@pytest.mark.parametrize("smallest", [None, [480], [0, 0], ["480", "640"], [True, True], 480])
-def test_a_bundle_that_does_not_say_wants_an_eighth_of_its_input(make_bundle: Make, smallest: Any) -> None:
-    bundle = load_bundle(make_bundle(**learnt_from(smallest)))
+@pytest.mark.parametrize(
+    "sizes", [None, [480, 640], [[0, 0], [1, 1]], [["8", "9"], ["8", "9"]], [[True, True], [1, 1]], 480, [[1, 2]]]
+)
+def test_a_bundle_that_does_not_say_wants_an_eighth_of_its_input(make_bundle: Make, sizes: Any) -> None:
+    bundle = load_bundle(make_bundle(**learnt_from(sizes)))
     height, width = bundle.manifest.input.height, bundle.manifest.input.width
     bundle.check_size((height // 8 + 1, width // 8 + 1))
     with pytest.raises(FrameError, match=f"an eighth of the network's input of {width}x{height}"):

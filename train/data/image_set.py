@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle import FrameError, InputSpec, preprocess, resize_truth
+from bundle.preprocess import Sizes
 from train.data.dataset import Image, Masks, Sample
 from train.errors import DataError
 
@@ -34,8 +35,8 @@ class ImageSet:
     """[N, C] False where the image has the class but an empty mask."""
     parts: tuple[str, ...] = ()
     """Names of the physical parts they show, [N]; empty where they are not known."""
-    smallest: tuple[int, int] = (0, 0)
-    """Least height and least width of the pictures before preprocessing."""
+    sizes: Sizes | None = None
+    """Of the pictures before preprocessing; None of drawn ones."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,7 +58,7 @@ class ImageSet:
         numbers = np.arange(len(self))[rows]
         names = tuple(self.parts[number] for number in numbers) if self.parts else ()
         images, bits, labels, drawn = (values[rows] for values in (self.images, self.bits, self.labels, self.outlined))
-        return ImageSet(images, bits, labels, drawn, names, self.smallest)
+        return ImageSet(images, bits, labels, drawn, names, self.sizes)
 
     def masks(self, index: int) -> Masks:
         """The truth masks of one image, bool [C, H, W]."""
@@ -84,8 +85,7 @@ def load_images(samples: Sequence[Sample], spec: InputSpec, classes: int, worker
         list(pool.map(load, range(len(samples))))
     labels = np.array([sample.labels for sample in samples], dtype=np.bool_).reshape(len(samples), classes)
     parts = tuple(sample.part for sample in samples)
-    smallest = (int(sides[:, 0].min()), int(sides[:, 1].min())) if samples else (0, 0)
-    return ImageSet(images, bits, labels, outlined(bits, labels), parts, smallest)
+    return ImageSet(images, bits, labels, outlined(bits, labels), parts, _sizes_of(sides))
 
 
 def truth_masks(sample: Sample, frame: Image, spec: InputSpec) -> Masks:
@@ -109,14 +109,23 @@ def joined(sets: Iterable[ImageSet]) -> ImageSet:
     """All images of several sets."""
     sets = list(sets)
     known = all(part.parts for part in sets)
+    sides = [side for part in sets if part.sizes for side in part.sizes]
     return ImageSet(
         np.concatenate([part.images for part in sets]),
         np.concatenate([part.bits for part in sets]),
         np.concatenate([part.labels for part in sets]),
         np.concatenate([part.outlined for part in sets]),
         tuple(name for part in sets for name in part.parts) if known else (),
-        (min(part.smallest[0] for part in sets), min(part.smallest[1] for part in sets)),
+        _sizes_of(np.array(sides, dtype=np.int64).reshape(-1, 2)),
     )
+
+
+def _sizes_of(sides: NDArray[np.int64]) -> Sizes | None:
+    """Sizes of pictures of these heights and widths, [N, 2]."""
+    if not len(sides):
+        return None
+    least, most = sides.min(axis=0), sides.max(axis=0)
+    return (int(least[0]), int(least[1])), (int(most[0]), int(most[1]))
 
 
 def pack(masks: Masks) -> Bits:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from bundle import Threshold, write_whole
-from bundle.manifest import SMALLEST
+from bundle.manifest import SIZES
 from train.data.dataset import Dataset, Sample
 from train.data.image_set import ImageSet, load_images
 from train.data.splits import SIDES, Side, Split, sides_of
@@ -130,11 +130,11 @@ def warn(console: Console, problem: str | None) -> None:
 def learnt_pictures(images: ImageSet) -> dict[str, Any]:
     """What the station expects of its frames, for the metrics of the part "train".
 
-    "brightness": first and last percentile of the pictures' mean levels, 0 to 255. "smallest": height and width of the
-    smallest picture before preprocessing.
+    "brightness": first and last percentile of the pictures' mean levels, 0 to 255. "sizes": least height and
+    width of the pictures before preprocessing, and their greatest.
     """
     low, high = np.percentile(images.images.mean(axis=(1, 2, 3)), (1, 99))
-    return {"brightness": [round(float(low), 1), round(float(high), 1)], SMALLEST: list(images.smallest)}
+    return {"brightness": [round(float(low), 1), round(float(high), 1)], SIZES: images.sizes}
 
 
 def _check_folder(out: Path) -> None:

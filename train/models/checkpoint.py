@@ -42,7 +42,7 @@ class Meta(FrozenModel):
     """Epochs trained, 1 after the first."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     """Metrics of the validation part ("val") and, after a whole run, of the test part ("test"), with the brightness and
-    the smallest size of the training pictures ("train"). With thresholds from other runs, or from parts that are left
+    the sizes of the training pictures ("train"). With thresholds from other runs, or from parts that are left
     out in turn, the metrics of the images that they were chosen on ("held_out") in the place of those of the validation
     part."""
     data: str = ""

@@ -107,7 +107,7 @@ def test_run_learns_and_leaves_its_files(tiles: Path, tmp_path: Path, quick_reci
     assert stored["test"] == metrics.model_dump(mode="json")
     assert load_checkpoint(run.best).meta.metrics == stored
     shapes = np.array([sample.load_image().shape[:2] for sample in run.samples["train"]])
-    assert stored["train"]["smallest"] == shapes.min(axis=0).tolist()
+    assert stored["train"]["sizes"] == [shapes.min(axis=0).tolist(), shapes.max(axis=0).tolist()]
     low, high = stored["train"]["brightness"]
     means = run.load("train").images.mean(axis=(1, 2, 3))
     assert means.min() <= low <= np.median(means) <= high <= means.max()
