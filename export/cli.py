@@ -345,7 +345,7 @@ def _load_one_network(folder: Path) -> "Bundle":
 
 def _warn(warning: str | None) -> None:
     if warning:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
+        console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _now() -> str:

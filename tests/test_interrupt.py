@@ -108,6 +108,8 @@ WITH_DAEMON = """
 import atexit, os, signal, threading, time
 from console_scripts.interrupt import InterruptibleCommand
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process begins without
+
 def main():
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     atexit.register(os.write, 2, b"at the end of the interpreter")
