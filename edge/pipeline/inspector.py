@@ -68,11 +68,17 @@ class Inspector:
         if len(frames) != len(part.views) or not frames:
             raise FrameError(f"part {part.number}: found {len(frames)} frames, expected one of each view")
         for number, view in enumerate(part.views):
-            self.bundle.check_size(frames[number].shape)
+            self._check_size(view.camera, frames[number].shape)
             self._remark(number, view.camera, frames[number].shape)
         pending = self.engine.begin(frames)
         part.stamps["prepared"] = self._clock()
         return partial(self._finish, part, [frame.shape for frame in frames], pending)
+
+    def _check_size(self, name: str, shape: tuple[int, ...]) -> None:
+        try:
+            self.bundle.check_size(shape)
+        except FrameError as error:
+            raise FrameError(f"camera {name}: {error}") from None
 
     def _remark(self, number: int, name: str, shape: tuple[int, ...]) -> None:
         """Log once for each camera how its frames are changed for the network."""

@@ -171,7 +171,7 @@ def compare(
 
 
 def _lost_at(out: Path, given: Sequence[Path]) -> str | None:
-    """What a checkpoint with other thresholds would replace; None for nothing, or for thresholds chosen before."""
+    """Kind of file or folder at `out` that must be kept; None where there is none, or chosen thresholds alone."""
     from train.evaluate.held_out import HELD_OUT
     from train.loop.run_folder import BEST, LAST
     from train.models.checkpoint import load_checkpoint

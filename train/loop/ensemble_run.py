@@ -75,7 +75,8 @@ class EnsembleRun(RunFolder):
         """Whether the folder holds this ensemble, joined but not tested."""
         stored = load_checkpoint(self.best).meta
         tested = (self.out / "metrics.json").exists()
-        return not tested and stored.recipe == self.recipe and stored.split == self.split
+        same = (stored.recipe, stored.split, stored.members) == (self.recipe, self.split, self.members)
+        return same and not tested
 
     def _judged(self, network: NormalisedNetwork) -> tuple[dict[str, Threshold], Metrics | None]:
         """Thresholds, and the metrics of the validation part where it is not learnt."""

@@ -128,7 +128,7 @@ def warn(console: Console, problem: str | None) -> None:
 
 
 def learnt_pictures(images: ImageSet) -> dict[str, Any]:
-    """What the station expects of its frames, for the metrics of the part "train".
+    """Brightness and sizes of the training pictures, against which the station holds its frames: metrics of "train".
 
     "brightness": first and last percentile of the pictures' mean levels, 0 to 255. "sizes": least height and
     width of the pictures before preprocessing, and their greatest.

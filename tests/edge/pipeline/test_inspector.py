@@ -46,7 +46,7 @@ def test_frames_of_changing_sizes_are_remarked_once(make_bundle: Make, caplog: p
 
 def test_a_frame_of_too_few_pixels_is_no_part_that_passes(make_bundle: Make) -> None:
     inspector = Inspector(bundle := load_bundle(make_bundle()), NumpyEngine(bundle.manifest), monotonic)
-    with pytest.raises(FrameError, match="found a frame of 1x1, expected at least 2x2"):
+    with pytest.raises(FrameError, match="camera top: found a frame of 1x1, expected at least 2x2"):
         inspector.begin(arrived(1, np.full((1, 1), 90, np.uint8)))
 
 

@@ -129,6 +129,8 @@ def test_an_interrupted_join_is_made_again(joined: Path, tiles: Path) -> None:
     command = ("ensemble", joined / "a/best.pt", joined / "b/best.pt", "--data", tiles, "--threads", 1)
     assert run_main(*command, "--out", joined / "stopped") == 0
     (joined / "stopped/metrics.json").unlink()
+    other = ("ensemble", joined / "a/last.pt", *command[2:])
+    assert run_main(*other, "--out", joined / "stopped") == 2  # one of other members is kept
     assert run_main(*command, "--out", joined / "stopped") == 0
     assert (joined / "stopped/metrics.json").exists()
 
